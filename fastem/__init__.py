@@ -1,0 +1,86 @@
+"""Fast expectation-maximisation for Gaussian and binomial mixtures.
+
+The house, from the door to the ground; imports only go down, floors of one number do not import each other:
+
+    6  mixture.py    GaussianMixture, BinomialMixture: check settings, wire, compute nothing
+    5  fit.py        em(): the driver; best of several starts; Fit and History
+    4  starts.py     where a fit begins: k-means, k-means++, random, quantiles
+    3  sweep.py      data x params -> statistics: rows in memory
+    2  gaussian.py   NormalParams, NormalStats, the M-step: full, tied, diag, spherical
+    2  binomial.py   BinomialParams, BinomialStats, the M-step
+    1  stats.py      the law of addition: zero, +; the slot grid and its fold
+    1  backend.py    which compiled twin answers, on how many threads
+    1  checks.py     arrays and settings at the door; every message
+    0  _kernels.pyx  and _kernels_numba.py: the same kernels, compiled ahead of time and when first used
+
+Notation, obeyed everywhere:
+
+    n points, d features, k components
+    X (n, d)      sample_weight (n,)   resp (n, k) responsibilities   log_prob (n,) log density of a point
+    weights (k,)  mixing weights       means (k, d)                   covariances, shaped by covariance_type
+    counts (k,)   sum_i w_i resp_ik    first (k, d) sum w r (x - mean)
+    second        sum w r (x - mean)(x - mean)^T, (k, d, d), or its diagonal (k, d)
+    loglik        sum_i w_i log p(x_i), a total, never an average
+    entropy       -sum_i w_i sum_k r_ik log r_ik             q = loglik - entropy
+"""
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fastem.binomial import BinomialParams, BinomialStats
+    from fastem.checks import ConvergenceWarning, EmptyComponentWarning, NotFittedError
+    from fastem.fit import Fit, History, em
+    from fastem.gaussian import NormalParams, NormalStats
+    from fastem.mixture import BinomialMixture, GaussianMixture
+    from fastem.sweep import Posterior, accumulate, posterior
+
+_HOME = {
+    "GaussianMixture": "mixture",
+    "BinomialMixture": "mixture",
+    "em": "fit",
+    "Fit": "fit",
+    "History": "fit",
+    "accumulate": "sweep",
+    "posterior": "sweep",
+    "Posterior": "sweep",
+    "NormalParams": "gaussian",
+    "NormalStats": "gaussian",
+    "BinomialParams": "binomial",
+    "BinomialStats": "binomial",
+    "ConvergenceWarning": "checks",
+    "EmptyComponentWarning": "checks",
+    "NotFittedError": "checks",
+}
+
+__all__ = [  # noqa: RUF022 - by importance
+    "GaussianMixture",
+    "BinomialMixture",
+    "em",
+    "Fit",
+    "History",
+    "accumulate",
+    "posterior",
+    "Posterior",
+    "NormalParams",
+    "NormalStats",
+    "BinomialParams",
+    "BinomialStats",
+    "ConvergenceWarning",
+    "EmptyComponentWarning",
+    "NotFittedError",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first asked for."""
+    if name == "__version__":
+        return version("fastem")
+    if name not in _HOME:
+        raise AttributeError(f"module 'fastem' has no attribute {name!r}")
+    return getattr(import_module(f"fastem.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -1,0 +1,159 @@
+"""Which compiled twin answers, and on how many threads.
+
+The Cython twin is compiled ahead of time, once per instruction set, and runs in Python threads (its kernels hold no
+GIL).  The Numba twin is compiled when first used and brings its own threads.  Both take the same arguments.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from types import ModuleType
+from typing import Any, Self
+
+import numpy as np
+
+from fastem.stats import SLOT_ROWS, slot_count
+
+BACKENDS = ("auto", "cython", "numba")
+INSTRUCTION_SETS = ("avx512", "avx2", "baseline")  # the order of preference
+
+PARALLEL_WORK = 1 << 19
+"""Rows x sums of a slot below which one thread is faster: starting a second costs about 60 us."""
+
+
+# ------------------------------------------------------------------------------------------------------------ twins
+
+
+def cython_twin() -> ModuleType:
+    """The kernels of the best instruction set that was built and that this processor has."""
+    baseline = importlib.import_module("fastem._kernels")
+    forced = os.environ.get("FASTEM_ISA")
+    if forced is not None and forced not in INSTRUCTION_SETS:
+        raise ValueError(f"FASTEM_ISA={forced!r} is none of {', '.join(INSTRUCTION_SETS)}")
+    for isa in [forced] if forced else INSTRUCTION_SETS:
+        if isa == "baseline":
+            return baseline
+        if baseline.processor_has(isa):
+            try:
+                return importlib.import_module(f"fastem._kernels_{isa}")
+            except ImportError:  # not built: another compiler, or not x86-64
+                continue
+    raise ValueError(f"FASTEM_ISA={forced!r}: this processor or this build has no {forced}")
+
+
+def numba_twin() -> ModuleType:
+    try:
+        return importlib.import_module("fastem._kernels_numba")
+    except ImportError as error:
+        raise ImportError("backend='numba' needs Numba: pip install 'fastem[numba]'") from error
+
+
+def thread_count(requested: int | None) -> int:
+    """Argument, else FASTEM_NUM_THREADS, else OMP_NUM_THREADS, else the cores this process may use."""
+    if requested is not None:
+        return requested
+    for name in ("FASTEM_NUM_THREADS", "OMP_NUM_THREADS"):
+        value = os.environ.get(name, "")
+        if value.isdigit() and int(value) > 0:
+            return int(value)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+# -------------------------------------------------------------------------------------------------------------- run
+
+
+class Backend:
+    """Runs a named kernel over rows.  A context manager: its threads live as long as the fit."""
+
+    def __init__(self, backend: str = "auto", n_threads: int | None = None) -> None:
+        self.kernels = numba_twin() if backend == "numba" else cython_twin()
+        self.n_threads = thread_count(n_threads)
+        self._split = backend != "numba"
+        self._pool: ThreadPoolExecutor | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown()
+
+    def run(
+        self,
+        name: str,
+        rows: Sequence[np.ndarray],
+        tables: Sequence[np.ndarray],
+        out: Sequence[np.ndarray] = (),
+        sums: np.ndarray | None = None,
+    ) -> None:
+        """Call kernel `name` on rows (each (n, ...)) and tables; it fills out (each (n, ...) or empty) and sums."""
+        n = len(rows[0])
+        work = n * (sums.shape[1] if sums is not None else sum(table.size for table in tables))
+        threads = min(self.n_threads, slot_count(n)) if work > PARALLEL_WORK else 1
+        if not self._split:
+            run_numba(getattr(self.kernels, name), threads, kernel_arguments(rows, tables, out, sums, slice(None)))
+            return
+        kernel = getattr(self.kernels, name)
+        shares = [kernel_arguments(rows, tables, out, sums, share) for share in slot_shares(n, threads)]
+        others = [self._threads().submit(kernel, *share) for share in shares[1:]]
+        try:
+            kernel(*shares[0])
+        finally:
+            for other in others:
+                other.result()
+
+    def _threads(self) -> ThreadPoolExecutor:
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self.n_threads - 1, thread_name_prefix="fastem")
+        return self._pool
+
+
+def slot_shares(n: int, parts: int) -> list[slice]:
+    """Runs of whole slots, as even as may be."""
+    edges = [slot_count(n) * part // parts for part in range(parts + 1)]
+    return [slice(begin, end) for begin, end in zip(edges, edges[1:], strict=False)]
+
+
+def kernel_arguments(
+    rows: Sequence[np.ndarray],
+    tables: Sequence[np.ndarray],
+    out: Sequence[np.ndarray],
+    sums: np.ndarray | None,
+    slots: slice,
+) -> list[Any]:
+    """The arguments of a kernel for a run of slots, in the order all kernels have: rows, tables, out, sums."""
+    if slots != slice(None):
+        span = slice(slots.start * SLOT_ROWS, slots.stop * SLOT_ROWS)
+        rows = [array[span] for array in rows]
+        out = [array[span] for array in out]
+    if sums is None:
+        return [*rows, *tables, *out]
+    return [*rows, SLOT_ROWS, *tables, *out, sums[slots]]
+
+
+# ------------------------------------------------------------------------------------------------------------ numba
+
+_launch = threading.Lock()
+_launched_in: int | None = None
+
+
+def run_numba(kernel: Any, threads: int, arguments: list[Any]) -> None:
+    """Launch the parallel compilation where that is safe, the serial one of the same loop elsewhere.
+
+    Numba's workqueue layer aborts the process when two threads launch at once, and no layer survives a fork.
+    """
+    global _launched_in
+    if threads == 1 or _launched_in not in (None, os.getpid()) or not _launch.acquire(blocking=False):
+        kernel.serial(*arguments)
+        return
+    try:
+        _launched_in = os.getpid()
+        numba: Any = importlib.import_module("numba")
+        numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+        kernel(*arguments)
+    finally:
+        _launch.release()

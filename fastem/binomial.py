@@ -1,0 +1,106 @@
+"""Binomial mixtures: parameters, their tables for the kernels, sufficient statistics, the M-step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+
+from fastem import checks
+from fastem.stats import Array, Stats
+
+GROUPS = ("weights", "probs")
+
+LOG_ZERO = -1e290
+"""log2 of probability 0: no count can bring it back into reach, and 0 * LOG_ZERO is 0, as 0 log 0 must be."""
+
+TABLE = np.array([math.lgamma(n + 1.0) for n in range(256)])
+"""log n! where Stirling's series would need more than three terms."""
+
+
+@dataclass(frozen=True, eq=False)
+class BinomialParams:
+    """Parameters of a binomial mixture: an immutable value.
+
+    weights (k,), probs (k, d): probability of success per component and column; columns are independent given the
+    component.
+    """
+
+    weights: Array
+    probs: Array
+
+    kernel = "binomial"
+    has_trials = True
+
+    def check(self) -> None:
+        """Raise ValueError or TypeError where the fields are not a mixture."""
+        k, d = checks.numeric(self.probs, "probs").shape if np.ndim(self.probs) == 2 else (0, 0)
+        checks.mixing_weights(self.weights, "weights", k)
+        checks.probabilities(self.probs, "probs", (k, d))
+
+    @property
+    def n_features(self) -> int:
+        return self.probs.shape[1]
+
+    @property
+    def n_parameters(self) -> int:
+        """Free parameters of the model."""
+        return self.probs.size + len(self.weights) - 1
+
+    def tables(self) -> tuple[Array, Array, Array]:
+        """What the kernels read: log2 of weights (k,), of probs (k, d) and of 1 - probs (k, d)."""
+        with np.errstate(divide="ignore"):
+            logs = np.log2(self.weights), np.log2(self.probs), np.log1p(-self.probs) * math.log2(math.e)
+        return logs[0], np.maximum(logs[1], LOG_ZERO), np.maximum(logs[2], LOG_ZERO)
+
+    def log_base_measure(self, X: np.ndarray, trials: np.ndarray) -> Array:
+        """(n,) log binomial coefficients: the part of log p(x) that no parameter enters."""
+        x, n = X.astype(np.float64), trials.astype(np.float64)
+        return (log_factorial(n) - log_factorial(x) - log_factorial(n - x)).sum(axis=1)
+
+    @property
+    def sums_length(self) -> int:
+        return len(self.weights) + 2 * self.probs.size + 2
+
+    def stats(self, sums: Array) -> BinomialStats:
+        """Name the sums of a kernel (one row, as _kernels lays them out)."""
+        k, size = len(self.weights), self.probs.size
+        counts, successes, failures, last = np.split(sums, [k, k + size, k + 2 * size])
+        shape = self.probs.shape
+        return BinomialStats(self, counts, *map(float, last), successes.reshape(shape), failures.reshape(shape))
+
+    def sample(self, labels: np.ndarray, trials: np.ndarray, rng: np.random.Generator) -> Array:
+        """Draw the successes of a row from the component of each label."""
+        return rng.binomial(trials, self.probs[labels])
+
+
+@dataclass(frozen=True, eq=False)
+class BinomialStats(Stats):
+    """Sums of a binomial sweep."""
+
+    successes: Array  # (k, d)  sum w r x
+    failures: Array  #  (k, d)  sum w r (trials - x)
+
+    def maximize(self, *, fixed: Collection[str] = ()) -> BinomialParams:
+        """The M-step: probs = successes / tosses.  A component without tosses keeps its probs; so does a fixed group."""
+        at = self.params
+        tosses = self.successes + self.failures
+        known = self.live[:, np.newaxis] & (tosses > 0)
+        probs = np.where(known, self.successes / np.where(known, tosses, 1.0), at.probs)
+        return BinomialParams(
+            weights=at.weights if "weights" in fixed else self.mixing_weights(),
+            probs=at.probs if "probs" in fixed else probs,
+        )
+
+
+def log_factorial(n: Array) -> Array:
+    """log n! of non-negative integers held as floats: exact table, then Stirling's series (DLMF 5.11.1).
+
+    The first term left out is below 1 / (1260 n^5), 1e-15 at n = 256.
+    """
+    large = np.maximum(n, len(TABLE))
+    series = (1 / 12 - 1 / (360 * large**2)) / large
+    stirling = (large + 0.5) * np.log(large) - large + 0.5 * math.log(2 * math.pi) + series
+    return np.where(n < len(TABLE), TABLE[np.minimum(n, len(TABLE) - 1).astype(np.intp)], stirling)

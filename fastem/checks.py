@@ -1,0 +1,221 @@
+"""Arrays and settings at the door.  Every message a user can meet is written here, and says what, and where."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Callable, Collection
+from typing import Any
+
+import numpy as np
+
+LARGEST = 1e140
+"""Rows beyond this are refused by a fit: the square of a residual would overflow."""
+
+BLOCK = 1 << 16
+"""Elements searched at a time for the first bad one."""
+
+
+class NotFittedError(ValueError, AttributeError):
+    """The estimator was asked for something that only a fit can tell."""
+
+
+class ConvergenceWarning(UserWarning):
+    """A fit stopped before its stop rule was met."""
+
+
+class EmptyComponentWarning(UserWarning):
+    """A component lost all its points and kept its last parameters, at weight 0."""
+
+
+# ------------------------------------------------------------------------------------------------------------- arrays
+
+
+def numeric(values: Any, name: str) -> np.ndarray:
+    """An array of native float32 or float64, aligned; a copy only of what is neither."""
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"{name} is not an array: {error}") from None
+    if array.dtype.kind not in "biuf":
+        hint = "; pass a dense array (X.toarray())" if hasattr(values, "toarray") else ""
+        raise TypeError(f"{name} must hold real numbers, got {type(values).__name__} of dtype {array.dtype}{hint}")
+    dtype = np.float32 if array.dtype == np.float32 else np.float64
+    array = np.require(array, dtype, "A")
+    return array if all(step % array.itemsize == 0 for step in array.strides) else array.copy()
+
+
+def first_where(bad: Callable[[np.ndarray], np.ndarray], array: np.ndarray) -> tuple[int, ...] | None:
+    """Index of the first element, in row order, at which bad(block) is true."""
+    rows = max(1, BLOCK // max(1, array[:1].size))
+    for begin in range(0, len(array), rows):
+        found = np.argwhere(bad(array[begin : begin + rows]))
+        if len(found):
+            return (begin + int(found[0][0]), *map(int, found[0][1:]))
+    return None
+
+
+def place(index: tuple[int, ...]) -> str:
+    return f"row {index[0]}" + (f", column {index[1]}" if len(index) > 1 else "")
+
+
+def refuse(bad: Callable[[np.ndarray], np.ndarray], array: np.ndarray, sentence: str) -> None:
+    index = first_where(bad, array)
+    if index is not None:
+        raise ValueError(f"{sentence}, got {array[index]} at {place(index)}")
+
+
+def finite(array: np.ndarray, name: str) -> np.ndarray:
+    """Minimum and maximum carry a NaN and find an infinity in one fast pass and no memory."""
+    if array.size and not (np.isfinite(array.min()) and np.isfinite(array.max())):
+        refuse(lambda block: ~np.isfinite(block), array, f"{name} must be finite, without NaN or infinity")
+    return array
+
+
+def matrix(X: Any, *, n_features: int | None = None, fitting: bool = False) -> np.ndarray:
+    """X as (n, d), n > 0, d > 0, finite."""
+    array = numeric(X, "X")
+    if array.ndim != 2:
+        hint = "; reshape with X.reshape(-1, 1) if it has a single feature" if array.ndim == 1 else ""
+        raise ValueError(f"X: expected 2D array, got {array.ndim}D array instead, of shape {array.shape}{hint}")
+    if array.shape[0] == 0:
+        raise ValueError(f"X: found array with 0 sample(s) (shape={array.shape}) while a minimum of 1 is required")
+    if array.shape[1] == 0:
+        raise ValueError(f"X: found array with 0 feature(s) (shape={array.shape}) while a minimum of 1 is required")
+    if n_features is not None and array.shape[1] != n_features:
+        raise ValueError(f"X has {array.shape[1]} features, but the mixture is expecting {n_features} features as input")
+    finite(array, "X")
+    if fitting and (array.max() > LARGEST or array.min() < -LARGEST):
+        refuse(lambda block: np.abs(block) > LARGEST, array, f"X must be below {LARGEST} in magnitude; rescale it")
+    return array
+
+
+def counts(X: Any, trials: Any, *, n_features: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Successes and trials, both (n, d), whole numbers with 0 <= successes <= trials."""
+    array = numeric(X, "X")
+    array = matrix(array[:, np.newaxis] if array.ndim == 1 else array, n_features=n_features)
+    if trials is None:
+        raise TypeError("trials: the number of trials of each row is needed, an int or an array of shape (n,)")
+    tosses = numeric(trials, "trials")
+    if tosses.ndim == 1 and len(tosses) == len(array):
+        tosses = tosses[:, np.newaxis]
+    if tosses.ndim not in (0, 2) or tosses.ndim == 2 and tosses.shape not in (array.shape, (len(array), 1)):
+        raise ValueError(f"trials must be one number or match X, of shape {array.shape}; got shape {tosses.shape}")
+    tosses = np.broadcast_to(finite(np.atleast_1d(tosses), "trials").astype(array.dtype, copy=False), array.shape)
+    for name, values in (("X", array), ("trials", tosses)):
+        refuse(lambda block: (block < 0) | (block != np.floor(block)), values, f"{name} must hold whole numbers >= 0")
+    for begin in range(0, len(array), BLOCK):
+        over = np.argwhere(array[begin : begin + BLOCK] > tosses[begin : begin + BLOCK])
+        if len(over):
+            index = (begin + int(over[0][0]), int(over[0][1]))
+            raise ValueError(
+                f"X must not exceed trials, got {array[index]:g} successes of {tosses[index]:g} at {place(index)}"
+            )
+    return array, tosses
+
+
+def sample_weights(sample_weight: Any, n: int) -> np.ndarray:
+    """(n,) float64; None is 1 for every row, which takes no memory."""
+    if sample_weight is None:
+        return np.broadcast_to(np.float64(1.0), (n,))
+    weights = numeric(sample_weight, "sample_weight").astype(np.float64, copy=False)
+    if weights.ndim == 0:
+        weights = np.broadcast_to(weights, (n,))
+    if weights.shape != (n,):
+        raise ValueError(f"sample_weight must have shape ({n},), one weight for each row of X, got {weights.shape}")
+    finite(weights, "sample_weight")
+    refuse(lambda block: block < 0, weights, "sample_weight must not be negative")
+    if not weights.max() > 0:
+        raise ValueError("sample_weight must hold a positive weight, got zeros only")
+    return weights
+
+
+def enough_rows(n: int, n_components: int) -> None:
+    if n < n_components:
+        raise ValueError(f"Expected n_samples >= n_components but got n_components = {n_components}, n_samples = {n}")
+
+
+# --------------------------------------------------------------------------------------------------------- parameters
+
+
+def shaped(values: Any, name: str, shape: tuple[int, ...]) -> np.ndarray:
+    """A finite float64 array of this very shape."""
+    array = numeric(values, name).astype(np.float64)
+    if array.shape != shape:
+        raise ValueError(f"The parameter {name!r} should have the shape of {shape}, but got {array.shape}")
+    return finite(array, name)
+
+
+def mixing_weights(values: Any, name: str, k: int) -> np.ndarray:
+    array = shaped(values, name, (k,))
+    if (array < 0).any() or (array > 1).any():
+        raise ValueError(
+            f"The parameter {name!r} should be in the range [0, 1], but got max value {array.max()}, "
+            f"min value {array.min()}"
+        )
+    if not np.isclose(array.sum(), 1.0, rtol=1e-6):
+        raise ValueError(f"The parameter {name!r} should be normalized, but got sum(weights) = {array.sum()}")
+    return array / array.sum()
+
+
+def probabilities(values: Any, name: str, shape: tuple[int, int]) -> np.ndarray:
+    array = numeric(values, name)
+    array = shaped(array[:, np.newaxis] if array.ndim == 1 else array, name, shape)
+    refuse(lambda block: (block < 0) | (block > 1), array, f"{name} must hold probabilities in [0, 1]")
+    return array
+
+
+def definite(values: Any, name: str, shape: tuple[int, ...], matrices: bool) -> np.ndarray:
+    """Covariances or precisions of densities: positive numbers, or symmetric positive definite matrices."""
+    array = shaped(values, name, shape)
+    if not matrices:
+        refuse(lambda block: block <= 0, array, f"{name} should be positive")
+        return array
+    for index, matrix in enumerate(array if array.ndim == 3 else array[np.newaxis]):
+        if not np.allclose(matrix, matrix.T) or not np.linalg.eigvalsh(matrix)[0] > 0:
+            raise ValueError(f"{name} should be symmetric, positive-definite; matrix {index} is not")
+    return array
+
+
+# ----------------------------------------------------------------------------------------------------------- settings
+
+
+def integer(value: Any, name: str, least: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise TypeError(f"{name} must be an int, got {value!r}")
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, got {value}")
+    return int(value)
+
+
+def non_negative(value: Any, name: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    if not 0 <= value < np.inf:
+        raise ValueError(f"{name} must be finite and not negative, got {value}")
+    return float(value)
+
+
+def choice(value: Any, name: str, options: Collection[str]) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be one of {', '.join(map(repr, options))}, got {value!r}")
+    if value not in options:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, options))}, got {value!r}")
+    return value
+
+
+def groups(fixed: Any, options: Collection[str]) -> tuple[str, ...]:
+    """Names of parameter groups to hold at their start."""
+    if isinstance(fixed, str) or not isinstance(fixed, Collection):
+        raise TypeError(f"fixed must be a tuple of group names out of {', '.join(map(repr, options))}, got {fixed!r}")
+    return tuple(choice(name, "fixed", options) for name in fixed)
+
+
+def generator(random_state: Any) -> np.random.Generator:
+    """A NumPy generator from None, a seed, a Generator or a RandomState (which it advances)."""
+    if isinstance(random_state, np.random.Generator):
+        return random_state
+    if isinstance(random_state, np.random.RandomState):
+        return np.random.default_rng(random_state.randint(np.iinfo(np.int32).max, size=4))
+    if random_state is not None:
+        random_state = integer(random_state, "random_state", 0)
+    return np.random.default_rng(random_state)

@@ -1,0 +1,559 @@
+"""The estimators: they check settings, wire starts, sweeps and the driver together, and compute nothing."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import warnings
+from typing import Any, Self
+
+import numpy as np
+
+from fastem import checks
+from fastem.binomial import GROUPS as BINOMIAL_GROUPS
+from fastem.binomial import BinomialParams
+from fastem.fit import STOPPING, Fit, Progress, best, em
+from fastem.gaussian import COVARIANCE_TYPES, NormalParams
+from fastem.gaussian import GROUPS as NORMAL_GROUPS
+from fastem.starts import BINOMIAL_STARTS, NORMAL_STARTS, binomial_start, normal_start
+from fastem.sweep import Rows, open_rows
+
+
+class Mixture:
+    """What both estimators share: parameters in scikit-learn's manner, the fit of several starts, predictions."""
+
+    n_components: int
+    tol: float
+    max_iter: int
+    n_init: int
+    init_params: str
+    fixed: tuple[str, ...]
+    stopping: str
+    random_state: Any
+    warm_start: bool
+    verbose: int
+    verbose_interval: int
+    backend: str
+    n_threads: int | None
+
+    _has_trials = False
+
+    # ---- parameters of the estimator
+
+    @classmethod
+    def _names(cls) -> list[str]:
+        return [name for name in inspect.signature(cls).parameters]
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Constructor parameters and their values; `deep` is there for scikit-learn."""
+        return {name: getattr(self, name) for name in self._names()}
+
+    def set_params(self, **params: Any) -> Self:
+        """Set constructor parameters by name; ValueError for a name that is none."""
+        for name in params:
+            if name not in self._names():
+                raise ValueError(f"Invalid parameter {name!r} for {type(self).__name__}; valid: {self._names()}")
+        for name, value in params.items():
+            setattr(self, name, value)
+        return self
+
+    def __repr__(self) -> str:
+        defaults = inspect.signature(type(self)).parameters
+        shown = [
+            f"{name}={value!r}"
+            for name, value in self.get_params().items()
+            if not (value is defaults[name].default or type(value) in (int, float, str, tuple) and value == defaults[name].default)
+        ]
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    def _check_common(self, groups: tuple[str, ...], starts: tuple[str, ...]) -> None:
+        checks.integer(self.n_components, "n_components", 1)
+        checks.non_negative(self.tol, "tol")
+        checks.integer(self.max_iter, "max_iter", 0)
+        checks.integer(self.n_init, "n_init", 1)
+        checks.choice(self.init_params, "init_params", starts)
+        checks.groups(self.fixed, groups)
+        checks.choice(self.stopping, "stopping", STOPPING)
+        checks.integer(self.verbose, "verbose", 0) if not isinstance(self.verbose, bool) else None
+        checks.integer(self.verbose_interval, "verbose_interval", 1)
+
+    # ---- for the families to say
+
+    def _fitted(self) -> Any:
+        """The fitted parameters, or NotFittedError."""
+        raise NotImplementedError
+
+    def _publish(self, params: Any) -> None:
+        """Set the public attributes of these parameters."""
+        raise NotImplementedError
+
+    def _maximize(self, stats: Any) -> Any:
+        raise NotImplementedError
+
+    def _start(self, rows: Rows, rng: np.random.Generator, *, first: bool) -> Any:
+        raise NotImplementedError
+
+    # ---- fit
+
+    def _is_fitted(self) -> bool:
+        return hasattr(self, "weights_")
+
+    def _fit(self, rows: Rows) -> Self:
+        checks.enough_rows(len(rows), self.n_components)
+        rng = checks.generator(self.random_state)
+        progress = Progress(int(self.verbose), self.verbose_interval) if self.verbose else None
+        with rows:
+            if self.warm_start and self._is_fitted():
+                starts = iter([self._fitted()])
+            else:
+                starts = (self._start(rows, rng, first=i == 0) for i in range(self.n_init))
+            found = best(
+                starts,
+                lambda start: em(
+                    rows.sweep,
+                    self._maximize,
+                    start,
+                    max_iter=self.max_iter,
+                    tol=self.tol,
+                    stopping=self.stopping,
+                    on_iteration=progress,
+                ),
+            )
+        self._keep(found)
+        return self
+
+    def _keep(self, found: Fit) -> None:
+        """Set every attribute of a fit that has succeeded."""
+        self._publish(found.params)
+        self.n_features_in_ = found.params.n_features
+        self.n_iter_ = found.n_iter
+        self.converged_ = found.converged
+        self.stop_reason_ = found.stop_reason
+        self.history_ = found.history
+        self.loglik_ = found.loglik
+        self.lower_bound_ = found.history.loglik[-1] / found.stats.total if found.n_iter else -math.inf
+        self.empty_components_ = np.flatnonzero(~found.stats.live)
+        if not found.converged and self.max_iter > 0:
+            warnings.warn(
+                "Best performing initialization did not converge. Try different init parameters, or increase "
+                "max_iter, tol, or check for degenerate data.",
+                checks.ConvergenceWarning,
+                stacklevel=4,
+            )
+        if len(self.empty_components_):
+            warnings.warn(
+                f"components {self.empty_components_.tolist()} lost all their points and keep their last parameters "
+                "at weight 0; fewer components would do",
+                checks.EmptyComponentWarning,
+                stacklevel=4,
+            )
+
+    # ---- predictions
+
+    def _posterior(self, X: Any, trials: Any, wanted: str) -> Any:
+        params = self._fitted()
+        with self._open(X, trials, n_features=params.n_features) as rows:
+            return getattr(rows.posterior(params, wanted), wanted)
+
+    def _open(self, X: Any, trials: Any, sample_weight: Any = None, **options: Any) -> Rows:
+        options |= {"has_trials": self._has_trials, "backend": self.backend, "n_threads": self.n_threads}
+        return open_rows(X, trials, sample_weight, **options)
+
+    def _score(self, X: Any, trials: Any, sample_weight: Any) -> tuple[float, float]:
+        """Log likelihood and total weight."""
+        log_prob = self._posterior(X, trials, "log_prob")
+        weights = checks.sample_weights(sample_weight, len(log_prob))
+        return float(weights @ log_prob), float(weights.sum())
+
+    def _aic(self, loglik: float) -> float:
+        return -2 * loglik + 2 * self._fitted().n_parameters
+
+    def _bic(self, loglik: float, total: float) -> float:
+        return -2 * loglik + self._fitted().n_parameters * math.log(total)
+
+    def _draw_labels(self, n_samples: int, rng: np.random.Generator) -> np.ndarray:
+        checks.integer(n_samples, "n_samples", 1)
+        weights = self._fitted().weights
+        return np.repeat(np.arange(len(weights)), rng.multinomial(n_samples, weights))
+
+
+class GaussianMixture(Mixture):
+    """Gaussian mixture, fitted by expectation-maximisation; a single column is fitted by the univariate kernel.
+
+    Parameters
+    ----------
+    n_components : int, default=1
+        Number of components k.
+    covariance_type : {"full", "tied", "diag", "spherical"}, default="full"
+        Each component its own matrix; one matrix for all; own variance per feature; one variance per component.
+    tol : float, default=1e-3
+        Stop when the change of the criterion (see `stopping`) falls below tol.
+    reg_covar : float, default=1e-6
+        Added to every variance, in squared units of X.  With 0 a collapsed variance is held at the resolution of the
+        data, never at 0.
+    max_iter : int, default=100
+        EM iterations per start at the most.
+    n_init : int, default=1
+        Number of starts; the fit of highest log likelihood is kept.
+    init_params : {"kmeans", "k-means++", "random", "random_from_data"}, default="kmeans"
+        How a start is found: k-means, k-means++ centers, random responsibilities, or random rows as centers.
+    weights_init : array-like of shape (k,), default=None
+        Starting mixing weights, each in [0, 1], sum 1.
+    means_init : array-like of shape (k, d), default=None
+        Starting means.
+    precisions_init : array-like, default=None
+        Starting inverse covariances: (k, d, d), (d, d), (k, d) or (k,) by covariance type.
+    random_state : int, Generator, RandomState or None, default=None
+        Where the starts draw from.
+    warm_start : bool, default=False
+        Start from the result of the last call of fit.
+    verbose : int, default=0
+        1 prints a line every `verbose_interval` iterations, 2 with change and time.
+    verbose_interval : int, default=10
+    fixed : tuple of {"weights", "means", "covariances"}, default=()
+        Groups of parameters to hold at their start.
+    stopping : {"loglik", "q"}, default="loglik"
+        Stop on the change of the mean log likelihood, as scikit-learn, or of Q (a total), the expected complete log
+        likelihood.
+    backend : {"auto", "cython", "numba"}, default="auto"
+        Compiled kernels to use; "auto" is "cython".
+    n_threads : int, default=None
+        Threads; None takes FASTEM_NUM_THREADS, OMP_NUM_THREADS or the cores this process may use.  The result has the
+        same bits for any number.
+
+    Attributes
+    ----------
+    weights_ : (k,) mixing weights.
+    means_ : (k, d) means, in the units of X.
+    covariances_, precisions_, precisions_cholesky_ : shaped by covariance type; squared units of X, or their inverse.
+    converged_ : bool, whether the stop rule was met.
+    stop_reason_ : str, which rule ended the fit.
+    n_iter_ : int, EM iterations of the best start.
+    loglik_ : float, log likelihood of the fitted parameters (total, natural logarithm).
+    lower_bound_ : float, mean log likelihood before the last M-step, as scikit-learn.
+    history_ : History, loglik, q and entropy of each iteration.
+    empty_components_ : indices of components that lost all points.
+    n_features_in_ : int, d.
+
+    References
+    ----------
+    Dempster, Laird and Rubin (1977), Maximum likelihood from incomplete data via the EM algorithm.
+
+    Examples
+    --------
+    >>> import numpy as np, fastem
+    >>> X = np.array([[1.0], [2.0], [3.0], [11.0], [12.0], [13.0]])
+    >>> mixture = fastem.GaussianMixture(2, random_state=0).fit(X)
+    >>> sorted(mixture.means_.ravel().round(2).tolist())
+    [2.0, 12.0]
+    >>> mixture.weights_
+    array([0.5, 0.5])
+    """
+
+    def __init__(
+        self,
+        n_components: int = 1,
+        *,
+        covariance_type: str = "full",
+        tol: float = 1e-3,
+        reg_covar: float = 1e-6,
+        max_iter: int = 100,
+        n_init: int = 1,
+        init_params: str = "kmeans",
+        weights_init: Any = None,
+        means_init: Any = None,
+        precisions_init: Any = None,
+        random_state: Any = None,
+        warm_start: bool = False,
+        verbose: int = 0,
+        verbose_interval: int = 10,
+        fixed: tuple[str, ...] = (),
+        stopping: str = "loglik",
+        backend: str = "auto",
+        n_threads: int | None = None,
+    ) -> None:
+        self.n_components = n_components
+        self.covariance_type = covariance_type
+        self.tol = tol
+        self.reg_covar = reg_covar
+        self.max_iter = max_iter
+        self.n_init = n_init
+        self.init_params = init_params
+        self.weights_init = weights_init
+        self.means_init = means_init
+        self.precisions_init = precisions_init
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.verbose_interval = verbose_interval
+        self.fixed = fixed
+        self.stopping = stopping
+        self.backend = backend
+        self.n_threads = n_threads
+
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Fit the mixture.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Finite rows, n >= k.  float32 and float64 arrays are not copied; sums are float64.
+        y : ignored
+        sample_weight : array-like of shape (n,), default=None
+            Non-negative; a weight of w counts as w equal rows.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            On unusable data or settings; the estimator stays as it was.
+        """
+        self._check_common(NORMAL_GROUPS, NORMAL_STARTS)
+        checks.choice(self.covariance_type, "covariance_type", COVARIANCE_TYPES)
+        checks.non_negative(self.reg_covar, "reg_covar")
+        rows = self._open(X, None, sample_weight, fitting=True)
+        self._check_inits(rows.data[0].shape[1])
+        return self._fit(rows)
+
+    def _check_inits(self, d: int) -> None:
+        k, kind = self.n_components, self.covariance_type
+        if self.weights_init is not None:
+            checks.mixing_weights(self.weights_init, "weights_init", k)
+        if self.means_init is not None:
+            checks.shaped(self.means_init, "means_init", (k, d))
+        if self.precisions_init is not None:
+            shape = NormalParams.covariance_shape(kind, k, d)
+            checks.definite(self.precisions_init, "precisions_init", shape, kind in ("full", "tied"))
+
+    def _start(self, rows: Rows, rng: np.random.Generator, *, first: bool) -> NormalParams:
+        weights, means, precisions = (
+            None if value is None else np.asarray(value, np.float64)
+            for value in (self.weights_init, self.means_init, self.precisions_init)
+        )
+        if weights is not None and means is not None and precisions is not None:
+            return NormalParams.from_precisions(weights, means, precisions, self.covariance_type)
+        start = normal_start(
+            rows, self.n_components, self.covariance_type, method=self.init_params, reg_covar=self.reg_covar, rng=rng
+        )
+        return NormalParams.from_precisions(
+            start.weights if weights is None else weights,
+            start.means if means is None else means,
+            start.precisions() if precisions is None else precisions,
+            self.covariance_type,
+        )
+
+    def _maximize(self, stats: Any) -> NormalParams:
+        return stats.maximize(fixed=self.fixed, reg_covar=self.reg_covar)
+
+    def _publish(self, params: NormalParams) -> None:
+        self.weights_, self.means_, self.covariances_ = params.weights, params.means, params.covariances
+        self.precisions_cholesky_ = params.precisions_cholesky()
+        self.precisions_ = params.precisions()
+
+    def _fitted(self) -> NormalParams:
+        if not self._is_fitted():
+            raise checks.NotFittedError("This GaussianMixture instance is not fitted yet. Call 'fit' first.")
+        return NormalParams(self.weights_, self.means_, self.covariances_, self.covariance_type)
+
+    def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> np.ndarray:
+        """Fit, then the most probable component of each row: (n,) ints.  Arguments and errors as for fit."""
+        return self.fit(X, y, sample_weight).predict(X)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Most probable component of each row of X (n, d): (n,) ints in 0 .. k - 1."""
+        return self._posterior(X, None, "labels").astype(np.intp)
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Responsibilities of the components for each row of X (n, d): (n, k), rows sum to 1."""
+        return self._posterior(X, None, "resp")
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Log density of each row of X (n, d): (n,), natural logarithm; at least -6.9e299, however far out."""
+        return self._posterior(X, None, "log_prob")
+
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """Mean log density over the rows of X (n, d), weighted by sample_weight (n,)."""
+        loglik, total = self._score(X, None, sample_weight)
+        return loglik / total
+
+    def aic(self, X: Any, sample_weight: Any = None) -> float:
+        """Akaike information criterion on X (n, d); the lower the better."""
+        return self._aic(self._score(X, None, sample_weight)[0])
+
+    def bic(self, X: Any, sample_weight: Any = None) -> float:
+        """Bayesian information criterion on X (n, d), n being the total weight; the lower the better."""
+        return self._bic(*self._score(X, None, sample_weight))
+
+    def sample(self, n_samples: int = 1) -> tuple[np.ndarray, np.ndarray]:
+        """Draw rows from the fitted mixture: X (n_samples, d) and the component (n_samples,) of each, in order."""
+        rng = checks.generator(self.random_state)
+        labels = self._draw_labels(n_samples, rng)
+        return self._fitted().sample(labels, rng), labels
+
+
+class BinomialMixture(Mixture):
+    """Mixture of binomial distributions, fitted by expectation-maximisation.
+
+    Row i has X_i successes in trials_i tosses of one of k coins; which, and how the coins are biased, is fitted.
+
+    Parameters
+    ----------
+    n_components : int, default=1
+        Number of components k.
+    tol, max_iter, n_init, random_state, warm_start, verbose, verbose_interval, stopping, backend, n_threads
+        As for GaussianMixture.
+    init_params : {"quantiles", "random"}, default="quantiles"
+        A start at even quantiles of the rates of success, always the same, or at the rates of random rows.  With
+        n_init > 1 the first start is as init_params says and the others are random.
+    weights_init : array-like of shape (k,), default=None
+        Starting mixing weights, each in [0, 1], sum 1.
+    probs_init : array-like of shape (k,) or (k, 1), default=None
+        Starting probabilities of success.
+    fixed : tuple of {"weights", "probs"}, default=()
+        Groups of parameters to hold at their start.
+
+    Attributes
+    ----------
+    weights_ : (k,) mixing weights.
+    probs_ : (k, 1) probabilities of success.
+    converged_, stop_reason_, n_iter_, loglik_, lower_bound_, history_, empty_components_, n_features_in_
+        As for GaussianMixture; log likelihoods include the binomial coefficients.
+
+    References
+    ----------
+    Blischke (1964), Estimating the parameters of mixtures of binomial distributions.
+    Do and Batzoglou (2008), What is the expectation maximization algorithm?
+
+    Examples
+    --------
+    >>> import fastem
+    >>> heads = [5, 9, 8, 4, 7]
+    >>> coins = fastem.BinomialMixture(2, weights_init=[0.5, 0.5], probs_init=[0.6, 0.5], fixed=("weights",))
+    >>> coins.fit(heads, trials=10).probs_.round(2).ravel()
+    array([0.8 , 0.52])
+    """
+
+    _has_trials = True
+
+    def __init__(
+        self,
+        n_components: int = 1,
+        *,
+        tol: float = 1e-3,
+        max_iter: int = 100,
+        n_init: int = 1,
+        init_params: str = "quantiles",
+        weights_init: Any = None,
+        probs_init: Any = None,
+        random_state: Any = None,
+        warm_start: bool = False,
+        verbose: int = 0,
+        verbose_interval: int = 10,
+        fixed: tuple[str, ...] = (),
+        stopping: str = "loglik",
+        backend: str = "auto",
+        n_threads: int | None = None,
+    ) -> None:
+        self.n_components = n_components
+        self.tol = tol
+        self.max_iter = max_iter
+        self.n_init = n_init
+        self.init_params = init_params
+        self.weights_init = weights_init
+        self.probs_init = probs_init
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.verbose_interval = verbose_interval
+        self.fixed = fixed
+        self.stopping = stopping
+        self.backend = backend
+        self.n_threads = n_threads
+
+    def fit(self, X: Any, y: Any = None, *, trials: Any, sample_weight: Any = None) -> Self:
+        """Fit the mixture.
+
+        Parameters
+        ----------
+        X : array-like of shape (n,) or (n, 1)
+            Successes: whole numbers from 0 to trials.
+        y : ignored
+        trials : int or array-like of shape (n,)
+            Trials of each row: whole numbers; 0 is a row that tells nothing.
+        sample_weight : array-like of shape (n,), default=None
+            Non-negative; a weight of w counts as w equal rows.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            On unusable data or settings; the estimator stays as it was.
+        """
+        self._check_common(BINOMIAL_GROUPS, BINOMIAL_STARTS)
+        rows = self._open(X, trials, sample_weight, n_features=1)
+        if self.weights_init is not None:
+            checks.mixing_weights(self.weights_init, "weights_init", self.n_components)
+        if self.probs_init is not None:
+            checks.probabilities(self.probs_init, "probs_init", (self.n_components, 1))
+        return self._fit(rows)
+
+    def _start(self, rows: Rows, rng: np.random.Generator, *, first: bool) -> BinomialParams:
+        k = self.n_components
+        start = binomial_start(rows, k, method=self.init_params if first else "random", rng=rng)
+        return BinomialParams(
+            start.weights if self.weights_init is None else np.asarray(self.weights_init, np.float64),
+            start.probs if self.probs_init is None else np.asarray(self.probs_init, np.float64).reshape(k, 1),
+        )
+
+    def _maximize(self, stats: Any) -> BinomialParams:
+        return stats.maximize(fixed=self.fixed)
+
+    def _publish(self, params: BinomialParams) -> None:
+        self.weights_, self.probs_ = params.weights, params.probs
+
+    def _fitted(self) -> BinomialParams:
+        if not self._is_fitted():
+            raise checks.NotFittedError("This BinomialMixture instance is not fitted yet. Call 'fit' first.")
+        return BinomialParams(self.weights_, self.probs_)
+
+    def fit_predict(self, X: Any, y: Any = None, *, trials: Any, sample_weight: Any = None) -> np.ndarray:
+        """Fit, then the most probable component of each row: (n,) ints.  Arguments and errors as for fit."""
+        return self.fit(X, y, trials=trials, sample_weight=sample_weight).predict(X, trials=trials)
+
+    def predict(self, X: Any, *, trials: Any) -> np.ndarray:
+        """Most probable component of each row: (n,) ints in 0 .. k - 1."""
+        return self._posterior(X, trials, "labels").astype(np.intp)
+
+    def predict_proba(self, X: Any, *, trials: Any) -> np.ndarray:
+        """Responsibilities of the components for each row: (n, k), rows sum to 1."""
+        return self._posterior(X, trials, "resp")
+
+    def score_samples(self, X: Any, *, trials: Any) -> np.ndarray:
+        """Log probability of each row's successes given its trials: (n,), natural logarithm."""
+        return self._posterior(X, trials, "log_prob")
+
+    def score(self, X: Any, y: Any = None, *, trials: Any, sample_weight: Any = None) -> float:
+        """Mean log probability over the rows, weighted by sample_weight (n,)."""
+        loglik, total = self._score(X, trials, sample_weight)
+        return loglik / total
+
+    def aic(self, X: Any, *, trials: Any, sample_weight: Any = None) -> float:
+        """Akaike information criterion on X; the lower the better."""
+        return self._aic(self._score(X, trials, sample_weight)[0])
+
+    def bic(self, X: Any, *, trials: Any, sample_weight: Any = None) -> float:
+        """Bayesian information criterion on X, n being the total weight; the lower the better."""
+        return self._bic(*self._score(X, trials, sample_weight))
+
+    def sample(self, n_samples: int = 1, *, trials: int) -> tuple[np.ndarray, np.ndarray]:
+        """Draw successes of `trials` tosses: X (n_samples, 1) and the component (n_samples,) of each, in order."""
+        checks.integer(trials, "trials", 0)
+        rng = checks.generator(self.random_state)
+        labels = self._draw_labels(n_samples, rng)
+        return self._fitted().sample(labels, trials, rng), labels

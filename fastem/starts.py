@@ -1,0 +1,172 @@
+"""Where a fit begins.  Every start costs O(n d) at the most once: it looks at a random part of the rows if n is large."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from fastem.binomial import BinomialParams
+from fastem.gaussian import CovarianceType, NormalParams, NormalStats
+from fastem.stats import Array
+from fastem.sweep import Rows
+
+NORMAL_STARTS = ("kmeans", "k-means++", "random", "random_from_data")
+BINOMIAL_STARTS = ("quantiles", "random")
+
+START_ROWS = 1 << 15
+"""Rows a start looks at: enough to place k centers, few beside the rows of a fit that takes time."""
+
+LLOYD_STEPS = 100
+LLOYD_TOL = 1e-4
+"""k-means stops when its inertia falls by less than this share: EM moves on from there."""
+
+Partition = Callable[[slice], Array]
+"""Rows of a block -> their responsibilities (b, k)."""
+
+
+def subsample(rows: Rows, rng: np.random.Generator) -> Rows:
+    """The rows, or START_ROWS of them drawn without replacement, with their weights."""
+    if len(rows) <= START_ROWS:
+        return rows
+    chosen = np.sort(rng.choice(len(rows), START_ROWS, replace=False, shuffle=False))
+    return Rows(tuple(array[chosen] for array in rows.data), rows.sample_weight[chosen], rows.backend)
+
+
+# ------------------------------------------------------------------------------------------------------------- normal
+
+
+def normal_start(
+    rows: Rows,
+    k: int,
+    covariance_type: CovarianceType,
+    *,
+    method: str,
+    reg_covar: float,
+    rng: np.random.Generator,
+) -> NormalParams:
+    """Starting parameters for k components: those of a partition of the rows, hard or (method "random") soft."""
+    rows = subsample(rows, rng)
+    X = rows.data[0]
+    scale = feature_scale(X, rows.sample_weight)
+    if method == "random":
+        return partition_params(rows, k, covariance_type, reg_covar, random_partition(k, rng))
+    if method == "random_from_data":
+        centers = X[rng.choice(len(X), k, replace=False)].astype(np.float64)
+    else:
+        centers = spread_centers(rows, k, scale, rng)
+    if method == "kmeans":
+        centers = lloyd(rows, centers, scale)
+    labels = rows.nearest(centers, scale)[1]
+    return partition_params(rows, k, covariance_type, reg_covar, lambda block: np.eye(k)[labels[block]])
+
+
+def feature_scale(X: np.ndarray, weights: Array) -> Array:
+    """(d,) 1 / standard deviation: a feature in metres and one in millimetres count the same; 1 for a constant one."""
+    mean = np.average(X, axis=0, weights=weights)
+    deviation = np.sqrt(np.average((X - mean) ** 2, axis=0, weights=weights))
+    return np.where(deviation > 0, 1.0 / np.where(deviation > 0, deviation, 1.0), 1.0)
+
+
+def spread_centers(rows: Rows, k: int, scale: Array, rng: np.random.Generator) -> Array:
+    """k-means++ (Arthur and Vassilvitskii 2007), greedy: the best of 2 + log k draws each time, as scikit-learn's."""
+    X, weights = rows.data[0], rows.sample_weight
+    draws = 2 + int(np.log(k))
+    chosen = [weighted_draw(weights, 1, rng)[0]]
+    nearest = rows.nearest(X[chosen].astype(np.float64), scale)[0]
+    while len(chosen) < k:
+        candidates = weighted_draw(weights * nearest, draws, rng)
+        fields = [np.minimum(nearest, rows.nearest(X[[c]].astype(np.float64), scale)[0]) for c in candidates]
+        winner = min(range(draws), key=lambda i: float(weights @ fields[i]))
+        chosen.append(candidates[winner])
+        nearest = fields[winner]
+    return X[chosen].astype(np.float64)
+
+
+def weighted_draw(weights: Array, size: int, rng: np.random.Generator) -> np.ndarray:
+    """Indices drawn in proportion to weights; evenly where all are 0 (every point is a center already)."""
+    ends = np.cumsum(weights)
+    if not ends[-1] > 0:
+        return rng.integers(len(weights), size=size)
+    return np.minimum(np.searchsorted(ends, rng.random(size) * ends[-1], side="right"), len(weights) - 1)
+
+
+def lloyd(rows: Rows, centers: Array, scale: Array) -> Array:
+    """k-means by Lloyd's algorithm; a center that loses all its rows moves to the row farthest from its own."""
+    previous = np.inf
+    for _ in range(LLOYD_STEPS):
+        distances, _, counts, first, inertia = rows.nearest(centers, scale)
+        lost = counts <= 0
+        centers = centers + first / np.where(lost, 1.0, counts)[:, np.newaxis]
+        if lost.any():
+            centers[lost] = rows.data[0][np.argsort(distances)[-int(lost.sum()) :]]
+        elif previous - inertia <= LLOYD_TOL * inertia:
+            break
+        previous = inertia
+    return centers
+
+
+def random_partition(k: int, rng: np.random.Generator) -> Partition:
+    def responsibilities(block: slice) -> Array:
+        resp = rng.random((block.stop - block.start, k))
+        return resp / resp.sum(axis=1, keepdims=True)
+
+    return responsibilities
+
+
+def partition_params(
+    rows: Rows, k: int, covariance_type: CovarianceType, reg_covar: float, partition: Partition
+) -> NormalParams:
+    """The M-step on given responsibilities, block by block; a component without rows takes the shape of all of them."""
+    X, weights = rows.data[0], rows.sample_weight
+    mean = np.average(X, axis=0, weights=weights)
+    d = len(mean)
+    shape = NormalParams.covariance_shape(covariance_type, k, d)
+    origin = NormalParams(np.full(k, 1 / k), np.tile(mean, (k, 1)), np.ones(shape), covariance_type)
+    pieces = [block_stats(origin, X[b] - mean, weights[b], partition(b)) for b in row_blocks(len(X))]
+    stats = sum(pieces[1:], start=pieces[0])
+    return stats.maximize(reg_covar=reg_covar)
+
+
+def block_stats(origin: NormalParams, residual: Array, weights: Array, resp: Array) -> NormalStats:
+    weighted = weights[:, np.newaxis] * resp
+    if origin.is_matrix:
+        second = np.stack([(residual * column[:, np.newaxis]).T @ residual for column in weighted.T])
+    else:
+        second = weighted.T @ residual**2
+    return NormalStats(origin, weighted.sum(axis=0), 0.0, 0.0, weighted.T @ residual, second)
+
+
+def row_blocks(n: int, length: int = 4096) -> Iterator[slice]:
+    for begin in range(0, n, length):
+        yield slice(begin, min(n, begin + length))
+
+
+# ----------------------------------------------------------------------------------------------------------- binomial
+
+
+def binomial_start(rows: Rows, k: int, *, method: str, rng: np.random.Generator) -> BinomialParams:
+    """Equal weights; probs at even quantiles of the rates of success, or at the rates of random rows."""
+    rows = subsample(rows, rng)
+    successes, trials = (array.astype(np.float64) for array in rows.data)
+    weights = rows.sample_weight[:, np.newaxis] * trials
+    rates = (successes + 0.5) / (trials + 1.0)  # never 0 or 1, from which no M-step returns
+    if method == "random":
+        probs = rates[rng.choice(len(rates), k, replace=False)]
+    else:
+        levels = (np.arange(k) + 0.5) / k
+        probs = np.stack([spread_quantiles(r, w, levels) for r, w in zip(rates.T, weights.T, strict=True)], axis=1)
+    return BinomialParams(np.full(k, 1 / k), probs)
+
+
+def spread_quantiles(values: Array, weights: Array, levels: Array) -> Array:
+    """Weighted quantiles; where they tie, moved apart, since EM cannot separate equal components."""
+    order = np.argsort(values, kind="stable")
+    ends = np.cumsum(weights[order])
+    if ends[-1] <= 0:
+        return levels
+    found = values[order][np.minimum(np.searchsorted(ends, levels * ends[-1]), len(values) - 1)]
+    if len(np.unique(found)) == len(found):
+        return found
+    low, high = values.min(), values.max()
+    return 0.5 * found + 0.5 * (low + (high - low) * levels if high > low else levels)

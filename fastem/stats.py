@@ -1,0 +1,76 @@
+"""The law of addition: sufficient statistics are values with a zero and a plus; slots and their fold."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+SLOT_ROWS = 4096
+"""Rows of a slot.  The grid depends on the rows alone, never on threads: so the bits of a sum do not either."""
+
+EMPTY = 2.0**-850
+"""A component that holds less than this share of the total weight is empty (the kernels give it at least 2^-900)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Stats:
+    """Sums over rows, taken at `params`.  Families add their own sums; every sum is additive.
+
+    params are the parameters at which responsibilities were computed: moments are taken about their means, and
+    loglik = q + entropy holds at them.
+    """
+
+    params: Any
+    counts: Array  # (k,)   sum w r
+    loglik: float  #        sum w log p(x)
+    entropy: float  #       -sum w sum_k r log r
+
+    def __add__(self, other: Self) -> Self:
+        if type(other) is not type(self):
+            return NotImplemented
+        if not same(self.params, other.params):
+            raise ValueError("statistics taken at different parameters do not add: their origins differ")
+        names = [field.name for field in fields(self) if field.name != "params"]
+        return type(self)(self.params, **{name: getattr(self, name) + getattr(other, name) for name in names})
+
+    @property
+    def total(self) -> float:
+        """Total weight of the rows."""
+        return math.fsum(self.counts)
+
+    @property
+    def q(self) -> float:
+        """Q of Dempster, Laird and Rubin (1977) at the parameters of the sweep: the expected complete log likelihood."""
+        return self.loglik - self.entropy
+
+    @property
+    def live(self) -> NDArray[np.bool_]:
+        """(k,) components that hold any weight."""
+        return self.counts > EMPTY * self.total
+
+    def mixing_weights(self) -> Array:
+        """(k,) maximum likelihood mixing weights; 0 for an empty component."""
+        counts = np.where(self.live, self.counts, 0.0)
+        return counts / counts.sum()
+
+
+def same(a: Any, b: Any) -> bool:
+    """Are two params values equal, bit for bit?"""
+    return a is b or (
+        type(a) is type(b) and all(np.array_equal(getattr(a, f.name), getattr(b, f.name)) for f in fields(a))
+    )
+
+
+def slot_count(n: int) -> int:
+    return -(-n // SLOT_ROWS)
+
+
+def fold(sums: Array) -> Array:
+    """(slots, m) -> (m,): a left fold in slot order, whatever order the slots were summed in."""
+    return np.add.reduce(sums, axis=0)

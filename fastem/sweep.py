@@ -1,0 +1,233 @@
+"""One pass over the data: parameters in, statistics or posteriors out.  Rows in memory; nothing of size n is made
+but what the caller asks for."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+
+from fastem import checks
+from fastem.backend import BACKENDS, Backend
+from fastem.stats import SLOT_ROWS, Array, fold, slot_count
+
+WAVE_BYTES = 1 << 25
+"""Sums of this many bytes are held at a time before they are folded: the memory of a fit, whatever n is."""
+
+
+class Posterior(NamedTuple):
+    """What `posterior` tells of each row; what was not asked for is an empty array."""
+
+    log_prob: Array  # (n,)
+    resp: Array  # (n, k)
+    labels: np.ndarray  # (n,) int32
+
+
+class Rows:
+    """Rows in memory, ready to be swept.  A context manager: its threads live as long as it is open.
+
+    data are arrays of n rows that a kernel of the family reads: (X,) or (X, trials).
+    """
+
+    def __init__(self, data: tuple[np.ndarray, ...], sample_weight: Array, backend: Backend) -> None:
+        self.data = data
+        self.sample_weight = sample_weight
+        self.backend = backend
+        self._base_measure: float | None = None
+
+    def __enter__(self) -> Self:
+        self.backend.__enter__()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.backend.__exit__(*exception)
+
+    def __len__(self) -> int:
+        return len(self.sample_weight)
+
+    def sweep(self, params: Any) -> Any:
+        """The statistics of all rows at `params`: one fused E-step and accumulation."""
+        name, rows = f"accumulate_{params.kernel}", (*self.data, self.sample_weight)
+        sums, logliks = self._summed(name, rows, params.tables(), (), params.sums_length)
+        sums[-2] = math.fsum(logliks) + self._log_base_measure(params)
+        return params.stats(sums)
+
+    def posterior(self, params: Any, *wanted: str) -> Posterior:
+        """`wanted` of "log_prob", "resp", "labels" for each row."""
+        n, k = len(self), len(params.weights)
+        out = Posterior(
+            np.empty(n if "log_prob" in wanted else 0),
+            np.empty((n if "resp" in wanted else 0, k)),
+            np.empty(n if "labels" in wanted else 0, np.int32),
+        )
+        self.backend.run(f"posterior_{params.kernel}", self.data, params.tables(), out)
+        for rows in self._blocks() if "log_prob" in wanted else ():
+            base = params.log_base_measure(*(array[rows] for array in self.data))
+            if base is not None:
+                out.log_prob[rows] += base
+        return out
+
+    def nearest(self, centers: Array, scale: Array) -> tuple[Array, np.ndarray, Array, Array, float]:
+        """Lloyd's step: distances (n,), labels (n,), counts (k,), first (k, d) about the centers, inertia."""
+        k, d = centers.shape
+        out = np.empty(len(self)), np.empty(len(self), np.int32)
+        rows = (*self.data, self.sample_weight)
+        sums, _ = self._summed("nearest", rows, (centers, scale), out, k + k * d + 1)
+        return *out, sums[:k], sums[k:-1].reshape(k, d), float(sums[-1])
+
+    def _summed(
+        self, name: str, rows: tuple[np.ndarray, ...], tables: Any, out: Any, length: int
+    ) -> tuple[Array, list[float]]:
+        """The folded sums of a kernel over all slots, a wave at a time, and the next to last sum of each slot.
+
+        The total so far is row 0 of the next wave, so that the fold is the same whatever the length of a wave.
+        """
+        n = len(self)
+        wave = min(slot_count(n), max(self.backend.n_threads, WAVE_BYTES // (8 * length)))
+        sums = np.zeros((wave + 1, length))
+        logliks: list[float] = []
+        for begin in range(0, n, wave * SLOT_ROWS):
+            span = slice(begin, begin + wave * SLOT_ROWS)
+            part = sums[1 : 1 + slot_count(min(n - begin, wave * SLOT_ROWS))]
+            self.backend.run(name, [a[span] for a in rows], tables, [a[span] for a in out], part)
+            logliks += part[:, -2].tolist()
+            sums[0] = fold(sums[: len(part) + 1])
+        return sums[0].copy(), logliks
+
+    def _log_base_measure(self, params: Any) -> float:
+        """sum w log h(x) of the terms that no parameter enters: the same in every sweep, so computed once."""
+        if self._base_measure is None:
+            parts = []
+            for rows in self._blocks():
+                base = params.log_base_measure(*(array[rows] for array in self.data))
+                if base is None:
+                    break
+                parts.append(float(self.sample_weight[rows] @ base))
+            self._base_measure = math.fsum(parts)
+        return self._base_measure
+
+    def _blocks(self) -> list[slice]:
+        return [slice(begin, begin + SLOT_ROWS) for begin in range(0, len(self), SLOT_ROWS)]
+
+
+# ------------------------------------------------------------------------------------------ for packages on top of us
+
+
+def accumulate(
+    params: Any,
+    X: Any,
+    *,
+    trials: Any = None,
+    sample_weight: Any = None,
+    backend: str = "auto",
+    n_threads: int | None = None,
+) -> Any:
+    """Sufficient statistics of X at `params`: the E-step and its sums, in one pass.
+
+    Statistics of parts of the data, taken at the same parameters, add to those of the whole.
+
+    Parameters
+    ----------
+    params : NormalParams or BinomialParams
+        Parameters of a mixture of k components in d dimensions.
+    X : array-like of shape (n, d)
+        Rows, finite.  float32 and float64 arrays are not copied, whatever their strides.  For a binomial mixture
+        successes, whole numbers, also of shape (n,) where d = 1.
+    trials : int or array-like of shape (n,) or (n, d), default=None
+        Trials of each row of a binomial mixture; must be left out for a Gaussian one.
+    sample_weight : array-like of shape (n,), default=None
+        Non-negative weights; a weight of w counts as w equal rows.  None is 1 for every row.
+    backend : {"auto", "cython", "numba"}, default="auto"
+        Which compiled kernels to use.
+    n_threads : int, default=None
+        Number of threads; None is one for each core this process may use.
+
+    Returns
+    -------
+    NormalStats or BinomialStats
+        With fields params, counts (k,), loglik, entropy and the moments of the family; `.maximize()` is the M-step.
+
+    Raises
+    ------
+    ValueError, TypeError
+        On unusable input, with a sentence that names the argument and the first bad place.
+
+    References
+    ----------
+    Dempster, Laird and Rubin (1977), Maximum likelihood from incomplete data via the EM algorithm.
+
+    Examples
+    --------
+    >>> import numpy as np, fastem
+    >>> params = fastem.NormalParams(np.array([1.0]), np.zeros((1, 1)), np.ones((1, 1, 1)))
+    >>> stats = fastem.accumulate(params, [[1.0], [3.0]])
+    >>> stats.maximize(reg_covar=0.0).means
+    array([[2.]])
+    """
+    with _rows_for(params, X, trials, sample_weight, True, backend=backend, n_threads=n_threads) as rows:
+        return rows.sweep(params)
+
+
+def posterior(
+    params: Any, X: Any, *, trials: Any = None, backend: str = "auto", n_threads: int | None = None
+) -> Posterior:
+    """Log density, responsibilities and most probable component of each row of X.
+
+    Parameters
+    ----------
+    params, X, trials, backend, n_threads
+        As for `accumulate`.
+
+    Returns
+    -------
+    Posterior
+        Named tuple of log_prob (n,), natural logarithms of the mixture's density; resp (n, k), rows that sum to 1;
+        labels (n,), int32.
+
+    Raises
+    ------
+    ValueError, TypeError
+        On unusable input, with a sentence that names the argument and the first bad place.
+
+    Examples
+    --------
+    >>> import numpy as np, fastem
+    >>> params = fastem.BinomialParams(np.array([0.5, 0.5]), np.array([[0.2], [0.8]]))
+    >>> fastem.posterior(params, [0, 10], trials=10).labels
+    array([0, 1], dtype=int32)
+    """
+    with _rows_for(params, X, trials, None, False, backend=backend, n_threads=n_threads) as rows:
+        return rows.posterior(params, "log_prob", "resp", "labels")
+
+
+def open_rows(
+    X: Any,
+    trials: Any = None,
+    sample_weight: Any = None,
+    *,
+    n_features: int | None = None,
+    has_trials: bool = False,
+    fitting: bool = False,
+    backend: str = "auto",
+    n_threads: int | None = None,
+) -> Rows:
+    """Check the data at the door and make it ready to be swept."""
+    checks.choice(backend, "backend", BACKENDS)
+    if n_threads is not None:
+        checks.integer(n_threads, "n_threads", 1)
+    data: tuple[np.ndarray, ...]
+    if has_trials:
+        data = checks.counts(X, trials, n_features=n_features)
+    else:
+        data = (checks.matrix(X, n_features=n_features, fitting=fitting),)
+    return Rows(data, checks.sample_weights(sample_weight, len(data[0])), Backend(backend, n_threads))
+
+
+def _rows_for(params: Any, X: Any, trials: Any, sample_weight: Any, fitting: bool, **options: Any) -> Rows:
+    params.check()
+    if trials is not None and not params.has_trials:
+        raise TypeError("trials belongs to binomial mixtures, not to Gaussian ones")
+    return open_rows(
+        X, trials, sample_weight, n_features=params.n_features, has_trials=params.has_trials, fitting=fitting, **options
+    )
