@@ -25,7 +25,7 @@ def extension(name, source, flags):
 
 
 def extensions():
-    optimise = ["/O2"] if os.name == "nt" else ["-O3", "-Wno-psabi"]
+    optimise = ["/O2"] if os.name == "nt" else ["-O3", "-g0", "-Wno-psabi"]
     yield extension("fastem._kernels", SOURCE, optimise)
     if os.name == "nt" or platform.machine() not in ("x86_64", "AMD64"):
         return
@@ -36,4 +36,7 @@ def extensions():
         yield extension(f"fastem._kernels_{isa}", copy, [*optimise, *flags])
 
 
-setup(ext_modules=cythonize(list(extensions()), build_dir="build/cython", quiet=True))
+setup(
+    ext_modules=cythonize(list(extensions()), build_dir="build/cython", quiet=True),
+    options={"build_ext": {"parallel": os.cpu_count()}},
+)

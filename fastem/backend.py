@@ -11,12 +11,11 @@ import os
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from types import ModuleType
 from typing import Any, Self
 
 import numpy as np
-
-from fastem.stats import SLOT_ROWS, slot_count
 
 BACKENDS = ("auto", "cython", "numba")
 INSTRUCTION_SETS = ("avx512", "avx2", "baseline")  # the order of preference
@@ -89,16 +88,28 @@ class Backend:
         tables: Sequence[np.ndarray],
         out: Sequence[np.ndarray] = (),
         sums: np.ndarray | None = None,
+        *,
+        slot_rows: int,
     ) -> None:
-        """Call kernel `name` on rows (each (n, ...)) and tables; it fills out (each (n, ...) or empty) and sums."""
-        n = len(rows[0])
+        """Call kernel `name` on rows (each (n, ...)) and tables; it fills out (each (n, ...) or empty) and sums.
+
+        Every kernel takes its arguments in this order: rows, slot_rows if there are sums, tables, out, sums.
+        """
+        n, kernel = len(rows[0]), getattr(self.kernels, name)
+        slots = -(-n // slot_rows)
         work = n * (sums.shape[1] if sums is not None else sum(table.size for table in tables))
-        threads = min(self.n_threads, slot_count(n)) if work > PARALLEL_WORK else 1
+        threads = min(self.n_threads, slots) if work > PARALLEL_WORK else 1
+
+        def arguments(begin: int, end: int) -> list[Any]:
+            span = slice(begin * slot_rows, end * slot_rows)
+            part, filled = [a[span] for a in rows], [a[span] for a in out]
+            return [*part, *tables, *filled] if sums is None else [*part, slot_rows, *tables, *filled, sums[begin:end]]
+
         if not self._split:
-            run_numba(getattr(self.kernels, name), threads, kernel_arguments(rows, tables, out, sums, slice(None)))
+            run_numba(kernel, threads, arguments(0, slots))
             return
-        kernel = getattr(self.kernels, name)
-        shares = [kernel_arguments(rows, tables, out, sums, share) for share in slot_shares(n, threads)]
+        edges = [slots * part // threads for part in range(threads + 1)]
+        shares = [arguments(begin, end) for begin, end in pairwise(edges)]
         others = [self._threads().submit(kernel, *share) for share in shares[1:]]
         try:
             kernel(*shares[0])
@@ -110,29 +121,6 @@ class Backend:
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self.n_threads - 1, thread_name_prefix="fastem")
         return self._pool
-
-
-def slot_shares(n: int, parts: int) -> list[slice]:
-    """Runs of whole slots, as even as may be."""
-    edges = [slot_count(n) * part // parts for part in range(parts + 1)]
-    return [slice(begin, end) for begin, end in zip(edges, edges[1:], strict=False)]
-
-
-def kernel_arguments(
-    rows: Sequence[np.ndarray],
-    tables: Sequence[np.ndarray],
-    out: Sequence[np.ndarray],
-    sums: np.ndarray | None,
-    slots: slice,
-) -> list[Any]:
-    """The arguments of a kernel for a run of slots, in the order all kernels have: rows, tables, out, sums."""
-    if slots != slice(None):
-        span = slice(slots.start * SLOT_ROWS, slots.stop * SLOT_ROWS)
-        rows = [array[span] for array in rows]
-        out = [array[span] for array in out]
-    if sums is None:
-        return [*rows, *tables, *out]
-    return [*rows, SLOT_ROWS, *tables, *out, sums[slots]]
 
 
 # ------------------------------------------------------------------------------------------------------------ numba

@@ -69,9 +69,10 @@ class BinomialParams:
         k, size = len(self.weights), self.probs.size
         counts, successes, failures, last = np.split(sums, [k, k + size, k + 2 * size])
         shape = self.probs.shape
-        return BinomialStats(self, counts, *map(float, last), successes.reshape(shape), failures.reshape(shape))
+        loglik, entropy = map(float, last)
+        return BinomialStats(self, counts, loglik, entropy, successes.reshape(shape), failures.reshape(shape))
 
-    def sample(self, labels: np.ndarray, trials: np.ndarray, rng: np.random.Generator) -> Array:
+    def sample(self, labels: np.ndarray, trials: int, rng: np.random.Generator) -> np.ndarray:
         """Draw the successes of a row from the component of each label."""
         return rng.binomial(trials, self.probs[labels])
 
@@ -84,7 +85,7 @@ class BinomialStats(Stats):
     failures: Array  #  (k, d)  sum w r (trials - x)
 
     def maximize(self, *, fixed: Collection[str] = ()) -> BinomialParams:
-        """The M-step: probs = successes / tosses.  A component without tosses keeps its probs; so does a fixed group."""
+        """The M-step: probs = successes / tosses.  A component without tosses keeps its probs; so do fixed groups."""
         at = self.params
         tosses = self.successes + self.failures
         known = self.live[:, np.newaxis] & (tosses > 0)

@@ -82,7 +82,7 @@ def matrix(X: Any, *, n_features: int | None = None, fitting: bool = False) -> n
     if array.shape[1] == 0:
         raise ValueError(f"X: found array with 0 feature(s) (shape={array.shape}) while a minimum of 1 is required")
     if n_features is not None and array.shape[1] != n_features:
-        raise ValueError(f"X has {array.shape[1]} features, but the mixture is expecting {n_features} features as input")
+        raise ValueError(f"X has {array.shape[1]} features, but the mixture expects {n_features} features as input")
     finite(array, "X")
     if fitting and (array.max() > LARGEST or array.min() < -LARGEST):
         refuse(lambda block: np.abs(block) > LARGEST, array, f"X must be below {LARGEST} in magnitude; rescale it")
@@ -98,7 +98,7 @@ def counts(X: Any, trials: Any, *, n_features: int | None = None) -> tuple[np.nd
     tosses = numeric(trials, "trials")
     if tosses.ndim == 1 and len(tosses) == len(array):
         tosses = tosses[:, np.newaxis]
-    if tosses.ndim not in (0, 2) or tosses.ndim == 2 and tosses.shape not in (array.shape, (len(array), 1)):
+    if tosses.ndim not in (0, 2) or (tosses.ndim == 2 and tosses.shape not in (array.shape, (len(array), 1))):
         raise ValueError(f"trials must be one number or match X, of shape {array.shape}; got shape {tosses.shape}")
     tosses = np.broadcast_to(finite(np.atleast_1d(tosses), "trials").astype(array.dtype, copy=False), array.shape)
     for name, values in (("X", array), ("trials", tosses)):
@@ -190,9 +190,10 @@ def integer(value: Any, name: str, least: int) -> int:
 def non_negative(value: Any, name: str) -> float:
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be a number, got {value!r}")
-    if not 0 <= value < np.inf:
+    number = float(value)
+    if not 0 <= number < np.inf:
         raise ValueError(f"{name} must be finite and not negative, got {value}")
-    return float(value)
+    return number
 
 
 def choice(value: Any, name: str, options: Collection[str]) -> str:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from fastem import checks
 from fastem.stats import Array, Stats
 
-CovarianceType = Literal["full", "tied", "diag", "spherical"]
 COVARIANCE_TYPES = ("full", "tied", "diag", "spherical")
 GROUPS = ("weights", "means", "covariances")
 
@@ -34,16 +32,17 @@ class NormalParams:
     weights: Array
     means: Array
     covariances: Array
-    covariance_type: CovarianceType = "full"
+    covariance_type: str = "full"
 
     has_trials = False
 
     @classmethod
     def from_precisions(
-        cls, weights: Array, means: Array, precisions: Array, covariance_type: CovarianceType
+        cls, weights: Array, means: Array, precisions: Array, covariance_type: str
     ) -> NormalParams:
         matrices = covariance_type in ("full", "tied")
-        return cls(weights, means, np.linalg.inv(precisions) if matrices else 1.0 / precisions, covariance_type)
+        covariances = np.linalg.inv(precisions) if matrices else 1.0 / precisions
+        return cls(weights, means, np.asarray(covariances, np.float64), covariance_type)
 
     @staticmethod
     def covariance_shape(covariance_type: str, k: int, d: int) -> tuple[int, ...]:
@@ -96,7 +95,7 @@ class NormalParams:
 
     def precisions(self) -> Array:
         """Inverse covariances, shaped as they are."""
-        return np.linalg.inv(self.covariances) if self.is_matrix else 1.0 / self.covariances
+        return np.asarray(np.linalg.inv(self.covariances) if self.is_matrix else 1.0 / self.covariances, np.float64)
 
     def precision_factors(self) -> Array:
         """(k, d, d) lower L with L^T L = inverse covariance, or (k, d) 1 / sd where no more is to be told."""
@@ -127,7 +126,8 @@ class NormalParams:
         k, d = self.means.shape
         counts, first, second, last = np.split(sums, [k, k + k * d, len(sums) - 2])
         shape = (k, d, d) if self.is_matrix else (k, d)
-        return NormalStats(self, counts, *map(float, last), first.reshape(k, d), second.reshape(shape))
+        loglik, entropy = map(float, last)
+        return NormalStats(self, counts, loglik, entropy, first.reshape(k, d), second.reshape(shape))
 
     def sample(self, labels: np.ndarray, rng: np.random.Generator) -> Array:
         """Draw a row from the component of each label."""
@@ -154,12 +154,10 @@ class NormalStats(Stats):
         counts = np.where(self.live, self.counts, 1.0)[:, np.newaxis]
         delta = np.where(self.live[:, np.newaxis] & ("means" not in fixed), self.first / counts, 0.0)
         means = at.means + delta
-        return NormalParams(
-            weights=at.weights if "weights" in fixed else self.mixing_weights(),
-            means=means,
-            covariances=at.covariances if "covariances" in fixed else self._covariances(counts, delta, means, reg_covar),
-            covariance_type=at.covariance_type,
-        )
+        weights = at.weights if "weights" in fixed else self.mixing_weights()
+        hold = "covariances" in fixed
+        covariances = at.covariances if hold else self._covariances(counts, delta, means, reg_covar)
+        return NormalParams(weights, means, covariances, at.covariance_type)
 
     def _covariances(self, counts: Array, delta: Array, means: Array, reg_covar: float) -> Array:
         kind, d = self.params.covariance_type, means.shape[1]

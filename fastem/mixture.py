@@ -42,7 +42,7 @@ class Mixture:
 
     @classmethod
     def _names(cls) -> list[str]:
-        return [name for name in inspect.signature(cls).parameters]
+        return list(inspect.signature(cls).parameters)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Constructor parameters and their values; `deep` is there for scikit-learn."""
@@ -62,7 +62,7 @@ class Mixture:
         shown = [
             f"{name}={value!r}"
             for name, value in self.get_params().items()
-            if not (value is defaults[name].default or type(value) in (int, float, str, tuple) and value == defaults[name].default)
+            if repr(value) != repr(defaults[name].default)
         ]
         return f"{type(self).__name__}({', '.join(shown)})"
 

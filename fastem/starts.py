@@ -1,4 +1,4 @@
-"""Where a fit begins.  Every start costs O(n d) at the most once: it looks at a random part of the rows if n is large."""
+"""Where a fit begins.  A start looks at a random part of the rows where there are many."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from fastem.binomial import BinomialParams
-from fastem.gaussian import CovarianceType, NormalParams, NormalStats
+from fastem.gaussian import NormalParams, NormalStats
 from fastem.stats import Array
 from fastem.sweep import Rows
 
@@ -39,7 +39,7 @@ def subsample(rows: Rows, rng: np.random.Generator) -> Rows:
 def normal_start(
     rows: Rows,
     k: int,
-    covariance_type: CovarianceType,
+    covariance_type: str,
     *,
     method: str,
     reg_covar: float,
@@ -115,7 +115,7 @@ def random_partition(k: int, rng: np.random.Generator) -> Partition:
 
 
 def partition_params(
-    rows: Rows, k: int, covariance_type: CovarianceType, reg_covar: float, partition: Partition
+    rows: Rows, k: int, covariance_type: str, reg_covar: float, partition: Partition
 ) -> NormalParams:
     """The M-step on given responsibilities, block by block; a component without rows takes the shape of all of them."""
     X, weights = rows.data[0], rows.sample_weight

@@ -31,6 +31,11 @@ class Stats:
     loglik: float  #        sum w log p(x)
     entropy: float  #       -sum w sum_k r log r
 
+    @classmethod
+    def zero(cls, params: Any) -> Self:
+        """The statistics of no rows."""
+        return params.stats(np.zeros(params.sums_length))
+
     def __add__(self, other: Self) -> Self:
         if type(other) is not type(self):
             return NotImplemented
@@ -46,7 +51,7 @@ class Stats:
 
     @property
     def q(self) -> float:
-        """Q of Dempster, Laird and Rubin (1977) at the parameters of the sweep: the expected complete log likelihood."""
+        """Expected complete log likelihood at `params`: Q of Dempster, Laird and Rubin (1977)."""
         return self.loglik - self.entropy
 
     @property

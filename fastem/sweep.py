@@ -61,7 +61,7 @@ class Rows:
             np.empty((n if "resp" in wanted else 0, k)),
             np.empty(n if "labels" in wanted else 0, np.int32),
         )
-        self.backend.run(f"posterior_{params.kernel}", self.data, params.tables(), out)
+        self.backend.run(f"posterior_{params.kernel}", self.data, params.tables(), out, slot_rows=SLOT_ROWS)
         for rows in self._blocks() if "log_prob" in wanted else ():
             base = params.log_base_measure(*(array[rows] for array in self.data))
             if base is not None:
@@ -90,7 +90,7 @@ class Rows:
         for begin in range(0, n, wave * SLOT_ROWS):
             span = slice(begin, begin + wave * SLOT_ROWS)
             part = sums[1 : 1 + slot_count(min(n - begin, wave * SLOT_ROWS))]
-            self.backend.run(name, [a[span] for a in rows], tables, [a[span] for a in out], part)
+            self.backend.run(name, [a[span] for a in rows], tables, [a[span] for a in out], part, slot_rows=SLOT_ROWS)
             logliks += part[:, -2].tolist()
             sums[0] = fold(sums[: len(part) + 1])
         return sums[0].copy(), logliks

@@ -1,0 +1,32 @@
+# Every target sets up what it needs in .venv, from a fresh clone with python3 (>= 3.11), make and a C compiler.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+READY := $(VENV)/ready
+
+.PHONY: demo test test-all lint bench clean
+
+demo: $(READY)
+	$(RUN) examples/demo.py
+
+test: $(READY)
+	$(RUN) -m pytest -q -m "not slow"
+
+test-all: $(READY)
+	$(RUN) -m pytest -q
+
+lint: $(READY)
+	$(RUN) -m ruff check .
+	$(RUN) -m mypy
+
+bench: $(READY)
+	$(RUN) -m pytest bench/bench_kernels.py bench/bench_fit.py -q --benchmark-only --benchmark-columns=min,median,rounds
+
+# The kernels are compiled in place, so that the tree at hand is what runs.
+$(READY): pyproject.toml setup.py fastem/_kernels.pyx fastem/_simd.h
+	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info fastem/*.so fastem/__pycache__ examples/output bench/output

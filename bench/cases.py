@@ -1,0 +1,105 @@
+"""What is timed: the one list of cases, their data and their equal starts.  Fixed seeds."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+import fastem
+
+
+@dataclass(frozen=True)
+class Case:
+    """n points of d features, k components; family is "normal" (d = 1), a covariance type or "binomial"."""
+
+    family: str
+    n: int
+    d: int
+    k: int
+    trials: int = 0
+
+    @property
+    def name(self) -> str:
+        return f"{self.family}-n{self.n}-d{self.d}-k{self.k}"
+
+    @property
+    def is_binomial(self) -> bool:
+        return self.family == "binomial"
+
+    @property
+    def covariance_type(self) -> str:
+        return "full" if self.family == "normal" else self.family
+
+    @property
+    def loop_rows(self) -> int:
+        """Rows for the per-sample Python loop, whose time per point does not depend on n: a fraction of a second."""
+        return 20_000 if self.d == 1 else 2_048
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """Rows of a case and where every contestant starts."""
+
+    case: Case
+    X: np.ndarray  #              (n, d)
+    trials: np.ndarray | None  #  (n, d) tosses, for a binomial mixture
+    start: fastem.NormalParams | fastem.BinomialParams
+
+
+NORMAL = Case("normal", 1_000_000, 1, 3)
+FULL_2 = Case("full", 1_000_000, 2, 5)
+FULL_8 = Case("full", 200_000, 8, 10)
+
+CASES = (
+    NORMAL,
+    FULL_2,
+    FULL_8,
+    Case("full", 50_000, 32, 16),
+    Case("diag", 200_000, 8, 10),
+    Case("tied", 200_000, 8, 10),
+    Case("spherical", 200_000, 8, 10),
+    Case("binomial", 1_000_000, 1, 3, trials=50),
+)
+
+
+def make(case: Case) -> Problem:
+    rng = np.random.default_rng(case.n + case.d)
+    return binomial_problem(case, rng) if case.is_binomial else normal_problem(case, rng)
+
+
+def normal_problem(case: Case, rng: np.random.Generator) -> Problem:
+    """Overlapping components with correlated features; the start is half a standard deviation off the true means."""
+    means = rng.uniform(-4.0, 4.0, (case.k, case.d))
+    X = normal_rows(rng, case.n, means)
+    start = means + 0.5 * rng.choice([-1.0, 1.0], means.shape)
+    return Problem(case, X, None, normal_params(case, start))
+
+
+def normal_rows(rng: np.random.Generator, n: int, means: np.ndarray) -> np.ndarray:
+    """n rows in random order, as many of each component; x = mean + L z with L of unit-length rows, unit variances."""
+    k, d = means.shape
+    factors = np.tril(rng.standard_normal((k, d, d))) + 2 * np.eye(d)
+    factors /= np.linalg.norm(factors, axis=2, keepdims=True)
+    X = rng.standard_normal((n, d))
+    for part, mean, factor in zip(np.array_split(X, k), means, factors, strict=True):
+        part[:] = mean + part @ factor.T
+    return rng.permutation(X)
+
+
+def normal_params(case: Case, means: np.ndarray) -> fastem.NormalParams:
+    """Equal weights, unit variances."""
+    k, d = means.shape
+    covariances = {
+        "full": np.tile(np.eye(d), (k, 1, 1)),
+        "tied": np.eye(d),
+        "diag": np.ones((k, d)),
+        "spherical": np.ones(k),
+    }[case.covariance_type]
+    return fastem.NormalParams(np.full(k, 1 / k), means, covariances, case.covariance_type)
+
+
+def binomial_problem(case: Case, rng: np.random.Generator) -> Problem:
+    """Evenly spaced coins; the start is a little off."""
+    probs = np.linspace(0.2, 0.8, case.k)[:, np.newaxis]
+    X = rng.binomial(case.trials, probs[rng.integers(case.k, size=case.n)]).astype(float)
+    start = fastem.BinomialParams(np.full(case.k, 1 / case.k), probs + 0.05)
+    return Problem(case, X, np.full(X.shape, float(case.trials)), start)

@@ -1,0 +1,198 @@
+"""How an EM iteration is timed: fastem, the per-sample Python loop and scikit-learn, from equal starts.
+
+Answers are compared before anything is timed.  Times are medians of interleaved repeats, so that a busy minute of the
+machine falls on every contestant alike.
+"""
+
+import importlib.util
+import statistics
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from cases import Case, Problem
+
+import fastem
+from fastem.sweep import Rows, open_rows
+
+TWINS = ("cython", "numba")
+HAS_SKLEARN = importlib.util.find_spec("sklearn") is not None
+
+SKLEARN_ITERATIONS = 2
+"""scikit-learn is timed by the difference of two fits; so many iterations apart."""
+
+LOOP_RTOL = 1e-8
+"""Two orders of summation and two forms of the same density; seen: 1e-12."""
+SKLEARN_RTOL = 1e-6
+"""As above, after several iterations, and scikit-learn adds 10 eps to its counts; seen: 1e-9."""
+
+
+def load_naive() -> ModuleType:
+    path = Path(__file__).parents[1] / "tests" / "naive.py"
+    spec = importlib.util.spec_from_file_location("naive", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+naive = load_naive()
+
+
+# ------------------------------------------------------------------------------------------------------- contestants
+
+
+@contextmanager
+def opened(problem: Problem, twin: str) -> Iterator[Rows]:
+    """The rows as a fit holds them: checked once, threads alive.  ImportError where the twin is not installed."""
+    binomial = problem.case.is_binomial
+    with open_rows(problem.X, problem.trials, has_trials=binomial, fitting=not binomial, backend=twin) as rows:
+        yield rows
+
+
+def iteration(rows: Rows, params: Any) -> Any:
+    """One EM iteration of fastem: sweep and M-step -> params."""
+    return rows.sweep(params).maximize()
+
+
+def loop_iteration(problem: Problem) -> Callable[[], tuple[Any, ...]]:
+    """One EM iteration of the per-sample Python loop on the rows of `problem` -> parameters, q."""
+    start, values, weights = problem.start, problem.X.ravel().tolist(), problem.start.weights.tolist()
+    if problem.case.is_binomial:
+        tosses, probs = problem.trials.ravel().tolist(), start.probs.ravel().tolist()
+        return lambda: naive.loop_em_step_binomial(values, tosses, weights, probs)
+    if problem.case.d == 1:
+        means, sds = start.means.ravel().tolist(), np.sqrt(start.covariances.ravel()).tolist()
+        return lambda: naive.loop_em_step(values, weights, means, sds)
+    rows, means = list(problem.X), list(start.means)
+    covariances = list(naive.expand_covariances(start.covariances, start.covariance_type, *start.means.shape))
+    return lambda: naive.loop_em_step_multivariate(rows, weights, means, covariances)
+
+
+def loop_part(problem: Problem) -> Problem:
+    """The first rows, as many as the loop takes in a fraction of a second."""
+    n = problem.case.loop_rows
+    return replace(problem, X=problem.X[:n], trials=None if problem.trials is None else problem.trials[:n])
+
+
+def sklearn_fit(problem: Problem, max_iter: int) -> Any:
+    """A fit of exactly max_iter iterations from the start of the problem."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.mixture import GaussianMixture
+
+    start = problem.start
+    mixture = GaussianMixture(
+        problem.case.k,
+        covariance_type=start.covariance_type,
+        tol=0.0,
+        max_iter=max_iter,
+        init_params="random_from_data",
+        weights_init=start.weights,
+        means_init=start.means,
+        precisions_init=start.precisions(),
+        random_state=0,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return mixture.fit(problem.X)
+
+
+def sklearn_takes_part(case: Case) -> bool:
+    return HAS_SKLEARN and not case.is_binomial
+
+
+# ------------------------------------------------------------------------------------------------- answers come first
+
+
+def check(problem: Problem, twin: str) -> None:
+    """AssertionError unless fastem answers as the Python loop and, where it takes part, as scikit-learn."""
+    check_against_loop(problem, twin)
+    if sklearn_takes_part(problem.case):
+        check_against_sklearn(problem, twin)
+
+
+def check_against_loop(problem: Problem, twin: str) -> None:
+    """Parameters after one iteration, and Q before it, on the rows of the loop."""
+    part = loop_part(problem)
+    with opened(part, twin) as rows:
+        stats = rows.sweep(part.start)
+    *expected, q = loop_iteration(part)()
+    np.testing.assert_allclose(stats.q, q, rtol=LOOP_RTOL)
+    if problem.case.is_binomial:
+        params = stats.maximize()
+        compare([params.weights, params.probs], expected, LOOP_RTOL)
+    else:
+        params = stats.maximize(reg_covar=0.0)
+        expected[2] = loop_covariances(expected, part)
+        compare([params.weights, params.means, params.covariances], expected, LOOP_RTOL)
+
+
+def loop_covariances(expected: list[Any], problem: Problem) -> np.ndarray:
+    """The loop's standard deviations or full covariances as the covariances of the type of the problem."""
+    weights, spread = np.asarray(expected[0]), np.asarray(expected[2])
+    if problem.case.d == 1:
+        return (spread**2).reshape(problem.start.covariances.shape)
+    return naive.reduce_covariances(spread, weights, problem.start.covariance_type)
+
+
+def check_against_sklearn(problem: Problem, twin: str) -> None:
+    """Parameters after a few iterations and the log likelihood before the last M-step."""
+    iterations = 1 + SKLEARN_ITERATIONS
+    theirs = sklearn_fit(problem, iterations)
+    with opened(problem, twin) as rows:
+        ours = fastem.em(rows.sweep, lambda stats: stats.maximize(), problem.start, tol=0.0, max_iter=iterations)
+    np.testing.assert_allclose(ours.history.loglik[-1] / problem.case.n, theirs.lower_bound_, rtol=SKLEARN_RTOL)
+    compare(
+        [ours.params.weights, ours.params.means, ours.params.covariances],
+        [theirs.weights_, theirs.means_, theirs.covariances_],
+        SKLEARN_RTOL,
+    )
+
+
+def compare(found: list[Any], expected: list[Any], tolerance: float) -> None:
+    """Equal arrays, up to tolerance times the largest element."""
+    for a, b in zip(found, expected, strict=True):
+        target = np.asarray(b).reshape(np.shape(a))
+        np.testing.assert_allclose(a, target, rtol=tolerance, atol=tolerance * np.abs(target).max())
+
+
+# ------------------------------------------------------------------------------------------------------------- timing
+
+Sampler = Callable[[], float]
+"""Runs once and tells its time in nanoseconds per point per component."""
+
+
+def seconds(call: Callable[[], object]) -> float:
+    begin = time.perf_counter()
+    call()
+    return time.perf_counter() - begin
+
+
+def fastem_sampler(rows: Rows, problem: Problem) -> Sampler:
+    scale = 1e9 / (problem.case.n * problem.case.k)
+    return lambda: scale * seconds(lambda: iteration(rows, problem.start))
+
+
+def loop_sampler(problem: Problem) -> Sampler:
+    scale, step = 1e9 / (problem.case.loop_rows * problem.case.k), loop_iteration(loop_part(problem))
+    return lambda: scale * seconds(step)
+
+
+def sklearn_sampler(problem: Problem) -> Sampler:
+    """The difference of two fits, so that only iterations count."""
+    scale = 1e9 / (problem.case.n * problem.case.k * SKLEARN_ITERATIONS)
+    return lambda: scale * (
+        seconds(lambda: sklearn_fit(problem, 1 + SKLEARN_ITERATIONS)) - seconds(lambda: sklearn_fit(problem, 1))
+    )
+
+
+def medians(samplers: Mapping[str, Sampler], repeats: int) -> dict[str, float]:
+    """Median of each contestant; all take their turn in every repeat."""
+    taken = [{name: sampler() for name, sampler in samplers.items()} for _ in range(repeats)]
+    return {name: statistics.median(times[name] for times in taken) for name in samplers}

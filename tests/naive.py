@@ -1,0 +1,276 @@
+"""The truth: every quantity of fastem from its definition, plain and obvious.  Imports nothing of fastem.
+
+Above, in NumPy with (n, k) arrays; below (`loop_...`), the per-sample Python loop that fastem measures itself against.
+Notation as in the package: X (n, d), sample_weight (n,), resp (n, k), weights (k,), means (k, d), logs are natural.
+"""
+import math
+
+import numpy as np
+
+# -------------------------------------------------------------------------------------------------------- small helpers
+
+
+def log0(a):
+    """log a, and -inf at 0 without a warning."""
+    with np.errstate(divide="ignore"):
+        return np.log(a)
+
+
+def xlogy(x, y):
+    """x log y with 0 log 0 = 0."""
+    return np.where(x == 0, 0.0, x * log0(np.where(x == 0, 1.0, y)))
+
+
+def ratio(a, b):
+    """a / b, and 0 where b = 0."""
+    return np.where(b == 0, 0.0, a / np.where(b == 0, 1.0, b))
+
+
+def weighted_total(sample_weight, values):
+    """sum of w v; a row of weight 0 is absent, even where v = -inf."""
+    present = sample_weight != 0
+    return float(np.sum(sample_weight[present] * values[present]))
+
+
+# ------------------------------------------------------------------------------------------------ densities, the E-step
+
+
+def normal_log_density(X, means, covariances):
+    """log N(x; mean, S) = -(d log 2 pi + log det S + (x - mean)^T S^-1 (x - mean)) / 2 -> (n, k); S (k, d, d)."""
+    log_density = np.empty((len(X), len(means)))
+    for c, (mean, covariance) in enumerate(zip(means, covariances, strict=True)):
+        residual = X - mean
+        square = np.sum(residual * np.linalg.solve(covariance, residual.T).T, axis=1)
+        log_det = np.linalg.slogdet(covariance).logabsdet
+        log_density[:, c] = -0.5 * (X.shape[1] * math.log(2 * math.pi) + log_det + square)
+    return log_density
+
+
+def log_binomial_coefficient(trials, X):
+    """log (trials choose x) = log trials! - log x! - log (trials - x)!, elementwise."""
+    log_factorial = np.vectorize(lambda a: math.lgamma(a + 1), otypes=[float])
+    return log_factorial(trials) - log_factorial(X) - log_factorial(trials - X)
+
+
+def binomial_log_density(X, trials, probs):
+    """log prod_j (trials_j choose x_j) p_j^x_j (1 - p_j)^(trials_j - x_j) -> (n, k); probs (k, m)."""
+    log_density = np.empty((len(X), len(probs)))
+    coefficient = log_binomial_coefficient(trials, X)
+    for c, p in enumerate(probs):
+        log_density[:, c] = np.sum(coefficient + xlogy(X, p) + xlogy(trials - X, 1 - p), axis=1)
+    return log_density
+
+
+def posterior(log_density, weights):
+    """log p(x) = log sum_k weight_k p_k(x) and resp_k = weight_k p_k(x) / p(x) -> log_prob (n,), resp (n, k).
+
+    A point of density 0 under every component has log_prob -inf and is shared equally: none is nearer than another.
+    """
+    joint = log_density + log0(weights)
+    top = joint.max(axis=1, keepdims=True)
+    out_of_reach = top == -np.inf
+    ratios = np.exp(np.where(out_of_reach, 0.0, joint) - np.where(out_of_reach, 0.0, top))
+    total = ratios.sum(axis=1, keepdims=True)
+    return (top + np.log(total))[:, 0], ratios / total
+
+
+def entropy_of(sample_weight, resp):
+    """-sum_i w_i sum_k r_ik log r_ik, 0 log 0 = 0."""
+    return -weighted_total(sample_weight, xlogy(resp, resp).sum(axis=1))
+
+
+# ------------------------------------------------------------------------------------------------------------- the sums
+
+
+def normal_sums(X, sample_weight, weights, means, covariances):
+    """-> counts (k,), first (k, d), second (k, d, d) about the means, loglik, entropy; covariances (k, d, d)."""
+    log_prob, resp = posterior(normal_log_density(X, means, covariances), weights)
+    shares = sample_weight[:, None] * resp
+    k, d = means.shape
+    first, second = np.empty((k, d)), np.empty((k, d, d))
+    for c in range(k):
+        residual = X - means[c]
+        first[c] = shares[:, c] @ residual
+        second[c] = (shares[:, c, None] * residual).T @ residual
+    return shares.sum(axis=0), first, second, weighted_total(sample_weight, log_prob), entropy_of(sample_weight, resp)
+
+
+def binomial_sums(X, trials, sample_weight, weights, probs):
+    """-> counts (k,), successes (k, m) = sum w r x, failures (k, m) = sum w r (trials - x), loglik, entropy."""
+    log_prob, resp = posterior(binomial_log_density(X, trials, probs), weights)
+    shares = sample_weight[:, None] * resp
+    successes, failures = shares.T @ X, shares.T @ (trials - X)
+    loglik, entropy = weighted_total(sample_weight, log_prob), entropy_of(sample_weight, resp)
+    return shares.sum(axis=0), successes, failures, loglik, entropy
+
+
+# ----------------------------------------------------------------------------------------------------------- the M-step
+
+
+def reduce_covariances(full, counts, covariance_type):
+    """(k, d, d) -> the maximum of the likelihood among covariances of this type, shaped as scikit-learn's."""
+    if covariance_type == "full":
+        return full
+    if covariance_type == "tied":
+        return np.sum(counts[:, None, None] * full, axis=0) / np.sum(counts)
+    variances = np.array([np.diag(covariance) for covariance in full])
+    return {"diag": variances, "spherical": variances.mean(axis=1)}[covariance_type]
+
+
+def expand_covariances(covariances, covariance_type, k, d):
+    """Shaped as scikit-learn's -> (k, d, d)."""
+    if covariance_type == "full":
+        return np.array(covariances)
+    if covariance_type == "tied":
+        return np.array([covariances] * k)
+    if covariance_type == "diag":
+        return np.array([np.diag(variances) for variances in covariances])
+    return np.array([variance * np.eye(d) for variance in covariances])
+
+
+def normal_m_step(X, sample_weight, resp, covariance_type, reg_covar):
+    """-> weights, means, covariances.  Two passes: weighted means, then mean squares about them.
+
+    A component without points gets mean 0 and covariance reg_covar; `normal_em` keeps its old ones instead.
+    """
+    shares = sample_weight[:, None] * resp
+    counts = shares.sum(axis=0)
+    origin = X.mean(axis=0, dtype=float)        # summed about a point amid the data, a common offset costs no digits
+    means = origin + ratio(shares.T @ (X - origin), counts[:, None])
+    full = np.empty((len(counts), X.shape[1], X.shape[1]))
+    for c in range(len(counts)):
+        residual = X - means[c]
+        full[c] = ratio((shares[:, c, None] * residual).T @ residual, counts[c]) + reg_covar * np.eye(X.shape[1])
+    return counts / counts.sum(), means, reduce_covariances(full, counts, covariance_type)
+
+
+# ------------------------------------------------------------------------------------------------------------------- EM
+
+
+def normal_em(X, sample_weight, weights, means, covariances, covariance_type, reg_covar, n_iter):
+    """-> weights, means, covariances after n_iter iterations, and the log likelihood before each M-step."""
+    logliks = []
+    for _ in range(n_iter):
+        full = expand_covariances(covariances, covariance_type, *means.shape)
+        log_prob, resp = posterior(normal_log_density(X, means, full), weights)
+        logliks.append(weighted_total(sample_weight, log_prob))
+        old_means, old_covariances = means, covariances
+        weights, means, covariances = normal_m_step(X, sample_weight, resp, covariance_type, reg_covar)
+        empty = weights == 0
+        means[empty] = old_means[empty]
+        if covariance_type != "tied":
+            covariances[empty] = old_covariances[empty]
+    return weights, means, covariances, logliks
+
+
+def binomial_em(X, trials, sample_weight, weights, probs, n_iter):
+    """-> weights, probs after n_iter iterations, and the log likelihood before each M-step.
+
+    A component without a single toss in a column keeps its probability there.
+    """
+    logliks = []
+    for _ in range(n_iter):
+        counts, successes, failures, loglik, _ = binomial_sums(X, trials, sample_weight, weights, probs)
+        logliks.append(loglik)
+        tosses = successes + failures
+        weights, probs = counts / counts.sum(), np.where(tosses == 0, probs, ratio(successes, tosses))
+    return weights, probs, logliks
+
+
+# -------------------------------------------------------------------------------------------------------------- k-means
+
+
+def nearest(X, sample_weight, centers, scale):
+    """-> distances (n,) = min_k sum_j ((x_j - c_kj) scale_j)^2, labels (n,), the first of ties,
+    counts (k,) = sum w, first (k, d) = sum w (x - center) of the points of each center, inertia = sum w distance."""
+    squares = np.array([np.sum(((X - center) * scale) ** 2, axis=1) for center in centers]).T
+    labels = squares.argmin(axis=1)
+    distances = squares.min(axis=1)
+    counts = np.array([sample_weight[labels == c].sum() for c in range(len(centers))])
+    first = np.array([sample_weight[labels == c] @ (X[labels == c] - center) for c, center in enumerate(centers)])
+    return distances, labels, counts, first, weighted_total(sample_weight, distances)
+
+
+# ------------------------------------------------------------------------------------------- the per-sample Python loop
+
+
+def loop_resp(samples, weights, components, density):
+    """Responsibilities, sample by sample; `components` holds the parameters that `density` takes after x."""
+    resp = []
+    for x in samples:
+        joint = [weights[c] * density(x, *components[c]) for c in range(len(weights))]
+        total = sum(joint)
+        resp.append([p / total for p in joint])
+    return resp
+
+
+def loop_q(samples, resp, weights, components, density):
+    """Q = sum_i sum_k r_ik log (weight_k p_k(x_i)), at the parameters of the E-step; 0 log 0 = 0."""
+    q = 0.0
+    for i, x in enumerate(samples):
+        for c in range(len(weights)):
+            if resp[i][c] > 0:
+                q += resp[i][c] * math.log(weights[c] * density(x, *components[c]))
+    return q
+
+
+def loop_normal_density(x, mean, sd):
+    """exp(-((x - mean) / sd)^2 / 2) / (sd sqrt(2 pi))"""
+    return math.exp(-0.5 * ((x - mean) / sd) ** 2) / (sd * math.sqrt(2 * math.pi))
+
+
+def loop_em_step(values, weights, means, sds):
+    """One EM iteration of a univariate normal mixture -> weights, means, sds, q; lists of floats."""
+    components = list(zip(means, sds, strict=True))
+    resp = loop_resp(values, weights, components, loop_normal_density)
+    new_weights, new_means, new_sds = [], [], []
+    for c in range(len(weights)):
+        count = sum(r[c] for r in resp)
+        mean = sum(r[c] * x for r, x in zip(resp, values, strict=True)) / count
+        variance = sum(r[c] * (x - mean) ** 2 for r, x in zip(resp, values, strict=True)) / count
+        new_weights.append(count / len(values))
+        new_means.append(mean)
+        new_sds.append(math.sqrt(variance))
+    return new_weights, new_means, new_sds, loop_q(values, resp, weights, components, loop_normal_density)
+
+
+def loop_mvnormal_density(x, mean, precision, log_det):
+    """exp(-(x - mean)^T S^-1 (x - mean) / 2) / sqrt(det(2 pi S))"""
+    residual = x - mean
+    return math.exp(-0.5 * (len(x) * math.log(2 * math.pi) + log_det + residual @ precision @ residual))
+
+
+def loop_em_step_multivariate(rows, weights, means, covariances):
+    """One EM iteration of a multivariate normal mixture -> weights, means, covariances, q; lists over components."""
+    components = [(mean, np.linalg.inv(covariance), float(np.linalg.slogdet(covariance).logabsdet))
+                  for mean, covariance in zip(means, covariances, strict=True)]
+    resp = loop_resp(rows, weights, components, loop_mvnormal_density)
+    new_weights, new_means, new_covariances = [], [], []
+    for c in range(len(weights)):
+        count = sum(r[c] for r in resp)
+        mean = sum(r[c] * x for r, x in zip(resp, rows, strict=True)) / count
+        square = sum(r[c] * np.outer(x - mean, x - mean) for r, x in zip(resp, rows, strict=True))
+        new_weights.append(count / len(rows))
+        new_means.append(mean)
+        new_covariances.append(square / count)
+    return new_weights, new_means, new_covariances, loop_q(rows, resp, weights, components, loop_mvnormal_density)
+
+
+def loop_binomial_density(tosses, p):
+    """(n choose x) p^x (1 - p)^(n - x), `tosses` = (x, n), n below a thousand; 0^0 = 1."""
+    x, n = tosses
+    return math.comb(int(n), int(x)) * p**x * (1 - p) ** (n - x)
+
+
+def loop_em_step_binomial(successes, trials, weights, probs):
+    """One EM iteration of a mixture of coins -> weights, probs, q; lists of floats."""
+    samples = list(zip(successes, trials, strict=True))
+    components = [(p,) for p in probs]
+    resp = loop_resp(samples, weights, components, loop_binomial_density)
+    new_weights, new_probs = [], []
+    for c in range(len(weights)):
+        heads = sum(r[c] * x for r, (x, _) in zip(resp, samples, strict=True))
+        tosses = sum(r[c] * n for r, (_, n) in zip(resp, samples, strict=True))
+        new_weights.append(sum(r[c] for r in resp) / len(samples))
+        new_probs.append(heads / tosses)
+    return new_weights, new_probs, loop_q(samples, resp, weights, components, loop_binomial_density)

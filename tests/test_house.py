@@ -1,0 +1,128 @@
+"""The rules of the house, kept by the build."""
+
+import ast
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "fastem"
+FLOORS = {
+    "__init__": 6,
+    "mixture": 6,
+    "fit": 5,
+    "starts": 4,
+    "sweep": 3,
+    "gaussian": 2,
+    "binomial": 2,
+    "stats": 1,
+    "backend": 1,
+    "checks": 1,
+    "_kernels_numba": 0,
+}
+SOURCES = sorted(PACKAGE.glob("*.py"))
+
+
+def tree_of(path):
+    return ast.parse(path.read_text())
+
+
+def imported(tree):
+    """Names of fastem's modules that a module imports."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "fastem":
+            parts = node.module.split(".")
+            yield from parts[1:2] or (alias.name for alias in node.names)
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[1] for alias in node.names if alias.name.startswith("fastem."))
+
+
+def code_words(tree):
+    """Identifiers and string constants, without docstrings."""
+    docstrings = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+        and node.body
+        and isinstance(node.body[0], ast.Expr)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            yield node.id
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+            yield node.value
+
+
+def test_every_module_has_a_floor():
+    assert {path.stem for path in SOURCES} == set(FLOORS)
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if path.stem != "__init__"], ids=lambda path: path.stem)
+def test_imports_only_go_down(path):
+    for name in imported(tree_of(path)):
+        assert FLOORS[name] < FLOORS[path.stem], f"{path.stem} imports {name}"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
+def test_only_the_backend_knows_the_ground(path):
+    if FLOORS[path.stem] <= 1 and path.stem in ("backend", "_kernels_numba"):
+        return
+    assert not [word for word in code_words(tree_of(path)) if re.search("cython|numba", word, re.IGNORECASE)]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
+def test_no_print_exec_bare_except_or_wildcard(path):
+    for node in ast.walk(tree_of(path)):
+        assert not (isinstance(node, ast.Name) and node.id in ("print", "exec", "eval"))
+        assert not (isinstance(node, ast.ExceptHandler) and node.type is None)
+        assert not (isinstance(node, ast.ImportFrom) and node.names[0].name == "*")
+
+
+def test_jit_policy_stands_in_one_place():
+    """numba's decorators are called inside one function each of _kernels_numba, and nowhere else."""
+    source = (PACKAGE / "_kernels_numba.py").read_text()
+    assert len(re.findall(r"parallel=True", source)) == 1
+    assert all("fastmath=True" not in path.read_text() for path in SOURCES)
+
+
+def arguments_in_python(tree):
+    """name -> argument names of the kernels."""
+    return {
+        node.name: [argument.arg for argument in node.args.args]
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef) and re.match("accumulate|posterior|nearest", node.name)
+        if not any(isinstance(inner, ast.FunctionDef) for inner in node.body)
+    }
+
+
+def arguments_in_cython(text):
+    """name -> argument names of the kernels."""
+    text = re.sub(r"#[^\n]*", "", text)
+    found = re.findall(r"^def ((?:accumulate|posterior|nearest)\w*)\((.*?)\):", text, re.DOTALL | re.MULTILINE)
+    plain = {name: re.sub(r"\[.*?\]", "", body).split(",") for name, body in found}
+    return {name: [argument.split()[-1] for argument in arguments] for name, arguments in plain.items()}
+
+
+def test_twins_have_equal_kernels_and_arguments():
+    ahead = arguments_in_cython((PACKAGE / "_kernels.pyx").read_text())
+    assert len(ahead) == 9
+    in_python = arguments_in_python(tree_of(PACKAGE / "_kernels_numba.py"))
+    assert {name: in_python.get(name) for name in ahead} == ahead
+
+
+def test_naive_imports_nothing_of_ours():
+    modules = {
+        name.split(".")[0]
+        for node in ast.walk(tree_of(Path(__file__).parent / "naive.py"))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in ([alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module])
+    }
+    assert modules <= {"math", "numpy"} | (set(sys.stdlib_module_names) - {"importlib"})
+
+
+def test_no_fast_math():
+    setup = (PACKAGE.parent / "setup.py").read_text()
+    flags = re.findall(r'"(-[^"]*)"', setup)
+    assert "-O3" in flags
+    assert not {"-ffast-math", "-Ofast", "-fopenmp", "-funsafe-math-optimizations"} & set(flags)
