@@ -322,7 +322,7 @@ def test_parameters_are_held_as_scikit_learn_holds_them():
         mixture.set_params(components=2)
 
 
-@pytest.mark.parametrize("copied", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])  # noqa: S301
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
 def test_copies_predict_the_same(copied):
     X = clouds()
     mixture = GaussianMixture(3, random_state=0).fit(X)

@@ -1,0 +1,219 @@
+"""Bad input is refused with a sentence that names the argument and the place; the estimator stays as it was."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+import fastem
+from fastem import BinomialMixture, BinomialParams, GaussianMixture, NormalParams
+
+GOOD = np.random.default_rng(0).normal(size=(20, 2))
+
+
+def with_value(value, row=3, column=1, dtype=np.float64):
+    X = GOOD.astype(dtype)
+    X[row, column] = value
+    return X
+
+
+BAD_ROWS = {
+    "nan": (with_value(np.nan), ValueError, "X must be finite, without NaN or infinity, got nan at row 3, column 1"),
+    "inf": (with_value(np.inf), ValueError, "X must be finite.* got inf at row 3, column 1"),
+    "float32 inf": (with_value(-np.inf, dtype=np.float32), ValueError, "X must be finite.* got -inf at row 3, column 1"),
+    "late nan": (np.r_[np.zeros((70_000, 2)), with_value(np.nan)], ValueError, "at row 70003, column 1"),
+    "huge": (with_value(1e200), ValueError, r"X must be below 1e\+140 in magnitude.*at row 3, column 1"),
+    "empty": (np.empty((0, 2)), ValueError, "0 sample"),
+    "no columns": (np.empty((5, 0)), ValueError, "0 feature"),
+    "one dimension": (GOOD[:, 0], ValueError, "X: expected 2D array, got 1D array instead.*reshape"),
+    "three dimensions": (GOOD[None], ValueError, "expected 2D array, got 3D"),
+    "scalar": (3.0, ValueError, "expected 2D array, got 0D"),
+    "too few": (GOOD[:2], ValueError, "Expected n_samples >= n_components but got n_components = 3, n_samples = 2"),
+    "object": (np.array([[1, None]] * 5, object), TypeError, "X must hold real numbers.*dtype object"),
+    "text": (np.array([["a", "b"]] * 5), TypeError, "X must hold real numbers"),
+    "complex": (GOOD.astype(complex), TypeError, "X must hold real numbers.*complex128"),
+    "dates": (np.zeros((5, 2), "M8[s]"), TypeError, "X must hold real numbers"),
+    "ragged": ([[1, 2], [3]], ValueError, "X is not an array"),
+    "sparse": (sparse.csr_matrix(GOOD), TypeError, "X must hold real numbers.*toarray"),
+    "none": (None, TypeError, "X must hold real numbers, got NoneType"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_ROWS)
+def test_bad_rows_of_a_fit(case):
+    X, error, message = BAD_ROWS[case]
+    mixture = GaussianMixture(3)
+    before = dict(vars(mixture))
+    with pytest.raises(error, match=message):
+        mixture.fit(X)
+    assert vars(mixture) == before
+
+
+@pytest.mark.parametrize("case", set(BAD_ROWS) - {"too few", "huge"})
+@pytest.mark.parametrize("method", ["predict", "predict_proba", "score_samples", "score", "bic", "aic"])
+def test_bad_rows_of_a_prediction(case, method):
+    X, error, message = BAD_ROWS[case]
+    with pytest.raises(error, match=message):
+        getattr(GaussianMixture(3, random_state=0).fit(GOOD), method)(X)
+
+
+BAD_WEIGHTS = {
+    "negative": (np.r_[np.ones(19), -1.0], ValueError, "sample_weight must not be negative, got -1.0 at row 19"),
+    "nan": (np.r_[np.nan, np.ones(19)], ValueError, "sample_weight must be finite.*at row 0"),
+    "length": (np.ones(19), ValueError, r"sample_weight must have shape \(20,\).*got \(19,\)"),
+    "shape": (np.ones((20, 1)), ValueError, "sample_weight must have shape"),
+    "zeros": (np.zeros(20), ValueError, "sample_weight must hold a positive weight"),
+    "text": (["a"] * 20, TypeError, "sample_weight must hold real numbers"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_WEIGHTS)
+def test_bad_sample_weights(case):
+    w, error, message = BAD_WEIGHTS[case]
+    with pytest.raises(error, match=message):
+        GaussianMixture(2).fit(GOOD, sample_weight=w)
+    with pytest.raises(error, match=message):
+        BinomialMixture(2).fit(np.ones(20), trials=2, sample_weight=w)
+    with pytest.raises(error, match=message):
+        GaussianMixture(2, random_state=0).fit(GOOD).score(GOOD, sample_weight=w)
+
+
+EYES = np.tile(np.eye(2), (2, 1, 1))
+BAD_SETTINGS = [
+    ({"n_components": 0}, ValueError, "n_components must be at least 1, got 0"),
+    ({"n_components": 2.0}, TypeError, "n_components must be an int, got 2.0"),
+    ({"n_components": True}, TypeError, "n_components must be an int"),
+    ({"covariance_type": "round"}, ValueError, "covariance_type must be one of 'full', .* got 'round'"),
+    ({"covariance_type": None}, TypeError, "covariance_type must be one of"),
+    ({"tol": -1.0}, ValueError, "tol must be finite and not negative, got -1.0"),
+    ({"tol": np.nan}, ValueError, "tol must be finite"),
+    ({"tol": "small"}, TypeError, "tol must be a number, got 'small'"),
+    ({"reg_covar": -1e-6}, ValueError, "reg_covar must be finite and not negative"),
+    ({"max_iter": -1}, ValueError, "max_iter must be at least 0"),
+    ({"n_init": 0}, ValueError, "n_init must be at least 1"),
+    ({"init_params": "best"}, ValueError, "init_params must be one of 'kmeans'"),
+    ({"stopping": "never"}, ValueError, "stopping must be one of 'loglik', 'q'"),
+    ({"backend": "fortran"}, ValueError, "backend must be one of 'auto', 'cython', 'numba', got 'fortran'"),
+    ({"n_threads": 0}, ValueError, "n_threads must be at least 1"),
+    ({"n_threads": "all"}, TypeError, "n_threads must be an int"),
+    ({"fixed": "means"}, TypeError, "fixed must be a tuple of group names"),
+    ({"fixed": ("mean",)}, ValueError, "fixed must be one of 'weights', 'means', 'covariances', got 'mean'"),
+    ({"random_state": "now"}, TypeError, "random_state must be an int"),
+    ({"verbose": -1}, ValueError, "verbose must be at least 0"),
+    ({"weights_init": [0.5, 0.6]}, ValueError, "'weights_init' should be normalized"),
+    ({"weights_init": [1.5, -0.5]}, ValueError, r"'weights_init' should be in the range \[0, 1\]"),
+    ({"weights_init": [1.0]}, ValueError, r"'weights_init' should have the shape of \(2,\), but got \(1,\)"),
+    ({"means_init": np.zeros((2, 3))}, ValueError, r"'means_init' should have the shape of \(2, 2\)"),
+    ({"means_init": [[0, 0], [0, np.nan]]}, ValueError, "means_init must be finite.*row 1, column 1"),
+    ({"precisions_init": -EYES}, ValueError, "precisions_init should be symmetric, positive-definite; matrix 0 is not"),
+    ({"precisions_init": EYES[0]}, ValueError, r"should have the shape of \(2, 2, 2\)"),
+    ({"precisions_init": [0.0, 1.0], "covariance_type": "spherical"}, ValueError, "precisions_init should be positive"),
+]
+
+
+@pytest.mark.parametrize(("settings", "error", "message"), BAD_SETTINGS, ids=[str(case[0]) for case in BAD_SETTINGS])
+def test_bad_settings(settings, error, message):
+    with pytest.raises(error, match=message):
+        GaussianMixture(**{"n_components": 2, **settings}).fit(GOOD)
+
+
+BAD_COUNTS = [
+    ([1, 2, 11], 10, ValueError, "X must not exceed trials, got 11 successes of 10 at row 2, column 0"),
+    ([1, 2, -1], 10, ValueError, "X must hold whole numbers >= 0, got -1.0 at row 2"),
+    ([1, 2, 2.5], 10, ValueError, "X must hold whole numbers >= 0, got 2.5 at row 2"),
+    ([1, 2, 3], [10, 10, 9.5], ValueError, "trials must hold whole numbers >= 0, got 9.5 at row 2"),
+    ([1, 2, 3], [10, 10], ValueError, r"trials must be one number or match X, of shape \(3, 1\); got shape \(2,\)"),
+    ([1, 2, 3], -5, ValueError, "trials must hold whole numbers >= 0, got -5.0 at row 0"),
+    ([1, 2, 3], np.nan, ValueError, "trials must be finite"),
+    ([1, 2, 3], "ten", TypeError, "trials must hold real numbers"),
+    ([1, 2, 3], None, TypeError, "trials: the number of trials of each row is needed"),
+    ([1, 2, np.nan], 10, ValueError, "X must be finite.*row 2"),
+    ([], 10, ValueError, "0 sample"),
+    ([[1, 2], [3, 4]], 10, ValueError, "X has 2 features, but the mixture expects 1 features"),
+    ([1], 10, ValueError, "Expected n_samples >= n_components"),
+    (np.array([1, None, 2], object), 10, TypeError, "X must hold real numbers"),
+]
+
+
+@pytest.mark.parametrize(("X", "trials", "error", "message"), BAD_COUNTS)
+def test_bad_counts(X, trials, error, message):
+    mixture = BinomialMixture(2)
+    before = dict(vars(mixture))
+    with pytest.raises(error, match=message):
+        mixture.fit(X, trials=trials)
+    assert vars(mixture) == before
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"probs_init": [0.5]}, ValueError, "'probs_init' should have the shape of"),
+        ({"probs_init": [0.5, 1.5]}, ValueError, r"probs_init must hold probabilities in \[0, 1\], got 1.5 at row 1"),
+        ({"probs_init": "half"}, TypeError, "probs_init must hold real numbers"),
+        ({"fixed": ("means",)}, ValueError, "fixed must be one of 'weights', 'probs', got 'means'"),
+        ({"init_params": "kmeans"}, ValueError, "init_params must be one of 'quantiles', 'random'"),
+    ],
+)
+def test_bad_binomial_settings(settings, error, message):
+    with pytest.raises(error, match=message):
+        BinomialMixture(2, **settings).fit([1, 2, 3], trials=10)
+
+
+def test_a_failed_fit_leaves_the_last_one():
+    mixture = GaussianMixture(2, random_state=0).fit(GOOD)
+    before = {name: np.array(value, copy=True) for name, value in vars(mixture).items() if name.endswith("_")}
+    with pytest.raises(ValueError, match="finite"):
+        mixture.fit(with_value(np.nan))
+    for name, value in before.items():
+        if value.dtype != object:
+            np.testing.assert_array_equal(getattr(mixture, name), value)
+
+
+def test_predictions_need_a_fit():
+    for call in (lambda: GaussianMixture().predict(GOOD), lambda: GaussianMixture().sample(),
+                 lambda: BinomialMixture().predict([1], trials=2)):  # fmt: skip
+        with pytest.raises(fastem.NotFittedError, match="is not fitted yet"):
+            call()
+
+
+def test_predictions_need_the_features_of_the_fit():
+    with pytest.raises(ValueError, match="X has 3 features, but the mixture expects 2 features"):
+        GaussianMixture(2, random_state=0).fit(GOOD).predict(np.zeros((4, 3)))
+
+
+@pytest.mark.parametrize("n_samples", [0, -1])
+def test_sample_needs_a_positive_number(n_samples):
+    with pytest.raises(ValueError, match="n_samples must be at least 1"):
+        GaussianMixture(2, random_state=0).fit(GOOD).sample(n_samples)
+
+
+def test_bad_parameters_of_the_building_blocks():
+    good = {"weights": np.full(2, 0.5), "means": np.zeros((2, 2)), "covariances": EYES, "covariance_type": "full"}
+    for change, message in [
+        ({"weights": np.full(2, 0.6)}, "'weights' should be normalized"),
+        ({"means": np.zeros(2)}, "should have the shape"),
+        ({"covariances": -EYES}, "covariances should be symmetric, positive-definite"),
+        ({"covariances": np.eye(2)}, "'covariances' should have the shape"),
+        ({"covariance_type": "round"}, "covariance_type must be one of"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            fastem.accumulate(NormalParams(**{**good, **change}), GOOD)
+    with pytest.raises(ValueError, match="probs must hold probabilities"):
+        fastem.posterior(BinomialParams(np.ones(1), np.array([[1.5]])), [1], trials=2)
+    with pytest.raises(TypeError, match="trials belongs to binomial mixtures"):
+        fastem.accumulate(NormalParams(**good), GOOD, trials=3)
+    with pytest.raises(TypeError, match="trials: the number of trials"):
+        fastem.accumulate(BinomialParams(np.ones(1), np.array([[0.5]])), [1, 2])
+
+
+def test_usual_input_is_taken():
+    """Lists, integers, booleans, float16, other byte orders."""
+    for X in (GOOD.tolist(), (GOOD * 10).astype(int), GOOD > 0, GOOD.astype(np.float16), GOOD.astype(">f8")):
+        assert np.isfinite(GaussianMixture(1).fit(X).loglik_)
+
+
+def test_float32_rows_are_not_copied():
+    from fastem import checks
+
+    for dtype in (np.float32, np.float64):
+        for X in (GOOD.astype(dtype), np.asfortranarray(GOOD.astype(dtype)), GOOD.astype(dtype)[::2]):
+            assert np.shares_memory(checks.matrix(X), X)

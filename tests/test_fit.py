@@ -1,0 +1,91 @@
+"""The driver and the public building blocks, without the estimators."""
+
+import numpy as np
+import pytest
+import worlds
+from test_kernels import normal_params
+
+import fastem
+
+
+class Climb:
+    """A model of one number: loglik = -(x - 3)^2, each M-step halves the way to 3."""
+
+    def __init__(self, x):
+        self.loglik = -((x - 3) ** 2)
+        self.q, self.entropy, self.total, self.x = self.loglik - 1, 1.0, 2.0, x
+
+
+def climb(**settings):
+    return fastem.em(Climb, lambda stats: (stats.x + 3) / 2, 0.0, **settings)
+
+
+def test_em_needs_nothing_but_two_functions():
+    fit = climb(tol=1e-9)
+    assert fit.converged
+    assert fit.params == pytest.approx(3.0, abs=1e-3)
+    assert fit.stats.x == fit.params
+    assert fit.loglik == fit.stats.loglik
+    assert len(fit.history) == fit.n_iter
+
+
+def test_em_stops_on_the_mean_log_likelihood_or_on_total_q():
+    by_mean, by_q = climb(tol=1e-3), climb(tol=1e-3, stopping="q")
+    assert abs(np.diff(by_mean.history.loglik)[-1]) / 2 < 1e-3 <= abs(np.diff(by_mean.history.loglik)[-2]) / 2
+    assert abs(np.diff(by_q.history.q)[-1]) < 1e-3 <= abs(np.diff(by_q.history.q)[-2])
+    assert (by_mean.stop_reason, by_q.stop_reason) == ("change of loglik below tol=0.001", "change of q below tol=0.001")
+
+
+def test_em_stops_at_max_iter_and_at_zero_iterations():
+    assert (climb(max_iter=3).n_iter, climb(max_iter=3).converged) == (3, False)
+    start = climb(max_iter=0)
+    assert (start.params, start.n_iter, start.loglik) == (0.0, 0, -9.0)
+
+
+def test_em_refuses_an_unknown_rule():
+    with pytest.raises(ValueError, match="stopping must be one of 'loglik', 'q', got 'never'"):
+        climb(stopping="never")
+
+
+def test_em_reports_each_iteration():
+    seen = []
+    climb(max_iter=4, tol=0.0, on_iteration=lambda iteration, stats, change: seen.append((iteration, stats.x)))
+    assert seen == [(1, 0.0), (2, 1.5), (3, 2.25), (4, 2.625)]
+
+
+def test_em_over_chunks_is_em_over_the_whole(twin):
+    """How another package uses fastem as its backend."""
+    world = worlds.overlapping
+    chunks = np.array_split(world.X, 7)
+
+    def sweep(params):
+        stats = [fastem.accumulate(params, chunk, backend=twin) for chunk in chunks]
+        return sum(stats[1:], start=stats[0])
+
+    start = normal_params(world, "full")
+    pieces = fastem.em(sweep, lambda stats: stats.maximize(), start, tol=1e-8, max_iter=1000)
+    whole = fastem.em(
+        lambda params: fastem.accumulate(params, world.X, backend=twin), lambda stats: stats.maximize(), start,
+        tol=1e-8, max_iter=1000,
+    )  # fmt: skip
+    assert pieces.n_iter == whole.n_iter
+    np.testing.assert_allclose(pieces.params.means, whole.params.means, rtol=1e-9)
+
+
+def test_posterior_of_a_building_block_is_the_estimators():
+    world = worlds.overlapping
+    mixture = fastem.GaussianMixture(3, random_state=0).fit(world.X)
+    params = fastem.NormalParams(mixture.weights_, mixture.means_, mixture.covariances_)
+    found = fastem.posterior(params, world.X)
+    np.testing.assert_array_equal(found.log_prob, mixture.score_samples(world.X))
+    np.testing.assert_array_equal(found.resp, mixture.predict_proba(world.X))
+    np.testing.assert_array_equal(found.labels, mixture.predict(world.X))
+
+
+def test_every_public_name_is_there():
+    for name in fastem.__all__:
+        assert getattr(fastem, name).__doc__, name
+    assert set(fastem.__all__) <= set(dir(fastem))
+    assert fastem.__version__
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        fastem.nothing  # noqa: B018

@@ -1,0 +1,134 @@
+"""What a fit does to the process: imports, memory, threads, forks."""
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+import fastem
+
+
+def python(code, **environment):
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=300,
+        env={**os.environ, **environment},
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    return run.stdout
+
+
+def test_import_is_light():
+    code = "import sys, fastem; print([m for m in ('numba', 'sklearn', 'scipy', 'numpy') if m in sys.modules])"
+    assert python(code).strip() == "[]"
+
+
+def test_a_fit_loads_neither_numba_nor_scikit_learn():
+    code = """
+import sys, fastem
+fastem.GaussianMixture(2).fit([[0.0], [1.0], [5.0], [6.0]]).predict([[0.0]])
+fastem.BinomialMixture(2).fit([1, 2, 8], trials=10)
+print([m for m in ('numba', 'sklearn', 'scipy') if m in sys.modules])"""
+    assert python(code).strip() == "[]"
+
+
+PEAK = """
+import resource, sys
+import numpy as np, fastem
+from fastem.sweep import open_rows
+
+n, d, family = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+X = np.zeros((n, d))
+if family == "binomial":
+    X[::2] = 7.0
+    fit = lambda X: fastem.BinomialMixture(3, max_iter=2, tol=0.0, random_state=0).fit(X, trials=10)
+else:
+    X[::2] = 1.0
+    X[::3, 0] = 2.0
+    fit = lambda X: fastem.GaussianMixture(3, covariance_type=family, max_iter=2, tol=0.0, random_state=0).fit(X)
+import warnings
+warnings.simplefilter("ignore")
+fit(X[:100_000])
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+fit(X)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("d", "family"), [(1, "full"), (4, "full"), (4, "diag"), (1, "binomial")])
+def test_memory_of_a_fit_does_not_grow_with_its_rows(d, family):
+    """Peak resident memory of a fit beyond its data, n = 1e7 against 1e5: an n x k array would be 240 MB."""
+    run = subprocess.run(
+        [sys.executable, "-c", PEAK, "10000000", str(d), family], capture_output=True, text=True, timeout=600, check=True
+    )
+    assert int(run.stdout) < 16 * 1024  # KiB; a wave of sums and the start's subsample
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_fits(twin, monkeypatch):
+    monkeypatch.setattr("fastem.backend.PARALLEL_WORK", 0)
+    X = np.random.default_rng(0).normal(size=(40_000, 2))
+    here = fastem.GaussianMixture(2, random_state=0, backend=twin, n_threads=2).fit(X)
+
+    def child(queue):
+        queue.put(fastem.GaussianMixture(2, random_state=0, backend=twin, n_threads=2).fit(X).means_)
+
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    process = context.Process(target=child, args=(queue,))
+    process.start()
+    try:
+        np.testing.assert_array_equal(queue.get(timeout=60), here.means_)
+    finally:
+        process.join(10)
+        process.kill()
+    assert process.exitcode == 0
+
+
+def test_threads_fit_at_once_with_the_bits_of_one(twin, monkeypatch):
+    monkeypatch.setattr("fastem.backend.PARALLEL_WORK", 0)
+    X = np.random.default_rng(0).normal(size=(40_000, 2))
+    alone = fastem.GaussianMixture(2, random_state=0, backend=twin, n_threads=2).fit(X).means_
+    found = [None] * 6
+
+    def run(i):
+        found[i] = fastem.GaussianMixture(2, random_state=0, backend=twin, n_threads=2).fit(X).means_
+
+    threads = [threading.Thread(target=run, args=(i,)) for i in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for means in found:
+        np.testing.assert_array_equal(means, alone)
+
+
+def test_no_thread_outlives_a_fit(monkeypatch):
+    monkeypatch.setattr("fastem.backend.PARALLEL_WORK", 0)
+    before = threading.active_count()
+    fastem.GaussianMixture(2, n_threads=4).fit(np.random.default_rng(0).normal(size=(40_000, 2)))
+    assert threading.active_count() == before
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({"FASTEM_NUM_THREADS": "3", "OMP_NUM_THREADS": "5"}, 3),
+        ({"OMP_NUM_THREADS": "5"}, 5),
+        ({"FASTEM_NUM_THREADS": "many", "OMP_NUM_THREADS": "0"}, None),
+    ],
+)
+def test_the_environment_sets_the_number_of_threads(environment, expected, monkeypatch):
+    from fastem.backend import thread_count
+
+    for name in ("FASTEM_NUM_THREADS", "OMP_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert thread_count(7) == 7
+    assert thread_count(None) == expected if expected else thread_count(None) >= 1
