@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -143,16 +144,23 @@ def loop_covariances(expected: list[Any], problem: Problem) -> np.ndarray:
 
 def check_against_sklearn(problem: Problem, twin: str) -> None:
     """Parameters after a few iterations and the log likelihood before the last M-step."""
-    iterations = 1 + SKLEARN_ITERATIONS
-    theirs = sklearn_fit(problem, iterations)
+    theirs = sklearn_answer(problem)
     with opened(problem, twin) as rows:
-        ours = fastem.em(rows.sweep, lambda stats: stats.maximize(), problem.start, tol=0.0, max_iter=iterations)
+        ours = fastem.em(
+            rows.sweep, lambda stats: stats.maximize(), problem.start, tol=0.0, max_iter=1 + SKLEARN_ITERATIONS
+        )
     np.testing.assert_allclose(ours.history.loglik[-1] / problem.case.n, theirs.lower_bound_, rtol=SKLEARN_RTOL)
     compare(
         [ours.params.weights, ours.params.means, ours.params.covariances],
         [theirs.weights_, theirs.means_, theirs.covariances_],
         SKLEARN_RTOL,
     )
+
+
+@cache
+def sklearn_answer(problem: Problem) -> Any:
+    """The same for both twins."""
+    return sklearn_fit(problem, 1 + SKLEARN_ITERATIONS)
 
 
 def compare(found: list[Any], expected: list[Any], tolerance: float) -> None:

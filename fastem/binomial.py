@@ -66,11 +66,9 @@ class BinomialParams:
 
     def stats(self, sums: Array) -> BinomialStats:
         """Name the sums of a kernel (one row, as _kernels lays them out)."""
-        k, size = len(self.weights), self.probs.size
-        counts, successes, failures, last = np.split(sums, [k, k + size, k + 2 * size])
-        shape = self.probs.shape
-        loglik, entropy = map(float, last)
-        return BinomialStats(self, counts, loglik, entropy, successes.reshape(shape), failures.reshape(shape))
+        k = len(self.weights)
+        successes, failures = sums[k:-2].reshape(2, *self.probs.shape)
+        return BinomialStats(self, sums[:k], float(sums[-2]), float(sums[-1]), successes, failures)
 
     def sample(self, labels: np.ndarray, trials: int, rng: np.random.Generator) -> np.ndarray:
         """Draw the successes of a row from the component of each label."""

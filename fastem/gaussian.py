@@ -124,10 +124,9 @@ class NormalParams:
     def stats(self, sums: Array) -> NormalStats:
         """Name the sums of a kernel (one row, as _kernels lays them out)."""
         k, d = self.means.shape
-        counts, first, second, last = np.split(sums, [k, k + k * d, len(sums) - 2])
-        shape = (k, d, d) if self.is_matrix else (k, d)
-        loglik, entropy = map(float, last)
-        return NormalStats(self, counts, loglik, entropy, first.reshape(k, d), second.reshape(shape))
+        first, second = sums[k : k + k * d].reshape(k, d), sums[k + k * d : -2]
+        second = second.reshape((k, d, d) if self.is_matrix else (k, d))
+        return NormalStats(self, sums[:k], float(sums[-2]), float(sums[-1]), first, second)
 
     def sample(self, labels: np.ndarray, rng: np.random.Generator) -> Array:
         """Draw a row from the component of each label."""
@@ -150,46 +149,38 @@ class NormalStats(Stats):
 
         delta = first / counts;  mean = origin + delta;  covariance = second / counts - delta delta^T + reg_covar I.
         """
-        at = self.params
-        counts = np.where(self.live, self.counts, 1.0)[:, np.newaxis]
-        delta = np.where(self.live[:, np.newaxis] & ("means" not in fixed), self.first / counts, 0.0)
-        means = at.means + delta
-        weights = at.weights if "weights" in fixed else self.mixing_weights()
-        hold = "covariances" in fixed
-        covariances = at.covariances if hold else self._covariances(counts, delta, means, reg_covar)
-        return NormalParams(weights, means, covariances, at.covariance_type)
+        at, live = self.params, self.live
+        counts = np.where(live, self.counts, 1.0)[:, np.newaxis]
+        delta = np.zeros_like(at.means) if "means" in fixed else np.where(live[:, np.newaxis], self.first / counts, 0.0)
+        return NormalParams(
+            at.weights if "weights" in fixed else self.mixing_weights(),
+            at.means + delta,
+            at.covariances if "covariances" in fixed else self._covariances(counts, delta, reg_covar),
+            at.covariance_type,
+        )
 
-    def _covariances(self, counts: Array, delta: Array, means: Array, reg_covar: float) -> Array:
-        kind, d = self.params.covariance_type, means.shape[1]
-        if self.params.is_matrix:
+    def _covariances(self, counts: Array, delta: Array, reg_covar: float) -> Array:
+        at, shares, d = self.params, self.mixing_weights(), delta.shape[1]
+        if at.is_matrix:
             scatter = self.second / counts[:, :, np.newaxis] - delta[:, :, np.newaxis] * delta[:, np.newaxis, :]
+            variances = np.einsum("kii->ki", scatter)
         else:
-            scatter = self.second / counts - delta**2
-        if kind == "tied":
-            scatter = np.tensordot(self.mixing_weights(), scatter, axes=1)
-        if kind == "spherical":
+            variances = scatter = self.second / counts - delta**2
+        smallest = np.maximum(RESOLUTION**2 * (shares @ (variances + (at.means + delta) ** 2)), SMALLEST_VARIANCE)
+        if at.covariance_type == "tied":
+            scatter = np.tensordot(shares, scatter, axes=1)
+        if at.covariance_type == "spherical":
             scatter = scatter.mean(axis=1)
-        covariances = scatter + reg_covar * (np.eye(d) if self.params.is_matrix else 1.0)
-        covariances = positive(covariances, kind, self._smallest_variances(counts, delta, means))
-        if kind == "tied":
-            return covariances
-        live = self.live.reshape(-1, *[1] * (covariances.ndim - 1))
-        return np.where(live, covariances, self.params.covariances)
-
-    def _smallest_variances(self, counts: Array, delta: Array, means: Array) -> Array:
-        """(d,) variances that are no more than the rounding of the data."""
-        square = np.diagonal(self.second, axis1=1, axis2=2) if self.params.is_matrix else self.second
-        shares = self.mixing_weights()[:, np.newaxis]
-        within = (shares * np.maximum(square / counts - delta**2, 0.0)).sum(axis=0)
-        return np.maximum(RESOLUTION**2 * (within + (shares * means**2).sum(axis=0)), SMALLEST_VARIANCE)
+        found = positive(scatter + reg_covar * (np.eye(d) if at.is_matrix else 1.0), at.is_matrix, smallest)
+        if at.covariance_type == "tied" or self.live.all():
+            return found
+        return np.where(self.live.reshape(-1, *[1] * (found.ndim - 1)), found, at.covariances)
 
 
-def positive(covariances: Array, kind: str, smallest: Array) -> Array:
+def positive(covariances: Array, matrices: bool, smallest: Array) -> Array:
     """Raise what is not above `smallest` (d,) to it, so that a collapsed component stays a density."""
-    if kind == "diag":
-        return np.maximum(covariances, smallest)
-    if kind == "spherical":
-        return np.maximum(covariances, smallest.max())
+    if not matrices:
+        return np.maximum(covariances, smallest if covariances.ndim == 2 else smallest.max())
     try:
         np.linalg.cholesky(covariances - np.diag(smallest))
         return covariances
@@ -197,5 +188,3 @@ def positive(covariances: Array, kind: str, smallest: Array) -> Array:
         values, vectors = np.linalg.eigh(covariances)
         floor = np.maximum(smallest.max(), len(smallest) * RESOLUTION * values[..., -1:])
         return (vectors * np.maximum(values, floor)[..., np.newaxis, :]) @ np.swapaxes(vectors, -1, -2)
-
-

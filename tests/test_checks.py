@@ -19,7 +19,11 @@ def with_value(value, row=3, column=1, dtype=np.float64):
 BAD_ROWS = {
     "nan": (with_value(np.nan), ValueError, "X must be finite, without NaN or infinity, got nan at row 3, column 1"),
     "inf": (with_value(np.inf), ValueError, "X must be finite.* got inf at row 3, column 1"),
-    "float32 inf": (with_value(-np.inf, dtype=np.float32), ValueError, "X must be finite.* got -inf at row 3, column 1"),
+    "float32 inf": (
+        with_value(-np.inf, dtype=np.float32),
+        ValueError,
+        "X must be finite.* got -inf at row 3, column 1",
+    ),
     "late nan": (np.r_[np.zeros((70_000, 2)), with_value(np.nan)], ValueError, "at row 70003, column 1"),
     "huge": (with_value(1e200), ValueError, r"X must be below 1e\+140 in magnitude.*at row 3, column 1"),
     "empty": (np.empty((0, 2)), ValueError, "0 sample"),

@@ -33,7 +33,10 @@ def test_em_stops_on_the_mean_log_likelihood_or_on_total_q():
     by_mean, by_q = climb(tol=1e-3), climb(tol=1e-3, stopping="q")
     assert abs(np.diff(by_mean.history.loglik)[-1]) / 2 < 1e-3 <= abs(np.diff(by_mean.history.loglik)[-2]) / 2
     assert abs(np.diff(by_q.history.q)[-1]) < 1e-3 <= abs(np.diff(by_q.history.q)[-2])
-    assert (by_mean.stop_reason, by_q.stop_reason) == ("change of loglik below tol=0.001", "change of q below tol=0.001")
+    assert (by_mean.stop_reason, by_q.stop_reason) == (
+        "change of loglik below tol=0.001",
+        "change of q below tol=0.001",
+    )
 
 
 def test_em_stops_at_max_iter_and_at_zero_iterations():

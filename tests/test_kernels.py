@@ -41,9 +41,7 @@ def close(found, expected, scale=None):
 
 
 def sweep(params, X, twin, sample_weight=None, trials=None, n_threads=None):
-    with open_rows(
-        X, trials, sample_weight, has_trials=params.has_trials, backend=twin, n_threads=n_threads
-    ) as rows:
+    with open_rows(X, trials, sample_weight, has_trials=params.has_trials, backend=twin, n_threads=n_threads) as rows:
         return rows.sweep(params)
 
 

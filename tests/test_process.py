@@ -63,7 +63,11 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 def test_memory_of_a_fit_does_not_grow_with_its_rows(d, family):
     """Peak resident memory of a fit beyond its data, n = 1e7 against 1e5: an n x k array would be 240 MB."""
     run = subprocess.run(
-        [sys.executable, "-c", PEAK, "10000000", str(d), family], capture_output=True, text=True, timeout=600, check=True
+        [sys.executable, "-c", PEAK, "10000000", str(d), family],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=True,
     )
     assert int(run.stdout) < 16 * 1024  # KiB; a wave of sums and the start's subsample
 

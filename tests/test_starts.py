@@ -127,7 +127,9 @@ def test_equal_rows(method):
 def test_quantiles_are_weighted_and_never_tie():
     values = np.array([0.1, 0.2, 0.3, 0.9])
     np.testing.assert_array_equal(spread_quantiles(values, np.ones(4), np.array([0.25, 0.75])), [0.1, 0.3])
-    np.testing.assert_array_equal(spread_quantiles(values, np.array([0, 0, 1.0, 3.0]), np.array([0.2, 0.9])), [0.3, 0.9])
+    np.testing.assert_array_equal(
+        spread_quantiles(values, np.array([0, 0, 1.0, 3.0]), np.array([0.2, 0.9])), [0.3, 0.9]
+    )
     for tied in (np.full(9, 0.4), np.r_[np.full(8, 0.4), 0.6]):
         found = spread_quantiles(tied, np.ones(9), (np.arange(4) + 0.5) / 4)
         assert len(np.unique(found)) == 4
