@@ -29,6 +29,8 @@ cdef extern from "_simd.h" nogil:
     vec exp2_(vec) noexcept
     vec log2_(vec) noexcept
     double lane_sum(vec) noexcept
+    double *aligned(double *) noexcept
+    void add_lane_sums(double *, vec, vec, vec, vec) noexcept
     bint has_avx2() noexcept
     bint has_avx512() noexcept
 
@@ -93,10 +95,10 @@ cdef double *new_tile(Tile *t, Py_ssize_t k, Py_ssize_t d, const double *log_nor
     t.k, t.d, t.full = k, d, full
     t.log_norm, t.location, t.scaling = log_norm, location, scaling
     t.lanes_length = k * (1 + d) * LANES + second_length
-    block = <double *> calloc((4 + k + (3 + has_trials) * d) * TILE + t.lanes_length, sizeof(double))
+    block = <double *> calloc((4 + k + (3 + has_trials) * d) * TILE + t.lanes_length + 8, sizeof(double))
     if block == NULL:
         raise MemoryError(f"no memory for the workspace of {k} components in {d} dimensions")
-    t.x = block
+    t.x = aligned(block)
     t.weight = t.x + d * TILE
     t.top = t.weight + TILE
     t.total = t.top + TILE
@@ -526,17 +528,10 @@ cdef inline void outer_4x4(const double *a, const double *b, double *out, Py_ssi
         s10, s11, s12, s13 = s10 + a1 * b0, s11 + a1 * b1, s12 + a1 * b2, s13 + a1 * b3
         s20, s21, s22, s23 = s20 + a2 * b0, s21 + a2 * b1, s22 + a2 * b2, s23 + a2 * b3
         s30, s31, s32, s33 = s30 + a3 * b0, s31 + a3 * b1, s32 + a3 * b2, s33 + a3 * b3
-    add_four(out, s00, s01, s02, s03)
-    add_four(out + d, s10, s11, s12, s13)
-    add_four(out + 2 * d, s20, s21, s22, s23)
-    add_four(out + 3 * d, s30, s31, s32, s33)
-
-
-cdef inline void add_four(double *out, vec s0, vec s1, vec s2, vec s3) noexcept nogil:
-    out[0] += lane_sum(s0)
-    out[1] += lane_sum(s1)
-    out[2] += lane_sum(s2)
-    out[3] += lane_sum(s3)
+    add_lane_sums(out, s00, s01, s02, s03)
+    add_lane_sums(out + d, s10, s11, s12, s13)
+    add_lane_sums(out + 2 * d, s20, s21, s22, s23)
+    add_lane_sums(out + 3 * d, s30, s31, s32, s33)
 
 
 def accumulate_mvnormal_full(const floating[:, :] X,         # IN   (n, d)

@@ -47,6 +47,10 @@ static inline vec load(const double *from, ptrdiff_t i) { return ((const unalign
 static inline void store(double *to, ptrdiff_t i, vec v) { ((unaligned_vec *)(to + i * LANES))[0] = v; }
 static inline void add_to(double *to, ptrdiff_t i, vec v) { store(to, i, load(to, i) + v); }
 
+/* The next cache line: a vector that crosses one costs two accesses. */
+#define LINE 64
+static inline double *aligned(double *at) { return (double *)(((uintptr_t)at + LINE - 1) / LINE * LINE); }
+
 static inline bits as_bits(vec v) { bits b; memcpy(&b, &v, sizeof b); return b; }
 static inline vec as_vec(bits b) { vec v; memcpy(&v, &b, sizeof v); return v; }
 
@@ -74,6 +78,33 @@ static inline double lane_sum(vec v)
     double sum = 0.0;
     for (int i = 0; i < LANES; i++) sum += LANE(v, i);
     return sum;
+}
+
+/* out[0..3] += the lane sums of four vectors: halves are added, then lanes are interleaved, so that a sum costs two or
+ * three instructions rather than LANES. */
+static inline void add_lane_sums(double *out, vec s0, vec s1, vec s2, vec s3)
+{
+#if defined(__AVX__)
+#if defined(__AVX512F__)
+#define HALVES(s) _mm256_add_pd(_mm512_castpd512_pd256(s), _mm512_extractf64x4_pd(s, 1))
+#else
+#define HALVES(s) (s)
+#endif
+    __m256d low = _mm256_hadd_pd(HALVES(s0), HALVES(s1)), high = _mm256_hadd_pd(HALVES(s2), HALVES(s3));
+#undef HALVES
+    __m256d sums = _mm256_add_pd(_mm256_blend_pd(low, high, 12), _mm256_permute2f128_pd(low, high, 0x21));
+    _mm256_storeu_pd(out, _mm256_add_pd(_mm256_loadu_pd(out), sums));
+#elif defined(__SSE2__)
+    __m128d low = _mm_add_pd(_mm_unpacklo_pd(s0, s1), _mm_unpackhi_pd(s0, s1));
+    __m128d high = _mm_add_pd(_mm_unpacklo_pd(s2, s3), _mm_unpackhi_pd(s2, s3));
+    _mm_storeu_pd(out, _mm_add_pd(_mm_loadu_pd(out), low));
+    _mm_storeu_pd(out + 2, _mm_add_pd(_mm_loadu_pd(out + 2), high));
+#else
+    out[0] += lane_sum(s0);
+    out[1] += lane_sum(s1);
+    out[2] += lane_sum(s2);
+    out[3] += lane_sum(s3);
+#endif
 }
 
 /* What the processor and the operating system run; the build flags of the variants are in setup.py. */
