@@ -9,7 +9,7 @@ import statistics
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -25,6 +25,8 @@ from fastem.sweep import Rows, open_rows
 TWINS = ("cython", "numba")
 HAS_SKLEARN = importlib.util.find_spec("sklearn") is not None
 
+FASTEM_ITERATIONS = 5
+"""Iterations of fastem timed in one go: one takes milliseconds."""
 SKLEARN_ITERATIONS = 2
 """scikit-learn is timed by the difference of two fits; so many iterations apart."""
 
@@ -37,7 +39,8 @@ SKLEARN_RTOL = 1e-6
 def load_naive() -> ModuleType:
     path = Path(__file__).parents[1] / "tests" / "naive.py"
     spec = importlib.util.spec_from_file_location("naive", path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -51,10 +54,19 @@ naive = load_naive()
 
 @contextmanager
 def opened(problem: Problem, twin: str) -> Iterator[Rows]:
-    """The rows as a fit holds them: checked once, threads alive.  ImportError where the twin is not installed."""
+    """The rows as a fit holds them: checked once, threads alive."""
     binomial = problem.case.is_binomial
     with open_rows(problem.X, problem.trials, has_trials=binomial, fitting=not binomial, backend=twin) as rows:
         yield rows
+
+
+def why_missing(twin: str) -> str:
+    """Why a twin cannot take part; empty if it can."""
+    try:
+        open_rows([[0.0]], backend=twin)
+    except ImportError as error:
+        return str(error)
+    return ""
 
 
 def iteration(rows: Rows, params: Any) -> Any:
@@ -173,7 +185,7 @@ def compare(found: list[Any], expected: list[Any], tolerance: float) -> None:
 # ------------------------------------------------------------------------------------------------------------- timing
 
 Sampler = Callable[[], float]
-"""Runs once and tells its time in nanoseconds per point per component."""
+"""Runs a contestant once and tells its time: of an iteration, in nanoseconds per point per component."""
 
 
 def seconds(call: Callable[[], object]) -> float:
@@ -183,8 +195,8 @@ def seconds(call: Callable[[], object]) -> float:
 
 
 def fastem_sampler(rows: Rows, problem: Problem) -> Sampler:
-    scale = 1e9 / (problem.case.n * problem.case.k)
-    return lambda: scale * seconds(lambda: iteration(rows, problem.start))
+    scale = 1e9 / (problem.case.n * problem.case.k * FASTEM_ITERATIONS)
+    return lambda: scale * seconds(lambda: [iteration(rows, problem.start) for _ in range(FASTEM_ITERATIONS)])
 
 
 def loop_sampler(problem: Problem) -> Sampler:
@@ -198,6 +210,18 @@ def sklearn_sampler(problem: Problem) -> Sampler:
     return lambda: scale * (
         seconds(lambda: sklearn_fit(problem, 1 + SKLEARN_ITERATIONS)) - seconds(lambda: sklearn_fit(problem, 1))
     )
+
+
+def side_by_side(problem: Problem, repeats: int) -> dict[str, float]:
+    """Nanoseconds per point per component of all that can take part: "naive loop", "scikit-learn" and the twins."""
+    samplers = {"naive loop": loop_sampler(problem)}
+    if sklearn_takes_part(problem.case):
+        samplers["scikit-learn"] = sklearn_sampler(problem)
+    with ExitStack() as stack:
+        for twin in TWINS:
+            if not why_missing(twin):
+                samplers[twin] = fastem_sampler(stack.enter_context(opened(problem, twin)), problem)
+        return medians(samplers, repeats)
 
 
 def medians(samplers: Mapping[str, Sampler], repeats: int) -> dict[str, float]:

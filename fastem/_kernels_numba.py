@@ -10,6 +10,7 @@ Its design note holds here too, but for these points:
  d. One compilation for each of float32 and float64, whatever the strides: the types of all arguments are declared,
     as annotations, and anything that converts to them is taken as it is.
  e. `posterior_*` has no slots: it runs over blocks of POSTERIOR_ROWS rows.
+ f. The univariate normal is the diagonal one with d = 1, the same kernel.
 
 A family is two functions of a tile, `densities` and `moments`; all else is written once.
 """
@@ -22,7 +23,7 @@ from llvmlite import ir
 from numba import int64, njit, prange, types
 from numba.extending import intrinsic
 
-TILE = 128             # points of a tile
+TILE = 256             # points of a tile
 FACTORS = 8            # totals, each in [1, k], that are multiplied before one logarithm is taken
 POSTERIOR_ROWS = 4096  # rows of a block of posterior_*
 LOWEST = -1021.0       # a density below 2^-1021 of the largest counts as 2^-1021 of it
@@ -33,18 +34,18 @@ LN2 = 0.6931471805599453
 # ------------------------------------------------------------------------------------------------------ jit policy
 
 POINTWISE = {"contract",  # a * b + c in one instruction
-             "nsz",       # the sign of zero is free, so that a maximum is one instruction
+             "nsz",       # the sign of zero is free
              "arcp"}      # x / y as x * (1 / y).  Never nnan or ninf: densities meet infinities, and callers NaN
-LANEWISE = POINTWISE | {"reassoc"}  # sums in any order, so that they become vectors; it would fold
-#                                     (x + ROUND_TO_INTEGER) - ROUND_TO_INTEGER away: only for functions that sum
+LANEWISE = POINTWISE | {"reassoc"}  # sums in any order, else a sum over points is no vector.  For functions that sum
+#                                     alone: it would fold (x + ROUND_TO_INTEGER) - ROUND_TO_INTEGER away
+POLICY = {"nogil": True,              # callers have threads of their own
+          "error_model": "numpy"}     # no branch for a division by zero
+INNER = {"forceinline": True,         # else every call of a tile counts references to its arrays, atomically
+         "no_cpython_wrapper": True,  # not called from Python: half the time of compilation
+         "no_cfunc_wrapper": True}
 
-INNER = {"nogil": True,
-         "error_model": "numpy",        # no branch for a division by zero
-         "no_cpython_wrapper": True,    # called by kernels only: half the time of compilation
-         "no_cfunc_wrapper": True, "forceinline": True}
-
-pointwise = njit(fastmath=POINTWISE, **INNER)
-lanewise = njit(fastmath=LANEWISE, **INNER)
+pointwise = njit(fastmath=POINTWISE, **POLICY, **INNER)
+lanewise = njit(fastmath=LANEWISE, **POLICY, **INNER)
 
 
 class Kernel:
@@ -65,22 +66,19 @@ class Kernel:
 
     def compile(self, dtype):
         floating = numba.from_dtype(dtype)
-        declared = self.function.__annotations__.values()
-        dispatcher = njit(types.void(*(rows(floating) if t is rows else t for t in declared)),
+        declared = [rows(floating) if t is rows else t for t in self.function.__annotations__.values()]
+        dispatcher = njit(types.void(*declared), fastmath=POINTWISE, **POLICY,
                           parallel=self.parallel,
-                          nogil=True,             # callers have threads of their own
-                          cache=True,             # compiled once per machine
-                          error_model="numpy",
-                          fastmath=POINTWISE)(self.function)
+                          cache=True)(self.function)  # on disk; it looks at the date of this file, so all is in it
         self.dispatchers[dtype] = dispatcher
         return dispatcher
 
 
 def kernel(function):
     """The public face of a kernel: parallel, and `.serial`, which runs the same loop on the calling thread."""
-    # Numba's cache tells functions apart by their qualified names and not by the way they are compiled.
     serial = FunctionType(function.__code__, function.__globals__, function.__name__)
     serial.__annotations__ = function.__annotations__
+    # The cache knows a function by its qualified name, not by how it is compiled: equal names would mix the two up.
     serial.__qualname__ = function.__qualname__ + ".serial"
     both = Kernel(function, parallel=True)
     both.serial = Kernel(serial, parallel=False)
@@ -131,16 +129,11 @@ def exp2_(x):
     shifted = x + ROUND_TO_INTEGER
     f = x - (shifted - ROUND_TO_INTEGER)
     p = 4.4558179083360645e-10 * f + 7.074194297288521e-09
-    p = p * f + 1.0178057087733941e-07
-    p = p * f + 1.3215432535912375e-06
-    p = p * f + 1.5252733841556773e-05
-    p = p * f + 0.00015403530463724353
-    p = p * f + 0.001333355814640647
-    p = p * f + 0.009618129107587256
-    p = p * f + 0.055504108664821625
-    p = p * f + 0.24022650695910158
-    p = p * f + 0.6931471805599453
-    p = p * f + 1.0
+    p = (p * f + 1.0178057087733941e-07) * f + 1.3215432535912375e-06
+    p = (p * f + 1.5252733841556773e-05) * f + 0.00015403530463724353
+    p = (p * f + 0.001333355814640647) * f + 0.009618129107587256
+    p = (p * f + 0.055504108664821625) * f + 0.24022650695910158
+    p = (p * f + 0.6931471805599453) * f + 1.0
     return as_float(as_bits(p) + (as_bits(shifted) << MANTISSA))
 
 
@@ -153,21 +146,18 @@ def log2_(x):
     s = (m - 1.0) / (m + 1.0)
     z = s * s
     p = 0.21366122502798326 * z + 0.22091286734180157
-    p = p * z + 0.26233436060329546
-    p = p * z + 0.3205985347650481
-    p = p * z + 0.4121985858422942
-    p = p * z + 0.577078016345514
-    p = p * z + 0.9617966939259898
-    p = p * z + 2.8853900817779268
+    p = (p * z + 0.26233436060329546) * z + 0.3205985347650481
+    p = (p * z + 0.4121985858422942) * z + 0.577078016345514
+    p = (p * z + 0.9617966939259898) * z + 2.8853900817779268
     return n + s * p
 
 
 # ---------------------------------------------------------------------------------------------------------- tiles
 
 @pointwise
-def new_tile(k, d, has_trials):
+def new_tile(k, d, d_trials):
     return (np.empty((d, TILE)),                         # x         columns of the rows at hand
-            np.empty((d if has_trials else 0, TILE)),    # trials    binomial only
+            np.empty((d_trials, TILE)),                  # trials    (d, TILE) or, but for the binomial, (0, TILE)
             np.ones(TILE),                               # weight    sample weights, 0 behind the last row
             np.empty((k, TILE)),                         # density   log2 (mixing weight * density), then 2^(that - top),
                                                          #           then weighted responsibility
@@ -221,7 +211,7 @@ def find_top(density, top):
     top[:] = FAR_OUT
     for c in range(density.shape[0]):
         for i in range(TILE):
-            top[i] = density[c, i] if density[c, i] > top[i] else top[i]
+            top[i] = max(top[i], density[c, i])
 
 
 @pointwise
@@ -231,10 +221,7 @@ def exponentiate(density, top, total, slope):
     slope[:] = 0.0
     for c in range(density.shape[0]):
         for i in range(TILE):
-            u = density[c, i]
-            u = u if u > FAR_OUT else FAR_OUT
-            u = u - top[i]
-            u = u if u > LOWEST else LOWEST
+            u = max(LOWEST, max(FAR_OUT, density[c, i]) - top[i])  # in this order: a NaN counts as far out
             e = exp2_(u)
             density[c, i] = e
             total[i] += e
@@ -244,34 +231,24 @@ def exponentiate(density, top, total, slope):
 @lanewise
 def add_logs(weight, top, total, slope, scale, unit, logs):
     """log p = top + log total,  entropy = log total - slope / total."""
-    loglik = entropy = 0.0
+    loglik = entropy = totals = 0.0
     for i in range(TILE):
         loglik += weight[i] * top[i]
         entropy -= scale[i] * slope[i]
-    totals = log_of_product(total) if unit else log_totals(weight, total)
+    for i in range(multiply(total) if unit else TILE):
+        totals += weight[i] * log2_(total[i])
     logs[0] += LN2 * (loglik + totals)
     logs[1] += LN2 * (entropy + totals)
 
 
-@lanewise
-def log_totals(weight, total):
-    logs = 0.0
-    for i in range(TILE):
-        logs += weight[i] * log2_(total[i])
-    return logs
-
-
-@lanewise
-def log_of_product(total):
-    """sum of log2(total), by products of FACTORS of them; uses `total` up."""
-    width = total.shape[0] // FACTORS
-    for group in range(1, FACTORS):
-        for i in range(width):
-            total[i] *= total[group * width + i]
-    logs = 0.0
-    for i in range(width):
-        logs += log2_(total[i])
-    return logs
+@pointwise
+def multiply(total):
+    """With unit weights the sum of the logs is the log of a product: -> how many products stand in front."""
+    products = TILE // FACTORS
+    for i in range(products):
+        for factor in range(1, FACTORS):
+            total[i] *= total[factor * products + i]
+    return products
 
 
 @lanewise
@@ -287,13 +264,13 @@ def responsibilities(density, scale, counts):
 
 # ---------------------------------------------------------------------------------------------------- slots of rows
 
-def slot_of(densities, moments):
-    """The accumulate_* of a family, for one slot."""
+def family(densities, moments):
+    """-> accumulate_* of one slot, posterior_* of one block of rows"""
 
     @pointwise
-    def accumulate_slot(slot, slot_rows, X, trials, sample_weight, log_norm, location, scaling, has_trials, sums):
+    def accumulate_slot(slot, slot_rows, X, trials, sample_weight, log_norm, location, scaling, sums):
         k, d = location.shape
-        x, tries, weight, density, top, total, slope, scale, residual, weighted = new_tile(k, d, has_trials)
+        x, tries, weight, density, top, total, slope, scale, residual, weighted = new_tile(k, d, trials.shape[1])
         sums = sums[slot]
         sums[:] = 0.0
         counts, first, second, logs = sums[:k], sums[k:k + k * d], sums[k + k * d:-2], sums[-2:]
@@ -302,8 +279,7 @@ def slot_of(densities, moments):
         for row in range(slot * slot_rows, end, TILE):
             count = min(TILE, end - row)
             load_columns(X, row, count, x)
-            if has_trials:
-                load_columns(trials, row, count, tries)
+            load_columns(trials, row, count, tries)
             load_weights(sample_weight, row, count, weight)
             densities(x, tries, log_norm, location, scaling, residual, weighted, density)
             normalise(weight, density, top, total, slope, scale)
@@ -311,34 +287,22 @@ def slot_of(densities, moments):
             responsibilities(density, scale, counts)
             moments(x, tries, location, density, residual, weighted, first, second)
 
-    return accumulate_slot
-
-
-def block_of(densities):
-    """The posterior_* of a family, for one block of rows."""
-
     @pointwise
-    def posterior_block(block, X, trials, log_norm, location, scaling, has_trials, log_prob, resp, labels):
+    def posterior_block(block, X, trials, log_norm, location, scaling, log_prob, resp, labels):
         k, d = location.shape
-        x, tries, weight, density, top, total, slope, scale, residual, weighted = new_tile(k, d, has_trials)
+        x, tries, weight, density, top, total, slope, scale, residual, weighted = new_tile(k, d, trials.shape[1])
         end = min(X.shape[0], (block + 1) * POSTERIOR_ROWS)
         for row in range(block * POSTERIOR_ROWS, end, TILE):
             count = min(TILE, end - row)
             load_columns(X, row, count, x)
-            if has_trials:
-                load_columns(trials, row, count, tries)
+            load_columns(trials, row, count, tries)
             densities(x, tries, log_norm, location, scaling, residual, weighted, density)
             normalise(weight, density, top, total, slope, scale)
             put_log_prob(top, total, row, count, log_prob)
             put_resp(density, scale, row, count, resp)
-            put_labels(density, row, count, labels)
+            put_labels(density, slope, row, count, labels)
 
-    return posterior_block
-
-
-@pointwise
-def blocks_of(X):
-    return -(-X.shape[0] // POSTERIOR_ROWS)
+    return accumulate_slot, posterior_block
 
 
 @pointwise
@@ -353,20 +317,19 @@ def put_log_prob(top, total, row, count, log_prob):
 @pointwise
 def put_resp(density, scale, row, count, resp):
     if resp.shape[0]:
-        for c in range(density.shape[0]):
-            for i in range(count):
+        for i in range(count):
+            for c in range(density.shape[0]):
                 resp[row + i, c] = density[c, i] * scale[i]
 
 
 @pointwise
-def put_labels(density, row, count, labels):
+def put_labels(density, label, row, count, labels):
     if labels.shape[0]:
+        for c in range(density.shape[0] - 1, -1, -1):
+            for i in range(TILE):
+                label[i] = c if density[c, i] == 1.0 else label[i]  # 2^0: the largest; of equals, the first
         for i in range(count):
-            best = 0
-            for c in range(1, density.shape[0]):
-                if density[c, i] > density[best, i]:
-                    best = c
-            labels[row + i] = best
+            labels[row + i] = int(label[i])
 
 
 # ----------------------------------------------------------------- normal, univariate and with diagonal covariance
@@ -399,34 +362,7 @@ def diag_moments(x, trials, means, resp, residual, weighted, first, second):
             second[c * d + j] += s2
 
 
-diag_slot = slot_of(diag_densities, diag_moments)
-diag_block = block_of(diag_densities)
-
-
-@kernel
-def accumulate_normal(X: rows,                 # IN   (n, 1)
-                      sample_weight: weights,  # IN   (n,)
-                      slot_rows: int64,        # IN           rows of a slot
-                      log_norm: vector,        # IN   (k,)    log2 of weight / (sd sqrt(2 pi))
-                      means: matrix,           # IN   (k, 1)
-                      scale: matrix,           # IN   (k, 1)  sqrt(log2(e) / 2) / sd
-                      sums: sums_out):         # OUT  (s, 3 k + 2)
-    # -> per slot: sum w r, sum w r (x - mean), sum w r (x - mean)^2, sum w log p(x), -sum w sum_k r log r
-    for slot in prange(sums.shape[0]):
-        diag_slot(int64(slot), slot_rows, X, X, sample_weight, log_norm, means, scale, False, sums)
-
-
-@kernel
-def posterior_normal(X: rows,                # IN   (n, 1)
-                     log_norm: vector,       # IN   (k,)    tables as for accumulate_normal
-                     means: matrix,          # IN   (k, 1)
-                     scale: matrix,          # IN   (k, 1)
-                     log_prob: reals_out,    # OUT  (n,)    or (0,)
-                     resp: matrix_out,       # OUT  (n, k)  or (0, k)
-                     labels: labels_out):    # OUT  (n,)    or (0,)
-    # -> log density, responsibilities and most probable component of each row
-    for block in prange(blocks_of(X)):
-        diag_block(int64(block), X, X, log_norm, means, scale, False, log_prob, resp, labels)
+diag_slot, diag_block = family(diag_densities, diag_moments)
 
 
 @kernel
@@ -439,7 +375,7 @@ def accumulate_mvnormal_diag(X: rows,                 # IN   (n, d)
                              sums: sums_out):         # OUT  (s, k + 2 k d + 2)
     # -> per slot: sum w r, sum w r (x - mean), sum w r (x - mean)^2, sum w log p(x), -sum w sum_k r log r
     for slot in prange(sums.shape[0]):
-        diag_slot(int64(slot), slot_rows, X, X, sample_weight, log_norm, means, scale, False, sums)
+        diag_slot(int64(slot), slot_rows, X, X[:, :0], sample_weight, log_norm, means, scale, sums)
 
 
 @kernel
@@ -451,8 +387,12 @@ def posterior_mvnormal_diag(X: rows,                # IN   (n, d)
                             resp: matrix_out,       # OUT  (n, k)  or (0, k)
                             labels: labels_out):    # OUT  (n,)    or (0,)
     # -> log density, responsibilities and most probable component of each row
-    for block in prange(blocks_of(X)):
-        diag_block(int64(block), X, X, log_norm, means, scale, False, log_prob, resp, labels)
+    for block in prange(-(-X.shape[0] // POSTERIOR_ROWS)):
+        diag_block(int64(block), X, X[:, :0], log_norm, means, scale, log_prob, resp, labels)
+
+
+# d = 1 is no different: loops over points are innermost, so that no loop over d is in their way.
+accumulate_normal, posterior_normal = accumulate_mvnormal_diag, posterior_mvnormal_diag
 
 
 # ----------------------------------------------------------------------------- multivariate normal, full covariance
@@ -508,22 +448,21 @@ def full_moments(x, trials, means, resp, residual, weighted, first, second):
                 weighted[j, i] = resp[c, i] * z
                 s1 += weighted[j, i]
             first[c * d + j] += s1
-        matrix = c * d * d
         blocked = d - d % 4
         for row in range(0, blocked, 4):
             for j in range(0, row + 4, 4):
-                outer_4x4(weighted, row, residual, j, second, matrix, d)
+                outer_4x4(weighted, row, residual, j, second, (c * d + row) * d + j, d)
         for row in range(blocked, d):
             for j in range(row + 1):
                 s2 = 0.0
                 for i in range(TILE):
                     s2 += weighted[row, i] * residual[j, i]
-                second[matrix + row * d + j] += s2
+                second[(c * d + row) * d + j] += s2
 
 
 @lanewise
-def outer_4x4(a, p, b, q, second, matrix, d):
-    """second[p : p + 4, q : q + 4] += a[p : p + 4] b[q : q + 4]^T: 16 sums in registers, 8 loads for 16 products."""
+def outer_4x4(a, p, b, q, second, at, d):
+    """a[p : p + 4] b[q : q + 4]^T, into the matrix at `at`: 16 sums in registers, 8 loads for 16 products."""
     s00 = s01 = s02 = s03 = s10 = s11 = s12 = s13 = s20 = s21 = s22 = s23 = s30 = s31 = s32 = s33 = 0.0
     for i in range(TILE):
         a0, a1, a2, a3 = a[p, i], a[p + 1, i], a[p + 2, i], a[p + 3, i]
@@ -532,7 +471,6 @@ def outer_4x4(a, p, b, q, second, matrix, d):
         s10, s11, s12, s13 = s10 + a1 * b0, s11 + a1 * b1, s12 + a1 * b2, s13 + a1 * b3
         s20, s21, s22, s23 = s20 + a2 * b0, s21 + a2 * b1, s22 + a2 * b2, s23 + a2 * b3
         s30, s31, s32, s33 = s30 + a3 * b0, s31 + a3 * b1, s32 + a3 * b2, s33 + a3 * b3
-    at = matrix + p * d + q
     add_four(second, at, s00, s01, s02, s03)
     add_four(second, at + d, s10, s11, s12, s13)
     add_four(second, at + 2 * d, s20, s21, s22, s23)
@@ -556,8 +494,7 @@ def mirror(second, k, d):
                 second[(c * d + j) * d + i] = second[(c * d + i) * d + j]
 
 
-full_slot = slot_of(full_densities, full_moments)
-full_block = block_of(full_densities)
+full_slot, full_block = family(full_densities, full_moments)
 
 
 @kernel
@@ -570,7 +507,7 @@ def accumulate_mvnormal_full(X: rows,                 # IN   (n, d)
                              sums: sums_out):         # OUT  (s, k + k d + k d d + 2)
     # -> per slot: sum w r, sum w r (x - mean), sum w r (x - mean)(x - mean)^T, sum w log p(x), -sum w sum_k r log r
     for slot in prange(sums.shape[0]):
-        full_slot(int64(slot), slot_rows, X, X, sample_weight, log_norm, means, factor, False, sums)
+        full_slot(int64(slot), slot_rows, X, X[:, :0], sample_weight, log_norm, means, factor, sums)
         mirror(sums[slot, means.size + means.shape[0]:], means.shape[0], means.shape[1])
 
 
@@ -583,8 +520,8 @@ def posterior_mvnormal_full(X: rows,                # IN   (n, d)
                             resp: matrix_out,       # OUT  (n, k)     or (0, k)
                             labels: labels_out):    # OUT  (n,)       or (0,)
     # -> log density, responsibilities and most probable component of each row
-    for block in prange(blocks_of(X)):
-        full_block(int64(block), X, X, log_norm, means, factor, False, log_prob, resp, labels)
+    for block in prange(-(-X.shape[0] // POSTERIOR_ROWS)):
+        full_block(int64(block), X, X[:, :0], log_norm, means, factor, log_prob, resp, labels)
 
 
 # --------------------------------------------------------------------------------------------------------- binomial
@@ -613,8 +550,7 @@ def binomial_moments(x, trials, log_p, resp, residual, weighted, first, second):
             second[c * d + j] += failures
 
 
-binomial_slot = slot_of(binomial_densities, binomial_moments)
-binomial_block = block_of(binomial_densities)
+binomial_slot, binomial_block = family(binomial_densities, binomial_moments)
 
 
 @kernel
@@ -629,7 +565,7 @@ def accumulate_binomial(X: rows,                 # IN   (n, d)  successes
     # -> per slot: sum w r, sum w r x, sum w r (trials - x), sum w log p(x), -sum w sum_k r log r;
     #    log p(x) without the binomial coefficients
     for slot in prange(sums.shape[0]):
-        binomial_slot(int64(slot), slot_rows, X, trials, sample_weight, log_norm, log_p, log_q, True, sums)
+        binomial_slot(int64(slot), slot_rows, X, trials, sample_weight, log_norm, log_p, log_q, sums)
 
 
 @kernel
@@ -642,8 +578,8 @@ def posterior_binomial(X: rows,                # IN   (n, d)  successes
                        resp: matrix_out,       # OUT  (n, k)  or (0, k)
                        labels: labels_out):    # OUT  (n,)    or (0,)
     # -> log density without the binomial coefficients, responsibilities and most probable component of each row
-    for block in prange(blocks_of(X)):
-        binomial_block(int64(block), X, trials, log_norm, log_p, log_q, True, log_prob, resp, labels)
+    for block in prange(-(-X.shape[0] // POSTERIOR_ROWS)):
+        binomial_block(int64(block), X, trials, log_norm, log_p, log_q, log_prob, resp, labels)
 
 
 # -------------------------------------------------------------------------------------------- k-means, for the starts
@@ -651,6 +587,9 @@ def posterior_binomial(X: rows,                # IN   (n, d)  successes
 @pointwise
 def nearest_center(x, centers, scale, square, smallest, label):
     """Smallest scaled squared distance, and which center is there; ties go to the first."""
+    for i in range(TILE):
+        smallest[i] = np.inf
+        label[i] = 0
     for c in range(centers.shape[0]):
         for i in range(TILE):
             square[i] = 0.0
@@ -659,9 +598,8 @@ def nearest_center(x, centers, scale, square, smallest, label):
                 z = (x[j, i] - centers[c, j]) * scale[j]
                 square[i] += z * z
         for i in range(TILE):
-            closer = c == 0 or square[i] < smallest[i]
-            label[i] = c if closer else label[i]
-            smallest[i] = square[i] if closer else smallest[i]
+            label[i] = c if square[i] < smallest[i] else label[i]
+            smallest[i] = min(smallest[i], square[i])
 
 
 @pointwise
@@ -673,13 +611,6 @@ def add_nearest(x, weight, centers, smallest, label, count, sums):
         for j in range(d):
             sums[k + c * d + j] += weight[i] * (x[j, i] - centers[c, j])
         sums[k + k * d] += weight[i] * smallest[i]
-
-
-@pointwise
-def put_nearest(row, count, smallest, label, distances, labels):
-    for i in range(count):
-        distances[row + i] = smallest[i]
-        labels[row + i] = label[i]
 
 
 @pointwise
@@ -695,7 +626,9 @@ def nearest_slot(slot, slot_rows, X, sample_weight, centers, scale, distances, l
         load_weights(sample_weight, row, count, weight)
         nearest_center(x, centers, scale, square, smallest, label)
         add_nearest(x, weight, centers, smallest, label, count, sums)
-        put_nearest(row, count, smallest, label, distances, labels)
+        for i in range(count):
+            distances[row + i] = smallest[i]
+            labels[row + i] = label[i]
 
 
 @kernel

@@ -7,6 +7,7 @@ from sklearn.cluster import KMeans
 
 from fastem.starts import (
     NORMAL_STARTS,
+    binomial_start,
     feature_scale,
     lloyd,
     normal_start,
@@ -136,3 +137,10 @@ def test_quantiles_are_weighted_and_never_tie():
         assert (found > 0).all()
         assert (found < 1).all()
     np.testing.assert_array_equal(spread_quantiles(values, np.zeros(4), np.array([0.25, 0.75])), [0.25, 0.75])
+
+
+def test_rows_of_weight_zero_do_not_move_a_binomial_start():
+    successes, w = np.array([1.0, 2, 3, 7, 8, 9, 0, 0, 0]), np.r_[np.ones(6), np.zeros(3)]
+    with_them = binomial_start(open_rows(successes, 10, w, has_trials=True), 2, method="quantiles", rng=rng())
+    without = binomial_start(open_rows(successes[:6], 10, has_trials=True), 2, method="quantiles", rng=rng())
+    np.testing.assert_array_equal(with_them.probs, without.probs)

@@ -271,3 +271,13 @@ def test_precisions_are_inverse_covariances(kind):
     np.testing.assert_allclose(covariances @ precisions, np.tile(np.eye(d), (k, 1, 1)), atol=1e-12)
     factors = naive.expand_covariances(params.precisions_cholesky(), kind, k, d)
     np.testing.assert_allclose(factors @ np.swapaxes(factors, 1, 2), precisions, rtol=1e-10, atol=1e-12)
+
+
+def test_a_component_of_probability_zero_is_out_of_reach(twin):
+    """One success in a thousand tosses: impossible under p = 0, and only unlikely under p = 0.999."""
+    params = BinomialParams(np.array([0.5, 0.5]), np.array([[0.0], [0.999]]))
+    stats = sweep(params, np.array([[1.0], [0.0]]), twin, trials=np.full((2, 1), 1000.0))
+    np.testing.assert_allclose(stats.counts, [1.0, 1.0], rtol=1e-12)
+    assert stats.loglik == pytest.approx(
+        2 * math.log(0.5) + math.log(1000 * 0.999) + 999 * math.log1p(-0.999), rel=1e-12
+    )
