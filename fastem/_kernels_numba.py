@@ -10,7 +10,8 @@ Its design note holds here too, but for these points:
  d. One compilation for each of float32 and float64, whatever the strides: the types of all arguments are declared,
     as annotations, and anything that converts to them is taken as it is.
  e. `posterior_*` has no slots: it runs over blocks of POSTERIOR_ROWS rows.
- f. The univariate normal is the diagonal one with d = 1, the same kernel.
+ f. The univariate normal is the diagonal one with d = 1: loops over points are innermost, no loop over d is in their
+    way.
 
 A family is two functions of a tile, `densities` and `moments`; all else is written once.
 """
@@ -26,7 +27,7 @@ from numba.extending import intrinsic
 TILE = 256             # points of a tile
 FACTORS = 8            # totals, each in [1, k], that are multiplied before one logarithm is taken
 POSTERIOR_ROWS = 4096  # rows of a block of posterior_*
-LOWEST = -1021.0       # a density below 2^-1021 of the largest counts as 2^-1021 of it
+LOWEST = -900.0        # a density below 2^-900 of the largest counts as 2^-900 of it, far from subnormal
 FAR_OUT = -1e300       # log density of a point out of reach of every component: finite
 LN2 = 0.6931471805599453
 
@@ -159,7 +160,7 @@ def new_tile(k, d, d_trials):
     return (np.empty((d, TILE)),                         # x         columns of the rows at hand
             np.empty((d_trials, TILE)),                  # trials    (d, TILE) or, but for the binomial, (0, TILE)
             np.ones(TILE),                               # weight    sample weights, 0 behind the last row
-            np.empty((k, TILE)),                         # density   log2 (mixing weight * density), then 2^(that - top),
+            np.empty((k, TILE)),                         # density   log2 (weight * density), then 2^(that - top),
                                                          #           then weighted responsibility
             np.empty(TILE),                              # top       largest log2 density over the components
             np.empty(TILE),                              # total     sum of 2^(log density - top), in [1, k]
@@ -366,6 +367,32 @@ diag_slot, diag_block = family(diag_densities, diag_moments)
 
 
 @kernel
+def accumulate_normal(X: rows,                 # IN   (n, 1)
+                      sample_weight: weights,  # IN   (n,)
+                      slot_rows: int64,        # IN           rows of a slot
+                      log_norm: vector,        # IN   (k,)    log2 of weight / (sd sqrt(2 pi))
+                      means: matrix,           # IN   (k, 1)
+                      scale: matrix,           # IN   (k, 1)  sqrt(log2(e) / 2) / sd
+                      sums: sums_out):         # OUT  (s, 3 k + 2)
+    # -> per slot: sum w r, sum w r (x - mean), sum w r (x - mean)^2, sum w log p(x), -sum w sum_k r log r
+    for slot in prange(sums.shape[0]):
+        diag_slot(int64(slot), slot_rows, X, X[:, :0], sample_weight, log_norm, means, scale, sums)
+
+
+@kernel
+def posterior_normal(X: rows,                # IN   (n, 1)
+                     log_norm: vector,       # IN   (k,)    tables as for accumulate_normal
+                     means: matrix,          # IN   (k, 1)
+                     scale: matrix,          # IN   (k, 1)
+                     log_prob: reals_out,    # OUT  (n,)    or (0,)
+                     resp: matrix_out,       # OUT  (n, k)  or (0, k)
+                     labels: labels_out):    # OUT  (n,)    or (0,)
+    # -> log density, responsibilities and most probable component of each row
+    for block in prange(-(-X.shape[0] // POSTERIOR_ROWS)):
+        diag_block(int64(block), X, X[:, :0], log_norm, means, scale, log_prob, resp, labels)
+
+
+@kernel
 def accumulate_mvnormal_diag(X: rows,                 # IN   (n, d)
                              sample_weight: weights,  # IN   (n,)
                              slot_rows: int64,        # IN           rows of a slot
@@ -389,10 +416,6 @@ def posterior_mvnormal_diag(X: rows,                # IN   (n, d)
     # -> log density, responsibilities and most probable component of each row
     for block in prange(-(-X.shape[0] // POSTERIOR_ROWS)):
         diag_block(int64(block), X, X[:, :0], log_norm, means, scale, log_prob, resp, labels)
-
-
-# d = 1 is no different: loops over points are innermost, so that no loop over d is in their way.
-accumulate_normal, posterior_normal = accumulate_mvnormal_diag, posterior_mvnormal_diag
 
 
 # ----------------------------------------------------------------------------- multivariate normal, full covariance

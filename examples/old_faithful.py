@@ -1,0 +1,65 @@
+"""Eruptions of Old Faithful: two kinds of eruption, by duration and waiting time, and by waiting time alone."""
+
+from pathlib import Path
+
+import numpy as np
+import pictures
+
+import fastem
+
+DATA = Path(__file__).parent / "data" / "old_faithful.csv"
+
+
+def read() -> np.ndarray:
+    """Minutes of eruption and of waiting for the next, (272, 2)."""
+    return np.loadtxt(DATA, delimiter=",", skiprows=1)
+
+
+def fit(X: np.ndarray) -> fastem.GaussianMixture:
+    return fastem.GaussianMixture(2, tol=1e-10, max_iter=1000, random_state=0).fit(X)
+
+
+def random_fit(X: np.ndarray) -> fastem.GaussianMixture:
+    """From random responsibilities: a long way, for the trace."""
+    return fastem.GaussianMixture(2, tol=1e-10, max_iter=1000, init_params="random", random_state=0).fit(X)
+
+
+def show(title: str, mixture: fastem.GaussianMixture) -> None:
+    print(f"{title}: log likelihood {mixture.loglik_:.3f}, {mixture.n_iter_} iterations")
+    for weight, mean, covariance in zip(mixture.weights_, mixture.means_, mixture.covariances_, strict=True):
+        print(f"  weight {weight:.4f}  mean {mean.round(4)}  covariance {covariance.round(4).tolist()}")
+
+
+def picture(X: np.ndarray, both: fastem.GaussianMixture, waiting: fastem.GaussianMixture) -> Path:
+    figure, (plane, line) = pictures.canvas(2, width=10.5)
+    params = pictures.params_of(both)
+    pictures.points(plane, X, params)
+    pictures.ellipses(plane, params)
+    plane.set(xlabel="eruption (min)", ylabel="waiting (min)", title="one and two standard deviations")
+    pictures.density_over_histogram(line, X[:, 1], pictures.params_of(waiting), bins=30)
+    line.set(xlabel="waiting (min)", title="waiting time alone")
+    line.legend(loc="upper left")
+    return pictures.save(figure, "old_faithful.png")
+
+
+def trace_picture(from_kmeans: fastem.GaussianMixture, from_random: fastem.GaussianMixture) -> Path:
+    figure, (axes,) = pictures.canvas()
+    pictures.trace(axes, from_kmeans.history_.loglik, "k-means start")
+    pictures.trace(axes, from_random.history_.loglik, "random start")
+    axes.set_title("Old Faithful: EM never falls")
+    axes.legend(loc="lower right")
+    return pictures.save(figure, "old_faithful_trace.png")
+
+
+def main() -> list[Path]:
+    X = read()
+    both, waiting = fit(X), fit(X[:, 1:])
+    show("eruption and waiting", both)
+    show("waiting", waiting)
+    written = [picture(X, both, waiting), trace_picture(both, random_fit(X))]
+    pictures.tell(written)
+    return written
+
+
+if __name__ == "__main__":
+    main()
