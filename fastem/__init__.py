@@ -11,6 +11,7 @@ The house, from the door to the ground; imports only go down, floors of one numb
     1  stats.py      the law of addition: zero, +; the slot grid and its fold
     1  backend.py    which compiled twin answers, on how many threads
     1  checks.py     arrays and settings at the door; every message
+    1  estimator.py  scikit-learn's base classes where it is installed, a stand-in where not
     0  _kernels.pyx  and _kernels_numba.py: the same kernels, compiled ahead of time and when first used
 
 Notation, obeyed everywhere:
@@ -30,7 +31,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fastem.binomial import BinomialParams, BinomialStats
-    from fastem.checks import ConvergenceWarning, EmptyComponentWarning, NotFittedError
+    from fastem.checks import EmptyComponentWarning
+    from fastem.estimator import ConvergenceWarning, NotFittedError
     from fastem.fit import Fit, History, em
     from fastem.gaussian import NormalParams, NormalStats
     from fastem.mixture import BinomialMixture, GaussianMixture
@@ -49,9 +51,9 @@ _HOME = {
     "NormalStats": "gaussian",
     "BinomialParams": "binomial",
     "BinomialStats": "binomial",
-    "ConvergenceWarning": "checks",
+    "ConvergenceWarning": "estimator",
     "EmptyComponentWarning": "checks",
-    "NotFittedError": "checks",
+    "NotFittedError": "estimator",
 }
 
 __all__ = [  # noqa: RUF022 - by importance

@@ -15,14 +15,6 @@ BLOCK = 1 << 16
 """Elements searched at a time for the first bad one."""
 
 
-class NotFittedError(ValueError, AttributeError):
-    """The estimator was asked for something that only a fit can tell."""
-
-
-class ConvergenceWarning(UserWarning):
-    """A fit stopped before its stop rule was met."""
-
-
 class EmptyComponentWarning(UserWarning):
     """A component lost all its points and kept its last parameters, at weight 0."""
 
@@ -36,12 +28,26 @@ def numeric(values: Any, name: str) -> np.ndarray:
         array = np.asarray(values)
     except ValueError as error:
         raise ValueError(f"{name} is not an array: {error}") from None
+    if hasattr(values, "toarray"):
+        raise TypeError(f"{name}: sparse data was passed, but dense data is required; use {name}.toarray()")
+    if array.dtype.kind == "c":
+        raise ValueError(f"{name}: complex data not supported, got dtype {array.dtype}")
+    if array.dtype.kind == "O":
+        array = numbers_of(array, name)
     if array.dtype.kind not in "biuf":
-        hint = "; pass a dense array (X.toarray())" if hasattr(values, "toarray") else ""
-        raise TypeError(f"{name} must hold real numbers, got {type(values).__name__} of dtype {array.dtype}{hint}")
+        raise TypeError(f"{name} must hold real numbers, got {type(values).__name__} of dtype {array.dtype}")
     dtype = np.float32 if array.dtype == np.float32 else np.float64
     array = np.require(array, dtype, "A")
     return array if all(step % array.itemsize == 0 for step in array.strides) else array.copy()
+
+
+def numbers_of(array: np.ndarray, name: str) -> np.ndarray:
+    """An object array as float64, if it holds numbers and nothing else."""
+    for index, value in np.ndenumerate(array):
+        if not isinstance(value, numbers.Real):
+            where = f" at {place(index)}" if index else ""
+            raise TypeError(f"{name} must hold real numbers (an argument must be a number), got {value!r}{where}")
+    return array.astype(np.float64)
 
 
 def first_where(bad: Callable[[np.ndarray], np.ndarray], array: np.ndarray) -> tuple[int, ...] | None:
@@ -71,7 +77,7 @@ def finite(array: np.ndarray, name: str) -> np.ndarray:
     return array
 
 
-def matrix(X: Any, *, n_features: int | None = None, fitting: bool = False) -> np.ndarray:
+def matrix(X: Any, *, n_features: int | None = None, owner: str = "mixture", fitting: bool = False) -> np.ndarray:
     """X as (n, d), n > 0, d > 0, finite."""
     array = numeric(X, "X")
     if array.ndim != 2:
@@ -82,17 +88,21 @@ def matrix(X: Any, *, n_features: int | None = None, fitting: bool = False) -> n
     if array.shape[1] == 0:
         raise ValueError(f"X: found array with 0 feature(s) (shape={array.shape}) while a minimum of 1 is required")
     if n_features is not None and array.shape[1] != n_features:
-        raise ValueError(f"X has {array.shape[1]} features, but the mixture expects {n_features} features as input")
+        raise ValueError(
+            f"X has {array.shape[1]} features, but {owner} is expecting {n_features} features as input"
+        )
     finite(array, "X")
     if fitting and (array.max() > LARGEST or array.min() < -LARGEST):
         refuse(lambda block: np.abs(block) > LARGEST, array, f"X must be below {LARGEST} in magnitude; rescale it")
     return array
 
 
-def counts(X: Any, trials: Any, *, n_features: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+def counts(
+    X: Any, trials: Any, *, n_features: int | None = None, owner: str = "mixture"
+) -> tuple[np.ndarray, np.ndarray]:
     """Successes and trials, both (n, d), whole numbers with 0 <= successes <= trials."""
     array = numeric(X, "X")
-    array = matrix(array[:, np.newaxis] if array.ndim == 1 else array, n_features=n_features)
+    array = matrix(array[:, np.newaxis] if array.ndim == 1 else array, n_features=n_features, owner=owner)
     if trials is None:
         raise TypeError("trials: the number of trials of each row is needed, an int or an array of shape (n,)")
     tosses = numeric(trials, "trials")
@@ -149,11 +159,11 @@ def mixing_weights(values: Any, name: str, k: int) -> np.ndarray:
     array = shaped(values, name, (k,))
     if (array < 0).any() or (array > 1).any():
         raise ValueError(
-            f"The parameter {name!r} should be in the range [0, 1], but got max value {array.max()}, "
-            f"min value {array.min()}"
+            f"The parameter {name!r} should be in the range [0, 1], but got max value {array.max():.5f}, "
+            f"min value {array.min():.5f}"
         )
     if not np.isclose(array.sum(), 1.0, rtol=1e-6):
-        raise ValueError(f"The parameter {name!r} should be normalized, but got sum(weights) = {array.sum()}")
+        raise ValueError(f"The parameter {name!r} should be normalized, but got sum(weights) = {array.sum():.5f}")
     return array / array.sum()
 
 
@@ -168,11 +178,11 @@ def definite(values: Any, name: str, shape: tuple[int, ...], matrices: bool) -> 
     """Covariances or precisions of densities: positive numbers, or symmetric positive definite matrices."""
     array = shaped(values, name, shape)
     if not matrices:
-        refuse(lambda block: block <= 0, array, f"{name} should be positive")
+        refuse(lambda block: block <= 0, array, f"{name!r} should be positive")
         return array
     for index, matrix in enumerate(array if array.ndim == 3 else array[np.newaxis]):
         if not np.allclose(matrix, matrix.T) or not np.linalg.eigvalsh(matrix)[0] > 0:
-            raise ValueError(f"{name} should be symmetric, positive-definite; matrix {index} is not")
+            raise ValueError(f"{name!r} should be symmetric, positive-definite; matrix {index} is not")
     return array
 
 

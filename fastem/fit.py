@@ -49,6 +49,11 @@ class Fit:
     def loglik(self) -> float:
         return self.stats.loglik
 
+    @property
+    def lower_bound(self) -> float:
+        """Log likelihood before the last M-step, by which scikit-learn compares starts."""
+        return float(self.history.loglik[-1]) if self.n_iter else self.loglik
+
 
 def em(
     sweep: Callable[[Any], Any],
@@ -121,9 +126,9 @@ def em(
 
 
 def best(starts: Iterable[Any], run: Callable[[Any], Fit]) -> Fit:
-    """The fit of highest log likelihood; the first of equals."""
+    """The fit of highest lower bound; the first of equals."""
     fits = [run(start) for start in starts]
-    return max(fits, key=lambda fit: fit.loglik)
+    return max(fits, key=lambda fit: fit.lower_bound)
 
 
 class Progress:

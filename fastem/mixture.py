@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 import warnings
+from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
@@ -12,15 +12,27 @@ import numpy as np
 from fastem import checks
 from fastem.binomial import GROUPS as BINOMIAL_GROUPS
 from fastem.binomial import BinomialParams
+from fastem.estimator import (
+    BaseEstimator,
+    ConvergenceWarning,
+    DensityMixin,
+    NotFittedError,
+    learn_features,
+    same_features,
+)
 from fastem.fit import STOPPING, Fit, Progress, best, em
 from fastem.gaussian import COVARIANCE_TYPES, NormalParams
 from fastem.gaussian import GROUPS as NORMAL_GROUPS
 from fastem.starts import BINOMIAL_STARTS, NORMAL_STARTS, binomial_start, normal_start
 from fastem.sweep import Rows, open_rows
 
+NOT_FITTED = (
+    "This {} instance is not fitted yet. Call 'fit' with appropriate arguments before using this estimator."
+)
 
-class Mixture:
-    """What both estimators share: parameters in scikit-learn's manner, the fit of several starts, predictions."""
+
+class Mixture(DensityMixin, BaseEstimator):
+    """What both estimators share: the fit of several starts, its attributes, predictions."""
 
     n_components: int
     tol: float
@@ -37,34 +49,6 @@ class Mixture:
     n_threads: int | None
 
     _has_trials = False
-
-    # ---- parameters of the estimator
-
-    @classmethod
-    def _names(cls) -> list[str]:
-        return list(inspect.signature(cls).parameters)
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Constructor parameters and their values; `deep` is there for scikit-learn."""
-        return {name: getattr(self, name) for name in self._names()}
-
-    def set_params(self, **params: Any) -> Self:
-        """Set constructor parameters by name; ValueError for a name that is none."""
-        for name in params:
-            if name not in self._names():
-                raise ValueError(f"Invalid parameter {name!r} for {type(self).__name__}; valid: {self._names()}")
-        for name, value in params.items():
-            setattr(self, name, value)
-        return self
-
-    def __repr__(self) -> str:
-        defaults = inspect.signature(type(self)).parameters
-        shown = [
-            f"{name}={value!r}"
-            for name, value in self.get_params().items()
-            if repr(value) != repr(defaults[name].default)
-        ]
-        return f"{type(self).__name__}({', '.join(shown)})"
 
     def _check_common(self, groups: tuple[str, ...], starts: tuple[str, ...]) -> None:
         checks.integer(self.n_components, "n_components", 1)
@@ -83,8 +67,8 @@ class Mixture:
         """The fitted parameters, or NotFittedError."""
         raise NotImplementedError
 
-    def _publish(self, params: Any) -> None:
-        """Set the public attributes of these parameters."""
+    def _attributes(self, params: Any) -> dict[str, np.ndarray]:
+        """The public attributes of these parameters."""
         raise NotImplementedError
 
     def _maximize(self, stats: Any) -> Any:
@@ -98,7 +82,7 @@ class Mixture:
     def _is_fitted(self) -> bool:
         return hasattr(self, "weights_")
 
-    def _fit(self, rows: Rows) -> Self:
+    def _fit(self, X: Any, rows: Rows) -> Self:
         checks.enough_rows(len(rows), self.n_components)
         rng = checks.generator(self.random_state)
         progress = Progress(int(self.verbose), self.verbose_interval) if self.verbose else None
@@ -119,25 +103,27 @@ class Mixture:
                     on_iteration=progress,
                 ),
             )
-        self._keep(found)
+        learn_features(self, X, rows.data[0])
+        self._keep(found, rows.data[0].dtype)
         return self
 
-    def _keep(self, found: Fit) -> None:
-        """Set every attribute of a fit that has succeeded."""
-        self._publish(found.params)
-        self.n_features_in_ = found.params.n_features
+    def _keep(self, found: Fit, dtype: np.dtype) -> None:
+        """Set every attribute of a fit that has succeeded; parameters in the precision of the rows."""
+        for name, value in self._attributes(found.params).items():
+            setattr(self, name, value.astype(dtype, copy=False))
         self.n_iter_ = found.n_iter
         self.converged_ = found.converged
         self.stop_reason_ = found.stop_reason
         self.history_ = found.history
         self.loglik_ = found.loglik
-        self.lower_bound_ = found.history.loglik[-1] / found.stats.total if found.n_iter else -math.inf
+        self.lower_bounds_ = (found.history.loglik / found.stats.total).tolist()
+        self.lower_bound_ = self.lower_bounds_[-1] if found.n_iter else -math.inf
         self.empty_components_ = np.flatnonzero(~found.stats.live)
         if not found.converged and self.max_iter > 0:
             warnings.warn(
                 "Best performing initialization did not converge. Try different init parameters, or increase "
                 "max_iter, tol, or check for degenerate data.",
-                checks.ConvergenceWarning,
+                ConvergenceWarning,
                 stacklevel=4,
             )
         if len(self.empty_components_):
@@ -151,25 +137,28 @@ class Mixture:
     # ---- predictions
 
     def _posterior(self, X: Any, trials: Any, wanted: str) -> Any:
+        """log_prob, resp (in the precision of the rows) or labels of each row."""
         params = self._fitted()
+        same_features(self, X)
         with self._open(X, trials, n_features=params.n_features) as rows:
-            return getattr(rows.posterior(params, wanted), wanted)
+            found = getattr(rows.posterior(params, wanted), wanted)
+            return found.astype(np.intp if wanted == "labels" else rows.data[0].dtype, copy=False)
 
     def _open(self, X: Any, trials: Any, sample_weight: Any = None, **options: Any) -> Rows:
         options |= {"has_trials": self._has_trials, "backend": self.backend, "n_threads": self.n_threads}
-        return open_rows(X, trials, sample_weight, **options)
+        return open_rows(X, trials, sample_weight, owner=type(self).__name__, **options)
 
-    def _score(self, X: Any, trials: Any, sample_weight: Any) -> tuple[float, float]:
-        """Log likelihood and total weight."""
+    def _score(self, X: Any, trials: Any, sample_weight: Any) -> tuple[Any, float]:
+        """Mean log density and total weight."""
         log_prob = self._posterior(X, trials, "log_prob")
+        if sample_weight is None:
+            return log_prob.mean(), len(log_prob)
         weights = checks.sample_weights(sample_weight, len(log_prob))
-        return float(weights @ log_prob), float(weights.sum())
+        return np.average(log_prob, weights=weights), float(weights.sum())
 
-    def _aic(self, loglik: float) -> float:
-        return -2 * loglik + 2 * self._fitted().n_parameters
-
-    def _bic(self, loglik: float, total: float) -> float:
-        return -2 * loglik + self._fitted().n_parameters * math.log(total)
+    def _criterion(self, score: tuple[Any, float], penalty: Callable[[float], float]) -> float:
+        mean, total = score
+        return -2 * float(mean) * total + self._fitted().n_parameters * penalty(total)
 
     def _draw_labels(self, n_samples: int, rng: np.random.Generator) -> np.ndarray:
         checks.integer(n_samples, "n_samples", 1)
@@ -233,7 +222,9 @@ class GaussianMixture(Mixture):
     lower_bound_ : float, mean log likelihood before the last M-step, as scikit-learn.
     history_ : History, loglik, q and entropy of each iteration.
     empty_components_ : indices of components that lost all points.
+    lower_bounds_ : list of n_iter_ floats, the same of every iteration.
     n_features_in_ : int, d.
+    feature_names_in_ : (d,) names of the columns, where X is a data frame and scikit-learn is installed.
 
     References
     ----------
@@ -316,17 +307,17 @@ class GaussianMixture(Mixture):
         checks.non_negative(self.reg_covar, "reg_covar")
         rows = self._open(X, None, sample_weight, fitting=True)
         self._check_inits(rows.data[0].shape[1])
-        return self._fit(rows)
+        return self._fit(X, rows)
 
     def _check_inits(self, d: int) -> None:
         k, kind = self.n_components, self.covariance_type
         if self.weights_init is not None:
-            checks.mixing_weights(self.weights_init, "weights_init", k)
+            checks.mixing_weights(self.weights_init, "weights", k)
         if self.means_init is not None:
-            checks.shaped(self.means_init, "means_init", (k, d))
+            checks.shaped(self.means_init, "means", (k, d))
         if self.precisions_init is not None:
             shape = NormalParams.covariance_shape(kind, k, d)
-            checks.definite(self.precisions_init, "precisions_init", shape, kind in ("full", "tied"))
+            checks.definite(self.precisions_init, f"{kind} precision", shape, kind in ("full", "tied"))
 
     def _start(self, rows: Rows, rng: np.random.Generator, *, first: bool) -> NormalParams:
         weights, means, precisions = (
@@ -348,15 +339,24 @@ class GaussianMixture(Mixture):
     def _maximize(self, stats: Any) -> NormalParams:
         return stats.maximize(fixed=self.fixed, reg_covar=self.reg_covar)
 
-    def _publish(self, params: NormalParams) -> None:
-        self.weights_, self.means_, self.covariances_ = params.weights, params.means, params.covariances
-        self.precisions_cholesky_ = params.precisions_cholesky()
-        self.precisions_ = params.precisions()
+    def _attributes(self, params: NormalParams) -> dict[str, np.ndarray]:
+        return {
+            "weights_": params.weights,
+            "means_": params.means,
+            "covariances_": params.covariances,
+            "precisions_cholesky_": params.precisions_cholesky(),
+            "precisions_": params.precisions(),
+        }
 
     def _fitted(self) -> NormalParams:
         if not self._is_fitted():
-            raise checks.NotFittedError("This GaussianMixture instance is not fitted yet. Call 'fit' first.")
-        return NormalParams(self.weights_, self.means_, self.covariances_, self.covariance_type)
+            raise NotFittedError(NOT_FITTED.format("GaussianMixture"))
+        return NormalParams(
+            np.asarray(self.weights_, np.float64),
+            np.asarray(self.means_, np.float64),
+            np.asarray(self.covariances_, np.float64),
+            self.covariance_type,
+        )
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> np.ndarray:
         """Fit, then the most probable component of each row: (n,) ints.  Arguments and errors as for fit."""
@@ -364,7 +364,7 @@ class GaussianMixture(Mixture):
 
     def predict(self, X: Any) -> np.ndarray:
         """Most probable component of each row of X (n, d): (n,) ints in 0 .. k - 1."""
-        return self._posterior(X, None, "labels").astype(np.intp)
+        return self._posterior(X, None, "labels")
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Responsibilities of the components for each row of X (n, d): (n, k), rows sum to 1."""
@@ -376,16 +376,15 @@ class GaussianMixture(Mixture):
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Mean log density over the rows of X (n, d), weighted by sample_weight (n,)."""
-        loglik, total = self._score(X, None, sample_weight)
-        return loglik / total
+        return self._score(X, None, sample_weight)[0]
 
     def aic(self, X: Any, sample_weight: Any = None) -> float:
         """Akaike information criterion on X (n, d); the lower the better."""
-        return self._aic(self._score(X, None, sample_weight)[0])
+        return self._criterion(self._score(X, None, sample_weight), lambda total: 2.0)
 
     def bic(self, X: Any, sample_weight: Any = None) -> float:
         """Bayesian information criterion on X (n, d), n being the total weight; the lower the better."""
-        return self._bic(*self._score(X, None, sample_weight))
+        return self._criterion(self._score(X, None, sample_weight), math.log)
 
     def sample(self, n_samples: int = 1) -> tuple[np.ndarray, np.ndarray]:
         """Draw rows from the fitted mixture: X (n_samples, d) and the component (n_samples,) of each, in order."""
@@ -419,7 +418,8 @@ class BinomialMixture(Mixture):
     ----------
     weights_ : (k,) mixing weights.
     probs_ : (k, 1) probabilities of success.
-    converged_, stop_reason_, n_iter_, loglik_, lower_bound_, history_, empty_components_, n_features_in_
+    converged_, stop_reason_, n_iter_, loglik_, lower_bound_, lower_bounds_, history_, empty_components_,
+    n_features_in_, feature_names_in_
         As for GaussianMixture; log likelihoods include the binomial coefficients.
 
     References
@@ -498,10 +498,10 @@ class BinomialMixture(Mixture):
         self._check_common(BINOMIAL_GROUPS, BINOMIAL_STARTS)
         rows = self._open(X, trials, sample_weight, n_features=1)
         if self.weights_init is not None:
-            checks.mixing_weights(self.weights_init, "weights_init", self.n_components)
+            checks.mixing_weights(self.weights_init, "weights", self.n_components)
         if self.probs_init is not None:
-            checks.probabilities(self.probs_init, "probs_init", (self.n_components, 1))
-        return self._fit(rows)
+            checks.probabilities(self.probs_init, "probs", (self.n_components, 1))
+        return self._fit(X, rows)
 
     def _start(self, rows: Rows, rng: np.random.Generator, *, first: bool) -> BinomialParams:
         k = self.n_components
@@ -514,13 +514,13 @@ class BinomialMixture(Mixture):
     def _maximize(self, stats: Any) -> BinomialParams:
         return stats.maximize(fixed=self.fixed)
 
-    def _publish(self, params: BinomialParams) -> None:
-        self.weights_, self.probs_ = params.weights, params.probs
+    def _attributes(self, params: BinomialParams) -> dict[str, np.ndarray]:
+        return {"weights_": params.weights, "probs_": params.probs}
 
     def _fitted(self) -> BinomialParams:
         if not self._is_fitted():
-            raise checks.NotFittedError("This BinomialMixture instance is not fitted yet. Call 'fit' first.")
-        return BinomialParams(self.weights_, self.probs_)
+            raise NotFittedError(NOT_FITTED.format("BinomialMixture"))
+        return BinomialParams(np.asarray(self.weights_, np.float64), np.asarray(self.probs_, np.float64))
 
     def fit_predict(self, X: Any, y: Any = None, *, trials: Any, sample_weight: Any = None) -> np.ndarray:
         """Fit, then the most probable component of each row: (n,) ints.  Arguments and errors as for fit."""
@@ -528,7 +528,7 @@ class BinomialMixture(Mixture):
 
     def predict(self, X: Any, *, trials: Any) -> np.ndarray:
         """Most probable component of each row: (n,) ints in 0 .. k - 1."""
-        return self._posterior(X, trials, "labels").astype(np.intp)
+        return self._posterior(X, trials, "labels")
 
     def predict_proba(self, X: Any, *, trials: Any) -> np.ndarray:
         """Responsibilities of the components for each row: (n, k), rows sum to 1."""
@@ -540,16 +540,15 @@ class BinomialMixture(Mixture):
 
     def score(self, X: Any, y: Any = None, *, trials: Any, sample_weight: Any = None) -> float:
         """Mean log probability over the rows, weighted by sample_weight (n,)."""
-        loglik, total = self._score(X, trials, sample_weight)
-        return loglik / total
+        return self._score(X, trials, sample_weight)[0]
 
     def aic(self, X: Any, *, trials: Any, sample_weight: Any = None) -> float:
         """Akaike information criterion on X; the lower the better."""
-        return self._aic(self._score(X, trials, sample_weight)[0])
+        return self._criterion(self._score(X, trials, sample_weight), lambda total: 2.0)
 
     def bic(self, X: Any, *, trials: Any, sample_weight: Any = None) -> float:
         """Bayesian information criterion on X, n being the total weight; the lower the better."""
-        return self._bic(*self._score(X, trials, sample_weight))
+        return self._criterion(self._score(X, trials, sample_weight), math.log)
 
     def sample(self, n_samples: int = 1, *, trials: int) -> tuple[np.ndarray, np.ndarray]:
         """Draw successes of `trials` tosses: X (n_samples, 1) and the component (n_samples,) of each, in order."""

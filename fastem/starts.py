@@ -26,11 +26,18 @@ Partition = Callable[[slice], Array]
 
 
 def subsample(rows: Rows, rng: np.random.Generator) -> Rows:
-    """The rows, or START_ROWS of them drawn without replacement, with their weights."""
-    if len(rows) <= START_ROWS:
-        return rows
-    chosen = np.sort(rng.choice(len(rows), START_ROWS, replace=False, shuffle=False))
-    return Rows(tuple(array[chosen] for array in rows.data), rows.sample_weight[chosen], rows.backend)
+    """The rows that have weight, or START_ROWS of all drawn without replacement, in an order of their own.
+
+    The order makes a start the same however the rows come, and a row of weight w the same as w equal rows.
+    """
+    n, weights = len(rows), rows.sample_weight
+    chosen = np.arange(n) if n <= START_ROWS else rng.choice(n, START_ROWS, replace=False, shuffle=False)
+    if not weights[chosen].any():
+        chosen = np.flatnonzero(weights)[:START_ROWS]
+    chosen = chosen[weights[chosen] > 0]
+    data = tuple(array[chosen] for array in rows.data)
+    order = np.lexsort([column for array in data for column in array.T])
+    return Rows(tuple(array[order] for array in data), weights[chosen][order], rows.backend)
 
 
 # ------------------------------------------------------------------------------------------------------------- normal
@@ -52,7 +59,7 @@ def normal_start(
     if method == "random":
         return partition_params(rows, k, covariance_type, reg_covar, random_partition(k, rng))
     if method == "random_from_data":
-        centers = X[rng.choice(len(X), k, replace=False)].astype(np.float64)
+        centers = X[rng.choice(len(X), k, replace=len(X) < k)].astype(np.float64)
     else:
         centers = spread_centers(rows, k, scale, rng)
     if method == "kmeans":
@@ -152,7 +159,7 @@ def binomial_start(rows: Rows, k: int, *, method: str, rng: np.random.Generator)
     weights = rows.sample_weight[:, np.newaxis] * trials
     rates = (successes + 0.5) / (trials + 1.0)  # never 0 or 1, from which no M-step returns
     if method == "random":
-        probs = rates[rng.choice(len(rates), k, replace=False)]
+        probs = rates[rng.choice(len(rates), k, replace=len(rates) < k)]
     else:
         levels = (np.arange(k) + 0.5) / k
         probs = np.stack([spread_quantiles(r, w, levels) for r, w in zip(rates.T, weights.T, strict=True)], axis=1)

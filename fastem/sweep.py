@@ -207,6 +207,7 @@ def open_rows(
     sample_weight: Any = None,
     *,
     n_features: int | None = None,
+    owner: str = "mixture",
     has_trials: bool = False,
     fitting: bool = False,
     backend: str = "auto",
@@ -218,9 +219,9 @@ def open_rows(
         checks.integer(n_threads, "n_threads", 1)
     data: tuple[np.ndarray, ...]
     if has_trials:
-        data = checks.counts(X, trials, n_features=n_features)
+        data = checks.counts(X, trials, n_features=n_features, owner=owner)
     else:
-        data = (checks.matrix(X, n_features=n_features, fitting=fitting),)
+        data = (checks.matrix(X, n_features=n_features, owner=owner, fitting=fitting),)
     return Rows(data, checks.sample_weights(sample_weight, len(data[0])), Backend(backend, n_threads))
 
 

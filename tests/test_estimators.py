@@ -321,7 +321,7 @@ def test_binomial_starts():
 
 def test_parameters_are_held_as_scikit_learn_holds_them():
     mixture = GaussianMixture(3, covariance_type="diag", tol=1e-5)
-    assert repr(mixture) == "GaussianMixture(n_components=3, covariance_type='diag', tol=1e-05)"
+    assert repr(mixture) == "GaussianMixture(covariance_type='diag', n_components=3, tol=1e-05)"
     assert clone(mixture).get_params() == mixture.get_params()
     assert mixture.set_params(n_components=2) is mixture
     assert mixture.n_components == 2

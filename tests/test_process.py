@@ -26,12 +26,41 @@ def test_import_is_light():
     assert python(code).strip() == "[]"
 
 
-def test_a_fit_loads_neither_numba_nor_scikit_learn():
+def test_building_blocks_load_neither_numba_nor_scikit_learn():
     code = """
-import sys, fastem
-fastem.GaussianMixture(2).fit([[0.0], [1.0], [5.0], [6.0]]).predict([[0.0]])
-fastem.BinomialMixture(2).fit([1, 2, 8], trials=10)
+import sys, numpy as np, fastem
+params = fastem.NormalParams(np.ones(1), np.zeros((1, 1)), np.ones(1), "spherical")
+fastem.em(lambda p: fastem.accumulate(p, [[0.0], [1.0]]), lambda stats: stats.maximize(), params)
 print([m for m in ('numba', 'sklearn', 'scipy') if m in sys.modules])"""
+    assert python(code).strip() == "[]"
+
+
+def test_without_scikit_learn():
+    """A small base stands in; fits, parameters, errors and warnings are the same."""
+    code = """
+import sys, warnings
+sys.modules["sklearn"] = None
+import numpy as np, fastem
+mixture = fastem.GaussianMixture(2, tol=1e-5)
+assert repr(mixture) == "GaussianMixture(n_components=2, tol=1e-05)"
+assert mixture.get_params()["tol"] == 1e-5
+assert mixture.set_params(tol=1e-4).tol == 1e-4
+try:
+    mixture.set_params(tool=1)
+except ValueError as error:
+    assert "Invalid parameter 'tool'" in str(error)
+try:
+    mixture.predict([[0.0]])
+except fastem.NotFittedError as error:
+    assert "is not fitted yet" in str(error)
+X = [[0.0], [1.0], [5.0], [6.0]]
+assert sorted(mixture.fit(X).predict(X).tolist()) == [0, 0, 1, 1]
+assert mixture.n_features_in_ == 1
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    fastem.GaussianMixture(2, max_iter=1, tol=0.0).fit(X)
+assert caught[0].category is fastem.ConvergenceWarning
+print([m for m in sys.modules if m.startswith(("sklearn.", "scipy", "numba"))])"""
     assert python(code).strip() == "[]"
 
 

@@ -1,0 +1,81 @@
+"""scikit-learn's base classes, warnings and errors where it is installed; a small stand-in where it is not.
+
+It is loaded with the estimators and not before: `import fastem` and the building blocks do without.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, Self
+
+import numpy as np
+
+__all__ = ["BaseEstimator", "ConvergenceWarning", "DensityMixin", "NotFittedError", "learn_features", "same_features"]
+
+
+class PlainEstimator:
+    """Parameters in scikit-learn's manner: an estimator's are the arguments of its constructor."""
+
+    @classmethod
+    def _names(cls) -> list[str]:
+        return list(inspect.signature(cls).parameters)
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Constructor parameters and their values; `deep` is there for scikit-learn."""
+        return {name: getattr(self, name) for name in self._names()}
+
+    def set_params(self, **params: Any) -> Self:
+        """Set constructor parameters by name; ValueError for a name that is none."""
+        for name in params:
+            if name not in self._names():
+                raise ValueError(
+                    f"Invalid parameter {name!r} for estimator {self!r}. Valid parameters are: {self._names()}."
+                )
+        for name, value in params.items():
+            setattr(self, name, value)
+        return self
+
+    def __repr__(self) -> str:
+        defaults = inspect.signature(type(self)).parameters
+        changed = [
+            f"{name}={value!r}"
+            for name, value in self.get_params().items()
+            if repr(value) != repr(defaults[name].default)
+        ]
+        return f"{type(self).__name__}({', '.join(changed)})"
+
+
+try:
+    from sklearn.base import BaseEstimator, DensityMixin
+    from sklearn.exceptions import ConvergenceWarning, NotFittedError
+    from sklearn.utils.validation import validate_data
+except ImportError:
+
+    class DensityMixin:  # type: ignore[no-redef]
+        _estimator_type = "DensityEstimator"
+
+    class ConvergenceWarning(UserWarning):  # type: ignore[no-redef]
+        """A fit stopped before its stop rule was met."""
+
+    class NotFittedError(ValueError, AttributeError):  # type: ignore[no-redef]
+        """The estimator was asked for something that only a fit can tell."""
+
+    BaseEstimator = PlainEstimator
+
+    def learn_features(estimator: Any, X: Any, array: np.ndarray) -> None:
+        """Remember the number of features."""
+        estimator.n_features_in_ = array.shape[1]
+
+    def same_features(estimator: Any, X: Any) -> None:
+        """Names of features are compared where scikit-learn is installed."""
+
+else:
+
+    def learn_features(estimator: Any, X: Any, array: np.ndarray) -> None:
+        """Remember the number of features and, if X is a data frame, their names."""
+        validate_data(estimator, X if hasattr(X, "columns") else array, skip_check_array=True)
+
+    def same_features(estimator: Any, X: Any) -> None:
+        """Warn or raise, as scikit-learn does, if a data frame has not the features of the fit."""
+        if hasattr(X, "columns") or hasattr(estimator, "feature_names_in_"):
+            validate_data(estimator, X, reset=False, skip_check_array=True, ensure_2d=False)
