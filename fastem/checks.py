@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+import sys
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -31,7 +32,7 @@ def numeric(values: Any, name: str) -> np.ndarray:
     if hasattr(values, "toarray"):
         raise TypeError(f"{name}: sparse data was passed, but dense data is required; use {name}.toarray()")
     if array.dtype.kind == "c":
-        raise ValueError(f"{name}: complex data not supported, got dtype {array.dtype}")
+        raise ValueError(f"Complex data not supported: {name} has dtype {array.dtype}")
     if array.dtype.kind == "O":
         array = numbers_of(array, name)
     if array.dtype.kind not in "biuf":
@@ -46,7 +47,9 @@ def numbers_of(array: np.ndarray, name: str) -> np.ndarray:
     for index, value in np.ndenumerate(array):
         if not isinstance(value, numbers.Real):
             where = f" at {place(index)}" if index else ""
-            raise TypeError(f"{name} must hold real numbers (an argument must be a number), got {value!r}{where}")
+            raise TypeError(
+                f"{name} must hold real numbers (an argument must be no string, only a number), got {value!r}{where}"
+            )
     return array.astype(np.float64)
 
 
@@ -81,12 +84,12 @@ def matrix(X: Any, *, n_features: int | None = None, owner: str = "mixture", fit
     """X as (n, d), n > 0, d > 0, finite."""
     array = numeric(X, "X")
     if array.ndim != 2:
-        hint = "; reshape with X.reshape(-1, 1) if it has a single feature" if array.ndim == 1 else ""
-        raise ValueError(f"X: expected 2D array, got {array.ndim}D array instead, of shape {array.shape}{hint}")
+        hint = " Reshape your data: X.reshape(-1, 1) if it has a single feature." if array.ndim == 1 else ""
+        raise ValueError(f"X: Expected 2D array, got {array.ndim}D array instead, of shape {array.shape}.{hint}")
     if array.shape[0] == 0:
-        raise ValueError(f"X: found array with 0 sample(s) (shape={array.shape}) while a minimum of 1 is required")
+        raise ValueError(f"X: found array with 0 sample(s) (shape={array.shape}) while a minimum of 1 is required.")
     if array.shape[1] == 0:
-        raise ValueError(f"X: found array with 0 feature(s) (shape={array.shape}) while a minimum of 1 is required")
+        raise ValueError(f"X: found array with 0 feature(s) (shape={array.shape}) while a minimum of 1 is required.")
     if n_features is not None and array.shape[1] != n_features:
         raise ValueError(
             f"X has {array.shape[1]} features, but {owner} is expecting {n_features} features as input"
@@ -158,9 +161,9 @@ def shaped(values: Any, name: str, shape: tuple[int, ...]) -> np.ndarray:
 def mixing_weights(values: Any, name: str, k: int) -> np.ndarray:
     array = shaped(values, name, (k,))
     if (array < 0).any() or (array > 1).any():
-        raise ValueError(
-            f"The parameter {name!r} should be in the range [0, 1], but got max value {array.max():.5f}, "
-            f"min value {array.min():.5f}"
+        raise ValueError(  # scikit-learn's sentence, which names the smallest first
+            f"The parameter {name!r} should be in the range [0, 1], but got max value {array.min():.5f}, "
+            f"min value {array.max():.5f}"
         )
     if not np.isclose(array.sum(), 1.0, rtol=1e-6):
         raise ValueError(f"The parameter {name!r} should be normalized, but got sum(weights) = {array.sum():.5f}")
@@ -195,6 +198,21 @@ def integer(value: Any, name: str, least: int) -> int:
     if value < least:
         raise ValueError(f"{name} must be at least {least}, got {value}")
     return int(value)
+
+
+def well_defined(eigenvalues: np.ndarray, least: float) -> None:
+    """Refuse a start with a component that has no extent in some direction."""
+    if eigenvalues.min() <= least:
+        raise ValueError(
+            "Fitting the mixture model failed because some components have ill-defined empirical covariance (for "
+            "instance caused by singleton or collapsed samples). Try to decrease the number of components, increase "
+            "reg_covar, or scale the input data."
+        )
+
+
+def sample_size(n_samples: Any) -> None:
+    if integer(n_samples, "n_samples", -sys.maxsize) < 1:
+        raise ValueError(f"Invalid value for 'n_samples': {n_samples}. The sampling requires at least one sample.")
 
 
 def non_negative(value: Any, name: str) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -63,6 +64,7 @@ def em(
     max_iter: int = 100,
     tol: float = 1e-3,
     stopping: str = "loglik",
+    previous: float = -math.inf,
     on_iteration: Callable[[int, Any, float], None] | None = None,
 ) -> Fit:
     """Expectation-maximisation from one start.
@@ -83,6 +85,8 @@ def em(
     stopping : {"loglik", "q"}, default="loglik"
         Whose change: the mean log likelihood per unit of weight (as scikit-learn), or Q, a total (as Do and Batzoglou
         2008).
+    previous : float, default=-inf
+        The criterion before the first iteration, where this run goes on from another.
     on_iteration : callable, default=None
         Called as ``on_iteration(iteration, stats, change)`` after each E-step.
 
@@ -112,7 +116,7 @@ def em(
     if stopping not in STOPPING:
         raise ValueError(f"stopping must be one of {', '.join(map(repr, STOPPING))}, got {stopping!r}")
     trace: list[tuple[float, float, float]] = []
-    criterion, converged = -np.inf, False
+    criterion, converged = previous, False
     while not converged and len(trace) < max_iter:
         stats = sweep(params)
         params = maximize(stats)

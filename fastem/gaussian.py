@@ -44,6 +44,18 @@ class NormalParams:
         covariances = np.linalg.inv(precisions) if matrices else 1.0 / precisions
         return cls(weights, means, np.asarray(covariances, np.float64), covariance_type)
 
+    @classmethod
+    def from_variances(cls, means: Array, variances: Array, covariance_type: str) -> NormalParams:
+        """Equal weights, and for every component the same variances (d,)."""
+        k = len(means)
+        covariances: Array = {
+            "full": np.tile(np.diag(variances), (k, 1, 1)),
+            "tied": np.diag(variances),
+            "diag": np.tile(variances, (k, 1)),
+            "spherical": np.full(k, variances.mean()),
+        }[covariance_type]
+        return cls(np.full(k, 1 / k), means, covariances, covariance_type)
+
     @staticmethod
     def covariance_shape(covariance_type: str, k: int, d: int) -> tuple[int, ...]:
         return {"full": (k, d, d), "tied": (d, d), "diag": (k, d), "spherical": (k,)}[covariance_type]
@@ -95,7 +107,8 @@ class NormalParams:
 
     def precisions(self) -> Array:
         """Inverse covariances, shaped as they are."""
-        return np.asarray(np.linalg.inv(self.covariances) if self.is_matrix else 1.0 / self.covariances, np.float64)
+        factors = self.precisions_cholesky()
+        return factors @ np.swapaxes(factors, -1, -2) if self.is_matrix else factors**2
 
     def precision_factors(self) -> Array:
         """(k, d, d) lower L with L^T L = inverse covariance, or (k, d) 1 / sd where no more is to be told."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Self
 
 import numpy as np
@@ -87,10 +87,11 @@ class Mixture(DensityMixin, BaseEstimator):
         rng = checks.generator(self.random_state)
         progress = Progress(int(self.verbose), self.verbose_interval) if self.verbose else None
         with rows:
+            starts: Iterable[Any] = (self._start(rows, rng, first=i == 0) for i in range(self.n_init))
+            previous = -math.inf
             if self.warm_start and self._is_fitted():
-                starts = iter([self._fitted()])
-            else:
-                starts = (self._start(rows, rng, first=i == 0) for i in range(self.n_init))
+                starts = [self._fitted()]
+                previous = self.history_.q[-1] if self.stopping == "q" and self.n_iter_ else self.lower_bound_
             found = best(
                 starts,
                 lambda start: em(
@@ -100,6 +101,7 @@ class Mixture(DensityMixin, BaseEstimator):
                     max_iter=self.max_iter,
                     tol=self.tol,
                     stopping=self.stopping,
+                    previous=previous,
                     on_iteration=progress,
                 ),
             )
@@ -158,11 +160,14 @@ class Mixture(DensityMixin, BaseEstimator):
 
     def _criterion(self, score: tuple[Any, float], penalty: Callable[[float], float]) -> float:
         mean, total = score
-        return -2 * float(mean) * total + self._fitted().n_parameters * penalty(total)
+        return -2 * float(mean) * total + self._n_parameters() * penalty(total)
+
+    def _n_parameters(self) -> int:
+        return self._fitted().n_parameters
 
     def _draw_labels(self, n_samples: int, rng: np.random.Generator) -> np.ndarray:
-        checks.integer(n_samples, "n_samples", 1)
         weights = self._fitted().weights
+        checks.sample_size(n_samples)
         return np.repeat(np.arange(len(weights)), rng.multinomial(n_samples, weights))
 
 
@@ -329,12 +334,11 @@ class GaussianMixture(Mixture):
         start = normal_start(
             rows, self.n_components, self.covariance_type, method=self.init_params, reg_covar=self.reg_covar, rng=rng
         )
-        return NormalParams.from_precisions(
-            start.weights if weights is None else weights,
-            start.means if means is None else means,
-            start.precisions() if precisions is None else precisions,
-            self.covariance_type,
-        )
+        weights = start.weights if weights is None else weights
+        means = start.means if means is None else means
+        if precisions is not None:
+            return NormalParams.from_precisions(weights, means, precisions, self.covariance_type)
+        return NormalParams(weights, means, start.covariances, self.covariance_type)
 
     def _maximize(self, stats: Any) -> NormalParams:
         return stats.maximize(fixed=self.fixed, reg_covar=self.reg_covar)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from fastem import checks
 from fastem.binomial import BinomialParams
 from fastem.gaussian import NormalParams, NormalStats
 from fastem.stats import Array
@@ -20,6 +21,9 @@ START_ROWS = 1 << 15
 LLOYD_STEPS = 100
 LLOYD_TOL = 1e-4
 """k-means stops when its inertia falls by less than this share: EM moves on from there."""
+
+COLLAPSED = 1e-14
+"""Variances, relative to those of all rows, that the sums of a partition cannot tell from 0."""
 
 Partition = Callable[[slice], Array]
 """Rows of a block -> their responsibilities (b, k)."""
@@ -64,6 +68,7 @@ def normal_start(
         centers = spread_centers(rows, k, scale, rng)
     if method == "kmeans":
         centers = lloyd(rows, centers, scale)
+    centers = centers[np.lexsort(centers.T[::-1])]  # components in an order of their own, not that of the draws
     labels = rows.nearest(centers, scale)[1]
     return partition_params(rows, k, covariance_type, reg_covar, lambda block: np.eye(k)[labels[block]])
 
@@ -126,13 +131,21 @@ def partition_params(
 ) -> NormalParams:
     """The M-step on given responsibilities, block by block; a component without rows takes the shape of all of them."""
     X, weights = rows.data[0], rows.sample_weight
+    scale = feature_scale(X, weights)
     mean = np.average(X, axis=0, weights=weights)
-    d = len(mean)
-    shape = NormalParams.covariance_shape(covariance_type, k, d)
-    origin = NormalParams(np.full(k, 1 / k), np.tile(mean, (k, 1)), np.ones(shape), covariance_type)
+    origin = NormalParams.from_variances(np.tile(mean, (k, 1)), 1 / scale**2, covariance_type)
     pieces = [block_stats(origin, X[b] - mean, weights[b], partition(b)) for b in row_blocks(len(X))]
-    stats = sum(pieces[1:], start=pieces[0])
-    return stats.maximize(reg_covar=reg_covar)
+    params = sum(pieces[1:], start=pieces[0]).maximize(reg_covar=reg_covar)
+    if reg_covar == 0.0:
+        checks.well_defined(relative_extents(params, scale), COLLAPSED)
+    return params
+
+
+def relative_extents(params: NormalParams, scale: Array) -> Array:
+    """Variances along the axes of each component, each feature in units of its own standard deviation."""
+    if not params.is_matrix:
+        return params.variances() * scale**2
+    return np.asarray(np.linalg.eigvalsh(params.covariances * scale[:, np.newaxis] * scale), np.float64)
 
 
 def block_stats(origin: NormalParams, residual: Array, weights: Array, resp: Array) -> NormalStats:

@@ -28,13 +28,13 @@ BAD_ROWS = {
     "huge": (with_value(1e200), ValueError, r"X must be below 1e\+140 in magnitude.*at row 3, column 1"),
     "empty": (np.empty((0, 2)), ValueError, "0 sample"),
     "no columns": (np.empty((5, 0)), ValueError, "0 feature"),
-    "one dimension": (GOOD[:, 0], ValueError, "X: expected 2D array, got 1D array instead.*reshape"),
-    "three dimensions": (GOOD[None], ValueError, "expected 2D array, got 3D"),
-    "scalar": (3.0, ValueError, "expected 2D array, got 0D"),
+    "one dimension": (GOOD[:, 0], ValueError, "X: Expected 2D array, got 1D array instead.*Reshape"),
+    "three dimensions": (GOOD[None], ValueError, "Expected 2D array, got 3D"),
+    "scalar": (3.0, ValueError, "Expected 2D array, got 0D"),
     "too few": (GOOD[:2], ValueError, "Expected n_samples >= n_components but got n_components = 3, n_samples = 2"),
     "object": (np.array([[1, None]] * 5, object), TypeError, "X must hold real numbers.*got None at row 0, column 1"),
     "text": (np.array([["a", "b"]] * 5), TypeError, "X must hold real numbers"),
-    "complex": (GOOD.astype(complex), ValueError, "X: complex data not supported, got dtype complex128"),
+    "complex": (GOOD.astype(complex), ValueError, "Complex data not supported: X has dtype complex128"),
     "dates": (np.zeros((5, 2), "M8[s]"), TypeError, "X must hold real numbers"),
     "ragged": ([[1, 2], [3]], ValueError, "X is not an array"),
     "sparse": (sparse.csr_matrix(GOOD), TypeError, "X: sparse data was passed.*toarray"),
@@ -180,6 +180,14 @@ def test_a_failed_fit_leaves_the_last_one():
             np.testing.assert_array_equal(getattr(mixture, name), value)
 
 
+@pytest.mark.parametrize("kind", ["full", "tied", "diag", "spherical"])
+def test_a_start_that_has_collapsed_is_refused_without_regularisation(kind):
+    X = np.repeat([[0.0, 0.0, 1.0], [1.0, 1.0, 1.0]], 5, axis=0)
+    with pytest.raises(ValueError, match="some components have ill-defined empirical covariance"):
+        GaussianMixture(2, covariance_type=kind, reg_covar=0.0, random_state=0).fit(X)
+    assert np.isfinite(GaussianMixture(2, covariance_type=kind, random_state=0).fit(X).loglik_)
+
+
 def test_predictions_need_a_fit():
     for call in (lambda: GaussianMixture().predict(GOOD), lambda: GaussianMixture().sample(),
                  lambda: BinomialMixture().predict([1], trials=2)):  # fmt: skip
@@ -194,7 +202,7 @@ def test_predictions_need_the_features_of_the_fit():
 
 @pytest.mark.parametrize("n_samples", [0, -1])
 def test_sample_needs_a_positive_number(n_samples):
-    with pytest.raises(ValueError, match="n_samples must be at least 1"):
+    with pytest.raises(ValueError, match="Invalid value for 'n_samples'"):
         GaussianMixture(2, random_state=0).fit(GOOD).sample(n_samples)
 
 

@@ -1,0 +1,68 @@
+"""scikit-learn's own mixture tests, run with our GaussianMixture in the place of theirs.
+
+    python tests/conformance/run.py
+
+The modules are those of the installed scikit-learn, under its own conftest, with the float32 tests switched on.  A test
+that cannot apply stands in DESELECTED with its reason; the list is strict: a test on it that would pass fails the run.
+"""
+
+import os
+import sys
+
+import pytest
+
+PRIVATE = "tests a private function of scikit-learn"
+DESELECTED = {
+    "test_gaussian_mixture_precisions_init[": PRIVATE,
+    "test_gaussian_mixture_all_init_does_not_estimate_gaussian_parameters": PRIVATE + ": counts its calls",
+    "test_gaussian_mixture_array_api_compliance": "array-API devices",
+    "test_gaussian_mixture_raises_where_array_api_not_implemented": "array-API devices",
+    "BayesianGaussianMixture": "another estimator",
+}
+MODULES = ("sklearn.mixture.tests.test_gaussian_mixture", "sklearn.mixture.tests.test_mixture")
+
+
+def why_deselected(name):
+    return next((reason for part, reason in DESELECTED.items() if part in name), None)
+
+
+class Conformance:
+    """Puts our class in place, marks what cannot apply, counts."""
+
+    def __init__(self):
+        self.passed = self.applied = self.left_out = 0
+
+    def pytest_collection_modifyitems(self, items):
+        for item in items:
+            reason = why_deselected(item.name)
+            self.left_out += reason is not None
+            self.applied += reason is None
+            if reason == "another estimator":
+                item.add_marker(pytest.mark.skip(reason=reason))
+            elif reason is not None:
+                item.add_marker(pytest.mark.xfail(reason=reason, strict=True))
+
+    def pytest_runtest_logreport(self, report):
+        self.passed += report.when == "call" and report.outcome == "passed"
+
+    def pytest_terminal_summary(self, terminalreporter):
+        terminalreporter.write_line(
+            f"conformance: {self.passed} of {self.applied} tests pass, {self.left_out} do not apply (see DESELECTED)"
+        )
+
+
+def main():
+    os.environ["SKLEARN_RUN_FLOAT32_TESTS"] = "1"
+    import sklearn.mixture
+
+    import fastem
+
+    sklearn.mixture.GaussianMixture = fastem.GaussianMixture
+    return pytest.main(
+        ["-q", "-p", "no:cacheprovider", "--pyargs", *MODULES, "-c", os.devnull, "-p", "no:warnings", *sys.argv[1:]],
+        plugins=[Conformance()],
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
