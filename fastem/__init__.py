@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from fastem.fit import Fit, History, em
     from fastem.gaussian import NormalParams, NormalStats
     from fastem.mixture import BinomialMixture, GaussianMixture
-    from fastem.sweep import Posterior, accumulate, posterior
+    from fastem.sweep import Posterior, Rows, accumulate, open_rows, posterior
 
 _HOME = {
     "GaussianMixture": "mixture",
@@ -45,6 +45,8 @@ _HOME = {
     "Fit": "fit",
     "History": "fit",
     "accumulate": "sweep",
+    "open_rows": "sweep",
+    "Rows": "sweep",
     "posterior": "sweep",
     "Posterior": "sweep",
     "NormalParams": "gaussian",
@@ -63,6 +65,8 @@ __all__ = [  # noqa: RUF022 - by importance
     "Fit",
     "History",
     "accumulate",
+    "open_rows",
+    "Rows",
     "posterior",
     "Posterior",
     "NormalParams",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -157,10 +158,11 @@ class NormalStats(Stats):
     first: Array  #   (k, d)                sum w r (x - mean)
     second: Array  #  (k, d, d) or (k, d)   sum w r (x - mean)(x - mean)^T, or its diagonal
 
-    def maximize(self, *, fixed: Collection[str] = (), reg_covar: float = 1e-6) -> NormalParams:
+    def maximize(self, *, fixed: Collection[str] = (), reg_covar: Any = 1e-6) -> NormalParams:
         """The M-step.  An empty component keeps its means and covariances, with weight 0; so does a fixed group.
 
-        delta = first / counts;  mean = origin + delta;  covariance = second / counts - delta delta^T + reg_covar I.
+        delta = first / counts;  mean = origin + delta;  covariance = second / counts - delta delta^T + reg_covar I,
+        with reg_covar a number or one for each feature (d,).
         """
         at, live = self.params, self.live
         counts = np.where(live, self.counts, 1.0)[:, np.newaxis]
@@ -172,7 +174,7 @@ class NormalStats(Stats):
             at.covariance_type,
         )
 
-    def _covariances(self, counts: Array, delta: Array, reg_covar: float) -> Array:
+    def _covariances(self, counts: Array, delta: Array, reg_covar: Any) -> Array:
         at, shares, d = self.params, self.mixing_weights(), delta.shape[1]
         if at.is_matrix:
             scatter = self.second / counts[:, :, np.newaxis] - delta[:, :, np.newaxis] * delta[:, np.newaxis, :]
@@ -183,8 +185,8 @@ class NormalStats(Stats):
         if at.covariance_type == "tied":
             scatter = np.tensordot(shares, scatter, axes=1)
         if at.covariance_type == "spherical":
-            scatter = scatter.mean(axis=1)
-        found = positive(scatter + reg_covar * (np.eye(d) if at.is_matrix else 1.0), at.is_matrix, smallest)
+            scatter, reg_covar = scatter.mean(axis=1), np.mean(reg_covar)
+        found = positive(scatter + (reg_covar * np.eye(d) if at.is_matrix else reg_covar), at.is_matrix, smallest)
         if at.covariance_type == "tied" or self.live.all():
             return found
         return np.where(self.live.reshape(-1, *[1] * (found.ndim - 1)), found, at.covariances)

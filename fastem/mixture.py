@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -20,15 +21,21 @@ from fastem.estimator import (
     learn_features,
     same_features,
 )
-from fastem.fit import STOPPING, Fit, Progress, best, em
+from fastem.fit import CARRIED, SCREEN_ITERATIONS, STOPPING, Fit, Progress, Start, best_first, em
 from fastem.gaussian import COVARIANCE_TYPES, NormalParams
 from fastem.gaussian import GROUPS as NORMAL_GROUPS
-from fastem.starts import BINOMIAL_STARTS, NORMAL_STARTS, binomial_start, normal_start
+from fastem.starts import (
+    BINOMIAL_STARTS,
+    NORMAL_STARTS,
+    START_ROWS,
+    binomial_start,
+    normal_start,
+    relative_variances,
+    subsample,
+)
 from fastem.sweep import Rows, open_rows
 
-NOT_FITTED = (
-    "This {} instance is not fitted yet. Call 'fit' with appropriate arguments before using this estimator."
-)
+NOT_FITTED = "This {} instance is not fitted yet. Call 'fit' with appropriate arguments before using this estimator."
 
 
 class Mixture(DensityMixin, BaseEstimator):
@@ -63,18 +70,22 @@ class Mixture(DensityMixin, BaseEstimator):
 
     # ---- for the families to say
 
-    def _fitted(self) -> Any:
-        """The fitted parameters, or NotFittedError."""
+    @property
+    def params_(self) -> Any:
+        """The fitted parameters as a value of the building blocks; NotFittedError before a fit."""
         raise NotImplementedError
 
     def _attributes(self, params: Any) -> dict[str, np.ndarray]:
         """The public attributes of these parameters."""
         raise NotImplementedError
 
-    def _maximize(self, stats: Any) -> Any:
+    def _regularisation(self, rows: Rows, rng: np.random.Generator) -> Any:
+        """What the M-step adds to variances, for families that have any."""
+
+    def _maximize(self, stats: Any, regularisation: Any) -> Any:
         raise NotImplementedError
 
-    def _start(self, rows: Rows, rng: np.random.Generator, *, first: bool) -> Any:
+    def _start(self, rows: Rows, rng: np.random.Generator, regularisation: Any, *, first: bool) -> Any:
         raise NotImplementedError
 
     # ---- fit
@@ -85,32 +96,44 @@ class Mixture(DensityMixin, BaseEstimator):
     def _fit(self, X: Any, rows: Rows) -> Self:
         checks.enough_rows(len(rows), self.n_components)
         rng = checks.generator(self.random_state)
-        progress = Progress(int(self.verbose), self.verbose_interval) if self.verbose else None
         with rows:
-            starts: Iterable[Any] = (self._start(rows, rng, first=i == 0) for i in range(self.n_init))
-            previous = -math.inf
+            regularisation = self._regularisation(rows, rng)
             if self.warm_start and self._is_fitted():
-                starts = [self._fitted()]
-                previous = self.history_.q[-1] if self.stopping == "q" and self.n_iter_ else self.lower_bound_
-            found = best(
-                starts,
-                lambda start: em(
-                    rows.sweep,
-                    self._maximize,
-                    start,
-                    max_iter=self.max_iter,
-                    tol=self.tol,
-                    stopping=self.stopping,
-                    previous=previous,
-                    on_iteration=progress,
-                ),
-            )
+                fits = [
+                    self._em(rows, regularisation, self._progress(), self.params_, previous=self._criterion_reached())
+                ]
+            else:
+                starts = (self._start(rows, rng, regularisation, first=i == 0) for i in range(self.n_init))
+                run = partial(self._em, rows, regularisation, self._progress())
+                fits = best_first(starts, run, self._screen(rows, rng, regularisation))
         learn_features(self, X, rows.data[0])
-        self._keep(found, rows.data[0].dtype)
+        self._keep(fits, rows.data[0].dtype)
         return self
 
-    def _keep(self, found: Fit, dtype: np.dtype) -> None:
+    def _em(self, rows: Rows, regularisation: Any, progress: Progress | None, start: Any, **options: Any) -> Fit:
+        options = {"max_iter": self.max_iter, "tol": self.tol, "stopping": self.stopping, **options}
+        return em(
+            rows.sweep, lambda stats: self._maximize(stats, regularisation), start, on_iteration=progress, **options
+        )
+
+    def _screen(self, rows: Rows, rng: np.random.Generator, regularisation: Any) -> Callable[[Any], Fit] | None:
+        """A short run on a part of the rows, where there are many rows and many starts."""
+        if self.n_init <= CARRIED or len(rows) <= START_ROWS:
+            return None
+        few = subsample(rows, rng)
+        return partial(self._em, few, regularisation, None, max_iter=min(self.max_iter, SCREEN_ITERATIONS))
+
+    def _progress(self) -> Progress | None:
+        return Progress(int(self.verbose), self.verbose_interval) if self.verbose else None
+
+    def _criterion_reached(self) -> float:
+        """What the last fit ended at, for the next to go on from."""
+        return self.history_.q[-1] if self.stopping == "q" and self.n_iter_ else self.lower_bound_
+
+    def _keep(self, fits: list[Fit], dtype: np.dtype) -> None:
         """Set every attribute of a fit that has succeeded; parameters in the precision of the rows."""
+        found = fits[0]
+        self.starts_ = [Start(fit.loglik / fit.stats.total, fit.n_iter, fit.stop_reason) for fit in fits]
         for name, value in self._attributes(found.params).items():
             setattr(self, name, value.astype(dtype, copy=False))
         self.n_iter_ = found.n_iter
@@ -140,7 +163,7 @@ class Mixture(DensityMixin, BaseEstimator):
 
     def _posterior(self, X: Any, trials: Any, wanted: str) -> Any:
         """log_prob, resp (in the precision of the rows) or labels of each row."""
-        params = self._fitted()
+        params = self.params_
         same_features(self, X)
         with self._open(X, trials, n_features=params.n_features) as rows:
             found = getattr(rows.posterior(params, wanted), wanted)
@@ -163,10 +186,10 @@ class Mixture(DensityMixin, BaseEstimator):
         return -2 * float(mean) * total + self._n_parameters() * penalty(total)
 
     def _n_parameters(self) -> int:
-        return self._fitted().n_parameters
+        return self.params_.n_parameters
 
     def _draw_labels(self, n_samples: int, rng: np.random.Generator) -> np.ndarray:
-        weights = self._fitted().weights
+        weights = self.params_.weights
         checks.sample_size(n_samples)
         return np.repeat(np.arange(len(weights)), rng.multinomial(n_samples, weights))
 
@@ -182,13 +205,15 @@ class GaussianMixture(Mixture):
         Each component its own matrix; one matrix for all; own variance per feature; one variance per component.
     tol : float, default=1e-3
         Stop when the change of the criterion (see `stopping`) falls below tol.
-    reg_covar : float, default=1e-6
-        Added to every variance, in squared units of X.  With 0 a collapsed variance is held at the resolution of the
-        data, never at 0.
+    reg_covar : float or "auto", default=1e-6
+        Added to every variance, in squared units of X.  "auto" adds to each feature's variances 1e-6 of its variance
+        over the rows (over 32,768 of them, drawn at random, if there are more), so that units do not matter.  With 0
+        a variance that collapses in a fit is held at the resolution of the data, never at 0.
     max_iter : int, default=100
         EM iterations per start at the most.
     n_init : int, default=1
-        Number of starts; the fit of highest log likelihood is kept.
+        Number of starts; the best fit is kept.  With over 32,768 rows and 3 starts, every start first takes up to 10
+        iterations on 32,768 of the rows, and the best 3 are carried on over all of them.
     init_params : {"kmeans", "k-means++", "random", "random_from_data"}, default="kmeans"
         How a start is found: k-means, k-means++ centers, random responsibilities, or random rows as centers.
     weights_init : array-like of shape (k,), default=None
@@ -220,12 +245,14 @@ class GaussianMixture(Mixture):
     weights_ : (k,) mixing weights.
     means_ : (k, d) means, in the units of X.
     covariances_, precisions_, precisions_cholesky_ : shaped by covariance type; squared units of X, or their inverse.
+    params_ : NormalParams, the same as one value for the building blocks.
     converged_ : bool, whether the stop rule was met.
     stop_reason_ : str, which rule ended the fit.
     n_iter_ : int, EM iterations of the best start.
     loglik_ : float, log likelihood of the fitted parameters (total, natural logarithm).
     lower_bound_ : float, mean log likelihood before the last M-step, as scikit-learn.
     history_ : History, loglik, q and entropy of each iteration.
+    starts_ : list of Start(mean_loglik, n_iter, stop_reason), one for each start, the best first.
     empty_components_ : indices of components that lost all points.
     lower_bounds_ : list of n_iter_ floats, the same of every iteration.
     n_features_in_ : int, d.
@@ -252,7 +279,7 @@ class GaussianMixture(Mixture):
         *,
         covariance_type: str = "full",
         tol: float = 1e-3,
-        reg_covar: float = 1e-6,
+        reg_covar: float | str = 1e-6,
         max_iter: int = 100,
         n_init: int = 1,
         init_params: str = "kmeans",
@@ -309,10 +336,15 @@ class GaussianMixture(Mixture):
         """
         self._check_common(NORMAL_GROUPS, NORMAL_STARTS)
         checks.choice(self.covariance_type, "covariance_type", COVARIANCE_TYPES)
-        checks.non_negative(self.reg_covar, "reg_covar")
+        if self.reg_covar != "auto":
+            checks.non_negative(self.reg_covar, "reg_covar")
         rows = self._open(X, None, sample_weight, fitting=True)
         self._check_inits(rows.data[0].shape[1])
         return self._fit(X, rows)
+
+    def _regularisation(self, rows: Rows, rng: np.random.Generator) -> Any:
+        """What is added to variances: a number, or one for each feature."""
+        return relative_variances(rows, rng) if self.reg_covar == "auto" else self.reg_covar
 
     def _check_inits(self, d: int) -> None:
         k, kind = self.n_components, self.covariance_type
@@ -324,7 +356,7 @@ class GaussianMixture(Mixture):
             shape = NormalParams.covariance_shape(kind, k, d)
             checks.definite(self.precisions_init, f"{kind} precision", shape, kind in ("full", "tied"))
 
-    def _start(self, rows: Rows, rng: np.random.Generator, *, first: bool) -> NormalParams:
+    def _start(self, rows: Rows, rng: np.random.Generator, regularisation: Any, *, first: bool) -> NormalParams:
         weights, means, precisions = (
             None if value is None else np.asarray(value, np.float64)
             for value in (self.weights_init, self.means_init, self.precisions_init)
@@ -332,7 +364,7 @@ class GaussianMixture(Mixture):
         if weights is not None and means is not None and precisions is not None:
             return NormalParams.from_precisions(weights, means, precisions, self.covariance_type)
         start = normal_start(
-            rows, self.n_components, self.covariance_type, method=self.init_params, reg_covar=self.reg_covar, rng=rng
+            rows, self.n_components, self.covariance_type, method=self.init_params, reg_covar=regularisation, rng=rng
         )
         weights = start.weights if weights is None else weights
         means = start.means if means is None else means
@@ -340,8 +372,8 @@ class GaussianMixture(Mixture):
             return NormalParams.from_precisions(weights, means, precisions, self.covariance_type)
         return NormalParams(weights, means, start.covariances, self.covariance_type)
 
-    def _maximize(self, stats: Any) -> NormalParams:
-        return stats.maximize(fixed=self.fixed, reg_covar=self.reg_covar)
+    def _maximize(self, stats: Any, regularisation: Any) -> NormalParams:
+        return stats.maximize(fixed=self.fixed, reg_covar=regularisation)
 
     def _attributes(self, params: NormalParams) -> dict[str, np.ndarray]:
         return {
@@ -352,7 +384,9 @@ class GaussianMixture(Mixture):
             "precisions_": params.precisions(),
         }
 
-    def _fitted(self) -> NormalParams:
+    @property
+    def params_(self) -> NormalParams:
+        """The fitted parameters as a value of the building blocks; NotFittedError before a fit."""
         if not self._is_fitted():
             raise NotFittedError(NOT_FITTED.format("GaussianMixture"))
         return NormalParams(
@@ -394,7 +428,7 @@ class GaussianMixture(Mixture):
         """Draw rows from the fitted mixture: X (n_samples, d) and the component (n_samples,) of each, in order."""
         rng = checks.generator(self.random_state)
         labels = self._draw_labels(n_samples, rng)
-        return self._fitted().sample(labels, rng), labels
+        return self.params_.sample(labels, rng), labels
 
 
 class BinomialMixture(Mixture):
@@ -422,8 +456,9 @@ class BinomialMixture(Mixture):
     ----------
     weights_ : (k,) mixing weights.
     probs_ : (k, 1) probabilities of success.
-    converged_, stop_reason_, n_iter_, loglik_, lower_bound_, lower_bounds_, history_, empty_components_,
-    n_features_in_, feature_names_in_
+    params_ : BinomialParams, the same as one value for the building blocks.
+    converged_, stop_reason_, n_iter_, loglik_, lower_bound_, lower_bounds_, history_, starts_,
+    empty_components_, n_features_in_, feature_names_in_
         As for GaussianMixture; log likelihoods include the binomial coefficients.
 
     References
@@ -507,7 +542,7 @@ class BinomialMixture(Mixture):
             checks.probabilities(self.probs_init, "probs", (self.n_components, 1))
         return self._fit(X, rows)
 
-    def _start(self, rows: Rows, rng: np.random.Generator, *, first: bool) -> BinomialParams:
+    def _start(self, rows: Rows, rng: np.random.Generator, regularisation: Any, *, first: bool) -> BinomialParams:
         k = self.n_components
         start = binomial_start(rows, k, method=self.init_params if first else "random", rng=rng)
         return BinomialParams(
@@ -515,13 +550,15 @@ class BinomialMixture(Mixture):
             start.probs if self.probs_init is None else np.asarray(self.probs_init, np.float64).reshape(k, 1),
         )
 
-    def _maximize(self, stats: Any) -> BinomialParams:
+    def _maximize(self, stats: Any, regularisation: Any) -> BinomialParams:
         return stats.maximize(fixed=self.fixed)
 
     def _attributes(self, params: BinomialParams) -> dict[str, np.ndarray]:
         return {"weights_": params.weights, "probs_": params.probs}
 
-    def _fitted(self) -> BinomialParams:
+    @property
+    def params_(self) -> BinomialParams:
+        """The fitted parameters as a value of the building blocks; NotFittedError before a fit."""
         if not self._is_fitted():
             raise NotFittedError(NOT_FITTED.format("BinomialMixture"))
         return BinomialParams(np.asarray(self.weights_, np.float64), np.asarray(self.probs_, np.float64))
@@ -559,4 +596,4 @@ class BinomialMixture(Mixture):
         checks.integer(trials, "trials", 0)
         rng = checks.generator(self.random_state)
         labels = self._draw_labels(n_samples, rng)
-        return self._fitted().sample(labels, trials, rng), labels
+        return self.params_.sample(labels, trials, rng), labels

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +22,9 @@ START_ROWS = 1 << 15
 LLOYD_STEPS = 100
 LLOYD_TOL = 1e-4
 """k-means stops when its inertia falls by less than this share: EM moves on from there."""
+
+RELATIVE = 1e-6
+"""Of a feature's variance: reg_covar="auto".  scikit-learn's 1e-6, for features in units of their own spread."""
 
 COLLAPSED = 1e-14
 """Variances, relative to those of all rows, that the sums of a partition cannot tell from 0."""
@@ -53,7 +57,7 @@ def normal_start(
     covariance_type: str,
     *,
     method: str,
-    reg_covar: float,
+    reg_covar: Any,
     rng: np.random.Generator,
 ) -> NormalParams:
     """Starting parameters for k components: those of a partition of the rows, hard or (method "random") soft."""
@@ -71,6 +75,12 @@ def normal_start(
     centers = centers[np.lexsort(centers.T[::-1])]  # components in an order of their own, not that of the draws
     labels = rows.nearest(centers, scale)[1]
     return partition_params(rows, k, covariance_type, reg_covar, lambda block: np.eye(k)[labels[block]])
+
+
+def relative_variances(rows: Rows, rng: np.random.Generator) -> Array:
+    """(d,) RELATIVE of each feature's variance; of 1 for a constant feature."""
+    few = subsample(rows, rng)
+    return RELATIVE / feature_scale(few.data[0], few.sample_weight) ** 2
 
 
 def feature_scale(X: np.ndarray, weights: Array) -> Array:
@@ -126,9 +136,7 @@ def random_partition(k: int, rng: np.random.Generator) -> Partition:
     return responsibilities
 
 
-def partition_params(
-    rows: Rows, k: int, covariance_type: str, reg_covar: float, partition: Partition
-) -> NormalParams:
+def partition_params(rows: Rows, k: int, covariance_type: str, reg_covar: Any, partition: Partition) -> NormalParams:
     """The M-step on given responsibilities, block by block; a component without rows takes the shape of all of them."""
     X, weights = rows.data[0], rows.sample_weight
     scale = feature_scale(X, weights)
@@ -136,7 +144,7 @@ def partition_params(
     origin = NormalParams.from_variances(np.tile(mean, (k, 1)), 1 / scale**2, covariance_type)
     pieces = [block_stats(origin, X[b] - mean, weights[b], partition(b)) for b in row_blocks(len(X))]
     params = sum(pieces[1:], start=pieces[0]).maximize(reg_covar=reg_covar)
-    if reg_covar == 0.0:
+    if not np.any(reg_covar):
         checks.well_defined(relative_extents(params, scale), COLLAPSED)
     return params
 

@@ -213,7 +213,40 @@ def open_rows(
     backend: str = "auto",
     n_threads: int | None = None,
 ) -> Rows:
-    """Check the data at the door and make it ready to be swept."""
+    """Rows checked once, to be swept often: what `accumulate` does to its data before its sweep.
+
+    Parameters
+    ----------
+    X, trials, sample_weight, backend, n_threads
+        As for `accumulate`.
+    n_features : int, default=None
+        Refuse rows of another length.
+    owner : str
+        Who expects n_features, for the message.
+    has_trials : bool, default=False
+        Whether these are counts, with `trials`.
+    fitting : bool, default=False
+        Refuse rows that are too large for sums of squares.
+
+    Returns
+    -------
+    Rows
+        A context manager with `sweep(params)`, `posterior(params, *wanted)` and `nearest(centers, scale)`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        On unusable input, with a sentence that names the argument and the first bad place.
+
+    Examples
+    --------
+    >>> import numpy as np, fastem
+    >>> start = fastem.NormalParams(np.full(2, 0.5), np.array([[0.0], [5.0]]), np.ones((2, 1, 1)))
+    >>> with fastem.open_rows([[0.0], [1.0], [4.0], [5.0]], fitting=True) as rows:
+    ...     fit = fastem.em(rows.sweep, lambda stats: stats.maximize(), start)
+    >>> fit.params.means.ravel().round(1)
+    array([0.5, 4.5])
+    """
     checks.choice(backend, "backend", BACKENDS)
     if n_threads is not None:
         checks.integer(n_threads, "n_threads", 1)

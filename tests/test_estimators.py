@@ -364,3 +364,53 @@ def test_fixed_groups_of_a_fit(kind):
     np.testing.assert_array_equal(mixture.means_, [[0, 0], [4, 4], [8.5, 8.5]])
     np.testing.assert_array_equal(mixture.weights_, [0.25, 0.25, 0.5])
     assert (np.diff(mixture.history_.loglik) >= -1e-9).all()
+
+
+def test_starts_are_reported_the_best_first():
+    X = read("galaxies.csv") / 1000
+    mixture = quietly(GaussianMixture(6, random_state=3, init_params="random", n_init=8).fit, X)
+    assert len(mixture.starts_) == 8
+    assert mixture.starts_[0].mean_loglik == mixture.loglik_ / len(X)
+    assert (mixture.starts_[0].n_iter, mixture.starts_[0].stop_reason) == (mixture.n_iter_, mixture.stop_reason_)
+    assert len(GaussianMixture(1).fit(X).starts_) == 1
+
+
+def test_many_starts_on_many_rows_are_screened_on_a_part(monkeypatch):
+    monkeypatch.setattr("fastem.starts.START_ROWS", 300)
+    monkeypatch.setattr("fastem.mixture.START_ROWS", 300)
+    X = clouds(2, 2000)
+    settings = {"init_params": "random_from_data", "random_state": 0, "max_iter": 500, "tol": 1e-6}
+    mixture = GaussianMixture(3, n_init=9, **settings).fit(X)
+    reasons = [start.stop_reason for start in mixture.starts_]
+    assert sum(reason.startswith("screened out") for reason in reasons) == 6
+    assert not any(reason.startswith("screened out") for reason in reasons[:3])
+    everything = [GaussianMixture(3, **{**settings, "random_state": seed}).fit(X).loglik_ for seed in range(9)]
+    assert mixture.loglik_ >= max(everything) - 1e-3 * abs(max(everything))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_automatic_regularisation_does_not_depend_on_units(kind):
+    X = clouds(2)
+    units = np.array([1024.0, 1024.0]) if kind == "spherical" else np.array([1.0, 2.0**30])
+    settings = {"covariance_type": kind, "reg_covar": "auto", "random_state": 0, "tol": 1e-8, "max_iter": 500}
+    a, b = GaussianMixture(3, **settings).fit(X), GaussianMixture(3, **settings).fit(X * units)
+    np.testing.assert_allclose(b.means_ / units, a.means_, rtol=1e-9)
+    np.testing.assert_allclose(b.weights_, a.weights_, rtol=1e-9)
+
+
+def test_automatic_regularisation_is_a_part_of_the_variance_of_a_feature():
+    X = np.random.default_rng(0).normal(size=(1000, 2)) * [1.0, 1e6]
+    plain = GaussianMixture(1, reg_covar=0.0).fit(X).covariances_[0]
+    auto = GaussianMixture(1, reg_covar="auto").fit(X).covariances_[0]
+    np.testing.assert_allclose(np.diag(auto - plain), 1e-6 * X.var(axis=0), rtol=1e-6)
+    np.testing.assert_allclose(auto[0, 1], plain[0, 1], rtol=1e-12)
+
+
+def test_fitted_parameters_are_a_value_of_the_building_blocks():
+    X = clouds()
+    mixture = GaussianMixture(3, random_state=0).fit(X)
+    with fastem.open_rows(X, fitting=True) as rows:
+        assert rows.sweep(mixture.params_).loglik == mixture.loglik_
+    coins = BinomialMixture(2, tol=1e-9, max_iter=1000).fit([5, 9, 8, 4, 7], trials=10)
+    with fastem.open_rows([5, 9, 8, 4, 7], 10, has_trials=True) as rows:
+        assert rows.sweep(coins.params_).loglik == coins.loglik_
