@@ -103,7 +103,8 @@ class NormalParams:
         """Cholesky factors of the precisions, shaped as the covariances; upper triangular, as scikit-learn has them."""
         if not self.is_matrix:
             return 1.0 / np.sqrt(self.covariances)
-        factors = np.tril(np.linalg.inv(np.linalg.cholesky(self.covariances)))
+        lower = np.tri(self.covariances.shape[-1])
+        factors = np.linalg.inv(np.linalg.cholesky(self.covariances)) * lower
         return np.swapaxes(factors, -1, -2)
 
     def precisions(self) -> Array:

@@ -9,7 +9,7 @@ import numpy as np
 
 from fastem import checks
 from fastem.binomial import BinomialParams
-from fastem.gaussian import NormalParams, NormalStats
+from fastem.gaussian import RESOLUTION, NormalParams, NormalStats
 from fastem.stats import Array
 from fastem.sweep import Rows
 
@@ -65,7 +65,7 @@ def normal_start(
     X = rows.data[0]
     scale = feature_scale(X, rows.sample_weight)
     if method == "random":
-        return partition_params(rows, k, covariance_type, reg_covar, random_partition(k, rng))
+        return partition_params(rows, k, scale, covariance_type, reg_covar, random_partition(k, rng))
     if method == "random_from_data":
         centers = X[rng.choice(len(X), k, replace=len(X) < k)].astype(np.float64)
     else:
@@ -74,7 +74,7 @@ def normal_start(
         centers = lloyd(rows, centers, scale)
     centers = centers[np.lexsort(centers.T[::-1])]  # components in an order of their own, not that of the draws
     labels = rows.nearest(centers, scale)[1]
-    return partition_params(rows, k, covariance_type, reg_covar, lambda block: np.eye(k)[labels[block]])
+    return partition_params(rows, k, scale, covariance_type, reg_covar, lambda block: np.eye(k)[labels[block]])
 
 
 def relative_variances(rows: Rows, rng: np.random.Generator) -> Array:
@@ -85,9 +85,10 @@ def relative_variances(rows: Rows, rng: np.random.Generator) -> Array:
 
 def feature_scale(X: np.ndarray, weights: Array) -> Array:
     """(d,) 1 / standard deviation: a feature in metres and one in millimetres count the same; 1 for a constant one."""
-    mean = np.average(X, axis=0, weights=weights)
-    deviation = np.sqrt(np.average((X - mean) ** 2, axis=0, weights=weights))
-    return np.where(deviation > 0, 1.0 / np.where(deviation > 0, deviation, 1.0), 1.0)
+    residual = X - X[0].astype(np.float64)  # exactly 0 for a constant feature
+    mean = weights @ residual / weights.sum()
+    deviation = np.sqrt(weights @ (residual - mean) ** 2 / weights.sum())
+    return 1.0 / np.where(deviation > RESOLUTION * np.abs(X[0]), deviation, 1.0)
 
 
 def spread_centers(rows: Rows, k: int, scale: Array, rng: np.random.Generator) -> Array:
@@ -136,11 +137,12 @@ def random_partition(k: int, rng: np.random.Generator) -> Partition:
     return responsibilities
 
 
-def partition_params(rows: Rows, k: int, covariance_type: str, reg_covar: Any, partition: Partition) -> NormalParams:
+def partition_params(
+    rows: Rows, k: int, scale: Array, covariance_type: str, reg_covar: Any, partition: Partition
+) -> NormalParams:
     """The M-step on given responsibilities, block by block; a component without rows takes the shape of all of them."""
     X, weights = rows.data[0], rows.sample_weight
-    scale = feature_scale(X, weights)
-    mean = np.average(X, axis=0, weights=weights)
+    mean = weights @ X / weights.sum()
     origin = NormalParams.from_variances(np.tile(mean, (k, 1)), 1 / scale**2, covariance_type)
     pieces = [block_stats(origin, X[b] - mean, weights[b], partition(b)) for b in row_blocks(len(X))]
     params = sum(pieces[1:], start=pieces[0]).maximize(reg_covar=reg_covar)

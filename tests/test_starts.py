@@ -69,7 +69,7 @@ def test_partition_params_are_the_m_step_on_its_responsibilities(kind):
     X = np.random.default_rng(2).normal(size=(500, 3)) + 100
     w = np.random.default_rng(3).random(500)
     resp = np.random.default_rng(4).dirichlet(np.ones(4), 500)
-    params = partition_params(open_rows(X, sample_weight=w), 4, kind, 1e-3, lambda block: resp[block])
+    params = partition_params(open_rows(X, sample_weight=w), 4, np.ones(3), kind, 1e-3, lambda block: resp[block])
     expected = naive.normal_m_step(X, w, resp, kind, 1e-3)
     for found, truth in zip((params.weights, params.means, params.covariances), expected, strict=True):
         np.testing.assert_allclose(found, truth, rtol=1e-9, atol=1e-12)
@@ -86,6 +86,7 @@ def test_units_of_a_feature_do_not_decide():
 def test_a_constant_feature_has_scale_one():
     X = np.c_[np.arange(10.0), np.full(10, 3.0)]
     np.testing.assert_allclose(feature_scale(X, np.ones(10)), [1 / X[:, 0].std(), 1.0])
+    assert feature_scale(np.full((10_001, 1), 0.1), np.ones(10_001)) == 1.0  # their mean is 0.1 but for rounding
 
 
 def test_weights_draw_in_proportion():
