@@ -43,9 +43,12 @@ def numeric(values: Any, name: str) -> np.ndarray:
 
 
 def numbers_of(array: np.ndarray, name: str) -> np.ndarray:
-    """An object array as float64, if it holds numbers and nothing else."""
+    """An object array as float64, if it holds numbers and nothing else; a missing value becomes NaN."""
+    array = array.copy()
     for index, value in np.ndenumerate(array):
-        if not isinstance(value, numbers.Real):
+        if value is None or type(value).__name__ == "NAType":  # pandas.NA, without pandas
+            array[index] = np.nan
+        elif not isinstance(value, numbers.Real):
             where = f" at {place(index)}" if index else ""
             raise TypeError(
                 f"{name} must hold real numbers (an argument must be no string, only a number), got {value!r}{where}"
@@ -95,7 +98,7 @@ def matrix(X: Any, *, n_features: int | None = None, owner: str = "mixture", fit
             f"X has {array.shape[1]} features, but {owner} is expecting {n_features} features as input"
         )
     finite(array, "X")
-    if fitting and (array.max() > LARGEST or array.min() < -LARGEST):
+    if fitting and max(float(array.max()), -float(array.min())) > LARGEST:
         refuse(lambda block: np.abs(block) > LARGEST, array, f"X must be below {LARGEST} in magnitude; rescale it")
     return array
 

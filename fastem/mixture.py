@@ -167,23 +167,26 @@ class Mixture(DensityMixin, BaseEstimator):
         same_features(self, X)
         with self._open(X, trials, n_features=params.n_features) as rows:
             found = getattr(rows.posterior(params, wanted), wanted)
-            return found.astype(np.intp if wanted == "labels" else rows.data[0].dtype, copy=False)
+            dtype = rows.data[0].dtype
+        if wanted == "labels":
+            return found.astype(np.intp)
+        return np.maximum(found, np.finfo(dtype).min, out=found).astype(dtype, copy=False)
 
     def _open(self, X: Any, trials: Any, sample_weight: Any = None, **options: Any) -> Rows:
         options |= {"has_trials": self._has_trials, "backend": self.backend, "n_threads": self.n_threads}
         return open_rows(X, trials, sample_weight, owner=type(self).__name__, **options)
 
-    def _score(self, X: Any, trials: Any, sample_weight: Any) -> tuple[Any, float]:
-        """Mean log density and total weight."""
+    def _score(self, X: Any, trials: Any, sample_weight: Any) -> tuple[float, float]:
+        """Mean log density (of unweighted rows in their precision, as scikit-learn) and total weight."""
         log_prob = self._posterior(X, trials, "log_prob")
         if sample_weight is None:
-            return log_prob.mean(), len(log_prob)
+            return float(log_prob.mean()), len(log_prob)
         weights = checks.sample_weights(sample_weight, len(log_prob))
-        return np.average(log_prob, weights=weights), float(weights.sum())
+        return float(np.average(log_prob, weights=weights)), float(weights.sum())
 
-    def _criterion(self, score: tuple[Any, float], penalty: Callable[[float], float]) -> float:
+    def _criterion(self, score: tuple[float, float], penalty: Callable[[float], float]) -> float:
         mean, total = score
-        return -2 * float(mean) * total + self._n_parameters() * penalty(total)
+        return -2 * mean * total + self._n_parameters() * penalty(total)
 
     def _n_parameters(self) -> int:
         return self.params_.n_parameters

@@ -32,13 +32,14 @@ BAD_ROWS = {
     "three dimensions": (GOOD[None], ValueError, "Expected 2D array, got 3D"),
     "scalar": (3.0, ValueError, "Expected 2D array, got 0D"),
     "too few": (GOOD[:2], ValueError, "Expected n_samples >= n_components but got n_components = 3, n_samples = 2"),
-    "object": (np.array([[1, None]] * 5, object), TypeError, "X must hold real numbers.*got None at row 0, column 1"),
+    "object": (np.array([[1, None]] * 5, object), ValueError, "X must be finite.* got nan at row 0, column 1"),
     "text": (np.array([["a", "b"]] * 5), TypeError, "X must hold real numbers"),
     "complex": (GOOD.astype(complex), ValueError, "Complex data not supported: X has dtype complex128"),
     "dates": (np.zeros((5, 2), "M8[s]"), TypeError, "X must hold real numbers"),
     "ragged": ([[1, 2], [3]], ValueError, "X is not an array"),
     "sparse": (sparse.csr_matrix(GOOD), TypeError, "X: sparse data was passed.*toarray"),
-    "none": (None, TypeError, "X must hold real numbers.*got None"),
+    "objects": (np.array([[1, "a"]] * 5, object), TypeError, "X must hold real numbers.*got 'a' at row 0, column 1"),
+    "none": (None, ValueError, "Expected 2D array, got 0D"),
 }
 
 
@@ -142,7 +143,8 @@ BAD_COUNTS = [
     ([], 10, ValueError, "0 sample"),
     ([[1, 2], [3, 4]], 10, ValueError, "X has 2 features, but BinomialMixture is expecting 1 features"),
     ([1], 10, ValueError, "Expected n_samples >= n_components"),
-    (np.array([1, None, 2], object), 10, TypeError, "X must hold real numbers"),
+    (np.array([1, None, 2], object), 10, ValueError, "X must be finite.* got nan at row 1"),
+    (np.array([1, "a", 2], object), 10, TypeError, "X must hold real numbers"),
 ]
 
 
