@@ -26,7 +26,6 @@ Notation, obeyed everywhere:
 """
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -82,7 +81,7 @@ __all__ = [  # noqa: RUF022 - by importance
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first asked for."""
     if name == "__version__":
-        return version("fastem")
+        return import_module("importlib.metadata").version("fastem")  # 40 ms, and few ask
     if name not in _HOME:
         raise AttributeError(f"module 'fastem' has no attribute {name!r}")
     return getattr(import_module(f"fastem.{_HOME[name]}"), name)
