@@ -4,7 +4,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/ready
 
-.PHONY: demo test test-all lint bench clean
+.PHONY: demo test test-slow conformance lint bench bench-answers clean
 
 demo: $(READY)
 	$(RUN) examples/demo.py
@@ -12,8 +12,11 @@ demo: $(READY)
 test: $(READY)
 	$(RUN) -m pytest -q -m "not slow"
 
-test-all: $(READY)
-	$(RUN) -m pytest -q
+test-slow: $(READY)
+	$(RUN) -m pytest -q -m slow
+
+conformance: $(READY)
+	$(RUN) tests/conformance/run.py
 
 lint: $(READY)
 	$(RUN) -m ruff check .
@@ -21,6 +24,10 @@ lint: $(READY)
 
 bench: $(READY)
 	$(RUN) -m pytest bench/bench_kernels.py bench/bench_fit.py -q --benchmark-only --benchmark-columns=min,median,rounds
+
+# The answers alone: every benchmark compares before it times.
+bench-answers: $(READY)
+	$(RUN) -m pytest bench/bench_kernels.py bench/bench_fit.py -q --benchmark-disable
 
 # The kernels are compiled in place, so that the tree at hand is what runs.
 $(READY): pyproject.toml setup.py fastem/_kernels.pyx fastem/_simd.h
