@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastem import checks
-from fastem.stats import Array, Stats
+from fastem.stats import Array, Stats, as_table
 
 GROUPS = ("weights", "probs")
 
@@ -34,11 +34,14 @@ class BinomialParams:
     kernel = "binomial"
     has_trials = True
 
+    def __post_init__(self) -> None:
+        """The kernels trust these shapes."""
+        checks.same_shape(self.weights, "weights", checks.rank_two(self.probs, "probs")[:1])
+
     def check(self) -> None:
-        """Raise ValueError or TypeError where the fields are not a mixture."""
-        k, d = checks.numeric(self.probs, "probs").shape if np.ndim(self.probs) == 2 else (0, 0)
-        checks.mixing_weights(self.weights, "weights", k)
-        checks.probabilities(self.probs, "probs", (k, d))
+        """Raise ValueError or TypeError where the values are not those of a mixture."""
+        checks.mixing_weights(self.weights, "weights", len(self.weights))
+        checks.probabilities(self.probs, "probs", np.shape(self.probs))
 
     @property
     def n_features(self) -> int:
@@ -53,7 +56,7 @@ class BinomialParams:
         """What the kernels read: log2 of weights (k,), of probs (k, d) and of 1 - probs (k, d)."""
         with np.errstate(divide="ignore"):
             logs = np.log2(self.weights), np.log2(self.probs), np.log1p(-self.probs) * math.log2(math.e)
-        return logs[0], np.maximum(logs[1], LOG_ZERO), np.maximum(logs[2], LOG_ZERO)
+        return as_table(logs[0]), as_table(np.maximum(logs[1], LOG_ZERO)), as_table(np.maximum(logs[2], LOG_ZERO))
 
     def log_base_measure(self, X: np.ndarray, trials: np.ndarray) -> Array:
         """(n,) log binomial coefficients: the part of log p(x) that no parameter enters."""

@@ -153,11 +153,31 @@ def enough_rows(n: int, n_components: int) -> None:
 # --------------------------------------------------------------------------------------------------------- parameters
 
 
+def rank_two(values: Any, name: str) -> tuple[int, int]:
+    shape = np.shape(values)
+    if len(shape) != 2 or 0 in shape:
+        raise ValueError(f"The parameter {name!r} should have the shape of (k, d), but got {shape}")
+    return shape
+
+
+def same_shape(values: Any, name: str, shape: tuple[int, ...]) -> None:
+    if np.shape(values) != shape:
+        raise ValueError(f"The parameter {name!r} should have the shape of {shape}, but got {np.shape(values)}")
+
+
+def rows_of_params(has_trials: bool, n_features: int, params_have_trials: bool, params_features: int) -> None:
+    """Refuse parameters of another family, or of another number of features, than the rows at hand."""
+    if has_trials != params_have_trials:
+        kinds = {True: "counts, with trials", False: "real numbers, without trials"}
+        raise ValueError(f"params are for {kinds[params_have_trials]}; the rows at hand are {kinds[has_trials]}")
+    if n_features != params_features:
+        raise ValueError(f"params have {params_features} features, but the rows at hand have {n_features}")
+
+
 def shaped(values: Any, name: str, shape: tuple[int, ...]) -> np.ndarray:
     """A finite float64 array of this very shape."""
     array = numeric(values, name).astype(np.float64)
-    if array.shape != shape:
-        raise ValueError(f"The parameter {name!r} should have the shape of {shape}, but got {array.shape}")
+    same_shape(array, name, shape)
     return finite(array, name)
 
 
@@ -173,7 +193,7 @@ def mixing_weights(values: Any, name: str, k: int) -> np.ndarray:
     return array / array.sum()
 
 
-def probabilities(values: Any, name: str, shape: tuple[int, int]) -> np.ndarray:
+def probabilities(values: Any, name: str, shape: tuple[int, ...]) -> np.ndarray:
     array = numeric(values, name)
     array = shaped(array[:, np.newaxis] if array.ndim == 1 else array, name, shape)
     refuse(lambda block: (block < 0) | (block > 1), array, f"{name} must hold probabilities in [0, 1]")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastem import checks
-from fastem.stats import Array, Stats
+from fastem.stats import Array, Stats, as_table
 
 COVARIANCE_TYPES = ("full", "tied", "diag", "spherical")
 GROUPS = ("weights", "means", "covariances")
@@ -61,14 +61,18 @@ class NormalParams:
     def covariance_shape(covariance_type: str, k: int, d: int) -> tuple[int, ...]:
         return {"full": (k, d, d), "tied": (d, d), "diag": (k, d), "spherical": (k,)}[covariance_type]
 
-    def check(self) -> None:
-        """Raise ValueError or TypeError where the fields are not a mixture."""
+    def __post_init__(self) -> None:
+        """The kernels trust these shapes."""
         checks.choice(self.covariance_type, "covariance_type", COVARIANCE_TYPES)
-        k, d = checks.numeric(self.means, "means").shape if np.ndim(self.means) == 2 else (0, 0)
-        checks.mixing_weights(self.weights, "weights", k)
-        checks.shaped(self.means, "means", (k, d))
-        shape = self.covariance_shape(self.covariance_type, k, d)
-        checks.definite(self.covariances, "covariances", shape, self.is_matrix)
+        k, d = checks.rank_two(self.means, "means")
+        checks.same_shape(self.weights, "weights", (k,))
+        checks.same_shape(self.covariances, "covariances", self.covariance_shape(self.covariance_type, k, d))
+
+    def check(self) -> None:
+        """Raise ValueError or TypeError where the values are not those of a mixture."""
+        checks.mixing_weights(self.weights, "weights", len(self.weights))
+        checks.shaped(self.means, "means", np.shape(self.means))
+        checks.definite(self.covariances, "covariances", np.shape(self.covariances), self.is_matrix)
 
     @property
     def n_features(self) -> int:
@@ -126,7 +130,7 @@ class NormalParams:
         with np.errstate(divide="ignore"):  # weight 0: -inf, which the kernels take for far out
             log_norm = np.log2(self.weights) + np.log2(diagonals).sum(axis=1)
         log_norm -= 0.5 * self.means.shape[1] * math.log2(2 * math.pi)
-        return log_norm, np.ascontiguousarray(self.means), np.ascontiguousarray(factors * math.sqrt(LOG2E / 2))
+        return as_table(log_norm), as_table(self.means), as_table(factors * math.sqrt(LOG2E / 2))
 
     def log_base_measure(self, X: np.ndarray) -> None:
         """The part of log p(x) that no parameter enters: none."""

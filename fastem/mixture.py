@@ -99,6 +99,7 @@ class Mixture(DensityMixin, BaseEstimator):
         with rows:
             regularisation = self._regularisation(rows, rng)
             if self.warm_start and self._is_fitted():
+                checks.same_shape(self.weights_, "weights_", (self.n_components,))
                 fits = [
                     self._em(rows, regularisation, self._progress(), self.params_, previous=self._criterion_reached())
                 ]

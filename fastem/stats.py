@@ -72,6 +72,11 @@ def same(a: Any, b: Any) -> bool:
     )
 
 
+def as_table(values: Any) -> Array:
+    """What the kernels take for parameters: float64, C order."""
+    return np.ascontiguousarray(values, np.float64)
+
+
 def slot_count(n: int) -> int:
     return -(-n // SLOT_ROWS)
 

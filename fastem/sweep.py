@@ -48,6 +48,7 @@ class Rows:
 
     def sweep(self, params: Any) -> Any:
         """The statistics of all rows at `params`: one fused E-step and accumulation."""
+        self._match(params)
         name, rows = f"accumulate_{params.kernel}", (*self.data, self.sample_weight)
         sums, logliks = self._summed(name, rows, params.tables(), (), params.sums_length)
         sums[-2] = math.fsum(logliks) + self._log_base_measure(params)
@@ -55,6 +56,7 @@ class Rows:
 
     def posterior(self, params: Any, *wanted: str) -> Posterior:
         """`wanted` of "log_prob", "resp", "labels" for each row."""
+        self._match(params)
         n, k = len(self), len(params.weights)
         out = Posterior(
             np.empty(n if "log_prob" in wanted else 0),
@@ -75,6 +77,10 @@ class Rows:
         rows = (*self.data, self.sample_weight)
         sums, _ = self._summed("nearest", rows, (centers, scale), out, k + k * d + 1)
         return *out, sums[:k], sums[k:-1].reshape(k, d), float(sums[-1])
+
+    def _match(self, params: Any) -> None:
+        """The kernels trust that rows and parameters have the same features."""
+        checks.rows_of_params(len(self.data) == 2, self.data[0].shape[1], params.has_trials, params.n_features)
 
     def _summed(
         self, name: str, rows: tuple[np.ndarray, ...], tables: Any, out: Any, length: int

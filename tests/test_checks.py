@@ -227,6 +227,37 @@ def test_bad_parameters_of_the_building_blocks():
         fastem.accumulate(BinomialParams(np.ones(1), np.array([[0.5]])), [1, 2])
 
 
+def test_parameters_that_do_not_fit_the_rows_never_reach_a_kernel():
+    params = NormalParams(np.full(2, 0.5), np.zeros((2, 2)), EYES)
+    with fastem.open_rows(np.zeros((9, 3))) as rows, pytest.raises(ValueError, match="params have 2 features"):
+        rows.sweep(params)
+    with fastem.open_rows(np.zeros((9, 2))) as rows, pytest.raises(ValueError, match="params are for counts"):
+        rows.posterior(BinomialParams(np.ones(1), np.full((1, 2), 0.5)), "resp")
+    with pytest.raises(ValueError, match="'weights' should have the shape"):
+        NormalParams(np.full(3, 1 / 3), np.zeros((2, 2)), EYES)
+    with pytest.raises(ValueError, match="'probs' should have the shape of"):
+        BinomialParams(np.ones(1), np.array([0.5]))
+
+
+def test_parameters_of_any_layout_and_precision_are_taken():
+    X, means = GOOD, np.asfortranarray(np.array([[0.0, 1.0], [2.0, 3.0]], dtype=np.float32))
+    params = NormalParams(np.full(4, 0.5)[::2], means, np.asfortranarray(EYES))
+    plain = NormalParams(np.full(2, 0.5), means.astype(float, order="C"), EYES)
+    assert fastem.accumulate(params, X).loglik == fastem.accumulate(plain, X).loglik
+    probs = np.asfortranarray(np.full((2, 3), 0.5))
+    assert fastem.accumulate(BinomialParams(np.full(2, 0.5), probs), np.ones((4, 3)), trials=1).total == 4.0
+
+
+def test_a_warm_start_needs_the_features_and_components_of_the_last_fit():
+    mixture = GaussianMixture(2, random_state=0, warm_start=True).fit(GOOD)
+    with pytest.raises(ValueError, match="params have 2 features, but the rows at hand have 3"):
+        mixture.fit(np.zeros((9, 3)))
+    with pytest.raises(ValueError, match=r"'weights_' should have the shape of \(3,\)"):
+        mixture.set_params(n_components=3).fit(GOOD)
+    with pytest.raises(ValueError, match="'covariances' should have the shape"):
+        mixture.set_params(n_components=2, covariance_type="diag").fit(GOOD)
+
+
 def test_usual_input_is_taken():
     """Lists, integers, booleans, float16, other byte orders."""
     for X in (
