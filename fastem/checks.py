@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-LARGEST = 1e140
-"""Rows beyond this are refused by a fit: the square of a residual would overflow."""
+LARGEST = {np.dtype(np.float64): 1e140, np.dtype(np.float32): 1e18}
+"""Rows beyond this are refused by a fit: a variance, in the precision of the rows, would overflow."""
 
 BLOCK = 1 << 16
 """Elements searched at a time for the first bad one."""
@@ -98,8 +98,9 @@ def matrix(X: Any, *, n_features: int | None = None, owner: str = "mixture", fit
             f"X has {array.shape[1]} features, but {owner} is expecting {n_features} features as input"
         )
     finite(array, "X")
-    if fitting and max(float(array.max()), -float(array.min())) > LARGEST:
-        refuse(lambda block: np.abs(block) > LARGEST, array, f"X must be below {LARGEST} in magnitude; rescale it")
+    largest = LARGEST[array.dtype]
+    if fitting and max(float(array.max()), -float(array.min())) > largest:
+        refuse(lambda block: np.abs(block) > largest, array, f"X must be below {largest} in magnitude; rescale it")
     return array
 
 

@@ -107,8 +107,8 @@ class NormalParams:
         """Cholesky factors of the precisions, shaped as the covariances; upper triangular, as scikit-learn has them."""
         if not self.is_matrix:
             return 1.0 / np.sqrt(self.covariances)
-        lower = np.tri(self.covariances.shape[-1])
-        factors = np.linalg.inv(np.linalg.cholesky(self.covariances)) * lower
+        sds, lower = cholesky(self.covariances)
+        factors = np.linalg.inv(lower) * np.tri(lower.shape[-1]) / sds[..., np.newaxis, :]
         return np.swapaxes(factors, -1, -2)
 
     def precisions(self) -> Array:
@@ -152,7 +152,8 @@ class NormalParams:
         noise = rng.standard_normal((len(labels), self.means.shape[1]))
         if not self.is_matrix:
             return self.means[labels] + noise * np.sqrt(self.variances())[labels]
-        factors = np.broadcast_to(np.linalg.cholesky(self.covariances), (len(self.weights), *noise.shape[1:] * 2))
+        sds, lower = cholesky(self.covariances)
+        factors = np.broadcast_to(lower * sds[..., np.newaxis], (len(self.weights), *noise.shape[1:] * 2))
         return self.means[labels] + np.einsum("nij,nj->ni", factors[labels], noise)
 
 
@@ -198,13 +199,51 @@ class NormalStats(Stats):
 
 
 def positive(covariances: Array, matrices: bool, smallest: Array) -> Array:
-    """Raise what is not above `smallest` (d,) to it, so that a collapsed component stays a density."""
+    """Raise what is not above `smallest` (d,) to it, so that a collapsed component stays a density.
+
+    Matrices are judged as correlations, so that features of different units do not hide each other.
+    """
     if not matrices:
         return np.maximum(covariances, smallest if covariances.ndim == 2 else smallest.max())
+    sds, correlations = as_correlations(covariances, smallest)
+    least = len(smallest) * np.finfo(np.float64).eps
     try:
-        np.linalg.cholesky(covariances - np.diag(smallest))
-        return covariances
+        np.linalg.cholesky(correlations - least * np.eye(len(smallest)))
     except np.linalg.LinAlgError:
-        values, vectors = np.linalg.eigh(covariances)
-        floor = np.maximum(smallest.max(), len(smallest) * RESOLUTION * values[..., -1:])
-        return (vectors * np.maximum(values, floor)[..., np.newaxis, :]) @ np.swapaxes(vectors, -1, -2)
+        values, vectors = definite_eigen(correlations)
+        return (vectors * values[..., np.newaxis, :]) @ np.swapaxes(vectors, -1, -2) * outer(sds)
+    healthy = (np.einsum("...ii->...i", covariances) >= smallest).all()
+    return covariances if healthy else correlations * outer(sds)
+
+
+def cholesky(covariances: Array) -> tuple[Array, Array]:
+    """sds (..., d) and lower C (..., d, d) with covariance = diag(sds) C C^T diag(sds).
+
+    Where rounding has left an indefinite matrix, that of the nearest definite one.
+    """
+    sds, correlations = as_correlations(covariances, np.full(covariances.shape[-1], SMALLEST_VARIANCE))
+    try:
+        return sds, np.asarray(np.linalg.cholesky(correlations), np.float64)
+    except np.linalg.LinAlgError:
+        values, vectors = definite_eigen(correlations)
+        upper = np.linalg.qr(np.swapaxes(vectors * np.sqrt(values)[..., np.newaxis, :], -1, -2), mode="r")
+        signs = np.where(np.einsum("...ii->...i", upper) < 0, -1.0, 1.0)
+        return sds, np.swapaxes(upper * signs[..., np.newaxis], -1, -2)
+
+
+def as_correlations(covariances: Array, smallest: Array) -> tuple[Array, Array]:
+    """Standard deviations, at least of `smallest` variances, and covariances in units of them with diagonal 1."""
+    sds = np.sqrt(np.maximum(np.einsum("...ii->...i", covariances), smallest))
+    correlations = np.clip(covariances / outer(sds), -1.0, 1.0)
+    np.einsum("...ii->...i", correlations)[...] = 1.0
+    return sds, correlations
+
+
+def outer(sds: Array) -> Array:
+    return sds[..., :, np.newaxis] * sds[..., np.newaxis, :]
+
+
+def definite_eigen(correlations: Array) -> tuple[Array, Array]:
+    """Eigenvalues, raised to what rounding can resolve, and eigenvectors."""
+    values, vectors = np.linalg.eigh(correlations)
+    return np.maximum(values, correlations.shape[-1] ** 2 * RESOLUTION), vectors

@@ -122,7 +122,8 @@ def lloyd(rows: Rows, centers: Array, scale: Array) -> Array:
         lost = counts <= 0
         centers = centers + first / np.where(lost, 1.0, counts)[:, np.newaxis]
         if lost.any():
-            centers[lost] = rows.data[0][np.argsort(distances)[-int(lost.sum()) :]]
+            farthest = np.argsort(-distances, kind="stable")
+            centers[lost] = rows.data[0][np.resize(farthest, int(lost.sum()))]
         elif previous - inertia <= LLOYD_TOL * inertia:
             break
         previous = inertia
