@@ -76,10 +76,13 @@ def refuse(bad: Callable[[np.ndarray], np.ndarray], array: np.ndarray, sentence:
         raise ValueError(f"{sentence}, got {array[index]} at {place(index)}")
 
 
-def finite(array: np.ndarray, name: str) -> np.ndarray:
-    """Minimum and maximum carry a NaN and find an infinity in one fast pass and no memory."""
-    if array.size and not (np.isfinite(array.min()) and np.isfinite(array.max())):
+def finite(array: np.ndarray, name: str, largest: float = np.inf) -> np.ndarray:
+    """Minimum and maximum carry a NaN and find what is too large, without memory; both are taken once."""
+    low, high = (float(array.min()), float(array.max())) if array.size else (0.0, 0.0)
+    if not (np.isfinite(low) and np.isfinite(high)):
         refuse(lambda block: ~np.isfinite(block), array, f"{name} must be finite, without NaN or infinity")
+    if max(high, -low) > largest:
+        refuse(lambda block: np.abs(block) > largest, array, f"{name} must be below {largest} in magnitude; rescale it")
     return array
 
 
@@ -97,11 +100,7 @@ def matrix(X: Any, *, n_features: int | None = None, owner: str = "mixture", fit
         raise ValueError(
             f"X has {array.shape[1]} features, but {owner} is expecting {n_features} features as input"
         )
-    finite(array, "X")
-    largest = LARGEST[array.dtype]
-    if fitting and max(float(array.max()), -float(array.min())) > largest:
-        refuse(lambda block: np.abs(block) > largest, array, f"X must be below {largest} in magnitude; rescale it")
-    return array
+    return finite(array, "X", LARGEST[array.dtype] if fitting else np.inf)
 
 
 def counts(
