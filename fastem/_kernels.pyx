@@ -15,6 +15,7 @@ Design note
 A family is two functions of a tile, `densities` and `moments`; all else is written once.
 """
 from cython cimport floating
+from libc.math cimport sqrt
 from libc.stdint cimport int32_t
 from libc.stdlib cimport calloc, free
 
@@ -564,6 +565,47 @@ def posterior_mvnormal_full(const floating[:, :] X,          # IN   (n, d)
     with nogil:
         posterior_rows(&t, X, X, full_densities, log_prob, resp, labels)
     free(block)
+
+
+def inverse_cholesky(const double[:, :, ::1] covariances,  # IN   (k, d, d)  symmetric
+                     double[:, :, ::1] factors,            # OUT  (k, d, d)  lower L, L^T L = S^-1
+                     double[:, ::1] pivots):               # OUT  (k, d)     variance of a feature given those before it
+    # -> is every matrix definite?  If not, what is in factors and pivots is of no use
+    cdef Py_ssize_t c
+    cdef bint definite = True
+    with nogil:
+        for c in range(covariances.shape[0]):
+            definite &= invert_cholesky(covariances.shape[1], &covariances[c, 0, 0], &factors[c, 0, 0], &pivots[c, 0])
+    return definite
+
+
+cdef bint invert_cholesky(Py_ssize_t d, const double *S, double *A, double *pivots) noexcept nogil:
+    """S = U^T U row by row, then L = U^-T.  Until L is done U stands above the diagonal of A, and on it 1 / U_jj."""
+    cdef Py_ssize_t i, j, m
+    cdef double u
+    for j in range(d * d):
+        A[j] = S[j]
+    for j in range(d):
+        pivots[j] = A[j * d + j]
+        if not pivots[j] > 0.0:
+            return False
+        u = 1.0 / sqrt(pivots[j])
+        A[j * d + j] = u
+        for m in range(j + 1, d):
+            A[j * d + m] *= u
+        for i in range(j + 1, d):
+            for m in range(i, d):
+                A[i * d + m] -= A[j * d + i] * A[j * d + m]
+    for i in range(d):
+        for m in range(i):
+            A[i * d + m] = 0.0
+            u = A[m * d + i]
+            A[m * d + i] = 0.0
+            for j in range(m + 1):
+                A[i * d + j] -= u * A[m * d + j]
+        for j in range(i):
+            A[i * d + j] *= A[i * d + i]
+    return True
 
 
 # --------------------------------------------------------------------------------------------------------- binomial

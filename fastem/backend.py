@@ -11,6 +11,7 @@ import os
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from itertools import pairwise
 from types import ModuleType
 from typing import Any, Self
@@ -28,9 +29,13 @@ PARALLEL_WORK = 1 << 19
 
 
 def cython_twin() -> ModuleType:
-    """The kernels of the best instruction set that was built and that this processor has."""
+    """The kernels of FASTEM_ISA, or of the best instruction set that was built and that this processor has."""
+    return instruction_set(os.environ.get("FASTEM_ISA"))
+
+
+@cache
+def instruction_set(forced: str | None) -> ModuleType:
     baseline = importlib.import_module("fastem._kernels")
-    forced = os.environ.get("FASTEM_ISA")
     if forced is not None and forced not in INSTRUCTION_SETS:
         raise ValueError(f"FASTEM_ISA={forced!r} is none of {', '.join(INSTRUCTION_SETS)}")
     for isa in [forced] if forced else INSTRUCTION_SETS:
@@ -60,6 +65,20 @@ def thread_count(requested: int | None) -> int:
         if value.isdigit() and int(value) > 0:
             return int(value)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def inverse_cholesky(covariances: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """(..., d, d) -> lower L with L^T L = the inverse, and pivots (..., d); None where a matrix is not definite.
+
+    A pivot is the variance that is left of a feature given those before it.  One compiled call, whichever twin sweeps,
+    in the place of LAPACK's two and what NumPy needs around them: 5 us of a small fit's iteration, not 35.
+    """
+    shape, d = covariances.shape, covariances.shape[-1]
+    matrices = np.ascontiguousarray(covariances).reshape(-1, d, d)
+    factors, pivots = np.empty(matrices.shape), np.empty(matrices.shape[:2])
+    if not cython_twin().inverse_cholesky(matrices, factors, pivots):
+        return None
+    return factors.reshape(shape), pivots.reshape(shape[:-1])
 
 
 # -------------------------------------------------------------------------------------------------------------- run
@@ -107,6 +126,9 @@ class Backend:
 
         if not self._split:
             run_numba(kernel, threads, arguments(0, slots))
+            return
+        if threads == 1:
+            kernel(*arguments(0, slots))
             return
         edges = [slots * part // threads for part in range(threads + 1)]
         shares = [arguments(begin, end) for begin, end in pairwise(edges)]

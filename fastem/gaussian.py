@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from fastem import checks
+from fastem.backend import inverse_cholesky
 from fastem.stats import Array, Stats, as_table
 
 COVARIANCE_TYPES = ("full", "tied", "diag", "spherical")
 GROUPS = ("weights", "means", "covariances")
 
 LOG2E = math.log2(math.e)
-RESOLUTION = 4 * np.finfo(np.float64).eps
+EPS = float(np.finfo(np.float64).eps)
+RESOLUTION = 4 * EPS
 """Standard deviations below this share of a feature's magnitude are rounding, not spread."""
 SMALLEST_VARIANCE = 1e-200
 """Where even the magnitude is 0: small, and still far from overflow when inverted."""
@@ -103,32 +106,42 @@ class NormalParams:
             return np.repeat(self.covariances[:, np.newaxis], d, axis=1)
         return np.broadcast_to(self.covariances.reshape(-1, d), (k, d))
 
+    @cached_property
+    def _whitening(self) -> tuple[Array, Array] | None:
+        """Inverse Cholesky factors and pivots of the matrices, or None where rounding has left an indefinite one.
+
+        Kept: the M-step that judges its covariances and the sweep that follows need the same.
+        """
+        return inverse_cholesky(self.covariances)
+
+    def inverse_cholesky(self) -> Array:
+        """Lower L with L^T L = inverse covariance, shaped as the covariances; of the nearest definite ones."""
+        found = self._whitening or inverse_cholesky(nearest_definite(self.covariances, SMALLEST_VARIANCE))
+        assert found is not None
+        return found[0]
+
     def precisions_cholesky(self) -> Array:
         """Cholesky factors of the precisions, shaped as the covariances; upper triangular, as scikit-learn has them."""
-        if not self.is_matrix:
-            return 1.0 / np.sqrt(self.covariances)
-        sds, lower = cholesky(self.covariances)
-        factors = np.linalg.inv(lower) * np.tri(lower.shape[-1]) / sds[..., np.newaxis, :]
-        return np.swapaxes(factors, -1, -2)
+        return np.ascontiguousarray(self.inverse_cholesky().mT) if self.is_matrix else 1.0 / np.sqrt(self.covariances)
 
     def precisions(self) -> Array:
         """Inverse covariances, shaped as they are."""
         factors = self.precisions_cholesky()
-        return factors @ np.swapaxes(factors, -1, -2) if self.is_matrix else factors**2
+        return factors @ factors.mT if self.is_matrix else factors**2
 
     def precision_factors(self) -> Array:
         """(k, d, d) lower L with L^T L = inverse covariance, or (k, d) 1 / sd where no more is to be told."""
         if self.kernel != "mvnormal_full":
             return 1.0 / np.sqrt(self.variances())
-        k, d = self.means.shape
-        return np.broadcast_to(np.swapaxes(self.precisions_cholesky(), -1, -2), (k, d, d))
+        factors = self.inverse_cholesky()
+        return factors if factors.ndim == 3 else np.broadcast_to(factors, (len(self.weights), *factors.shape))
 
     def tables(self) -> tuple[Array, Array, Array]:
         """What the kernels read: log_norm (k,) in base 2, means (k, d), precision factors times sqrt(log2(e) / 2)."""
         factors = self.precision_factors()
-        diagonals = np.diagonal(factors, axis1=1, axis2=2) if factors.ndim == 3 else factors
         with np.errstate(divide="ignore"):  # weight 0: -inf, which the kernels take for far out
-            log_norm = np.log2(self.weights) + np.log2(diagonals).sum(axis=1)
+            log_norm = np.log2(self.weights)
+        log_norm += np.log2(diagonal(factors) if factors.ndim == 3 else factors).sum(axis=1)
         log_norm -= 0.5 * self.means.shape[1] * math.log2(2 * math.pi)
         return as_table(log_norm), as_table(self.means), as_table(factors * math.sqrt(LOG2E / 2))
 
@@ -152,8 +165,7 @@ class NormalParams:
         noise = rng.standard_normal((len(labels), self.means.shape[1]))
         if not self.is_matrix:
             return self.means[labels] + noise * np.sqrt(self.variances())[labels]
-        sds, lower = cholesky(self.covariances)
-        factors = np.broadcast_to(lower * sds[..., np.newaxis], (len(self.weights), *noise.shape[1:] * 2))
+        factors = np.broadcast_to(np.linalg.inv(self.inverse_cholesky()), (len(self.weights), *noise.shape[1:] * 2))
         return self.means[labels] + np.einsum("nij,nj->ni", factors[labels], noise)
 
 
@@ -170,80 +182,66 @@ class NormalStats(Stats):
         delta = first / counts;  mean = origin + delta;  covariance = second / counts - delta delta^T + reg_covar I,
         with reg_covar a number or one for each feature (d,).
         """
-        at, live = self.params, self.live
-        counts = np.where(live, self.counts, 1.0)[:, np.newaxis]
-        delta = np.zeros_like(at.means) if "means" in fixed else np.where(live[:, np.newaxis], self.first / counts, 0.0)
-        return NormalParams(
-            at.weights if "weights" in fixed else self.mixing_weights(),
-            at.means + delta,
-            at.covariances if "covariances" in fixed else self._covariances(counts, delta, reg_covar),
-            at.covariance_type,
-        )
+        at = self.params
+        counts = np.where(self.live, self.counts, np.inf)[:, np.newaxis]  # an empty component does not move
+        shares = self.mixing_weights()
+        delta = np.zeros_like(at.means) if "means" in fixed else self.first / counts
+        weights, means = at.weights if "weights" in fixed else shares, at.means + delta
+        if "covariances" in fixed:
+            return replace(at, weights=weights, means=means)
+        scatter = self._scatter(counts, delta)
+        variances = diagonal(scatter) if at.is_matrix else scatter
+        smallest = np.maximum(RESOLUTION**2 * (shares @ (variances + means * means)), SMALLEST_VARIANCE)
+        found = self._covariances(scatter, shares, reg_covar)
+        return above(NormalParams(weights, means, found, at.covariance_type), smallest)
 
-    def _covariances(self, counts: Array, delta: Array, reg_covar: Any) -> Array:
-        at, shares, d = self.params, self.mixing_weights(), delta.shape[1]
-        if at.is_matrix:
-            scatter = self.second / counts[:, :, np.newaxis] - delta[:, :, np.newaxis] * delta[:, np.newaxis, :]
-            variances = np.einsum("kii->ki", scatter)
-        else:
-            variances = scatter = self.second / counts - delta**2
-        smallest = np.maximum(RESOLUTION**2 * (shares @ (variances + (at.means + delta) ** 2)), SMALLEST_VARIANCE)
+    def _scatter(self, counts: Array, delta: Array) -> Array:
+        """second / counts about the new means: (k, d, d) or (k, d)."""
+        if self.params.is_matrix:
+            return self.second / counts[:, :, np.newaxis] - delta[:, :, np.newaxis] * delta[:, np.newaxis, :]
+        return self.second / counts - delta * delta
+
+    def _covariances(self, scatter: Array, shares: Array, reg_covar: Any) -> Array:
+        """The scatter as the covariance type shapes it, and reg_covar added to its variances."""
+        at, (k, d) = self.params, self.first.shape
         if at.covariance_type == "tied":
-            scatter = np.tensordot(shares, scatter, axes=1)
-        if at.covariance_type == "spherical":
+            scatter = (shares @ scatter.reshape(k, d * d)).reshape(d, d)
+        elif at.covariance_type == "spherical":
             scatter, reg_covar = scatter.mean(axis=1), np.mean(reg_covar)
-        found = positive(scatter + (reg_covar * np.eye(d) if at.is_matrix else reg_covar), at.is_matrix, smallest)
-        if at.covariance_type == "tied" or self.live.all():
-            return found
-        return np.where(self.live.reshape(-1, *[1] * (found.ndim - 1)), found, at.covariances)
+        variances = np.einsum("...ii->...i", scatter) if at.is_matrix else scatter
+        variances += reg_covar
+        if at.covariance_type != "tied" and not self.live.all():
+            scatter[~self.live] = at.covariances[~self.live]
+        return scatter
 
 
-def positive(covariances: Array, matrices: bool, smallest: Array) -> Array:
-    """Raise what is not above `smallest` (d,) to it, so that a collapsed component stays a density.
+def above(params: NormalParams, smallest: Array) -> NormalParams:
+    """Raise the covariances that are not above `smallest` (d,) to it: a collapsed component stays a density.
 
-    Matrices are judged as correlations, so that features of different units do not hide each other.
+    Matrices are judged by the variance that each feature has left given those before it (the pivots of Cholesky), so
+    that features of different units do not hide each other.
     """
-    if not matrices:
-        return np.maximum(covariances, smallest if covariances.ndim == 2 else smallest.max())
-    sds, correlations = as_correlations(covariances, smallest)
-    least = len(smallest) * np.finfo(np.float64).eps
-    try:
-        np.linalg.cholesky(correlations - least * np.eye(len(smallest)))
-    except np.linalg.LinAlgError:
-        values, vectors = definite_eigen(correlations)
-        return (vectors * values[..., np.newaxis, :]) @ np.swapaxes(vectors, -1, -2) * outer(sds)
-    healthy = (np.einsum("...ii->...i", covariances) >= smallest).all()
-    return covariances if healthy else correlations * outer(sds)
+    covariances = params.covariances
+    if not params.is_matrix:
+        least = smallest if covariances.ndim == 2 else smallest.max()
+        return params if (covariances >= least).all() else replace(params, covariances=np.maximum(covariances, least))
+    if params._whitening is not None:
+        pivots = params._whitening[1]
+        if (pivots >= np.maximum(len(smallest) * EPS * diagonal(covariances), smallest)).all():
+            return params
+    return replace(params, covariances=nearest_definite(covariances, smallest))
 
 
-def cholesky(covariances: Array) -> tuple[Array, Array]:
-    """sds (..., d) and lower C (..., d, d) with covariance = diag(sds) C C^T diag(sds).
-
-    Where rounding has left an indefinite matrix, that of the nearest definite one.
-    """
-    sds, correlations = as_correlations(covariances, np.full(covariances.shape[-1], SMALLEST_VARIANCE))
-    try:
-        return sds, np.asarray(np.linalg.cholesky(correlations), np.float64)
-    except np.linalg.LinAlgError:
-        values, vectors = definite_eigen(correlations)
-        upper = np.linalg.qr(np.swapaxes(vectors * np.sqrt(values)[..., np.newaxis, :], -1, -2), mode="r")
-        signs = np.where(np.einsum("...ii->...i", upper) < 0, -1.0, 1.0)
-        return sds, np.swapaxes(upper * signs[..., np.newaxis], -1, -2)
-
-
-def as_correlations(covariances: Array, smallest: Array) -> tuple[Array, Array]:
-    """Standard deviations, at least of `smallest` variances, and covariances in units of them with diagonal 1."""
-    sds = np.sqrt(np.maximum(np.einsum("...ii->...i", covariances), smallest))
-    correlations = np.clip(covariances / outer(sds), -1.0, 1.0)
+def nearest_definite(covariances: Array, smallest: Any) -> Array:
+    """Variances raised to `smallest`, and the eigenvalues of the correlations to what rounding can resolve."""
+    sds = np.sqrt(np.maximum(diagonal(covariances), smallest))
+    outer = sds[..., :, np.newaxis] * sds[..., np.newaxis, :]
+    correlations = np.clip(covariances / outer, -1.0, 1.0)
     np.einsum("...ii->...i", correlations)[...] = 1.0
-    return sds, correlations
-
-
-def outer(sds: Array) -> Array:
-    return sds[..., :, np.newaxis] * sds[..., np.newaxis, :]
-
-
-def definite_eigen(correlations: Array) -> tuple[Array, Array]:
-    """Eigenvalues, raised to what rounding can resolve, and eigenvectors."""
     values, vectors = np.linalg.eigh(correlations)
-    return np.maximum(values, correlations.shape[-1] ** 2 * RESOLUTION), vectors
+    values = np.maximum(values, sds.shape[-1] ** 2 * RESOLUTION)[..., np.newaxis, :]
+    return (vectors * values) @ vectors.mT * outer
+
+
+def diagonal(matrices: Array) -> Array:
+    return matrices.diagonal(axis1=-2, axis2=-1)

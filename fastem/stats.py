@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -44,24 +45,24 @@ class Stats:
         names = [field.name for field in fields(self) if field.name != "params"]
         return type(self)(self.params, **{name: getattr(self, name) + getattr(other, name) for name in names})
 
-    @property
+    @cached_property
     def total(self) -> float:
         """Total weight of the rows."""
-        return math.fsum(self.counts)
+        return math.fsum(self.counts.tolist())
 
     @property
     def q(self) -> float:
         """Expected complete log likelihood at `params`: Q of Dempster, Laird and Rubin (1977)."""
         return self.loglik - self.entropy
 
-    @property
+    @cached_property
     def live(self) -> NDArray[np.bool_]:
         """(k,) components that hold any weight."""
         return self.counts > EMPTY * self.total
 
     def mixing_weights(self) -> Array:
         """(k,) maximum likelihood mixing weights; 0 for an empty component."""
-        counts = np.where(self.live, self.counts, 0.0)
+        counts = self.counts * self.live
         return counts / counts.sum()
 
 
