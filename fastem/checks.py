@@ -108,7 +108,8 @@ def counts(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Successes and trials, both (n, d), whole numbers with 0 <= successes <= trials."""
     array = numeric(X, "X")
-    array = matrix(array[:, np.newaxis] if array.ndim == 1 else array, n_features=n_features, owner=owner)
+    single = array.ndim == 1 and n_features in (None, 1)
+    array = matrix(array[:, np.newaxis] if single else array, n_features=n_features, owner=owner)
     if trials is None:
         raise TypeError("trials: the number of trials of each row is needed, an int or an array of shape (n,)")
     tosses = numeric(trials, "trials")
@@ -118,7 +119,8 @@ def counts(
         raise ValueError(f"trials must be one number or match X, of shape {array.shape}; got shape {tosses.shape}")
     tosses = np.broadcast_to(finite(np.atleast_1d(tosses), "trials").astype(array.dtype, copy=False), array.shape)
     for name, values in (("X", array), ("trials", tosses)):
-        refuse(lambda block: (block < 0) | (block != np.floor(block)), values, f"{name} must hold whole numbers >= 0")
+        refuse(lambda block: block < 0, values, f"Negative values in data: {name} must hold whole numbers from 0")
+        refuse(lambda block: block != np.floor(block), values, f"{name} must hold whole numbers")
     for begin in range(0, len(array), BLOCK):
         over = np.argwhere(array[begin : begin + BLOCK] > tosses[begin : begin + BLOCK])
         if len(over):

@@ -27,10 +27,10 @@ from fastem.gaussian import GROUPS as NORMAL_GROUPS
 from fastem.starts import (
     BINOMIAL_STARTS,
     NORMAL_STARTS,
-    START_ROWS,
     binomial_start,
     normal_start,
     relative_variances,
+    start_size,
     subsample,
 )
 from fastem.sweep import Rows, open_rows
@@ -119,9 +119,10 @@ class Mixture(DensityMixin, BaseEstimator):
 
     def _screen(self, rows: Rows, rng: np.random.Generator, regularisation: Any) -> Callable[[Any], Fit] | None:
         """A short run on a part of the rows, where there are many rows and many starts."""
-        if self.n_init <= CARRIED or len(rows) <= START_ROWS:
+        size = start_size(rows, self.n_components)
+        if self.n_init <= CARRIED or len(rows) <= size:
             return None
-        few = subsample(rows, rng)
+        few = subsample(rows, size, rng)
         return partial(self._em, few, regularisation, None, max_iter=min(self.max_iter, SCREEN_ITERATIONS))
 
     def _progress(self) -> Progress | None:
@@ -211,15 +212,17 @@ class GaussianMixture(Mixture):
         Stop when the change of the criterion (see `stopping`) falls below tol.
     reg_covar : float or "auto", default=1e-6
         Added to every variance, in squared units of X.  "auto" adds to each feature's variances 1e-6 of its variance
-        over the rows (over 32,768 of them, drawn at random, if there are more), so that units do not matter.  With 0
+        over the rows (over 8,192 of them, drawn at random, if there are more), so that units do not matter.  With 0
         a variance that collapses in a fit is held at the resolution of the data, never at 0.
     max_iter : int, default=100
         EM iterations per start at the most.
     n_init : int, default=1
-        Number of starts; the best fit is kept.  With over 32,768 rows and 3 starts, every start first takes up to 10
-        iterations on 32,768 of the rows, and the best 3 are carried on over all of them.
+        Number of starts; the best fit is kept.  With more than 3 starts, and more rows than a start looks at (see
+        init_params), every start first takes up to 10 iterations on so many of the rows, and the best 3 are carried
+        on over all of them.
     init_params : {"kmeans", "k-means++", "random", "random_from_data"}, default="kmeans"
-        How a start is found: k-means, k-means++ centers, random responsibilities, or random rows as centers.
+        How a start is found: k-means, k-means++ centers, random responsibilities, or random rows as centers.  A start
+        looks at 8,192 rows, or 8 k (d + 1) if that is more, drawn at random where there are more rows.
     weights_init : array-like of shape (k,), default=None
         Starting mixing weights, each in [0, 1], sum 1.
     means_init : array-like of shape (k, d), default=None
@@ -438,20 +441,24 @@ class GaussianMixture(Mixture):
 class BinomialMixture(Mixture):
     """Mixture of binomial distributions, fitted by expectation-maximisation.
 
-    Row i has X_i successes in trials_i tosses of one of k coins; which, and how the coins are biased, is fitted.
+    Row i has X_i successes in trials_i tosses of one of k coins; which, and how the coins are biased, is fitted.  With
+    several columns, a row has one coin per column, and the k components are sets of d coins.
 
     Parameters
     ----------
     n_components : int, default=1
         Number of components k.
+    n_trials : int, default=None
+        Trials of every row, where fit and the predictions are not given any.
     tol, max_iter, n_init, random_state, warm_start, verbose, verbose_interval, stopping, backend, n_threads
         As for GaussianMixture.
-    init_params : {"quantiles", "random"}, default="quantiles"
-        A start at even quantiles of the rates of success, always the same, or at the rates of random rows.  With
-        n_init > 1 the first start is as init_params says and the others are random.
+    init_params : {"auto", "quantiles", "kmeans", "random"}, default="auto"
+        A start at even quantiles of the rates of success in each column, always the same; at their k-means centers; or
+        at the rates of random rows.  "auto" is "quantiles" for one column and "kmeans" for several.  With n_init > 1
+        the first start is as init_params says and the others are random.
     weights_init : array-like of shape (k,), default=None
         Starting mixing weights, each in [0, 1], sum 1.
-    probs_init : array-like of shape (k,) or (k, 1), default=None
+    probs_init : array-like of shape (k,) or (k, d), default=None
         Starting probabilities of success.
     fixed : tuple of {"weights", "probs"}, default=()
         Groups of parameters to hold at their start.
@@ -459,7 +466,7 @@ class BinomialMixture(Mixture):
     Attributes
     ----------
     weights_ : (k,) mixing weights.
-    probs_ : (k, 1) probabilities of success.
+    probs_ : (k, d) probabilities of success.
     params_ : BinomialParams, the same as one value for the building blocks.
     converged_, stop_reason_, n_iter_, loglik_, lower_bound_, lower_bounds_, history_, starts_,
     empty_components_, n_features_in_, feature_names_in_
@@ -485,10 +492,11 @@ class BinomialMixture(Mixture):
         self,
         n_components: int = 1,
         *,
+        n_trials: int | None = None,
         tol: float = 1e-3,
         max_iter: int = 100,
         n_init: int = 1,
-        init_params: str = "quantiles",
+        init_params: str = "auto",
         weights_init: Any = None,
         probs_init: Any = None,
         random_state: Any = None,
@@ -501,6 +509,7 @@ class BinomialMixture(Mixture):
         n_threads: int | None = None,
     ) -> None:
         self.n_components = n_components
+        self.n_trials = n_trials
         self.tol = tol
         self.max_iter = max_iter
         self.n_init = n_init
@@ -516,16 +525,16 @@ class BinomialMixture(Mixture):
         self.backend = backend
         self.n_threads = n_threads
 
-    def fit(self, X: Any, y: Any = None, *, trials: Any, sample_weight: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None, *, trials: Any = None, sample_weight: Any = None) -> Self:
         """Fit the mixture.
 
         Parameters
         ----------
-        X : array-like of shape (n,) or (n, 1)
+        X : array-like of shape (n,) or (n, d)
             Successes: whole numbers from 0 to trials.
         y : ignored
-        trials : int or array-like of shape (n,)
-            Trials of each row: whole numbers; 0 is a row that tells nothing.
+        trials : int or array-like of shape (n,) or (n, d), default=None
+            Trials: whole numbers; 0 tells nothing.  None takes n_trials.
         sample_weight : array-like of shape (n,), default=None
             Non-negative; a weight of w counts as w equal rows.
 
@@ -539,19 +548,30 @@ class BinomialMixture(Mixture):
             On unusable data or settings; the estimator stays as it was.
         """
         self._check_common(BINOMIAL_GROUPS, BINOMIAL_STARTS)
-        rows = self._open(X, trials, sample_weight, n_features=1)
+        rows = self._open(X, trials, sample_weight)
         if self.weights_init is not None:
             checks.mixing_weights(self.weights_init, "weights", self.n_components)
         if self.probs_init is not None:
-            checks.probabilities(self.probs_init, "probs", (self.n_components, 1))
+            checks.probabilities(self.probs_init, "probs", (self.n_components, rows.data[0].shape[1]))
         return self._fit(X, rows)
+
+    def _open(self, X: Any, trials: Any, sample_weight: Any = None, **options: Any) -> Rows:
+        if self.n_trials is not None:
+            checks.integer(self.n_trials, "n_trials", 0)
+        return super()._open(X, self.n_trials if trials is None else trials, sample_weight, **options)
+
+    def __sklearn_tags__(self) -> Any:
+        """Counts: whole numbers from 0."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.categorical = tags.input_tags.positive_only = True
+        return tags
 
     def _start(self, rows: Rows, rng: np.random.Generator, regularisation: Any, *, first: bool) -> BinomialParams:
         k = self.n_components
         start = binomial_start(rows, k, method=self.init_params if first else "random", rng=rng)
         return BinomialParams(
             start.weights if self.weights_init is None else np.asarray(self.weights_init, np.float64),
-            start.probs if self.probs_init is None else np.asarray(self.probs_init, np.float64).reshape(k, 1),
+            start.probs if self.probs_init is None else np.asarray(self.probs_init, np.float64).reshape(k, -1),
         )
 
     def _maximize(self, stats: Any, regularisation: Any) -> BinomialParams:
@@ -567,37 +587,37 @@ class BinomialMixture(Mixture):
             raise NotFittedError(NOT_FITTED.format("BinomialMixture"))
         return BinomialParams(np.asarray(self.weights_, np.float64), np.asarray(self.probs_, np.float64))
 
-    def fit_predict(self, X: Any, y: Any = None, *, trials: Any, sample_weight: Any = None) -> np.ndarray:
+    def fit_predict(self, X: Any, y: Any = None, *, trials: Any = None, sample_weight: Any = None) -> np.ndarray:
         """Fit, then the most probable component of each row: (n,) ints.  Arguments and errors as for fit."""
         return self.fit(X, y, trials=trials, sample_weight=sample_weight).predict(X, trials=trials)
 
-    def predict(self, X: Any, *, trials: Any) -> np.ndarray:
+    def predict(self, X: Any, *, trials: Any = None) -> np.ndarray:
         """Most probable component of each row: (n,) ints in 0 .. k - 1."""
         return self._posterior(X, trials, "labels")
 
-    def predict_proba(self, X: Any, *, trials: Any) -> np.ndarray:
+    def predict_proba(self, X: Any, *, trials: Any = None) -> np.ndarray:
         """Responsibilities of the components for each row: (n, k), rows sum to 1."""
         return self._posterior(X, trials, "resp")
 
-    def score_samples(self, X: Any, *, trials: Any) -> np.ndarray:
+    def score_samples(self, X: Any, *, trials: Any = None) -> np.ndarray:
         """Log probability of each row's successes given its trials: (n,), natural logarithm."""
         return self._posterior(X, trials, "log_prob")
 
-    def score(self, X: Any, y: Any = None, *, trials: Any, sample_weight: Any = None) -> float:
+    def score(self, X: Any, y: Any = None, *, trials: Any = None, sample_weight: Any = None) -> float:
         """Mean log probability over the rows, weighted by sample_weight (n,)."""
         return self._score(X, trials, sample_weight)[0]
 
-    def aic(self, X: Any, *, trials: Any, sample_weight: Any = None) -> float:
+    def aic(self, X: Any, *, trials: Any = None, sample_weight: Any = None) -> float:
         """Akaike information criterion on X; the lower the better."""
         return self._criterion(self._score(X, trials, sample_weight), lambda total: 2.0)
 
-    def bic(self, X: Any, *, trials: Any, sample_weight: Any = None) -> float:
+    def bic(self, X: Any, *, trials: Any = None, sample_weight: Any = None) -> float:
         """Bayesian information criterion on X, n being the total weight; the lower the better."""
         return self._criterion(self._score(X, trials, sample_weight), math.log)
 
-    def sample(self, n_samples: int = 1, *, trials: int) -> tuple[np.ndarray, np.ndarray]:
-        """Draw successes of `trials` tosses: X (n_samples, 1) and the component (n_samples,) of each, in order."""
-        checks.integer(trials, "trials", 0)
+    def sample(self, n_samples: int = 1, *, trials: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Draw successes of `trials` tosses: X (n_samples, d) and the component (n_samples,) of each, in order."""
+        trials = checks.integer(self.n_trials if trials is None else trials, "trials", 0)
         rng = checks.generator(self.random_state)
         labels = self._draw_labels(n_samples, rng)
         return self.params_.sample(labels, trials, rng), labels

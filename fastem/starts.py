@@ -14,10 +14,14 @@ from fastem.stats import Array
 from fastem.sweep import Rows
 
 NORMAL_STARTS = ("kmeans", "k-means++", "random", "random_from_data")
-BINOMIAL_STARTS = ("quantiles", "random")
+BINOMIAL_STARTS = ("auto", "quantiles", "kmeans", "random")
 
-START_ROWS = 1 << 15
-"""Rows a start looks at: enough to place k centers, few beside the rows of a fit that takes time."""
+START_ROWS = 1 << 13
+"""Rows that a start looks at, at least.  Fits of 2e5 rows end no lower than from starts on all rows (which of several
+maxima is found is luck either way); from half as many they do (bench/start_rows.py)."""
+ROWS_PER_MEAN = 8
+"""Rows that a start looks at for each of the k (d + 1) numbers in centers and weights: a cluster then has 8 (d + 1)
+rows, for a covariance of full rank."""
 
 LLOYD_STEPS = 100
 LLOYD_TOL = 1e-4
@@ -33,15 +37,20 @@ Partition = Callable[[slice], Array]
 """Rows of a block -> their responsibilities (b, k)."""
 
 
-def subsample(rows: Rows, rng: np.random.Generator) -> Rows:
-    """The rows that have weight, or START_ROWS of all drawn without replacement, in an order of their own.
+def start_size(rows: Rows, k: int) -> int:
+    """How many rows a start of k components looks at."""
+    return max(START_ROWS, ROWS_PER_MEAN * k * (rows.data[0].shape[1] + 1))
+
+
+def subsample(rows: Rows, size: int, rng: np.random.Generator) -> Rows:
+    """The rows that have weight, or `size` of all drawn without replacement, in an order of their own.
 
     The order makes a start the same however the rows come, and a row of weight w the same as w equal rows.
     """
     n, weights = len(rows), rows.sample_weight
-    chosen = np.arange(n) if n <= START_ROWS else rng.choice(n, START_ROWS, replace=False, shuffle=False)
+    chosen = np.arange(n) if n <= size else rng.choice(n, size, replace=False, shuffle=False)
     if not weights[chosen].any():
-        chosen = np.flatnonzero(weights)[:START_ROWS]
+        chosen = np.flatnonzero(weights)[:size]
     chosen = chosen[weights[chosen] > 0]
     data = tuple(array[chosen] for array in rows.data)
     order = np.lexsort([column for array in data for column in array.T])
@@ -61,7 +70,7 @@ def normal_start(
     rng: np.random.Generator,
 ) -> NormalParams:
     """Starting parameters for k components: those of a partition of the rows, hard or (method "random") soft."""
-    rows = subsample(rows, rng)
+    rows = subsample(rows, start_size(rows, k), rng)
     X = rows.data[0]
     scale = feature_scale(X, rows.sample_weight)
     if method == "random":
@@ -79,7 +88,7 @@ def normal_start(
 
 def relative_variances(rows: Rows, rng: np.random.Generator) -> Array:
     """(d,) RELATIVE of each feature's variance; of 1 for a constant feature."""
-    few = subsample(rows, rng)
+    few = subsample(rows, START_ROWS, rng)
     return RELATIVE / feature_scale(few.data[0], few.sample_weight) ** 2
 
 
@@ -177,17 +186,26 @@ def row_blocks(n: int, length: int = 4096) -> Iterator[slice]:
 
 
 def binomial_start(rows: Rows, k: int, *, method: str, rng: np.random.Generator) -> BinomialParams:
-    """Equal weights; probs at even quantiles of the rates of success, or at the rates of random rows."""
-    rows = subsample(rows, rng)
+    """Probs at even quantiles of the rates of success, at k-means centers of them or at the rates of random rows."""
+    rows = subsample(rows, start_size(rows, k), rng)
     successes, trials = (array.astype(np.float64) for array in rows.data)
     weights = rows.sample_weight[:, np.newaxis] * trials
     rates = (successes + 0.5) / (trials + 1.0)  # never 0 or 1, from which no M-step returns
     if method == "random":
         probs = rates[rng.choice(len(rates), k, replace=len(rates) < k)]
+    elif method == "kmeans" or (method == "auto" and rates.shape[1] > 1):
+        probs = rate_centers(Rows((rates,), rows.sample_weight, rows.backend), k, rng)
     else:
         levels = (np.arange(k) + 0.5) / k
         probs = np.stack([spread_quantiles(r, w, levels) for r, w in zip(rates.T, weights.T, strict=True)], axis=1)
     return BinomialParams(np.full(k, 1 / k), probs)
+
+
+def rate_centers(rates: Rows, k: int, rng: np.random.Generator) -> Array:
+    """k-means centers (k, d) in order; all rates have the same unit."""
+    unit = np.ones(rates.data[0].shape[1])
+    centers = lloyd(rates, spread_centers(rates, k, unit, rng), unit)
+    return centers[np.lexsort(centers.T[::-1])]
 
 
 def spread_quantiles(values: Array, weights: Array, levels: Array) -> Array:

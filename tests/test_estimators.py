@@ -366,6 +366,54 @@ def test_fixed_groups_of_a_fit(kind):
     assert (np.diff(mixture.history_.loglik) >= -1e-9).all()
 
 
+def test_binomial_rows_of_several_columns_are_products():
+    rng = np.random.default_rng(8)
+    probs, labels = np.array([[0.2, 0.8], [0.8, 0.8], [0.5, 0.1]]), np.repeat([0, 1, 2], [500, 300, 200])
+    trials = rng.integers(0, 40, (1000, 2))
+    X = rng.binomial(trials, probs[labels])
+    mixture = BinomialMixture(3, random_state=0, tol=1e-10, max_iter=1000).fit(X, trials=trials)
+    order = np.argsort(mixture.probs_ @ [1.0, -0.7])
+    np.testing.assert_allclose(mixture.probs_[order], probs, atol=0.02)  # five standard errors
+    np.testing.assert_allclose(mixture.weights_[order], [0.5, 0.3, 0.2], atol=0.08)
+    start = BinomialMixture(3, random_state=0, max_iter=0).fit(X, trials=trials)
+    expected = naive.binomial_em(X, trials, np.ones(1000), start.weights_, start.probs_, mixture.n_iter_)
+    np.testing.assert_allclose(mixture.probs_, expected[1], rtol=1e-9)
+    assert mixture.sample(5, trials=7)[0].shape == (5, 2)
+
+
+@pytest.mark.parametrize("init_params", ["auto", "quantiles", "kmeans", "random"])
+def test_binomial_starts_in_several_columns(init_params):
+    X = np.random.default_rng(2).binomial(20, 0.3, (50, 3))
+    mixture = BinomialMixture(4, n_trials=20, init_params=init_params, random_state=1, max_iter=0).fit(X)
+    assert mixture.probs_.shape == (4, 3)
+    assert ((mixture.probs_ > 0) & (mixture.probs_ < 1)).all()
+    assert len(np.unique(mixture.probs_, axis=0)) == 4
+
+
+def test_a_fixed_number_of_trials_may_stand_in_the_constructor():
+    heads = [5, 9, 8, 4, 7]
+    told, known = BinomialMixture(2), BinomialMixture(2, n_trials=10)
+    told.fit(heads, trials=10)
+    known.fit(heads)
+    np.testing.assert_array_equal(known.probs_, told.probs_)
+    np.testing.assert_array_equal(known.predict_proba(heads), told.predict_proba(heads, trials=10))
+    assert known.score(heads) == told.score(heads, trials=10)
+    assert known.score(heads, trials=20) == told.score(heads, trials=20)
+    assert known.sample(3)[0].max() <= 10
+    with pytest.raises(TypeError, match="the number of trials of each row is needed"):
+        told.predict(heads)
+
+
+def test_a_binomial_weight_is_so_many_rows():
+    rng = np.random.default_rng(4)
+    X, w = rng.binomial(20, 0.4, (60, 2)), rng.integers(0, 4, 60)
+    settings = {"n_trials": 20, "random_state": 0, "tol": 1e-9, "max_iter": 500}
+    weighted = BinomialMixture(2, **settings).fit(X, sample_weight=w)
+    repeated = BinomialMixture(2, **settings).fit(np.repeat(X, w, axis=0))
+    np.testing.assert_allclose(weighted.probs_, repeated.probs_, rtol=1e-6)
+    np.testing.assert_allclose(weighted.loglik_, repeated.loglik_, rtol=1e-9)
+
+
 def test_starts_are_reported_the_best_first():
     X = read("galaxies.csv") / 1000
     mixture = quietly(GaussianMixture(6, random_state=3, init_params="random", n_init=8).fit, X)
@@ -377,7 +425,6 @@ def test_starts_are_reported_the_best_first():
 
 def test_many_starts_on_many_rows_are_screened_on_a_part(monkeypatch):
     monkeypatch.setattr("fastem.starts.START_ROWS", 300)
-    monkeypatch.setattr("fastem.mixture.START_ROWS", 300)
     X = clouds(2, 2000)
     settings = {"init_params": "random_from_data", "random_state": 0, "max_iter": 500, "tol": 1e-6}
     mixture = GaussianMixture(3, n_init=9, **settings).fit(X)

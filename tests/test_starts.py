@@ -103,12 +103,12 @@ def test_seeds_spread_over_far_clusters():
 
 
 def test_many_rows_are_sampled(monkeypatch):
-    monkeypatch.setattr("fastem.starts.START_ROWS", 100)
     X = np.arange(1000.0)[:, np.newaxis]
-    few = subsample(open_rows(X, sample_weight=np.arange(1000.0)), rng())
+    few = subsample(open_rows(X, sample_weight=np.arange(1000.0)), 100, rng())
     assert len(few) == 100
     assert len(np.unique(few.data[0])) == 100
     np.testing.assert_array_equal(few.sample_weight, few.data[0][:, 0])
+    monkeypatch.setattr("fastem.starts.START_ROWS", 100)
     start = normal_start(open_rows(blobs(10_000)), 4, "full", method="kmeans", reg_covar=0.0, rng=rng())
     np.testing.assert_allclose(start.weights, 0.25, atol=0.2)
 
