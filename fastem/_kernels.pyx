@@ -18,6 +18,7 @@ from cython cimport floating
 from libc.math cimport sqrt
 from libc.stdint cimport int32_t
 from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy
 
 cdef extern from "_simd.h" nogil:
     ctypedef double vec
@@ -31,7 +32,7 @@ cdef extern from "_simd.h" nogil:
     vec log2_(vec) noexcept
     double lane_sum(vec) noexcept
     double *aligned(double *) noexcept
-    void add_lane_sums(double *, vec, vec, vec, vec) noexcept
+    void add_lane_sums(double *, double *, vec, vec, vec, vec, vec, vec, vec, vec) noexcept
     bint has_avx2() noexcept
     bint has_avx512() noexcept
 
@@ -44,9 +45,13 @@ cdef extern from *:
     #define FAR_OUT (-1e300)            /* log density of a point out of reach of every component: finite */
     #define LARGEST_PRODUCT_K 128       /* 128^VECTORS is finite on every instruction set */
     #define LN2 0.6931471805599453
+    #define FEW 8
+    #define SMALL 4                     /* features whose second moments stay in registers */
     """
     const Py_ssize_t TILE
     const Py_ssize_t VECTORS
+    enum: SMALL
+    enum: FEW
     const Py_ssize_t LARGEST_PRODUCT_K
     const double LOWEST
     const double FAR_OUT
@@ -74,11 +79,11 @@ cdef struct Tile:
     double *total            # (TILE,)   sum over the components of 2^(log density - top), in [1, k]
     double *scale            # (TILE,)   weight / total
     double *density          # (k, TILE) log2 (weight * density), then 2^(that - top)
-    double *residual         # (d, TILE) x - mean of the component at hand
-    double *weighted         # (d, TILE) responsibility * residual
+    double *residual         # (d, TILE) x - mean of the component at hand, and rows of zeros to a multiple of four
+    double *weighted         # (4, TILE) responsibility * residual of four features
     double *counts           # (k, LANES)    sums of the slot at hand, by lane
     double *first            # (k, d, LANES)
-    double *second           # (k, d, LANES), full covariance: (k, d, d), lower triangles
+    double *second           # (k, d, LANES); full covariance: (k, d, d, LANES) or, d > SMALL, padded (k, d, d), lower triangles
     Py_ssize_t lanes_length  # of counts, first and second together
     double loglik
     double entropy
@@ -91,12 +96,14 @@ ctypedef void (*Step)(Tile *) noexcept nogil
 cdef double *new_tile(Tile *t, Py_ssize_t k, Py_ssize_t d, const double *log_norm, const double *location,
                       const double *scaling, bint full, bint has_trials) except NULL:
     """One zeroed block behind all arrays of a tile; the caller frees what this returns."""
-    cdef Py_ssize_t second_length = k * d * d if full else k * d * LANES
+    cdef Py_ssize_t rows = padded_rows(d), second_length = k * d * (d if full else 1) * LANES
     cdef double *block
+    if full and d > SMALL:
+        second_length = k * rows * rows
     t.k, t.d, t.full = k, d, full
     t.log_norm, t.location, t.scaling = log_norm, location, scaling
     t.lanes_length = k * (1 + d) * LANES + second_length
-    block = <double *> calloc((4 + k + (3 + has_trials) * d) * TILE + t.lanes_length + 8, sizeof(double))
+    block = <double *> calloc((8 + k + d + has_trials * d + rows) * TILE + t.lanes_length + 8, sizeof(double))
     if block == NULL:
         raise MemoryError(f"no memory for the workspace of {k} components in {d} dimensions")
     t.x = aligned(block)
@@ -106,8 +113,8 @@ cdef double *new_tile(Tile *t, Py_ssize_t k, Py_ssize_t d, const double *log_nor
     t.scale = t.total + TILE
     t.density = t.scale + TILE
     t.residual = t.density + k * TILE
-    t.weighted = t.residual + d * TILE
-    t.counts = t.weighted + d * TILE
+    t.weighted = t.residual + rows * TILE
+    t.counts = t.weighted + 4 * TILE
     t.first = t.counts + k * LANES
     t.second = t.first + k * d * LANES
     t.trials = t.second + second_length if has_trials else NULL
@@ -164,21 +171,23 @@ cdef inline void normalise(Tile *t) noexcept nogil:
 
     With u = log density - top, e = 2^u and S = sum e:  log p = top + log S,  entropy = log S - sum e u / S.
     """
-    cdef Py_ssize_t c, i
+    cdef Py_ssize_t c, i, k = t.k
+    cdef const double *weight = t.weight
+    cdef double *density = t.density
     cdef vec top, u, e, total, slope, scale, loglik = broadcast(0.0), entropy = broadcast(0.0)
     for i in range(VECTORS):
         top = load(t.top, i)
         total = slope = broadcast(0.0)
-        for c in range(t.k):
-            u = larger(load(t.density + c * TILE, i) - top, broadcast(LOWEST))
+        for c in range(k):
+            u = larger(load(density + c * TILE, i) - top, broadcast(LOWEST))
             e = exp2_(u)
-            store(t.density + c * TILE, i, e)
+            store(density + c * TILE, i, e)
             total = total + e
             slope = slope + e * u
-        scale = load(t.weight, i) / total
+        scale = load(weight, i) / total
         store(t.total, i, total)
         store(t.scale, i, scale)
-        loglik = loglik + load(t.weight, i) * top
+        loglik = loglik + load(weight, i) * top
         entropy = entropy - scale * slope
     total = log_totals(t)
     t.loglik += LN2 * lane_sum(loglik + total)
@@ -206,14 +215,19 @@ cdef inline void fold_lanes(const double *lanes, Py_ssize_t n, double *out) noex
         out[i] = lane_sum(load(lanes, i))
 
 
-cdef inline void mirror(const double *lower, Py_ssize_t k, Py_ssize_t d, double *out) noexcept nogil:
+cdef inline void unpad(const double *padded, Py_ssize_t k, Py_ssize_t d, double *second) noexcept nogil:
+    cdef Py_ssize_t row, rows = padded_rows(d)
+    for row in range(k * d):
+        memcpy(second + row * d, padded + (row // d * rows + row % d) * rows, d * sizeof(double))
+
+
+cdef inline void mirror(double *second, Py_ssize_t k, Py_ssize_t d) noexcept nogil:
     """(k, d, d) lower triangles -> symmetric matrices."""
     cdef Py_ssize_t c, i, j
     for c in range(k):
         for i in range(d):
-            for j in range(i + 1):
-                out[(c * d + i) * d + j] = lower[(c * d + i) * d + j]
-                out[(c * d + j) * d + i] = lower[(c * d + i) * d + j]
+            for j in range(i):
+                second[(c * d + j) * d + i] = second[(c * d + i) * d + j]
 
 
 cdef inline void close_slot(Tile *t, double *sums) noexcept nogil:
@@ -221,10 +235,12 @@ cdef inline void close_slot(Tile *t, double *sums) noexcept nogil:
     cdef Py_ssize_t i, k = t.k, d = t.d, second_length = k * d * (d if t.full else 1)
     fold_lanes(t.counts, k, sums)
     fold_lanes(t.first, k * d, sums + k)
-    if t.full:
-        mirror(t.second, k, d, sums + k + k * d)
+    if t.full and d > SMALL:
+        unpad(t.second, k, d, sums + k + k * d)
     else:
-        fold_lanes(t.second, k * d, sums + k + k * d)
+        fold_lanes(t.second, second_length, sums + k + k * d)
+    if t.full:
+        mirror(sums + k + k * d, k, d)
     sums[k + k * d + second_length] = t.loglik
     sums[k + k * d + second_length + 1] = t.entropy
     t.loglik = t.entropy = 0.0
@@ -293,33 +309,148 @@ cdef inline void put_posterior(Tile *t, Py_ssize_t row, Py_ssize_t rows, double[
             labels[row + i] = <int32_t> best
 
 
-# ----------------------------------------------------------------------------------------------- univariate normal
+# -------------------------------------------------------- normal of up to SMALL features, with a matrix: all in registers
 
-cdef void normal_densities(Tile *t) noexcept nogil:
-    """log2 (weight N(x; mean, sd^2)) = log_norm - ((x - mean) scale)^2, scale = sqrt(log2(e) / 2) / sd."""
+cdef inline void small_densities(Tile *t, Py_ssize_t d) noexcept nogil:
+    """log2 (weight N(x; mean, S)) = log_norm - |L (x - mean)|^2, L^T L = log2(e) / 2 S^-1, L lower triangular.
+
+    d is a constant to the compiler, and every `if` a decision it makes.
+    """
+    cdef Py_ssize_t c, i, k = t.k
+    cdef const double *x
+    cdef const double *mean
+    cdef const double *L
+    cdef double *density
+    cdef const double *log_norm = t.log_norm
+    cdef vec z0, z1, z2, z3, z4, z5, z6, z7, y, square, top
+    for i in range(VECTORS):
+        x, mean, L, density = t.x, t.location, t.scaling, t.density
+        top = broadcast(FAR_OUT)
+        for c in range(k):
+            z0 = load(x, i) - mean[0]
+            y = L[0] * z0
+            square = y * y
+            if d > 1:
+                z1 = load(x + TILE, i) - mean[1]
+                y = L[d] * z0 + L[d + 1] * z1
+                square = square + y * y
+            if d > 2:
+                z2 = load(x + 2 * TILE, i) - mean[2]
+                y = L[2 * d] * z0 + L[2 * d + 1] * z1 + L[2 * d + 2] * z2
+                square = square + y * y
+            if d > 3:
+                z3 = load(x + 3 * TILE, i) - mean[3]
+                y = L[3 * d] * z0 + L[3 * d + 1] * z1 + L[3 * d + 2] * z2 + L[3 * d + 3] * z3
+                square = square + y * y
+            if d > 4:
+                z4 = load(x + 4 * TILE, i) - mean[4]
+                y = (L[4 * d] * z0 + L[4 * d + 1] * z1 + L[4 * d + 2] * z2)\
+                    + (L[4 * d + 3] * z3 + L[4 * d + 4] * z4)
+                square = square + y * y
+            if d > 5:
+                z5 = load(x + 5 * TILE, i) - mean[5]
+                y = (L[5 * d] * z0 + L[5 * d + 1] * z1 + L[5 * d + 2] * z2)\
+                    + (L[5 * d + 3] * z3 + L[5 * d + 4] * z4 + L[5 * d + 5] * z5)
+                square = square + y * y
+            if d > 6:
+                z6 = load(x + 6 * TILE, i) - mean[6]
+                y = (L[6 * d] * z0 + L[6 * d + 1] * z1 + L[6 * d + 2] * z2 + L[6 * d + 3] * z3)\
+                    + (L[6 * d + 4] * z4 + L[6 * d + 5] * z5 + L[6 * d + 6] * z6)
+                square = square + y * y
+            if d > 7:
+                z7 = load(x + 7 * TILE, i) - mean[7]
+                y = (L[7 * d] * z0 + L[7 * d + 1] * z1 + L[7 * d + 2] * z2 + L[7 * d + 3] * z3)\
+                    + (L[7 * d + 4] * z4 + L[7 * d + 5] * z5 + L[7 * d + 6] * z6 + L[7 * d + 7] * z7)
+                square = square + y * y
+            square = larger(log_norm[c] - square, broadcast(FAR_OUT))
+            store(density, i, square)
+            top = larger(top, square)
+            mean += d
+            L += d * d
+            density += TILE
+        store(t.top, i, top)
+
+
+cdef inline void small_moments(Tile *t, Py_ssize_t d) noexcept nogil:
+    """counts, first and second moments of a component in registers, while a tile passes by."""
     cdef Py_ssize_t c, i
-    cdef vec z
+    cdef const double *x = t.x
+    cdef const double *scale = t.scale
+    cdef const double *density = t.density
+    cdef const double *mean
+    cdef double *first
+    cdef double *second
+    cdef vec r, z0, z1, z2, z3, a, n, f0, f1, f2, f3, s00, s10, s11, s20, s21, s22, s30, s31, s32, s33
     for c in range(t.k):
+        mean, first, second = t.location + c * d, t.first + c * d * LANES, t.second + c * d * d * LANES
+        n = f0 = f1 = f2 = f3 = s00 = s10 = s11 = s20 = s21 = s22 = s30 = s31 = s32 = s33 = broadcast(0.0)
         for i in range(VECTORS):
-            z = (load(t.x, i) - t.location[c]) * t.scaling[c]
-            put_density(t, c, i, t.log_norm[c] - z * z)
+            r = load(density, i) * load(scale, i)
+            n = n + r
+            z0 = load(x, i) - mean[0]
+            a = r * z0
+            f0, s00 = f0 + a, s00 + a * z0
+            if d > 1:
+                z1 = load(x + TILE, i) - mean[1]
+                a = r * z1
+                f1, s10, s11 = f1 + a, s10 + a * z0, s11 + a * z1
+            if d > 2:
+                z2 = load(x + 2 * TILE, i) - mean[2]
+                a = r * z2
+                f2, s20, s21, s22 = f2 + a, s20 + a * z0, s21 + a * z1, s22 + a * z2
+            if d > 3:
+                z3 = load(x + 3 * TILE, i) - mean[3]
+                a = r * z3
+                f3, s30, s31, s32, s33 = f3 + a, s30 + a * z0, s31 + a * z1, s32 + a * z2, s33 + a * z3
+        density += TILE
+        add_to(t.counts, c, n)
+        add_to(first, 0, f0)
+        add_to(second, 0, s00)
+        if d > 1:
+            add_to(first, 1, f1)
+            add_to(second, d, s10)
+            add_to(second, d + 1, s11)
+        if d > 2:
+            add_to(first, 2, f2)
+            add_to(second, 2 * d, s20)
+            add_to(second, 2 * d + 1, s21)
+            add_to(second, 2 * d + 2, s22)
+        if d > 3:
+            add_to(first, 3, f3)
+            add_to(second, 3 * d, s30)
+            add_to(second, 3 * d + 1, s31)
+            add_to(second, 3 * d + 2, s32)
+            add_to(second, 3 * d + 3, s33)
 
 
-cdef void normal_moments(Tile *t) noexcept nogil:
-    cdef Py_ssize_t c, i
-    cdef vec r, z, rz, counts, first, second
-    for c in range(t.k):
-        counts = first = second = broadcast(0.0)
-        for i in range(VECTORS):
-            r = load(t.density + c * TILE, i) * load(t.scale, i)
-            z = load(t.x, i) - t.location[c]
-            rz = r * z
-            counts = counts + r
-            first = first + rz
-            second = second + rz * z
-        add_to(t.counts, c, counts)
-        add_to(t.first, c, first)
-        add_to(t.second, c, second)
+cdef void few_densities(Tile *t) noexcept nogil:
+    if t.d == 1:
+        small_densities(t, 1)
+    elif t.d == 2:
+        small_densities(t, 2)
+    elif t.d == 3:
+        small_densities(t, 3)
+    elif t.d == 4:
+        small_densities(t, 4)
+    elif t.d == 5:
+        small_densities(t, 5)
+    elif t.d == 6:
+        small_densities(t, 6)
+    elif t.d == 7:
+        small_densities(t, 7)
+    else:
+        small_densities(t, 8)
+
+
+cdef void few_moments(Tile *t) noexcept nogil:
+    if t.d == 1:
+        small_moments(t, 1)
+    elif t.d == 2:
+        small_moments(t, 2)
+    elif t.d == 3:
+        small_moments(t, 3)
+    else:
+        small_moments(t, 4)
 
 
 def accumulate_normal(const floating[:, :] X,         # IN   (n, 1)
@@ -333,7 +464,7 @@ def accumulate_normal(const floating[:, :] X,         # IN   (n, 1)
     cdef Tile t
     cdef double *block = new_tile(&t, means.shape[0], 1, &log_norm[0], &means[0, 0], &scale[0, 0], False, False)
     with nogil:
-        accumulate_slots(&t, X, X, sample_weight, slot_rows, normal_densities, normal_moments, sums)
+        accumulate_slots(&t, X, X, sample_weight, slot_rows, few_densities, few_moments, sums)
     free(block)
 
 
@@ -348,23 +479,30 @@ def posterior_normal(const floating[:, :] X,          # IN   (n, 1)
     cdef Tile t
     cdef double *block = new_tile(&t, means.shape[0], 1, &log_norm[0], &means[0, 0], &scale[0, 0], False, False)
     with nogil:
-        posterior_rows(&t, X, X, normal_densities, log_prob, resp, labels)
+        posterior_rows(&t, X, X, few_densities, log_prob, resp, labels)
     free(block)
 
 
 # ------------------------------------------------------------------------- multivariate normal, diagonal covariance
 
 cdef void diag_densities(Tile *t) noexcept nogil:
-    """log2 (weight N(x; mean, diag(sd^2))) = log_norm - sum_j ((x_j - mean_j) scale_j)^2."""
-    cdef Py_ssize_t c, i, j
-    cdef vec z, log_density
+    """log2 (weight N(x; mean, diag(sd^2))) = log_norm - sum_j ((x_j - mean_j) scale_j)^2, for two vectors of points."""
+    cdef Py_ssize_t c, i, j, d = t.d
+    cdef const double *x = t.x
+    cdef const double *mean
+    cdef const double *scale
+    cdef vec z, z_, log_density, log_density_
     for c in range(t.k):
-        for i in range(VECTORS):
-            log_density = broadcast(t.log_norm[c])
-            for j in range(t.d):
-                z = (load(t.x + j * TILE, i) - t.location[c * t.d + j]) * t.scaling[c * t.d + j]
+        mean, scale = t.location + c * d, t.scaling + c * d
+        for i in range(0, VECTORS, 2):
+            log_density = log_density_ = broadcast(t.log_norm[c])
+            for j in range(d):
+                z = (load(x + j * TILE, i) - mean[j]) * scale[j]
+                z_ = (load(x + j * TILE, i + 1) - mean[j]) * scale[j]
                 log_density = log_density - z * z
+                log_density_ = log_density_ - z_ * z_
             put_density(t, c, i, log_density)
+            put_density(t, c, i + 1, log_density_)
 
 
 cdef inline void responsibilities(Tile *t, Py_ssize_t c) noexcept nogil:
@@ -379,19 +517,28 @@ cdef inline void responsibilities(Tile *t, Py_ssize_t c) noexcept nogil:
 
 
 cdef void diag_moments(Tile *t) noexcept nogil:
-    cdef Py_ssize_t c, i, j
-    cdef vec z, rz, first, second
+    cdef Py_ssize_t c, i, j, d = t.d
+    cdef const double *x
+    cdef const double *r
+    cdef const double *mean
+    cdef vec z, z_, rz, rz_, first, first_, second, second_
     for c in range(t.k):
         responsibilities(t, c)
-        for j in range(t.d):
-            first = second = broadcast(0.0)
-            for i in range(VECTORS):
-                z = load(t.x + j * TILE, i) - t.location[c * t.d + j]
-                rz = load(t.density + c * TILE, i) * z
+        r, mean = t.density + c * TILE, t.location + c * d
+        for j in range(d):
+            x = t.x + j * TILE
+            first = first_ = second = second_ = broadcast(0.0)
+            for i in range(0, VECTORS, 2):
+                z = load(x, i) - mean[j]
+                z_ = load(x, i + 1) - mean[j]
+                rz = load(r, i) * z
+                rz_ = load(r, i + 1) * z_
                 first = first + rz
+                first_ = first_ + rz_
                 second = second + rz * z
-            add_to(t.first, c * t.d + j, first)
-            add_to(t.second, c * t.d + j, second)
+                second_ = second_ + rz_ * z_
+            add_to(t.first, c * d + j, first + first_)
+            add_to(t.second, c * d + j, second + second_)
 
 
 def accumulate_mvnormal_diag(const floating[:, :] X,         # IN   (n, d)
@@ -432,91 +579,151 @@ cdef void full_densities(Tile *t) noexcept nogil:
     """log2 (weight N(x; mean, S)) = log_norm - |L (x - mean)|^2, L^T L = log2(e) / 2 S^-1, L lower triangular."""
     cdef Py_ssize_t c, i
     for c in range(t.k):
-        center(t, c)
         for i in range(0, VECTORS, 2):
             whiten_two(t, c, i)
 
 
-cdef inline void center(Tile *t, Py_ssize_t c) noexcept nogil:
-    cdef Py_ssize_t i, j
-    for j in range(t.d):
-        for i in range(VECTORS):
-            store(t.residual + j * TILE, i, load(t.x + j * TILE, i) - t.location[c * t.d + j])
+cdef inline vec residual(const double *x, double mean, double *kept, Py_ssize_t i) noexcept nogil:
+    """x - mean of a feature, vector i; kept for the rows of the matrix that follow."""
+    cdef vec z = load(x, i) - mean
+    store(kept, i, z)
+    return z
 
 
 cdef inline void whiten_two(Tile *t, Py_ssize_t c, Py_ssize_t i) noexcept nogil:
     """Log densities of vectors i and i + 1 under component c; rows of L by fours, so that a residual is read once
-    for four of them."""
+    for four of them, and an element of L once for two vectors."""
     cdef Py_ssize_t d = t.d, row = 0, j
+    cdef const double *x = t.x
+    cdef const double *mean = t.location + c * d
+    cdef double *kept = t.residual
     cdef const double *L
+    cdef const double *r
     cdef vec z, z_, y0, y1, y2, y3, y0_, y1_, y2_, y3_, square = broadcast(0.0), square_ = broadcast(0.0)
     while row + 4 <= d:
-        L = t.scaling + (c * d + row) * d
+        L, r = t.scaling + (c * d + row) * d, t.residual
         y0 = y1 = y2 = y3 = y0_ = y1_ = y2_ = y3_ = broadcast(0.0)
-        for j in range(row + 4):                     # L is zero right of its diagonal
-            z = load(t.residual + j * TILE, i)
-            z_ = load(t.residual + j * TILE, i + 1)
-            y0 = y0 + L[j] * z
-            y1 = y1 + L[d + j] * z
-            y2 = y2 + L[2 * d + j] * z
-            y3 = y3 + L[3 * d + j] * z
-            y0_ = y0_ + L[j] * z_
-            y1_ = y1_ + L[d + j] * z_
-            y2_ = y2_ + L[2 * d + j] * z_
-            y3_ = y3_ + L[3 * d + j] * z_
+        for j in range(row):
+            z, z_ = load(r, i), load(r, i + 1)
+            r += TILE
+            y0, y0_ = y0 + L[j] * z, y0_ + L[j] * z_
+            y1, y1_ = y1 + L[d + j] * z, y1_ + L[d + j] * z_
+            y2, y2_ = y2 + L[2 * d + j] * z, y2_ + L[2 * d + j] * z_
+            y3, y3_ = y3 + L[3 * d + j] * z, y3_ + L[3 * d + j] * z_
+        L += row                                     # the 4 x 4 block on the diagonal is a triangle
+        z, z_ = residual(x, mean[0], kept, i), residual(x, mean[0], kept, i + 1)
+        y0, y0_ = y0 + L[0] * z, y0_ + L[0] * z_
+        y1, y1_ = y1 + L[d] * z, y1_ + L[d] * z_
+        y2, y2_ = y2 + L[2 * d] * z, y2_ + L[2 * d] * z_
+        y3, y3_ = y3 + L[3 * d] * z, y3_ + L[3 * d] * z_
+        z = residual(x + TILE, mean[1], kept + TILE, i)
+        z_ = residual(x + TILE, mean[1], kept + TILE, i + 1)
+        y1, y1_ = y1 + L[d + 1] * z, y1_ + L[d + 1] * z_
+        y2, y2_ = y2 + L[2 * d + 1] * z, y2_ + L[2 * d + 1] * z_
+        y3, y3_ = y3 + L[3 * d + 1] * z, y3_ + L[3 * d + 1] * z_
+        z = residual(x + 2 * TILE, mean[2], kept + 2 * TILE, i)
+        z_ = residual(x + 2 * TILE, mean[2], kept + 2 * TILE, i + 1)
+        y2, y2_ = y2 + L[2 * d + 2] * z, y2_ + L[2 * d + 2] * z_
+        y3, y3_ = y3 + L[3 * d + 2] * z, y3_ + L[3 * d + 2] * z_
+        z = residual(x + 3 * TILE, mean[3], kept + 3 * TILE, i)
+        z_ = residual(x + 3 * TILE, mean[3], kept + 3 * TILE, i + 1)
+        y3, y3_ = y3 + L[3 * d + 3] * z, y3_ + L[3 * d + 3] * z_
         square = square + ((y0 * y0 + y1 * y1) + (y2 * y2 + y3 * y3))
         square_ = square_ + ((y0_ * y0_ + y1_ * y1_) + (y2_ * y2_ + y3_ * y3_))
         row += 4
+        mean += 4
+        x += 4 * TILE
+        kept += 4 * TILE
     while row < d:
-        L = t.scaling + (c * d + row) * d
-        y0 = y0_ = broadcast(0.0)
-        for j in range(row + 1):
-            y0 = y0 + L[j] * load(t.residual + j * TILE, i)
-            y0_ = y0_ + L[j] * load(t.residual + j * TILE, i + 1)
-        square = square + y0 * y0
-        square_ = square_ + y0_ * y0_
+        L, r = t.scaling + (c * d + row) * d, t.residual
+        y0 = L[row] * residual(x, mean[0], kept, i)
+        y0_ = L[row] * residual(x, mean[0], kept, i + 1)
+        for j in range(row):
+            y0, y0_ = y0 + L[j] * load(r, i), y0_ + L[j] * load(r, i + 1)
+            r += TILE
+        square, square_ = square + y0 * y0, square_ + y0_ * y0_
         row += 1
+        mean += 1
+        x += TILE
+        kept += TILE
     put_density(t, c, i, t.log_norm[c] - square)
     put_density(t, c, i + 1, t.log_norm[c] - square_)
 
 
 cdef void full_moments(Tile *t) noexcept nogil:
-    cdef Py_ssize_t c, i, j, row, d = t.d
-    cdef vec z, rz, first
+    """The second moments in 4 x 4 blocks, row by row of blocks: `weighted` holds the four features of such a row."""
+    cdef Py_ssize_t c, row, j, d = t.d, rows = padded_rows(t.d)
     cdef double *second
     for c in range(t.k):
         responsibilities(t, c)
-        for j in range(d):
-            first = broadcast(0.0)
-            for i in range(VECTORS):
-                z = load(t.x + j * TILE, i) - t.location[c * d + j]
-                rz = load(t.density + c * TILE, i) * z
-                store(t.residual + j * TILE, i, z)
-                store(t.weighted + j * TILE, i, rz)
-                first = first + rz
-            add_to(t.first, c * d + j, first)
-        second = t.second + c * d * d
-        row = 0
-        while row + 4 <= d:
-            for j in range(0, row + 4, 4):
-                outer_4x4(t.weighted + row * TILE, t.residual + j * TILE, second + row * d + j, d)
-            row += 4
-        while row < d:
-            for j in range(row + 1):
-                second[row * d + j] += dot(t.weighted + row * TILE, t.residual + j * TILE)
-            row += 1
+        for row in range(0, rows, 4):
+            second = t.second + (c * rows + row) * rows
+            if row + 4 <= d:
+                diagonal_4x4(t, c, row, second + row, rows)
+            else:
+                last_rows(t, c, row)
+                outer_4x4(t.weighted, t.residual + row * TILE, second + row, rows)
+            for j in range(0, row, 4):
+                outer_4x4(t.weighted, t.residual + j * TILE, second + j, rows)
 
 
-cdef inline double dot(const double *a, const double *b) noexcept nogil:
-    cdef Py_ssize_t i
-    cdef vec even = broadcast(0.0), odd = broadcast(0.0)
-    for i in range(0, VECTORS, 2):
-        even = even + load(a, i) * load(b, i)
-        odd = odd + load(a, i + 1) * load(b, i + 1)
-    return lane_sum(even + odd)
+cdef inline void last_rows(Tile *t, Py_ssize_t c, Py_ssize_t row) noexcept nogil:
+    """Residuals and weighted residuals of the features from `row` on, under four: zeros stand behind them."""
+    cdef Py_ssize_t i, j
+    cdef const double *r = t.density + c * TILE
+    cdef vec rz, first
+    for j in range(row, row + 4):
+        first = broadcast(0.0)
+        for i in range(VECTORS):
+            rz = broadcast(0.0)
+            if j < t.d:
+                rz = load(r, i) * residual(t.x + j * TILE, t.location[c * t.d + j], t.residual + j * TILE, i)
+            store(t.weighted + (j - row) * TILE, i, rz)
+            first = first + rz
+        if j < t.d:
+            add_to(t.first, c * t.d + j, first)
 
 
-cdef inline void outer_4x4(const double *a, const double *b, double *out, Py_ssize_t d) noexcept nogil:
+cdef inline void diagonal_4x4(Tile *t, Py_ssize_t c, Py_ssize_t row, double *out, Py_ssize_t stride) noexcept nogil:
+    """Residuals, weighted residuals and first moments of four features, and the triangle of their second moments."""
+    cdef Py_ssize_t i, at = c * t.d + row
+    cdef double *a = t.weighted
+    cdef double *kept = t.residual + row * TILE
+    cdef const double *x = t.x + row * TILE
+    cdef const double *mean = t.location + at
+    cdef const double *density = t.density + c * TILE
+    cdef vec r, z0, z1, z2, z3, a0, a1, a2, a3, f0, f1, f2, f3, s00, s10, s11, s20, s21, s22, s30, s31, s32, s33, none
+    f0 = f1 = f2 = f3 = s00 = s10 = s11 = s20 = s21 = s22 = s30 = s31 = s32 = s33 = none = broadcast(0.0)
+    for i in range(VECTORS):
+        r = load(density, i)
+        z0 = residual(x, mean[0], kept, i)
+        z1 = residual(x + TILE, mean[1], kept + TILE, i)
+        z2 = residual(x + 2 * TILE, mean[2], kept + 2 * TILE, i)
+        z3 = residual(x + 3 * TILE, mean[3], kept + 3 * TILE, i)
+        a0, a1, a2, a3 = r * z0, r * z1, r * z2, r * z3
+        store(a, i, a0)
+        store(a + TILE, i, a1)
+        store(a + 2 * TILE, i, a2)
+        store(a + 3 * TILE, i, a3)
+        f0, f1, f2, f3 = f0 + a0, f1 + a1, f2 + a2, f3 + a3
+        s00 = s00 + a0 * z0
+        s10, s11 = s10 + a1 * z0, s11 + a1 * z1
+        s20, s21, s22 = s20 + a2 * z0, s21 + a2 * z1, s22 + a2 * z2
+        s30, s31, s32, s33 = s30 + a3 * z0, s31 + a3 * z1, s32 + a3 * z2, s33 + a3 * z3
+    add_to(t.first, at, f0)
+    add_to(t.first, at + 1, f1)
+    add_to(t.first, at + 2, f2)
+    add_to(t.first, at + 3, f3)
+    add_lane_sums(out, out + stride, s00, none, none, none, s10, s11, none, none)
+    add_lane_sums(out + 2 * stride, out + 3 * stride, s20, s21, s22, none, s30, s31, s32, s33)
+
+
+cdef inline Py_ssize_t padded_rows(Py_ssize_t d) noexcept nogil:
+    """d, raised to a multiple of four by rows of zeros."""
+    return (d + 3) // 4 * 4
+
+
+cdef inline void outer_4x4(const double *a, const double *b, double *out, Py_ssize_t stride) noexcept nogil:
     """out[i, j] += sum over the tile of a[i] b[j]: 16 sums in registers, 8 loads for 16 products."""
     cdef Py_ssize_t i
     cdef vec a0, a1, a2, a3, b0, b1, b2, b3
@@ -529,10 +736,8 @@ cdef inline void outer_4x4(const double *a, const double *b, double *out, Py_ssi
         s10, s11, s12, s13 = s10 + a1 * b0, s11 + a1 * b1, s12 + a1 * b2, s13 + a1 * b3
         s20, s21, s22, s23 = s20 + a2 * b0, s21 + a2 * b1, s22 + a2 * b2, s23 + a2 * b3
         s30, s31, s32, s33 = s30 + a3 * b0, s31 + a3 * b1, s32 + a3 * b2, s33 + a3 * b3
-    add_lane_sums(out, s00, s01, s02, s03)
-    add_lane_sums(out + d, s10, s11, s12, s13)
-    add_lane_sums(out + 2 * d, s20, s21, s22, s23)
-    add_lane_sums(out + 3 * d, s30, s31, s32, s33)
+    add_lane_sums(out, out + stride, s00, s01, s02, s03, s10, s11, s12, s13)
+    add_lane_sums(out + 2 * stride, out + 3 * stride, s20, s21, s22, s23, s30, s31, s32, s33)
 
 
 def accumulate_mvnormal_full(const floating[:, :] X,         # IN   (n, d)
@@ -547,7 +752,8 @@ def accumulate_mvnormal_full(const floating[:, :] X,         # IN   (n, d)
     cdef double *block = new_tile(&t, means.shape[0], means.shape[1], &log_norm[0], &means[0, 0], &factor[0, 0, 0],
                                   True, False)
     with nogil:
-        accumulate_slots(&t, X, X, sample_weight, slot_rows, full_densities, full_moments, sums)
+        accumulate_slots(&t, X, X, sample_weight, slot_rows, few_densities if t.d <= FEW else full_densities,
+                         few_moments if t.d <= SMALL else full_moments, sums)
     free(block)
 
 
@@ -563,7 +769,7 @@ def posterior_mvnormal_full(const floating[:, :] X,          # IN   (n, d)
     cdef double *block = new_tile(&t, means.shape[0], means.shape[1], &log_norm[0], &means[0, 0], &factor[0, 0, 0],
                                   True, False)
     with nogil:
-        posterior_rows(&t, X, X, full_densities, log_prob, resp, labels)
+        posterior_rows(&t, X, X, few_densities if t.d <= FEW else full_densities, log_prob, resp, labels)
     free(block)
 
 

@@ -80,30 +80,33 @@ static inline double lane_sum(vec v)
     return sum;
 }
 
-/* out[0..3] += the lane sums of four vectors: halves are added, then lanes are interleaved, so that a sum costs two or
- * three instructions rather than LANES. */
-static inline void add_lane_sums(double *out, vec s0, vec s1, vec s2, vec s3)
+/* out[0..3] += the lane sums of s0..s3, next[0..3] += those of s4..s7.  Where vectors are long, pairs are interleaved and
+ * added, and then pairs of those: three instructions for a sum, not LANES. */
+static inline void add_lane_sums(double *out, double *next, vec s0, vec s1, vec s2, vec s3, vec s4, vec s5, vec s6, vec s7)
 {
-#if defined(__AVX__)
 #if defined(__AVX512F__)
-#define HALVES(s) _mm256_add_pd(_mm512_castpd512_pd256(s), _mm512_extractf64x4_pd(s, 1))
-#else
-#define HALVES(s) (s)
+#define PAIR(a, b) _mm512_add_pd(_mm512_unpacklo_pd(a, b), _mm512_unpackhi_pd(a, b))
+#define QUAD(a, b) _mm512_add_pd(_mm512_shuffle_f64x2(a, b, 0x88), _mm512_shuffle_f64x2(a, b, 0xdd))
+    __m512d sums = QUAD(QUAD(PAIR(s0, s1), PAIR(s2, s3)), QUAD(PAIR(s4, s5), PAIR(s6, s7)));
+#undef PAIR
+#undef QUAD
+    __m256d low = _mm512_castpd512_pd256(sums), high = _mm512_extractf64x4_pd(sums, 1);
+#elif defined(__AVX__)
+#define PAIR(a, b) _mm256_hadd_pd(a, b)
+#define QUAD(a, b) _mm256_add_pd(_mm256_blend_pd(a, b, 12), _mm256_permute2f128_pd(a, b, 0x21))
+    __m256d low = QUAD(PAIR(s0, s1), PAIR(s2, s3)), high = QUAD(PAIR(s4, s5), PAIR(s6, s7));
+#undef PAIR
+#undef QUAD
 #endif
-    __m256d low = _mm256_hadd_pd(HALVES(s0), HALVES(s1)), high = _mm256_hadd_pd(HALVES(s2), HALVES(s3));
-#undef HALVES
-    __m256d sums = _mm256_add_pd(_mm256_blend_pd(low, high, 12), _mm256_permute2f128_pd(low, high, 0x21));
-    _mm256_storeu_pd(out, _mm256_add_pd(_mm256_loadu_pd(out), sums));
-#elif defined(__SSE2__)
-    __m128d low = _mm_add_pd(_mm_unpacklo_pd(s0, s1), _mm_unpackhi_pd(s0, s1));
-    __m128d high = _mm_add_pd(_mm_unpacklo_pd(s2, s3), _mm_unpackhi_pd(s2, s3));
-    _mm_storeu_pd(out, _mm_add_pd(_mm_loadu_pd(out), low));
-    _mm_storeu_pd(out + 2, _mm_add_pd(_mm_loadu_pd(out + 2), high));
+#if defined(__AVX__)
+    _mm256_storeu_pd(out, _mm256_add_pd(_mm256_loadu_pd(out), low));
+    _mm256_storeu_pd(next, _mm256_add_pd(_mm256_loadu_pd(next), high));
 #else
-    out[0] += lane_sum(s0);
-    out[1] += lane_sum(s1);
-    out[2] += lane_sum(s2);
-    out[3] += lane_sum(s3);
+    vec sums[8] = {s0, s1, s2, s3, s4, s5, s6, s7};
+    for (int i = 0; i < 4; i++) {
+        out[i] += lane_sum(sums[i]);
+        next[i] += lane_sum(sums[4 + i]);
+    }
 #endif
 }
 
