@@ -9,9 +9,10 @@ The house, from the door to the ground; imports only go down, floors of one numb
     2  gaussian.py   NormalParams, NormalStats, the M-step: full, tied, diag, spherical
     2  binomial.py   BinomialParams, BinomialStats, the M-step
     1  stats.py      the law of addition: zero, +; the slot grid and its fold
-    1  backend.py    which compiled twin answers, on how many threads
+    1  backend.py    which compiled twin answers
     1  checks.py     arrays and settings at the door; every message
     1  estimator.py  scikit-learn's base classes where it is installed, a stand-in where not
+    0  threads.py    how many threads: argument, environment, cores, quota
     0  _kernels.pyx  and _kernels_numba.py: the same kernels, compiled ahead of time and when first used
 
 Notation, obeyed everywhere:

@@ -1,4 +1,4 @@
-"""Which compiled twin answers, and on how many threads.
+"""Which compiled twin answers, and how its threads are run.
 
 The Cython twin is compiled ahead of time, once per instruction set, and runs in Python threads (its kernels hold no
 GIL).  The Numba twin is compiled when first used and brings its own threads.  Both take the same arguments.
@@ -17,6 +17,8 @@ from types import ModuleType
 from typing import Any, Self
 
 import numpy as np
+
+from fastem.threads import thread_count
 
 BACKENDS = ("auto", "cython", "numba")
 INSTRUCTION_SETS = ("avx512", "avx2", "baseline")  # the order of preference
@@ -54,17 +56,6 @@ def numba_twin() -> ModuleType:
         return importlib.import_module("fastem._kernels_numba")
     except ImportError as error:
         raise ImportError("backend='numba' needs Numba: pip install 'fastem[numba]'") from error
-
-
-def thread_count(requested: int | None) -> int:
-    """Argument, else FASTEM_NUM_THREADS, else OMP_NUM_THREADS, else the cores this process may use."""
-    if requested is not None:
-        return requested
-    for name in ("FASTEM_NUM_THREADS", "OMP_NUM_THREADS"):
-        value = os.environ.get(name, "")
-        if value.isdigit() and int(value) > 0:
-            return int(value)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def inverse_cholesky(covariances: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:

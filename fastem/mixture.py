@@ -244,8 +244,8 @@ class GaussianMixture(Mixture):
     backend : {"auto", "cython", "numba"}, default="auto"
         Compiled kernels to use; "auto" is "cython".
     n_threads : int, default=None
-        Threads; None takes FASTEM_NUM_THREADS, OMP_NUM_THREADS or the cores this process may use.  The result has the
-        same bits for any number.
+        Threads; None takes FASTEM_NUM_THREADS, OMP_NUM_THREADS or the cores (or the CPU quota) of this process.  The
+        result has the same bits for any number.
 
     Attributes
     ----------

@@ -20,6 +20,7 @@ FLOORS = {
     "backend": 1,
     "checks": 1,
     "estimator": 1,
+    "threads": 0,
     "_kernels_numba": 0,
 }
 SOURCES = sorted(PACKAGE.glob("*.py"))

@@ -146,22 +146,3 @@ def test_no_thread_outlives_a_fit(monkeypatch):
     before = threading.active_count()
     fastem.GaussianMixture(2, n_threads=4).fit(np.random.default_rng(0).normal(size=(40_000, 2)))
     assert threading.active_count() == before
-
-
-@pytest.mark.parametrize(
-    ("environment", "expected"),
-    [
-        ({"FASTEM_NUM_THREADS": "3", "OMP_NUM_THREADS": "5"}, 3),
-        ({"OMP_NUM_THREADS": "5"}, 5),
-        ({"FASTEM_NUM_THREADS": "many", "OMP_NUM_THREADS": "0"}, None),
-    ],
-)
-def test_the_environment_sets_the_number_of_threads(environment, expected, monkeypatch):
-    from fastem.backend import thread_count
-
-    for name in ("FASTEM_NUM_THREADS", "OMP_NUM_THREADS"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    assert thread_count(7) == 7
-    assert thread_count(None) == expected if expected else thread_count(None) >= 1
