@@ -68,11 +68,20 @@ class Kernel:
     def compile(self, dtype):
         floating = numba.from_dtype(dtype)
         declared = [rows(floating) if t is rows else t for t in self.function.__annotations__.values()]
-        dispatcher = njit(types.void(*declared), fastmath=POINTWISE, **POLICY,
-                          parallel=self.parallel,
-                          cache=True)(self.function)  # on disk; it looks at the date of this file, so all is in it
+        try:
+            dispatcher = self.jit(types.void(*declared), cache=True)
+        except (RuntimeError, OSError):  # no directory that can be written, or it is full: for this process alone
+            dispatcher = self.jit(types.void(*declared), cache=False)
         self.dispatchers[dtype] = dispatcher
         return dispatcher
+
+    def jit(self, signature, cache):
+        """Compiled, or read from Numba's cache on disk, which looks for changes in this file alone: so all is in it.
+
+        The cache lies where Numba's rules put it: NUMBA_CACHE_DIR, else our __pycache__, else the user's directory.
+        Nothing public says "the user's directory" for one function alone, and a setting would move those of others.
+        """
+        return njit(signature, fastmath=POINTWISE, **POLICY, parallel=self.parallel, cache=cache)(self.function)
 
 
 def kernel(function):

@@ -2,9 +2,11 @@
 
 import multiprocessing
 import os
+import shutil
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -146,3 +148,31 @@ def test_no_thread_outlives_a_fit(monkeypatch):
     before = threading.active_count()
     fastem.GaussianMixture(2, n_threads=4).fit(np.random.default_rng(0).normal(size=(40_000, 2)))
     assert threading.active_count() == before
+
+
+@pytest.fixture
+def nowhere_to_cache(tmp_path):
+    """The environment of a process with a copy of the package where Numba finds no directory it can write.
+
+    Permissions do not hold the superuser back, so files stand where directories would be made.
+    """
+    package = Path(fastem.__file__).parent
+    copy = shutil.copytree(package, tmp_path / "fastem", ignore=shutil.ignore_patterns("__pycache__"))
+    (copy / "__pycache__").touch()
+    path = {"PYTHONPATH": str(tmp_path), "PYTHONSAFEPATH": "1"}  # the copy, and not the tree the tests run in
+    return path | {"HOME": os.devnull, "XDG_CACHE_HOME": os.devnull, "NUMBA_CACHE_DIR": ""}
+
+
+def test_kernels_compile_where_no_cache_can_be_written(nowhere_to_cache):
+    code = """
+import numba, numpy as np, fastem
+from fastem import _kernels_numba as kernels
+try:
+    numba.njit(cache=True)(kernels.accumulate_normal.function)
+except RuntimeError as error:
+    print(error)
+params = fastem.NormalParams(np.ones(1), np.zeros((1, 1)), np.ones(1), "spherical")
+print(fastem.__file__, fastem.accumulate(params, [[0.0], [1.0]], backend="numba").counts)"""
+    refusal, fitted = python(code, **nowhere_to_cache).splitlines()
+    assert "no locator available" in refusal  # else this test is about nothing
+    assert fitted == f"{nowhere_to_cache['PYTHONPATH']}/fastem/__init__.py [2.]"
