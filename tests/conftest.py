@@ -1,8 +1,27 @@
-"""Every test that touches a kernel runs on both twins."""
+"""Every test that touches a kernel runs on both twins; those of the kernels themselves, on every instruction set."""
 
 import pytest
 
+from fastem.backend import INSTRUCTION_SETS, cython_twin
 
-@pytest.fixture(params=["cython", "numba"])
-def twin(request):
-    return request.param
+TWINS = ("cython", "numba")
+EVERY_TWIN = (*(f"cython-{isa}" for isa in INSTRUCTION_SETS), "numba")
+ON_EVERY_TWIN = ("test_kernels", "test_statistics")  # elsewhere the compiled sums are not what is on trial
+
+
+def pytest_generate_tests(metafunc):
+    if "twin" in metafunc.fixturenames:
+        every = metafunc.module.__name__ in ON_EVERY_TWIN
+        metafunc.parametrize("twin", EVERY_TWIN if every else TWINS, indirect=True)
+
+
+@pytest.fixture
+def twin(request, monkeypatch):
+    name, _, isa = request.param.partition("-")
+    if isa:
+        monkeypatch.setenv("FASTEM_ISA", isa)
+        try:
+            cython_twin()
+        except ValueError as error:
+            pytest.skip(str(error))
+    return name
