@@ -3,11 +3,13 @@
 The house, from the door to the ground; imports only go down, floors of one number do not import each other:
 
     6  mixture.py    GaussianMixture, BinomialMixture: check settings, wire, compute nothing
+    6  __main__.py   python -m fastem doctor
     5  fit.py        em(): the driver; best of several starts; Fit and History
     4  starts.py     where a fit begins: k-means, k-means++, random, quantiles
     3  sweep.py      data x params -> statistics: rows in memory
     2  gaussian.py   NormalParams, NormalStats, the M-step: full, tied, diag, spherical
     2  binomial.py   BinomialParams, BinomialStats, the M-step
+    2  config.py     show_config(): versions, twins, instruction set, threads
     1  stats.py      the law of addition: zero, +; the slot grid and its fold
     1  backend.py    which compiled twin answers
     1  checks.py     arrays and settings at the door; every message
@@ -32,6 +34,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fastem.binomial import BinomialParams, BinomialStats
     from fastem.checks import EmptyComponentWarning
+    from fastem.config import Config, show_config
     from fastem.estimator import ConvergenceWarning, NotFittedError
     from fastem.fit import Fit, History, em
     from fastem.gaussian import NormalParams, NormalStats
@@ -53,6 +56,8 @@ _HOME = {
     "NormalStats": "gaussian",
     "BinomialParams": "binomial",
     "BinomialStats": "binomial",
+    "show_config": "config",
+    "Config": "config",
     "ConvergenceWarning": "estimator",
     "EmptyComponentWarning": "checks",
     "NotFittedError": "estimator",
@@ -73,6 +78,8 @@ __all__ = [  # noqa: RUF022 - by importance
     "NormalStats",
     "BinomialParams",
     "BinomialStats",
+    "show_config",
+    "Config",
     "ConvergenceWarning",
     "EmptyComponentWarning",
     "NotFittedError",

@@ -7,6 +7,7 @@ GIL).  The Numba twin is compiled when first used and brings its own threads.  B
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
 import threading
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ import numpy as np
 from fastem.threads import thread_count
 
 BACKENDS = ("auto", "cython", "numba")
+AUTO = "cython"  # what "auto" takes: nobody waits for its compilation
 INSTRUCTION_SETS = ("avx512", "avx2", "baseline")  # the order of preference
 
 PARALLEL_WORK = 1 << 19
@@ -32,23 +34,40 @@ PARALLEL_WORK = 1 << 19
 
 def cython_twin() -> ModuleType:
     """The kernels of FASTEM_ISA, or of the best instruction set that was built and that this processor has."""
-    return instruction_set(os.environ.get("FASTEM_ISA"))
+    return kernels_of(forced_instruction_set())
 
 
 @cache
-def instruction_set(forced: str | None) -> ModuleType:
-    baseline = importlib.import_module("fastem._kernels")
+def kernels_of(forced: str | None) -> ModuleType:
+    return importlib.import_module(module_of(instruction_set(forced)))
+
+
+def forced_instruction_set() -> str | None:
+    return os.environ.get("FASTEM_ISA") or None
+
+
+def instruction_set(forced: str | None) -> str:
     if forced is not None and forced not in INSTRUCTION_SETS:
         raise ValueError(f"FASTEM_ISA={forced!r} is none of {', '.join(INSTRUCTION_SETS)}")
-    for isa in [forced] if forced else INSTRUCTION_SETS:
-        if isa == "baseline":
-            return baseline
-        if baseline.processor_has(isa):
-            try:
-                return importlib.import_module(f"fastem._kernels_{isa}")
-            except ImportError:  # not built: another compiler, or not x86-64
-                continue
-    raise ValueError(f"FASTEM_ISA={forced!r}: this processor or this build has no {forced}")
+    usable = [isa for isa in processor_sets() if isa in built_sets() and forced in (None, isa)]
+    if not usable:
+        raise ValueError(f"FASTEM_ISA={forced!r}: this processor or this build has no {forced}")
+    return usable[0]
+
+
+def module_of(isa: str) -> str:
+    return "fastem._kernels" if isa == "baseline" else f"fastem._kernels_{isa}"
+
+
+def built_sets() -> tuple[str, ...]:
+    """Not all are where the compiler has no vector types or the machine is no x86-64."""
+    return tuple(isa for isa in INSTRUCTION_SETS if importlib.util.find_spec(module_of(isa)))
+
+
+def processor_sets() -> tuple[str, ...]:
+    """What this processor, under this operating system, runs."""
+    baseline = importlib.import_module(module_of("baseline"))
+    return tuple(isa for isa in INSTRUCTION_SETS if isa == "baseline" or baseline.processor_has(isa))
 
 
 def numba_twin() -> ModuleType:
@@ -56,6 +75,16 @@ def numba_twin() -> ModuleType:
         return importlib.import_module("fastem._kernels_numba")
     except ImportError as error:
         raise ImportError("backend='numba' needs Numba: pip install 'fastem[numba]'") from error
+
+
+def importable_twins() -> dict[str, str]:
+    """The twins that can be imported here, each with what compiles it."""
+    twins = {"cython": "compiled ahead of time"}
+    try:
+        numba_twin()
+    except ImportError:
+        return twins
+    return twins | {"numba": f"Numba {importlib.import_module('numba').__version__}"}
 
 
 def inverse_cholesky(covariances: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:

@@ -9,11 +9,13 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "fastem"
 FLOORS = {
+    "__main__": 6,
     "__init__": 6,
     "mixture": 6,
     "fit": 5,
     "starts": 4,
     "sweep": 3,
+    "config": 2,
     "gaussian": 2,
     "binomial": 2,
     "stats": 1,
