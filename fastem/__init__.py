@@ -9,7 +9,7 @@ The house, from the door to the ground; imports only go down, floors of one numb
     3  sweep.py      data x params -> statistics: rows in memory
     2  gaussian.py   NormalParams, NormalStats, the M-step: full, tied, diag, spherical
     2  binomial.py   BinomialParams, BinomialStats, the M-step
-    2  config.py     show_config(): versions, twins, instruction set, threads
+    2  config.py     show_config(): twins, instruction set, threads; warmup()
     1  stats.py      the law of addition: zero, +; the slot grid and its fold
     1  backend.py    which compiled twin answers
     1  checks.py     arrays and settings at the door; every message
@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fastem.binomial import BinomialParams, BinomialStats
     from fastem.checks import EmptyComponentWarning
-    from fastem.config import Config, show_config
+    from fastem.config import Config, show_config, warmup
     from fastem.estimator import ConvergenceWarning, NotFittedError
     from fastem.fit import Fit, History, em
     from fastem.gaussian import NormalParams, NormalStats
@@ -58,6 +58,7 @@ _HOME = {
     "BinomialStats": "binomial",
     "show_config": "config",
     "Config": "config",
+    "warmup": "config",
     "ConvergenceWarning": "estimator",
     "EmptyComponentWarning": "checks",
     "NotFittedError": "estimator",
@@ -80,6 +81,7 @@ __all__ = [  # noqa: RUF022 - by importance
     "BinomialStats",
     "show_config",
     "Config",
+    "warmup",
     "ConvergenceWarning",
     "EmptyComponentWarning",
     "NotFittedError",

@@ -65,6 +65,11 @@ class Kernel:
         dispatcher = self.dispatchers.get(X.dtype) or self.compile(X.dtype)
         return dispatcher(X, *args, **kwargs)
 
+    def compile_ahead(self):
+        for dtype in (np.dtype(np.float32), np.dtype(np.float64)):
+            if dtype not in self.dispatchers:
+                self.compile(dtype)
+
     def compile(self, dtype):
         floating = numba.from_dtype(dtype)
         declared = [rows(floating) if t is rows else t for t in self.function.__annotations__.values()]

@@ -187,3 +187,20 @@ def run_numba(kernel: Any, threads: int, arguments: list[Any]) -> None:
         kernel(*arguments)
     finally:
         _launch.release()
+
+
+def compile_ahead(backend: str) -> None:
+    """Compile all kernels of a twin that has not been.  Compiling a parallel one launches Numba's threads."""
+    global _launched_in
+    if backend != "numba":
+        return
+    twin: Any = numba_twin()
+    kernels = [value for value in vars(twin).values() if isinstance(value, twin.Kernel)]
+    for kernel in kernels:
+        kernel.serial.compile_ahead()
+    if _launched_in not in (None, os.getpid()):
+        return  # in a forked child the serial ones are all that will run
+    with _launch:
+        _launched_in = os.getpid()
+        for kernel in kernels:
+            kernel.compile_ahead()

@@ -1,5 +1,6 @@
-"""What fits run with is told truly, and the doctor finds what is wrong."""
+"""What fits run with is told truly, is compiled ahead on demand, and the doctor finds what is wrong."""
 
+import itertools
 import os
 import subprocess
 import sys
@@ -8,8 +9,10 @@ import pytest
 
 import fastem
 from fastem import __main__ as program
+from fastem import _kernels_numba, backend
 from fastem.backend import INSTRUCTION_SETS, Backend
 
+KERNELS = [value for value in vars(_kernels_numba).values() if isinstance(value, _kernels_numba.Kernel)]
 ALL_IS_WELL = "All is well."
 
 
@@ -55,6 +58,90 @@ def test_versions_are_told():
     assert f"Python {sys.version.split()[0]}" in str(config)
     assert list(config.twins) == ["cython", "numba"]
     assert config.backend in config.twins
+
+
+# ------------------------------------------------------------------------------------------------------------- warmup
+
+
+@pytest.fixture
+def compiled(monkeypatch):
+    """What is compiled from now on, of kernels of which nothing is: (name, has threads, type of rows)."""
+    done = set()
+
+    def compile(kernel, dtype):
+        done.add((kernel.__name__, kernel.parallel, dtype.name))
+        kernel.dispatchers[dtype] = None
+
+    monkeypatch.setattr(_kernels_numba.Kernel, "compile", compile)
+    monkeypatch.setattr(backend, "_launched_in", None)
+    for kernel in KERNELS:
+        monkeypatch.setattr(kernel, "dispatchers", {})
+        monkeypatch.setattr(kernel.serial, "dispatchers", {})
+    return done
+
+
+def test_warmup_compiles_every_kernel_for_all_rows_with_and_without_threads(compiled):
+    fastem.warmup("numba")
+    names = [kernel.__name__ for kernel in KERNELS]
+    assert len(names) == 9
+    assert compiled == set(itertools.product(names, (True, False), ("float32", "float64")))
+    compiled.clear()
+    fastem.warmup("numba")
+    assert compiled == set()
+
+
+def test_warmup_has_launched_threads_and_in_a_forked_child_launches_none(compiled, monkeypatch):
+    fastem.warmup("numba")
+    assert backend._launched_in == os.getpid()
+    for kernel in KERNELS:
+        kernel.dispatchers.clear()
+        kernel.serial.dispatchers.clear()
+    compiled.clear()
+    monkeypatch.setattr(backend, "_launched_in", -1)  # the parent
+    fastem.warmup("numba")
+    assert {parallel for name, parallel, dtype in compiled} == {False}
+
+
+@pytest.mark.parametrize("name", ["auto", "cython"])
+def test_warmup_has_nothing_to_do_for_what_is_compiled_ahead(name, compiled):
+    fastem.warmup(name)
+    assert compiled == set()
+
+
+def test_warmup_of_an_unknown_backend_is_refused():
+    with pytest.raises(ValueError, match="backend must be one of 'auto', 'cython', 'numba', got 'fortran'"):
+        fastem.warmup("fortran")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_after_warmup_no_fit_compiles_and_a_forked_child_fits():
+    code = """
+import os, numpy as np, fastem, fastem.backend
+from fastem import _kernels_numba
+fastem.warmup("numba")
+_kernels_numba.Kernel.compile = None
+fastem.backend.PARALLEL_WORK = 0
+
+def fits():
+    rng = np.random.default_rng(0)
+    for n_threads in (1, 2):
+        for dtype in (np.float32, np.float64):
+            for d in (1, 2):
+                X = rng.normal(size=(9000, d)).astype(dtype)
+                for kind in ("full", "diag"):
+                    options = {"tol": 0.1, "random_state": 0, "backend": "numba", "n_threads": n_threads}
+                    fastem.GaussianMixture(2, covariance_type=kind, **options).fit(X).predict(X)
+            heads = rng.binomial(9, 0.5, 9000)[:, np.newaxis].astype(dtype)
+            fastem.BinomialMixture(2, **options).fit(heads, trials=9).predict(heads, trials=9)
+
+child = os.fork()
+fits()
+if not child:
+    os._exit(0)
+print(os.waitpid(child, 0)[1])"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600)
+    assert run.stdout.strip() == "0", run.stderr
 
 
 # ------------------------------------------------------------------------------------------------------------- doctor
