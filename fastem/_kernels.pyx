@@ -21,42 +21,39 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
 
 cdef extern from "_simd.h" nogil:
+    ctypedef double real
     ctypedef double vec
     const Py_ssize_t LANES
-    vec load(const double *, Py_ssize_t) noexcept
-    void store(double *, Py_ssize_t, vec) noexcept
+    const Py_ssize_t TILE
+    const Py_ssize_t LARGEST_PRODUCT_K
+    const real LOWEST
+    const real FAR_OUT
+    const real LN2
+    const double NOTHING
+    vec load(const real *, Py_ssize_t) noexcept
+    void store(real *, Py_ssize_t, vec) noexcept
     void add_to(double *, Py_ssize_t, vec) noexcept
     vec broadcast(double) noexcept
     vec larger(vec, vec) noexcept
     vec exp2_(vec) noexcept
     vec log2_(vec) noexcept
     double lane_sum(vec) noexcept
-    double *aligned(double *) noexcept
+    double fold(const double *) noexcept
+    real *aligned(real *) noexcept
+    bint SINGLE
     void add_lane_sums(double *, double *, vec, vec, vec, vec, vec, vec, vec, vec) noexcept
     bint has_avx2() noexcept
     bint has_avx512() noexcept
 
 cdef extern from *:
     """
-    #define TILE ((Py_ssize_t) 128)     /* points of a tile */
     #define VECTORS (TILE / LANES)      /* vectors of a column of a tile */
-    #define LOWEST (-900.0)             /* a density below 2^-900 of the largest counts as 2^-900 of it: far from
-                                           subnormal, however small its products */
-    #define FAR_OUT (-1e300)            /* log density of a point out of reach of every component: finite */
-    #define LARGEST_PRODUCT_K 128       /* 128^VECTORS is finite on every instruction set */
-    #define LN2 0.6931471805599453
-    #define FEW 8
     #define SMALL 4                     /* features whose second moments stay in registers */
+    #define FEW 8                       /* features whose residuals do */
     """
-    const Py_ssize_t TILE
     const Py_ssize_t VECTORS
     enum: SMALL
     enum: FEW
-    const Py_ssize_t LARGEST_PRODUCT_K
-    const double LOWEST
-    const double FAR_OUT
-    const double LN2
-
 
 
 def processor_has(str isa):
@@ -69,18 +66,20 @@ def processor_has(str isa):
 cdef struct Tile:
     Py_ssize_t k
     Py_ssize_t d
-    const double *log_norm   # (k,)      tables of the family, as its kernel names them
-    const double *location   # (k, d)
-    const double *scaling    # (k, d) or (k, d, d)
-    double *x                # (d, TILE) columns of the rows at hand
-    double *trials           # (d, TILE) binomial only, else NULL
-    double *weight           # (TILE,)   sample weights, 0 behind the last row
-    double *top              # (TILE,)   largest log2 density over the components
-    double *total            # (TILE,)   sum over the components of 2^(log density - top), in [1, k]
-    double *scale            # (TILE,)   weight / total
-    double *density          # (k, TILE) log2 (weight * density), then 2^(that - top)
-    double *residual         # (d, TILE) x - mean of the component at hand, and rows of zeros to a multiple of four
-    double *weighted         # (4, TILE) responsibility * residual of four features
+    real *log_norm   # (k,)      tables of the family, as its kernel names them
+    real *location   # (k, d)
+    real *scaling    # (k, d) or (k, d, d)
+    real *x                # (d, TILE) columns of the rows at hand
+    real *trials           # (d, TILE) binomial only, else NULL
+    real *weight           # (TILE,)   sample weights, 0 behind the last row
+    real *top              # (TILE,)   largest log2 density over the components
+    real *total            # (TILE,)   sum over the components of 2^(log density - top), in [1, k]
+    real *scale            # (TILE,)   weight / total
+    real *density          # (k, TILE) log2 (weight * density), then 2^(that - top)
+    real *residual         # (d, TILE) x - mean of the component at hand, and rows of zeros to a multiple of four
+    real *weighted         # (4, TILE) responsibility * residual of four features
+    double *origin           # (d,)      from which x and location are taken: 0, but for float32
+    double *rounding         # (k, d)    what location has lost in float32
     double *counts           # (k, LANES)    sums of the slot at hand, by lane
     double *first            # (k, d, LANES)
     double *second           # (k, d, LANES); full covariance: (k, d, d, LANES) or, d > SMALL, padded (k, d, d), lower triangles
@@ -93,17 +92,16 @@ cdef struct Tile:
 ctypedef void (*Step)(Tile *) noexcept nogil
 
 
-cdef double *new_tile(Tile *t, Py_ssize_t k, Py_ssize_t d, const double *log_norm, const double *location,
-                      const double *scaling, bint full, bint has_trials) except NULL:
-    """One zeroed block behind all arrays of a tile; the caller frees what this returns."""
-    cdef Py_ssize_t rows = padded_rows(d), second_length = k * d * (d if full else 1) * LANES
-    cdef double *block
-    if full and d > SMALL:
-        second_length = k * rows * rows
+cdef real *new_tile(Tile *t, Py_ssize_t k, Py_ssize_t d, const double *log_norm, const double *location,
+                    const double *scaling, bint full, bint has_trials) except NULL:
+    """One zeroed block behind all arrays of a tile, the tables copied in; the caller frees what this returns."""
+    cdef Py_ssize_t rows = padded_rows(d), scaling_length = k * d * (d if full else 1)
+    cdef Py_ssize_t second_length = k * rows * rows if full and d > SMALL else scaling_length * LANES
+    cdef Py_ssize_t tile_length = (8 + k + d + has_trials * d + rows) * TILE + k * (1 + d) + scaling_length
+    cdef real *block
     t.k, t.d, t.full = k, d, full
-    t.log_norm, t.location, t.scaling = log_norm, location, scaling
     t.lanes_length = k * (1 + d) * LANES + second_length
-    block = <double *> calloc((8 + k + d + has_trials * d + rows) * TILE + t.lanes_length + 8, sizeof(double))
+    block = <real *> calloc((t.lanes_length + d + k * d) * sizeof(double) + tile_length * sizeof(real) + 128, 1)
     if block == NULL:
         raise MemoryError(f"no memory for the workspace of {k} components in {d} dimensions")
     t.x = aligned(block)
@@ -114,29 +112,57 @@ cdef double *new_tile(Tile *t, Py_ssize_t k, Py_ssize_t d, const double *log_nor
     t.density = t.scale + TILE
     t.residual = t.density + k * TILE
     t.weighted = t.residual + rows * TILE
-    t.counts = t.weighted + 4 * TILE
+    t.trials = t.weighted + 4 * TILE if has_trials else NULL
+    t.counts = <double *> aligned(t.weighted + (4 + has_trials * d) * TILE)
     t.first = t.counts + k * LANES
     t.second = t.first + k * d * LANES
-    t.trials = t.second + second_length if has_trials else NULL
+    t.origin = t.second + second_length
+    t.rounding = t.origin + d
+    t.log_norm = <real *> (t.rounding + k * d)
+    t.location = t.log_norm + k
+    t.scaling = t.location + k * d
+    copy_tables(t, log_norm, location, scaling, scaling_length)
     return block
 
 
-cdef inline void load_columns(const floating[:, :] X, Py_ssize_t row, Py_ssize_t rows, double *x) noexcept nogil:
-    """X[row : row + rows].T -> (d, TILE), float64, filled up with copies of the first row."""
+cdef void copy_tables(Tile *t, const double *log_norm, const double *location, const double *scaling,
+                      Py_ssize_t scaling_length) noexcept nogil:
+    """float32 has no digits for an offset: there rows and means are taken from the middle of the means."""
+    cdef Py_ssize_t c, j, i
+    cdef double mean
+    for j in range(t.d if SINGLE else 0):
+        for c in range(t.k):
+            t.origin[j] += location[c * t.d + j] / t.k
+        t.origin[j] = <real> t.origin[j]
+    for c in range(t.k):
+        if log_norm != NULL:
+            t.log_norm[c] = <real> log_norm[c]
+        for j in range(t.d):
+            mean = location[c * t.d + j] - t.origin[j]
+            t.location[c * t.d + j] = <real> mean
+            t.rounding[c * t.d + j] = mean - t.location[c * t.d + j]
+    for i in range(scaling_length if scaling != NULL else 0):
+        t.scaling[i] = <real> scaling[i]
+
+
+cdef inline void load_columns(const floating[:, :] X, Py_ssize_t row, Py_ssize_t rows, const double *origin,
+                              real *x) noexcept nogil:
+    """(X[row : row + rows] - origin).T -> (d, TILE), filled up with copies of the first row."""
     cdef Py_ssize_t i, j, step = X.strides[0] // <Py_ssize_t> sizeof(floating)
     cdef const floating *column
-    cdef double *to
+    cdef real *to
+    cdef double middle
     for j in range(X.shape[1]):
-        column = &X[row, j]
+        column, middle = &X[row, j], origin[j]
         to = x + j * TILE
         if step == 1:
             for i in range(rows):
-                to[i] = column[i]
+                to[i] = <real> (column[i] - middle)
         else:
             for i in range(rows):
-                to[i] = column[i * step]
+                to[i] = <real> (column[i * step] - middle)
         for i in range(rows, TILE):
-            to[i] = column[0]
+            to[i] = to[0]
 
 
 cdef inline bint all_unit(const double[:] sample_weight) noexcept nogil:
@@ -172,8 +198,8 @@ cdef inline void normalise(Tile *t) noexcept nogil:
     With u = log density - top, e = 2^u and S = sum e:  log p = top + log S,  entropy = log S - sum e u / S.
     """
     cdef Py_ssize_t c, i, k = t.k
-    cdef const double *weight = t.weight
-    cdef double *density = t.density
+    cdef const real *weight = t.weight
+    cdef real *density = t.density
     cdef vec top, u, e, total, slope, scale, loglik = broadcast(0.0), entropy = broadcast(0.0)
     for i in range(VECTORS):
         top = load(t.top, i)
@@ -212,7 +238,7 @@ cdef inline vec log_totals(const Tile *t) noexcept nogil:
 cdef inline void fold_lanes(const double *lanes, Py_ssize_t n, double *out) noexcept nogil:
     cdef Py_ssize_t i
     for i in range(n):
-        out[i] = lane_sum(load(lanes, i))
+        out[i] = fold(lanes + i * LANES)
 
 
 cdef inline void unpad(const double *padded, Py_ssize_t k, Py_ssize_t d, double *second) noexcept nogil:
@@ -230,6 +256,33 @@ cdef inline void mirror(double *second, Py_ssize_t k, Py_ssize_t d) noexcept nog
                 second[(c * d + j) * d + i] = second[(c * d + i) * d + j]
 
 
+cdef inline void drop_empty(Py_ssize_t k, Py_ssize_t d, Py_ssize_t m, double *sums) noexcept nogil:
+    """float32 holds no density below 2^LOWEST of the largest: a component with nothing above that has no part in a slot."""
+    cdef Py_ssize_t c, i
+    for c in range(k):
+        if sums[c] < NOTHING:
+            sums[c] = 0.0
+            for i in range(d):
+                sums[k + c * d + i] = 0.0
+            for i in range(m):
+                sums[k + k * d + c * m + i] = 0.0
+
+
+cdef inline void move_to_means(const Tile *t, const double *counts, double *first, double *second) noexcept nogil:
+    """Moments about the means as float32 has them -> about the means: with e the rounding of a mean,
+    sum r (z - e) = first - counts e,  sum r (z - e)(z - e)^T = second - e first^T - first e^T + counts e e^T."""
+    cdef Py_ssize_t c, i, j, at, d = t.d
+    cdef const double *e
+    for c in range(t.k):
+        e = t.rounding + c * d
+        for i in range(d):
+            for j in range(0 if t.full else i, d if t.full else i + 1):
+                at = (c * d + i) * d + j if t.full else c * d + i
+                second[at] -= e[i] * first[c * d + j] + first[c * d + i] * e[j] - counts[c] * e[i] * e[j]
+        for i in range(d):
+            first[c * d + i] -= counts[c] * e[i]
+
+
 cdef inline void close_slot(Tile *t, double *sums) noexcept nogil:
     """The sums of a slot -> its row of `sums`; begin the next at zero."""
     cdef Py_ssize_t i, k = t.k, d = t.d, second_length = k * d * (d if t.full else 1)
@@ -241,6 +294,9 @@ cdef inline void close_slot(Tile *t, double *sums) noexcept nogil:
         fold_lanes(t.second, second_length, sums + k + k * d)
     if t.full:
         mirror(sums + k + k * d, k, d)
+    if SINGLE:
+        drop_empty(k, d, second_length // k, sums)
+        move_to_means(t, sums, sums + k, sums + k + k * d)
     sums[k + k * d + second_length] = t.loglik
     sums[k + k * d + second_length + 1] = t.entropy
     t.loglik = t.entropy = 0.0
@@ -259,9 +315,9 @@ cdef void accumulate_slots(Tile *t, const floating[:, :] X, const floating[:, :]
         end = min(X.shape[0], row + slot_rows)
         while row < end:
             rows = min(TILE, end - row)
-            load_columns(X, row, rows, t.x)
+            load_columns(X, row, rows, t.origin, t.x)
             if t.trials != NULL:
-                load_columns(trials, row, rows, t.trials)
+                load_columns(trials, row, rows, t.origin, t.trials)
             load_weights(t, sample_weight, unit, row, rows)
             densities(t)
             normalise(t)
@@ -278,9 +334,9 @@ cdef void posterior_rows(Tile *t, const floating[:, :] X, const floating[:, :] t
         t.weight[i] = 1.0
     while row < X.shape[0]:
         rows = min(TILE, X.shape[0] - row)
-        load_columns(X, row, rows, t.x)
+        load_columns(X, row, rows, t.origin, t.x)
         if t.trials != NULL:
-            load_columns(trials, row, rows, t.trials)
+            load_columns(trials, row, rows, t.origin, t.trials)
         densities(t)
         normalise(t)
         put_posterior(t, row, rows, log_prob, resp, labels)
@@ -317,11 +373,11 @@ cdef inline void small_densities(Tile *t, Py_ssize_t d) noexcept nogil:
     d is a constant to the compiler, and every `if` a decision it makes.
     """
     cdef Py_ssize_t c, i, k = t.k
-    cdef const double *x
-    cdef const double *mean
-    cdef const double *L
-    cdef double *density
-    cdef const double *log_norm = t.log_norm
+    cdef const real *x
+    cdef const real *mean
+    cdef const real *L
+    cdef real *density
+    cdef const real *log_norm = t.log_norm
     cdef vec z0, z1, z2, z3, z4, z5, z6, z7, y, square, top
     for i in range(VECTORS):
         x, mean, L, density = t.x, t.location, t.scaling, t.density
@@ -374,10 +430,10 @@ cdef inline void small_densities(Tile *t, Py_ssize_t d) noexcept nogil:
 cdef inline void small_moments(Tile *t, Py_ssize_t d) noexcept nogil:
     """counts, first and second moments of a component in registers, while a tile passes by."""
     cdef Py_ssize_t c, i
-    cdef const double *x = t.x
-    cdef const double *scale = t.scale
-    cdef const double *density = t.density
-    cdef const double *mean
+    cdef const real *x = t.x
+    cdef const real *scale = t.scale
+    cdef const real *density = t.density
+    cdef const real *mean
     cdef double *first
     cdef double *second
     cdef vec r, z0, z1, z2, z3, a, n, f0, f1, f2, f3, s00, s10, s11, s20, s21, s22, s30, s31, s32, s33
@@ -462,7 +518,7 @@ def accumulate_normal(const floating[:, :] X,         # IN   (n, 1)
                       double[:, ::1] sums):           # OUT  (s, 3 k + 2)
     # -> per slot: sum w r, sum w r (x - mean), sum w r (x - mean)^2, sum w log p(x), -sum w sum_k r log r
     cdef Tile t
-    cdef double *block = new_tile(&t, means.shape[0], 1, &log_norm[0], &means[0, 0], &scale[0, 0], False, False)
+    cdef real *block = new_tile(&t, means.shape[0], 1, &log_norm[0], &means[0, 0], &scale[0, 0], False, False)
     with nogil:
         accumulate_slots(&t, X, X, sample_weight, slot_rows, few_densities, few_moments, sums)
     free(block)
@@ -477,7 +533,7 @@ def posterior_normal(const floating[:, :] X,          # IN   (n, 1)
                      int32_t[:] labels):              # OUT  (n,)    or (0,)
     # -> log density, responsibilities and most probable component of each row
     cdef Tile t
-    cdef double *block = new_tile(&t, means.shape[0], 1, &log_norm[0], &means[0, 0], &scale[0, 0], False, False)
+    cdef real *block = new_tile(&t, means.shape[0], 1, &log_norm[0], &means[0, 0], &scale[0, 0], False, False)
     with nogil:
         posterior_rows(&t, X, X, few_densities, log_prob, resp, labels)
     free(block)
@@ -488,9 +544,9 @@ def posterior_normal(const floating[:, :] X,          # IN   (n, 1)
 cdef void diag_densities(Tile *t) noexcept nogil:
     """log2 (weight N(x; mean, diag(sd^2))) = log_norm - sum_j ((x_j - mean_j) scale_j)^2, for two vectors of points."""
     cdef Py_ssize_t c, i, j, d = t.d
-    cdef const double *x = t.x
-    cdef const double *mean
-    cdef const double *scale
+    cdef const real *x = t.x
+    cdef const real *mean
+    cdef const real *scale
     cdef vec z, z_, log_density, log_density_
     for c in range(t.k):
         mean, scale = t.location + c * d, t.scaling + c * d
@@ -518,9 +574,9 @@ cdef inline void responsibilities(Tile *t, Py_ssize_t c) noexcept nogil:
 
 cdef void diag_moments(Tile *t) noexcept nogil:
     cdef Py_ssize_t c, i, j, d = t.d
-    cdef const double *x
-    cdef const double *r
-    cdef const double *mean
+    cdef const real *x
+    cdef const real *r
+    cdef const real *mean
     cdef vec z, z_, rz, rz_, first, first_, second, second_
     for c in range(t.k):
         responsibilities(t, c)
@@ -550,7 +606,7 @@ def accumulate_mvnormal_diag(const floating[:, :] X,         # IN   (n, d)
                              double[:, ::1] sums):           # OUT  (s, k + 2 k d + 2)
     # -> per slot: sum w r, sum w r (x - mean), sum w r (x - mean)^2, sum w log p(x), -sum w sum_k r log r
     cdef Tile t
-    cdef double *block = new_tile(&t, means.shape[0], means.shape[1], &log_norm[0], &means[0, 0], &scale[0, 0],
+    cdef real *block = new_tile(&t, means.shape[0], means.shape[1], &log_norm[0], &means[0, 0], &scale[0, 0],
                                   False, False)
     with nogil:
         accumulate_slots(&t, X, X, sample_weight, slot_rows, diag_densities, diag_moments, sums)
@@ -566,7 +622,7 @@ def posterior_mvnormal_diag(const floating[:, :] X,          # IN   (n, d)
                             int32_t[:] labels):              # OUT  (n,)    or (0,)
     # -> log density, responsibilities and most probable component of each row
     cdef Tile t
-    cdef double *block = new_tile(&t, means.shape[0], means.shape[1], &log_norm[0], &means[0, 0], &scale[0, 0],
+    cdef real *block = new_tile(&t, means.shape[0], means.shape[1], &log_norm[0], &means[0, 0], &scale[0, 0],
                                   False, False)
     with nogil:
         posterior_rows(&t, X, X, diag_densities, log_prob, resp, labels)
@@ -583,7 +639,7 @@ cdef void full_densities(Tile *t) noexcept nogil:
             whiten_two(t, c, i)
 
 
-cdef inline vec residual(const double *x, double mean, double *kept, Py_ssize_t i) noexcept nogil:
+cdef inline vec residual(const real *x, real mean, real *kept, Py_ssize_t i) noexcept nogil:
     """x - mean of a feature, vector i; kept for the rows of the matrix that follow."""
     cdef vec z = load(x, i) - mean
     store(kept, i, z)
@@ -594,11 +650,11 @@ cdef inline void whiten_two(Tile *t, Py_ssize_t c, Py_ssize_t i) noexcept nogil:
     """Log densities of vectors i and i + 1 under component c; rows of L by fours, so that a residual is read once
     for four of them, and an element of L once for two vectors."""
     cdef Py_ssize_t d = t.d, row = 0, j
-    cdef const double *x = t.x
-    cdef const double *mean = t.location + c * d
-    cdef double *kept = t.residual
-    cdef const double *L
-    cdef const double *r
+    cdef const real *x = t.x
+    cdef const real *mean = t.location + c * d
+    cdef real *kept = t.residual
+    cdef const real *L
+    cdef const real *r
     cdef vec z, z_, y0, y1, y2, y3, y0_, y1_, y2_, y3_, square = broadcast(0.0), square_ = broadcast(0.0)
     while row + 4 <= d:
         L, r = t.scaling + (c * d + row) * d, t.residual
@@ -670,7 +726,7 @@ cdef void full_moments(Tile *t) noexcept nogil:
 cdef inline void last_rows(Tile *t, Py_ssize_t c, Py_ssize_t row) noexcept nogil:
     """Residuals and weighted residuals of the features from `row` on, under four: zeros stand behind them."""
     cdef Py_ssize_t i, j
-    cdef const double *r = t.density + c * TILE
+    cdef const real *r = t.density + c * TILE
     cdef vec rz, first
     for j in range(row, row + 4):
         first = broadcast(0.0)
@@ -687,11 +743,11 @@ cdef inline void last_rows(Tile *t, Py_ssize_t c, Py_ssize_t row) noexcept nogil
 cdef inline void diagonal_4x4(Tile *t, Py_ssize_t c, Py_ssize_t row, double *out, Py_ssize_t stride) noexcept nogil:
     """Residuals, weighted residuals and first moments of four features, and the triangle of their second moments."""
     cdef Py_ssize_t i, at = c * t.d + row
-    cdef double *a = t.weighted
-    cdef double *kept = t.residual + row * TILE
-    cdef const double *x = t.x + row * TILE
-    cdef const double *mean = t.location + at
-    cdef const double *density = t.density + c * TILE
+    cdef real *a = t.weighted
+    cdef real *kept = t.residual + row * TILE
+    cdef const real *x = t.x + row * TILE
+    cdef const real *mean = t.location + at
+    cdef const real *density = t.density + c * TILE
     cdef vec r, z0, z1, z2, z3, a0, a1, a2, a3, f0, f1, f2, f3, s00, s10, s11, s20, s21, s22, s30, s31, s32, s33, none
     f0 = f1 = f2 = f3 = s00 = s10 = s11 = s20 = s21 = s22 = s30 = s31 = s32 = s33 = none = broadcast(0.0)
     for i in range(VECTORS):
@@ -723,7 +779,7 @@ cdef inline Py_ssize_t padded_rows(Py_ssize_t d) noexcept nogil:
     return (d + 3) // 4 * 4
 
 
-cdef inline void outer_4x4(const double *a, const double *b, double *out, Py_ssize_t stride) noexcept nogil:
+cdef inline void outer_4x4(const real *a, const real *b, double *out, Py_ssize_t stride) noexcept nogil:
     """out[i, j] += sum over the tile of a[i] b[j]: 16 sums in registers, 8 loads for 16 products."""
     cdef Py_ssize_t i
     cdef vec a0, a1, a2, a3, b0, b1, b2, b3
@@ -749,7 +805,7 @@ def accumulate_mvnormal_full(const floating[:, :] X,         # IN   (n, d)
                              double[:, ::1] sums):           # OUT  (s, k + k d + k d d + 2)
     # -> per slot: sum w r, sum w r (x - mean), sum w r (x - mean)(x - mean)^T, sum w log p(x), -sum w sum_k r log r
     cdef Tile t
-    cdef double *block = new_tile(&t, means.shape[0], means.shape[1], &log_norm[0], &means[0, 0], &factor[0, 0, 0],
+    cdef real *block = new_tile(&t, means.shape[0], means.shape[1], &log_norm[0], &means[0, 0], &factor[0, 0, 0],
                                   True, False)
     with nogil:
         accumulate_slots(&t, X, X, sample_weight, slot_rows, few_densities if t.d <= FEW else full_densities,
@@ -766,7 +822,7 @@ def posterior_mvnormal_full(const floating[:, :] X,          # IN   (n, d)
                             int32_t[:] labels):              # OUT  (n,)       or (0,)
     # -> log density, responsibilities and most probable component of each row
     cdef Tile t
-    cdef double *block = new_tile(&t, means.shape[0], means.shape[1], &log_norm[0], &means[0, 0], &factor[0, 0, 0],
+    cdef real *block = new_tile(&t, means.shape[0], means.shape[1], &log_norm[0], &means[0, 0], &factor[0, 0, 0],
                                   True, False)
     with nogil:
         posterior_rows(&t, X, X, few_densities if t.d <= FEW else full_densities, log_prob, resp, labels)
@@ -857,7 +913,7 @@ def accumulate_binomial(const floating[:, :] X,         # IN   (n, d)  successes
     # -> per slot: sum w r, sum w r x, sum w r (trials - x), sum w log p(x), -sum w sum_k r log r;
     #    log p(x) without the binomial coefficients
     cdef Tile t
-    cdef double *block = new_tile(&t, log_p.shape[0], log_p.shape[1], &log_norm[0], &log_p[0, 0], &log_q[0, 0],
+    cdef real *block = new_tile(&t, log_p.shape[0], log_p.shape[1], &log_norm[0], &log_p[0, 0], &log_q[0, 0],
                                   False, True)
     with nogil:
         accumulate_slots(&t, X, trials, sample_weight, slot_rows, binomial_densities, binomial_moments, sums)
@@ -874,7 +930,7 @@ def posterior_binomial(const floating[:, :] X,          # IN   (n, d)  successes
                        int32_t[:] labels):              # OUT  (n,)    or (0,)
     # -> log density without the binomial coefficients, responsibilities and most probable component of each row
     cdef Tile t
-    cdef double *block = new_tile(&t, log_p.shape[0], log_p.shape[1], &log_norm[0], &log_p[0, 0], &log_q[0, 0],
+    cdef real *block = new_tile(&t, log_p.shape[0], log_p.shape[1], &log_norm[0], &log_p[0, 0], &log_q[0, 0],
                                   False, True)
     with nogil:
         posterior_rows(&t, X, trials, binomial_densities, log_prob, resp, labels)
@@ -883,10 +939,10 @@ def posterior_binomial(const floating[:, :] X,          # IN   (n, d)  successes
 
 # -------------------------------------------------------------------------------------------- k-means, for the starts
 
-cdef inline void nearest_center(Tile *t) noexcept nogil:
-    """total <- smallest scaled squared distance, top <- which center is there (as a double); ties go to the first."""
+cdef inline void nearest_center(Tile *t, const double *scale) noexcept nogil:
+    """total <- smallest scaled squared distance, top <- which center is there (as a number); ties go to the first."""
     cdef Py_ssize_t c, i, j
-    cdef double z, square
+    cdef real z, square
     for i in range(TILE):
         t.top[i] = 0.0
     for c in range(t.k):
@@ -894,11 +950,11 @@ cdef inline void nearest_center(Tile *t) noexcept nogil:
             t.density[i] = 0.0
         for j in range(t.d):
             for i in range(TILE):
-                z = (t.x[j * TILE + i] - t.location[c * t.d + j]) * t.scaling[j]
+                z = (t.x[j * TILE + i] - t.location[c * t.d + j]) * scale[j]
                 t.density[i] += z * z
         for i in range(TILE):
             square = t.density[i]
-            t.top[i] = <double> c if c and square < t.total[i] else t.top[i]
+            t.top[i] = <real> c if c and square < t.total[i] else t.top[i]
             t.total[i] = square if c == 0 or square < t.total[i] else t.total[i]
 
 
@@ -915,7 +971,7 @@ def nearest(const floating[:, :] X,         # IN   (n, d)
     cdef double w
     cdef double *out
     cdef Tile t
-    cdef double *block = new_tile(&t, k, d, NULL, &centers[0, 0], &scale[0], False, False)
+    cdef real *block = new_tile(&t, k, d, NULL, &centers[0, 0], NULL, False, False)
     with nogil:
         for s in range(sums.shape[0]):
             out = &sums[s, 0]
@@ -925,8 +981,8 @@ def nearest(const floating[:, :] X,         # IN   (n, d)
             end = min(X.shape[0], row + slot_rows)
             while row < end:
                 rows = min(TILE, end - row)
-                load_columns(X, row, rows, t.x)
-                nearest_center(&t)
+                load_columns(X, row, rows, t.origin, t.x)
+                nearest_center(&t, &scale[0])
                 for i in range(rows):
                     w = sample_weight[row + i]
                     c = <Py_ssize_t> t.top[i]
@@ -934,7 +990,7 @@ def nearest(const floating[:, :] X,         # IN   (n, d)
                     labels[row + i] = <int32_t> c
                     out[c] += w
                     for j in range(d):
-                        out[k + c * d + j] += w * (t.x[j * TILE + i] - centers[c, j])
+                        out[k + c * d + j] += w * (t.x[j * TILE + i] - t.location[c * d + j])
                     out[k + k * d] += w * t.total[i]
                 row += rows
     free(block)

@@ -42,6 +42,12 @@ def kernels_of(forced: str | None) -> ModuleType:
     return importlib.import_module(module_of(instruction_set(forced)))
 
 
+@cache
+def single_kernels_of(forced: str | None) -> ModuleType:
+    """The same kernels with float32 in their lanes: twice as many."""
+    return importlib.import_module(module_of(instruction_set(forced), "_single"))
+
+
 def forced_instruction_set() -> str | None:
     return os.environ.get("FASTEM_ISA") or None
 
@@ -55,8 +61,8 @@ def instruction_set(forced: str | None) -> str:
     return usable[0]
 
 
-def module_of(isa: str) -> str:
-    return "fastem._kernels" if isa == "baseline" else f"fastem._kernels_{isa}"
+def module_of(isa: str, lanes: str = "") -> str:
+    return f"fastem._kernels{lanes}" if isa == "baseline" else f"fastem._kernels{lanes}_{isa}"
 
 
 def built_sets() -> tuple[str, ...]:
@@ -109,6 +115,7 @@ class Backend:
 
     def __init__(self, backend: str = "auto", n_threads: int | None = None) -> None:
         self.kernels = numba_twin() if backend == "numba" else cython_twin()
+        self.single_kernels = self.kernels if backend == "numba" else single_kernels_of(forced_instruction_set())
         self.n_threads = thread_count(n_threads)
         self._split = backend != "numba"
         self._pool: ThreadPoolExecutor | None = None
@@ -129,12 +136,14 @@ class Backend:
         sums: np.ndarray | None = None,
         *,
         slot_rows: int,
+        single: bool = False,
     ) -> None:
         """Call kernel `name` on rows (each (n, ...)) and tables; it fills out (each (n, ...) or empty) and sums.
 
         Every kernel takes its arguments in this order: rows, slot_rows if there are sums, tables, out, sums.
+        `single` asks for arithmetic in float32, where the twin has it.
         """
-        n, kernel = len(rows[0]), getattr(self.kernels, name)
+        n, kernel = len(rows[0]), getattr(self.single_kernels if single else self.kernels, name)
         slots = -(-n // slot_rows)
         work = n * (sums.shape[1] if sums is not None else sum(table.size for table in tables))
         threads = min(self.n_threads, slots) if work > PARALLEL_WORK else 1

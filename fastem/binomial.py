@@ -58,6 +58,10 @@ class BinomialParams:
             logs = np.log2(self.weights), np.log2(self.probs), np.log1p(-self.probs) * math.log2(math.e)
         return as_table(logs[0]), as_table(np.maximum(logs[1], LOG_ZERO)), as_table(np.maximum(logs[2], LOG_ZERO))
 
+    def single_is_enough(self, tables: tuple[Array, Array, Array]) -> bool:
+        """Counts times logarithms have no digits to lose: never."""
+        return False
+
     def log_base_measure(self, X: np.ndarray, trials: np.ndarray) -> Array:
         """(n,) log binomial coefficients: the part of log p(x) that no parameter enters."""
         x, n = X.astype(np.float64), trials.astype(np.float64)

@@ -257,6 +257,11 @@ def choice(value: Any, name: str, options: Collection[str]) -> str:
     return value
 
 
+def arithmetic(dtype: Any) -> None:
+    if dtype is not None and dtype not in (np.float64, float, "float64"):
+        raise ValueError(f"dtype must be None or float64, got {dtype!r}")
+
+
 def groups(fixed: Any, options: Collection[str]) -> tuple[str, ...]:
     """Names of parameter groups to hold at their start."""
     if isinstance(fixed, str) or not isinstance(fixed, Collection):

@@ -21,6 +21,8 @@ LOG2E = math.log2(math.e)
 EPS = float(np.finfo(np.float64).eps)
 RESOLUTION = 4 * EPS
 """Standard deviations below this share of a feature's magnitude are rounding, not spread."""
+SINGLE_REACH = 1000.0
+"""Residuals are then good to 1e-4 of a standard deviation in float32."""
 SMALLEST_VARIANCE = 1e-200
 """Where even the magnitude is 0: small, and still far from overflow when inverted."""
 
@@ -144,6 +146,14 @@ class NormalParams:
         log_norm += np.log2(diagonal(factors) if factors.ndim == 3 else factors).sum(axis=1)
         log_norm -= 0.5 * self.means.shape[1] * math.log2(2 * math.pi)
         return as_table(log_norm), as_table(self.means), as_table(factors * math.sqrt(LOG2E / 2))
+
+    def single_is_enough(self, tables: tuple[Array, Array, Array]) -> bool:
+        """May float32 rows be summed in float32, a tile at a time?  Means are then rounded to 2^-24 of their distance
+        from the middle, which must be SINGLE_REACH of a component's standard deviations at the most."""
+        _, means, factors = tables
+        distance = np.abs(means - means.mean(axis=0))
+        reach = np.abs(factors) @ distance[:, :, np.newaxis] if factors.ndim == 3 else np.abs(factors) * distance
+        return bool(reach.max() < SINGLE_REACH)
 
     def log_base_measure(self, X: np.ndarray) -> None:
         """The part of log p(x) that no parameter enters: none."""

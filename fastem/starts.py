@@ -54,7 +54,7 @@ def subsample(rows: Rows, size: int, rng: np.random.Generator) -> Rows:
     chosen = chosen[weights[chosen] > 0]
     data = tuple(array[chosen] for array in rows.data)
     order = np.lexsort([column for array in data for column in array.T])
-    return Rows(tuple(array[order] for array in data), weights[chosen][order], rows.backend)
+    return Rows(tuple(array[order] for array in data), weights[chosen][order], rows.backend, rows.dtype)
 
 
 # ------------------------------------------------------------------------------------------------------------- normal

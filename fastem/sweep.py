@@ -27,14 +27,20 @@ class Posterior(NamedTuple):
 class Rows:
     """Rows in memory, ready to be swept.  A context manager: its threads live as long as it is open.
 
-    data are arrays of n rows that a kernel of the family reads: (X,) or (X, trials).
+    data are arrays of n rows that a kernel of the family reads: (X,) or (X, trials).  dtype is that of the arithmetic:
+    float64, or None for that of the rows; then sums of a tile are float32 where weights and parameters allow it.
     """
 
-    def __init__(self, data: tuple[np.ndarray, ...], sample_weight: Array, backend: Backend) -> None:
+    def __init__(
+        self, data: tuple[np.ndarray, ...], sample_weight: Array, backend: Backend, dtype: Any = None
+    ) -> None:
         self.data = data
         self.sample_weight = sample_weight
         self.backend = backend
+        self.dtype = dtype
         self._base_measure: float | None = None
+        unit = sample_weight.strides == (0,) and sample_weight[0] == 1.0
+        self._single = data[0].dtype == np.float32 and dtype is None and unit
 
     def __enter__(self) -> Self:
         self.backend.__enter__()
@@ -50,7 +56,9 @@ class Rows:
         """The statistics of all rows at `params`: one fused E-step and accumulation."""
         self._match(params)
         name, rows = f"accumulate_{params.kernel}", (*self.data, self.sample_weight)
-        sums, logliks = self._summed(name, rows, params.tables(), (), params.sums_length)
+        tables = params.tables()
+        single = self._single and params.single_is_enough(tables)
+        sums, logliks = self._summed(name, rows, tables, (), params.sums_length, single)
         sums[-2] = math.fsum(logliks) + self._log_base_measure(params)
         return params.stats(sums)
 
@@ -83,7 +91,7 @@ class Rows:
         checks.rows_of_params(len(self.data) == 2, self.data[0].shape[1], params.has_trials, params.n_features)
 
     def _summed(
-        self, name: str, rows: tuple[np.ndarray, ...], tables: Any, out: Any, length: int
+        self, name: str, rows: tuple[np.ndarray, ...], tables: Any, out: Any, length: int, single: bool = False
     ) -> tuple[Array, list[float]]:
         """The folded sums of a kernel over all slots, a wave at a time, and the next to last sum of each slot.
 
@@ -96,7 +104,9 @@ class Rows:
         for begin in range(0, n, wave * SLOT_ROWS):
             span = slice(begin, begin + wave * SLOT_ROWS)
             part = sums[1 : 1 + slot_count(min(n - begin, wave * SLOT_ROWS))]
-            self.backend.run(name, [a[span] for a in rows], tables, [a[span] for a in out], part, slot_rows=SLOT_ROWS)
+            self.backend.run(
+                name, [a[span] for a in rows], tables, [a[span] for a in out], part, slot_rows=SLOT_ROWS, single=single
+            )
             logliks += part[:, -2].tolist()
             sums[0] = fold(sums[: len(part) + 1])
         return sums[0].copy(), logliks
@@ -126,6 +136,7 @@ def accumulate(
     *,
     trials: Any = None,
     sample_weight: Any = None,
+    dtype: Any = None,
     backend: str = "auto",
     n_threads: int | None = None,
 ) -> Any:
@@ -144,6 +155,10 @@ def accumulate(
         Trials of each row of a binomial mixture; must be left out for a Gaussian one.
     sample_weight : array-like of shape (n,), default=None
         Non-negative weights; a weight of w counts as w equal rows.  None is 1 for every row.
+    dtype : None or float64, default=None
+        Arithmetic.  None is that of X: for float32 rows of a Gaussian mixture, without weights, responsibilities and
+        the sums of 256 rows are computed in float32 and added in float64, good to about 1e-6 of their size (see
+        docs/numerics.md).
     backend : {"auto", "cython", "numba"}, default="auto"
         Which compiled kernels to use.
     n_threads : int, default=None
@@ -171,7 +186,8 @@ def accumulate(
     >>> stats.maximize(reg_covar=0.0).means
     array([[2.]])
     """
-    with _rows_for(params, X, trials, sample_weight, True, backend=backend, n_threads=n_threads) as rows:
+    options = {"dtype": dtype, "backend": backend, "n_threads": n_threads}
+    with _rows_for(params, X, trials, sample_weight, True, **options) as rows:
         return rows.sweep(params)
 
 
@@ -216,6 +232,7 @@ def open_rows(
     owner: str = "mixture",
     has_trials: bool = False,
     fitting: bool = False,
+    dtype: Any = None,
     backend: str = "auto",
     n_threads: int | None = None,
 ) -> Rows:
@@ -223,7 +240,7 @@ def open_rows(
 
     Parameters
     ----------
-    X, trials, sample_weight, backend, n_threads
+    X, trials, sample_weight, dtype, backend, n_threads
         As for `accumulate`.
     n_features : int, default=None
         Refuse rows of another length.
@@ -254,6 +271,7 @@ def open_rows(
     array([0.5, 4.5])
     """
     checks.choice(backend, "backend", BACKENDS)
+    checks.arithmetic(dtype)
     if n_threads is not None:
         checks.integer(n_threads, "n_threads", 1)
     data: tuple[np.ndarray, ...]
@@ -261,7 +279,7 @@ def open_rows(
         data = checks.counts(X, trials, n_features=n_features, owner=owner)
     else:
         data = (checks.matrix(X, n_features=n_features, owner=owner, fitting=fitting),)
-    return Rows(data, checks.sample_weights(sample_weight, len(data[0])), Backend(backend, n_threads))
+    return Rows(data, checks.sample_weights(sample_weight, len(data[0])), Backend(backend, n_threads), dtype)
 
 
 def _rows_for(params: Any, X: Any, trials: Any, sample_weight: Any, fitting: bool, **options: Any) -> Rows:
