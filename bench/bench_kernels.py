@@ -3,11 +3,13 @@
     python -m pytest bench/bench_kernels.py --benchmark-only
 """
 
+from dataclasses import replace
 from functools import cache
 
 import measure
+import numpy as np
 import pytest
-from cases import CASES, Case, Problem, make
+from cases import CASES, FULL_2, FULL_8, NORMAL, SINGLE_CASES, Case, Problem, make
 
 REPEATS = 3
 
@@ -42,11 +44,13 @@ def record(benchmark, case: Case, twin: str) -> str:
     median = benchmark.stats.stats.median
     nanoseconds = 1e9 * median / (case.n * case.k)
     times = side_by_side(case)
-    ratios = {
+    found = {
         f"ratio_to_{rival.replace(' ', '_').replace('-', '_')}": times[rival] / times[twin]
         for rival in ("naive loop", "scikit-learn")
         if rival in times
     }
+    if case.family == "full":
+        found["share_of_matmul"] = times["matmul"] * case.multiply_adds / times[twin]
     benchmark.extra_info.update(
         n=case.n,
         d=case.d,
@@ -54,7 +58,44 @@ def record(benchmark, case: Case, twin: str) -> str:
         twin=twin,
         points_per_second=case.n / median,
         ns_per_point_and_component=nanoseconds,
-        **ratios,
+        **found,
     )
-    told = "".join(f"  {name.replace('_', ' ')} {ratio:7.1f}" for name, ratio in ratios.items())
+    told = "".join(f"  {name.replace('_', ' ')} {value:7.{2 if value < 1 else 1}f}" for name, value in found.items())
     return f"{case.name:26s} {twin:7s} {nanoseconds:7.2f} ns per point and component{told}"
+
+
+@pytest.mark.parametrize("case", SINGLE_CASES, ids=lambda case: case.name)
+def test_float32(benchmark, tell, case):
+    """An iteration on rows of float32, beside the same on rows of float64."""
+    benchmark.group = f"float32-{case.name}"
+    double = problem_of(case)
+    single = replace(double, X=double.X.astype(np.float32))
+    measure.check_against_float64(single, double)
+    with measure.opened(single, "cython") as rows, measure.opened(double, "cython") as wide:
+        benchmark.pedantic(measure.iteration, (rows, single.start), rounds=15, warmup_rounds=2)
+        if benchmark.enabled:
+            samplers = {
+                "float32": measure.fastem_sampler(rows, single),
+                "float64": measure.fastem_sampler(wide, double),
+            }
+            tell(compare(benchmark, f"{case.name} in float32", samplers, "float64", "float32"))
+
+
+@pytest.mark.parametrize("case", [NORMAL, FULL_2, FULL_8], ids=lambda case: case.name)
+def test_second_thread(benchmark, tell, case):
+    """An iteration on two threads, beside one.  Of a machine whose second core is busy it says nothing."""
+    benchmark.group = f"threads-{case.name}"
+    problem = problem_of(case)
+    with measure.opened(problem, "cython", n_threads=2) as two, measure.opened(problem, "cython", n_threads=1) as one:
+        np.testing.assert_array_equal(two.sweep(problem.start).counts, one.sweep(problem.start).counts)
+        benchmark.pedantic(measure.iteration, (two, problem.start), rounds=15, warmup_rounds=2)
+        if benchmark.enabled:
+            samplers = {"two": measure.fastem_sampler(two, problem), "one": measure.fastem_sampler(one, problem)}
+            tell(compare(benchmark, f"{case.name} on two threads", samplers, "one", "two"))
+
+
+def compare(benchmark, what: str, samplers: dict[str, measure.Sampler], slower: str, faster: str) -> str:
+    times = measure.medians(samplers, 5 * REPEATS)
+    ratio = times[slower] / times[faster]
+    benchmark.extra_info.update({f"ratio_to_{slower}": ratio, "ns_per_point_and_component": times[faster]})
+    return f"{what:34s} {times[faster]:7.2f} ns per point and component  ratio to {slower} {ratio:7.2f}"

@@ -30,6 +30,11 @@ class Case:
         return "full" if self.family == "normal" else self.family
 
     @property
+    def multiply_adds(self) -> int:
+        """Of an EM iteration per point and component: residuals times a triangle, a triangle of their products."""
+        return 2 * (self.d * (self.d + 1) // 2 + self.d)
+
+    @property
     def loop_rows(self) -> int:
         """Rows for the per-sample Python loop, whose time per point does not depend on n: a fraction of a second."""
         return 20_000 if self.d == 1 else 2_048
@@ -46,18 +51,26 @@ class Problem:
 
 
 NORMAL = Case("normal", 1_000_000, 1, 3)
-FULL_8 = Case("full", 200_000, 8, 10)
+FULL_2 = Case("full", 1_000_000, 2, 5)
+FULL_8 = Case("full", 500_000, 8, 10)
+FULL_32 = Case("full", 200_000, 32, 16)
+DIAG_8 = Case("diag", 500_000, 8, 10)
 
 CASES = (
     NORMAL,
-    Case("full", 1_000_000, 2, 5),
+    FULL_2,
     FULL_8,
-    Case("full", 50_000, 32, 16),
-    Case("diag", 200_000, 8, 10),
-    Case("tied", 200_000, 8, 10),
-    Case("spherical", 200_000, 8, 10),
+    FULL_32,
+    Case("full", 50_000, 64, 32),
+    DIAG_8,
+    Case("diag", 200_000, 32, 64),
+    Case("tied", 500_000, 8, 10),
+    Case("spherical", 500_000, 8, 10),
     Case("binomial", 1_000_000, 1, 3, trials=50),
 )
+
+SINGLE_CASES = (NORMAL, FULL_2, FULL_8, FULL_32, DIAG_8)
+"""Whose rows are also taken as float32."""
 
 
 def make(case: Case) -> Problem:

@@ -30,6 +30,11 @@ FASTEM_ITERATIONS = 5
 SKLEARN_ITERATIONS = 2
 """scikit-learn is timed by the difference of two fits; so many iterations apart."""
 
+SINGLE_RTOL = 1e-5
+"""Rows rounded to float32, and sums of a tile in float32; seen: 1e-6."""
+
+MATMUL_SIZE = 1200
+
 LOOP_RTOL = 1e-8
 """Two orders of summation and two forms of the same density; seen: 1e-12."""
 SKLEARN_RTOL = 1e-6
@@ -53,10 +58,10 @@ naive = load_naive()
 
 
 @contextmanager
-def opened(problem: Problem, twin: str) -> Iterator[Rows]:
+def opened(problem: Problem, twin: str, **options: Any) -> Iterator[Rows]:
     """The rows as a fit holds them: checked once, threads alive."""
-    binomial = problem.case.is_binomial
-    with open_rows(problem.X, problem.trials, has_trials=binomial, fitting=not binomial, backend=twin) as rows:
+    options |= {"has_trials": problem.case.is_binomial, "fitting": not problem.case.is_binomial, "backend": twin}
+    with open_rows(problem.X, problem.trials, **options) as rows:
         yield rows
 
 
@@ -154,6 +159,14 @@ def loop_covariances(expected: list[Any], problem: Problem) -> np.ndarray:
     return naive.reduce_covariances(spread, weights, problem.start.covariance_type)
 
 
+def check_against_float64(single: Problem, double: Problem) -> None:
+    """Statistics of the same rows in the two precisions."""
+    with opened(single, "cython") as rows, opened(double, "cython") as wide:
+        found, expected = rows.sweep(single.start), wide.sweep(double.start)
+    np.testing.assert_allclose(found.loglik, expected.loglik, rtol=SINGLE_RTOL)
+    compare([found.counts, found.second], [expected.counts, expected.second], SINGLE_RTOL)
+
+
 def check_against_sklearn(problem: Problem, twin: str) -> None:
     """Parameters after a few iterations and the log likelihood before the last M-step."""
     theirs = sklearn_answer(problem)
@@ -210,6 +223,12 @@ def loop_sampler(problem: Problem) -> Sampler:
     return lambda: scale * seconds(step)
 
 
+def matmul_sampler() -> Sampler:
+    """Nanoseconds of a multiply-add in NumPy's matrix product, on as many threads as it takes: the machine's limit."""
+    A = np.random.default_rng(0).random((MATMUL_SIZE, MATMUL_SIZE))
+    return lambda: 1e9 / MATMUL_SIZE**3 * seconds(lambda: A @ A)
+
+
 def sklearn_sampler(problem: Problem) -> Sampler:
     """The difference of two fits, so that only iterations count."""
     scale = 1e9 / (problem.case.n * problem.case.k * SKLEARN_ITERATIONS)
@@ -219,8 +238,9 @@ def sklearn_sampler(problem: Problem) -> Sampler:
 
 
 def side_by_side(problem: Problem, repeats: int) -> dict[str, float]:
-    """Nanoseconds per point per component of all that can take part: "naive loop", "scikit-learn" and the twins."""
-    samplers = {"naive loop": loop_sampler(problem)}
+    """Nanoseconds per point per component of all that can take part: "naive loop", "scikit-learn" and the twins; and
+    nanoseconds of a multiply-add, "matmul"."""
+    samplers = {"naive loop": loop_sampler(problem), "matmul": matmul_sampler()}
     if sklearn_takes_part(problem.case):
         samplers["scikit-learn"] = sklearn_sampler(problem)
     with ExitStack() as stack:

@@ -25,11 +25,14 @@ cdef extern from "_simd.h" nogil:
     ctypedef double vec
     const Py_ssize_t LANES
     const Py_ssize_t TILE
+    const Py_ssize_t COLUMN
     const Py_ssize_t LARGEST_PRODUCT_K
     const real LOWEST
     const real FAR_OUT
     const real LN2
     const double NOTHING
+    void transpose_doubles(const double *, Py_ssize_t, const double *, real *) noexcept
+    void transpose_floats(const float *, Py_ssize_t, const double *, real *) noexcept
     vec load(const real *, Py_ssize_t) noexcept
     void store(real *, Py_ssize_t, vec) noexcept
     void add_to(double *, Py_ssize_t, vec) noexcept
@@ -97,7 +100,7 @@ cdef real *new_tile(Tile *t, Py_ssize_t k, Py_ssize_t d, const double *log_norm,
     """One zeroed block behind all arrays of a tile, the tables copied in; the caller frees what this returns."""
     cdef Py_ssize_t rows = padded_rows(d), scaling_length = k * d * (d if full else 1)
     cdef Py_ssize_t second_length = k * rows * rows if full and d > SMALL else scaling_length * LANES
-    cdef Py_ssize_t tile_length = (8 + k + d + has_trials * d + rows) * TILE + k * (1 + d) + scaling_length
+    cdef Py_ssize_t tile_length = (8 + k + d + has_trials * d + rows) * COLUMN + k * (1 + d) + scaling_length
     cdef real *block
     t.k, t.d, t.full = k, d, full
     t.lanes_length = k * (1 + d) * LANES + second_length
@@ -105,15 +108,15 @@ cdef real *new_tile(Tile *t, Py_ssize_t k, Py_ssize_t d, const double *log_norm,
     if block == NULL:
         raise MemoryError(f"no memory for the workspace of {k} components in {d} dimensions")
     t.x = aligned(block)
-    t.weight = t.x + d * TILE
-    t.top = t.weight + TILE
-    t.total = t.top + TILE
-    t.scale = t.total + TILE
-    t.density = t.scale + TILE
-    t.residual = t.density + k * TILE
-    t.weighted = t.residual + rows * TILE
-    t.trials = t.weighted + 4 * TILE if has_trials else NULL
-    t.counts = <double *> aligned(t.weighted + (4 + has_trials * d) * TILE)
+    t.weight = t.x + d * COLUMN
+    t.top = t.weight + COLUMN
+    t.total = t.top + COLUMN
+    t.scale = t.total + COLUMN
+    t.density = t.scale + COLUMN
+    t.residual = t.density + k * COLUMN
+    t.weighted = t.residual + rows * COLUMN
+    t.trials = t.weighted + 4 * COLUMN if has_trials else NULL
+    t.counts = <double *> aligned(t.weighted + (4 + has_trials * d) * COLUMN)
     t.first = t.counts + k * LANES
     t.second = t.first + k * d * LANES
     t.origin = t.second + second_length
@@ -147,22 +150,35 @@ cdef void copy_tables(Tile *t, const double *log_norm, const double *location, c
 
 cdef inline void load_columns(const floating[:, :] X, Py_ssize_t row, Py_ssize_t rows, const double *origin,
                               real *x) noexcept nogil:
-    """(X[row : row + rows] - origin).T -> (d, TILE), filled up with copies of the first row."""
-    cdef Py_ssize_t i, j, step = X.strides[0] // <Py_ssize_t> sizeof(floating)
-    cdef const floating *column
-    cdef real *to
-    cdef double middle
-    for j in range(X.shape[1]):
-        column, middle = &X[row, j], origin[j]
-        to = x + j * TILE
-        if step == 1:
-            for i in range(rows):
-                to[i] = <real> (column[i] - middle)
-        else:
-            for i in range(rows):
-                to[i] = <real> (column[i * step] - middle)
-        for i in range(rows, TILE):
-            to[i] = to[0]
+    """(X[row : row + rows] - origin).T -> (d, TILE), filled up with copies of the first row.
+
+    Rows that lie behind each other are transposed in blocks of 4 x 4: every cache line is met once.
+    """
+    cdef Py_ssize_t i, j, step = X.strides[0] // <Py_ssize_t> sizeof(floating), d = X.shape[1], blocked = 0
+    if X.strides[1] == sizeof(floating):
+        blocked = d - d % 4
+        for i in range(0, rows - 3, 4):
+            for j in range(0, blocked, 4):
+                if floating is double:
+                    transpose_doubles(&X[row + i, j], step, origin + j, x + j * COLUMN + i)
+                else:
+                    transpose_floats(&X[row + i, j], step, origin + j, x + j * COLUMN + i)
+    for j in range(d):
+        load_column(&X[row, j], step, rows // 4 * 4 if j < blocked else 0, rows, origin[j], x + j * COLUMN)
+
+
+cdef inline void load_column(const floating *column, Py_ssize_t step, Py_ssize_t begin, Py_ssize_t rows, double origin,
+                             real *to) noexcept nogil:
+    """From row `begin` on, and the filling."""
+    cdef Py_ssize_t i
+    if step == 1:
+        for i in range(begin, rows):
+            to[i] = <real> (column[i] - origin)
+    else:
+        for i in range(begin, rows):
+            to[i] = <real> (column[i * step] - origin)
+    for i in range(rows, TILE):
+        to[i] = to[0]
 
 
 cdef inline bint all_unit(const double[:] sample_weight) noexcept nogil:
@@ -186,7 +202,7 @@ cdef inline void load_weights(Tile *t, const double[:] sample_weight, bint unit,
 
 cdef inline void put_density(Tile *t, Py_ssize_t c, Py_ssize_t i, vec log_density) noexcept nogil:
     log_density = larger(log_density, broadcast(FAR_OUT))
-    store(t.density + c * TILE, i, log_density)
+    store(t.density + c * COLUMN, i, log_density)
     store(t.top, i, larger(load(t.top, i), log_density) if c else log_density)
 
 
@@ -205,9 +221,9 @@ cdef inline void normalise(Tile *t) noexcept nogil:
         top = load(t.top, i)
         total = slope = broadcast(0.0)
         for c in range(k):
-            u = larger(load(density + c * TILE, i) - top, broadcast(LOWEST))
+            u = larger(load(density + c * COLUMN, i) - top, broadcast(LOWEST))
             e = exp2_(u)
-            store(density + c * TILE, i, e)
+            store(density + c * COLUMN, i, e)
             total = total + e
             slope = slope + e * u
         scale = load(weight, i) / total
@@ -355,12 +371,12 @@ cdef inline void put_posterior(Tile *t, Py_ssize_t row, Py_ssize_t rows, double[
     if resp.shape[0]:
         for i in range(rows):
             for c in range(t.k):
-                resp[row + i, c] = t.density[c * TILE + i] * t.scale[i]
+                resp[row + i, c] = t.density[c * COLUMN + i] * t.scale[i]
     if labels.shape[0]:
         for i in range(rows):
             best = 0
             for c in range(1, t.k):
-                if t.density[c * TILE + i] > t.density[best * TILE + i]:
+                if t.density[c * COLUMN + i] > t.density[best * COLUMN + i]:
                     best = c
             labels[row + i] = <int32_t> best
 
@@ -387,34 +403,34 @@ cdef inline void small_densities(Tile *t, Py_ssize_t d) noexcept nogil:
             y = L[0] * z0
             square = y * y
             if d > 1:
-                z1 = load(x + TILE, i) - mean[1]
+                z1 = load(x + COLUMN, i) - mean[1]
                 y = L[d] * z0 + L[d + 1] * z1
                 square = square + y * y
             if d > 2:
-                z2 = load(x + 2 * TILE, i) - mean[2]
+                z2 = load(x + 2 * COLUMN, i) - mean[2]
                 y = L[2 * d] * z0 + L[2 * d + 1] * z1 + L[2 * d + 2] * z2
                 square = square + y * y
             if d > 3:
-                z3 = load(x + 3 * TILE, i) - mean[3]
+                z3 = load(x + 3 * COLUMN, i) - mean[3]
                 y = L[3 * d] * z0 + L[3 * d + 1] * z1 + L[3 * d + 2] * z2 + L[3 * d + 3] * z3
                 square = square + y * y
             if d > 4:
-                z4 = load(x + 4 * TILE, i) - mean[4]
+                z4 = load(x + 4 * COLUMN, i) - mean[4]
                 y = (L[4 * d] * z0 + L[4 * d + 1] * z1 + L[4 * d + 2] * z2)\
                     + (L[4 * d + 3] * z3 + L[4 * d + 4] * z4)
                 square = square + y * y
             if d > 5:
-                z5 = load(x + 5 * TILE, i) - mean[5]
+                z5 = load(x + 5 * COLUMN, i) - mean[5]
                 y = (L[5 * d] * z0 + L[5 * d + 1] * z1 + L[5 * d + 2] * z2)\
                     + (L[5 * d + 3] * z3 + L[5 * d + 4] * z4 + L[5 * d + 5] * z5)
                 square = square + y * y
             if d > 6:
-                z6 = load(x + 6 * TILE, i) - mean[6]
+                z6 = load(x + 6 * COLUMN, i) - mean[6]
                 y = (L[6 * d] * z0 + L[6 * d + 1] * z1 + L[6 * d + 2] * z2 + L[6 * d + 3] * z3)\
                     + (L[6 * d + 4] * z4 + L[6 * d + 5] * z5 + L[6 * d + 6] * z6)
                 square = square + y * y
             if d > 7:
-                z7 = load(x + 7 * TILE, i) - mean[7]
+                z7 = load(x + 7 * COLUMN, i) - mean[7]
                 y = (L[7 * d] * z0 + L[7 * d + 1] * z1 + L[7 * d + 2] * z2 + L[7 * d + 3] * z3)\
                     + (L[7 * d + 4] * z4 + L[7 * d + 5] * z5 + L[7 * d + 6] * z6 + L[7 * d + 7] * z7)
                 square = square + y * y
@@ -423,7 +439,7 @@ cdef inline void small_densities(Tile *t, Py_ssize_t d) noexcept nogil:
             top = larger(top, square)
             mean += d
             L += d * d
-            density += TILE
+            density += COLUMN
         store(t.top, i, top)
 
 
@@ -447,18 +463,18 @@ cdef inline void small_moments(Tile *t, Py_ssize_t d) noexcept nogil:
             a = r * z0
             f0, s00 = f0 + a, s00 + a * z0
             if d > 1:
-                z1 = load(x + TILE, i) - mean[1]
+                z1 = load(x + COLUMN, i) - mean[1]
                 a = r * z1
                 f1, s10, s11 = f1 + a, s10 + a * z0, s11 + a * z1
             if d > 2:
-                z2 = load(x + 2 * TILE, i) - mean[2]
+                z2 = load(x + 2 * COLUMN, i) - mean[2]
                 a = r * z2
                 f2, s20, s21, s22 = f2 + a, s20 + a * z0, s21 + a * z1, s22 + a * z2
             if d > 3:
-                z3 = load(x + 3 * TILE, i) - mean[3]
+                z3 = load(x + 3 * COLUMN, i) - mean[3]
                 a = r * z3
                 f3, s30, s31, s32, s33 = f3 + a, s30 + a * z0, s31 + a * z1, s32 + a * z2, s33 + a * z3
-        density += TILE
+        density += COLUMN
         add_to(t.counts, c, n)
         add_to(first, 0, f0)
         add_to(second, 0, s00)
@@ -553,8 +569,8 @@ cdef void diag_densities(Tile *t) noexcept nogil:
         for i in range(0, VECTORS, 2):
             log_density = log_density_ = broadcast(t.log_norm[c])
             for j in range(d):
-                z = (load(x + j * TILE, i) - mean[j]) * scale[j]
-                z_ = (load(x + j * TILE, i + 1) - mean[j]) * scale[j]
+                z = (load(x + j * COLUMN, i) - mean[j]) * scale[j]
+                z_ = (load(x + j * COLUMN, i + 1) - mean[j]) * scale[j]
                 log_density = log_density - z * z
                 log_density_ = log_density_ - z_ * z_
             put_density(t, c, i, log_density)
@@ -566,8 +582,8 @@ cdef inline void responsibilities(Tile *t, Py_ssize_t c) noexcept nogil:
     cdef Py_ssize_t i
     cdef vec r, counts = broadcast(0.0)
     for i in range(VECTORS):
-        r = load(t.density + c * TILE, i) * load(t.scale, i)
-        store(t.density + c * TILE, i, r)
+        r = load(t.density + c * COLUMN, i) * load(t.scale, i)
+        store(t.density + c * COLUMN, i, r)
         counts = counts + r
     add_to(t.counts, c, counts)
 
@@ -580,9 +596,9 @@ cdef void diag_moments(Tile *t) noexcept nogil:
     cdef vec z, z_, rz, rz_, first, first_, second, second_
     for c in range(t.k):
         responsibilities(t, c)
-        r, mean = t.density + c * TILE, t.location + c * d
+        r, mean = t.density + c * COLUMN, t.location + c * d
         for j in range(d):
-            x = t.x + j * TILE
+            x = t.x + j * COLUMN
             first = first_ = second = second_ = broadcast(0.0)
             for i in range(0, VECTORS, 2):
                 z = load(x, i) - mean[j]
@@ -661,7 +677,7 @@ cdef inline void whiten_two(Tile *t, Py_ssize_t c, Py_ssize_t i) noexcept nogil:
         y0 = y1 = y2 = y3 = y0_ = y1_ = y2_ = y3_ = broadcast(0.0)
         for j in range(row):
             z, z_ = load(r, i), load(r, i + 1)
-            r += TILE
+            r += COLUMN
             y0, y0_ = y0 + L[j] * z, y0_ + L[j] * z_
             y1, y1_ = y1 + L[d + j] * z, y1_ + L[d + j] * z_
             y2, y2_ = y2 + L[2 * d + j] * z, y2_ + L[2 * d + j] * z_
@@ -672,36 +688,36 @@ cdef inline void whiten_two(Tile *t, Py_ssize_t c, Py_ssize_t i) noexcept nogil:
         y1, y1_ = y1 + L[d] * z, y1_ + L[d] * z_
         y2, y2_ = y2 + L[2 * d] * z, y2_ + L[2 * d] * z_
         y3, y3_ = y3 + L[3 * d] * z, y3_ + L[3 * d] * z_
-        z = residual(x + TILE, mean[1], kept + TILE, i)
-        z_ = residual(x + TILE, mean[1], kept + TILE, i + 1)
+        z = residual(x + COLUMN, mean[1], kept + COLUMN, i)
+        z_ = residual(x + COLUMN, mean[1], kept + COLUMN, i + 1)
         y1, y1_ = y1 + L[d + 1] * z, y1_ + L[d + 1] * z_
         y2, y2_ = y2 + L[2 * d + 1] * z, y2_ + L[2 * d + 1] * z_
         y3, y3_ = y3 + L[3 * d + 1] * z, y3_ + L[3 * d + 1] * z_
-        z = residual(x + 2 * TILE, mean[2], kept + 2 * TILE, i)
-        z_ = residual(x + 2 * TILE, mean[2], kept + 2 * TILE, i + 1)
+        z = residual(x + 2 * COLUMN, mean[2], kept + 2 * COLUMN, i)
+        z_ = residual(x + 2 * COLUMN, mean[2], kept + 2 * COLUMN, i + 1)
         y2, y2_ = y2 + L[2 * d + 2] * z, y2_ + L[2 * d + 2] * z_
         y3, y3_ = y3 + L[3 * d + 2] * z, y3_ + L[3 * d + 2] * z_
-        z = residual(x + 3 * TILE, mean[3], kept + 3 * TILE, i)
-        z_ = residual(x + 3 * TILE, mean[3], kept + 3 * TILE, i + 1)
+        z = residual(x + 3 * COLUMN, mean[3], kept + 3 * COLUMN, i)
+        z_ = residual(x + 3 * COLUMN, mean[3], kept + 3 * COLUMN, i + 1)
         y3, y3_ = y3 + L[3 * d + 3] * z, y3_ + L[3 * d + 3] * z_
         square = square + ((y0 * y0 + y1 * y1) + (y2 * y2 + y3 * y3))
         square_ = square_ + ((y0_ * y0_ + y1_ * y1_) + (y2_ * y2_ + y3_ * y3_))
         row += 4
         mean += 4
-        x += 4 * TILE
-        kept += 4 * TILE
+        x += 4 * COLUMN
+        kept += 4 * COLUMN
     while row < d:
         L, r = t.scaling + (c * d + row) * d, t.residual
         y0 = L[row] * residual(x, mean[0], kept, i)
         y0_ = L[row] * residual(x, mean[0], kept, i + 1)
         for j in range(row):
             y0, y0_ = y0 + L[j] * load(r, i), y0_ + L[j] * load(r, i + 1)
-            r += TILE
+            r += COLUMN
         square, square_ = square + y0 * y0, square_ + y0_ * y0_
         row += 1
         mean += 1
-        x += TILE
-        kept += TILE
+        x += COLUMN
+        kept += COLUMN
     put_density(t, c, i, t.log_norm[c] - square)
     put_density(t, c, i + 1, t.log_norm[c] - square_)
 
@@ -718,23 +734,23 @@ cdef void full_moments(Tile *t) noexcept nogil:
                 diagonal_4x4(t, c, row, second + row, rows)
             else:
                 last_rows(t, c, row)
-                outer_4x4(t.weighted, t.residual + row * TILE, second + row, rows)
+                outer_4x4(t.weighted, t.residual + row * COLUMN, second + row, rows)
             for j in range(0, row, 4):
-                outer_4x4(t.weighted, t.residual + j * TILE, second + j, rows)
+                outer_4x4(t.weighted, t.residual + j * COLUMN, second + j, rows)
 
 
 cdef inline void last_rows(Tile *t, Py_ssize_t c, Py_ssize_t row) noexcept nogil:
     """Residuals and weighted residuals of the features from `row` on, under four: zeros stand behind them."""
     cdef Py_ssize_t i, j
-    cdef const real *r = t.density + c * TILE
+    cdef const real *r = t.density + c * COLUMN
     cdef vec rz, first
     for j in range(row, row + 4):
         first = broadcast(0.0)
         for i in range(VECTORS):
             rz = broadcast(0.0)
             if j < t.d:
-                rz = load(r, i) * residual(t.x + j * TILE, t.location[c * t.d + j], t.residual + j * TILE, i)
-            store(t.weighted + (j - row) * TILE, i, rz)
+                rz = load(r, i) * residual(t.x + j * COLUMN, t.location[c * t.d + j], t.residual + j * COLUMN, i)
+            store(t.weighted + (j - row) * COLUMN, i, rz)
             first = first + rz
         if j < t.d:
             add_to(t.first, c * t.d + j, first)
@@ -744,23 +760,23 @@ cdef inline void diagonal_4x4(Tile *t, Py_ssize_t c, Py_ssize_t row, double *out
     """Residuals, weighted residuals and first moments of four features, and the triangle of their second moments."""
     cdef Py_ssize_t i, at = c * t.d + row
     cdef real *a = t.weighted
-    cdef real *kept = t.residual + row * TILE
-    cdef const real *x = t.x + row * TILE
+    cdef real *kept = t.residual + row * COLUMN
+    cdef const real *x = t.x + row * COLUMN
     cdef const real *mean = t.location + at
-    cdef const real *density = t.density + c * TILE
+    cdef const real *density = t.density + c * COLUMN
     cdef vec r, z0, z1, z2, z3, a0, a1, a2, a3, f0, f1, f2, f3, s00, s10, s11, s20, s21, s22, s30, s31, s32, s33, none
     f0 = f1 = f2 = f3 = s00 = s10 = s11 = s20 = s21 = s22 = s30 = s31 = s32 = s33 = none = broadcast(0.0)
     for i in range(VECTORS):
         r = load(density, i)
         z0 = residual(x, mean[0], kept, i)
-        z1 = residual(x + TILE, mean[1], kept + TILE, i)
-        z2 = residual(x + 2 * TILE, mean[2], kept + 2 * TILE, i)
-        z3 = residual(x + 3 * TILE, mean[3], kept + 3 * TILE, i)
+        z1 = residual(x + COLUMN, mean[1], kept + COLUMN, i)
+        z2 = residual(x + 2 * COLUMN, mean[2], kept + 2 * COLUMN, i)
+        z3 = residual(x + 3 * COLUMN, mean[3], kept + 3 * COLUMN, i)
         a0, a1, a2, a3 = r * z0, r * z1, r * z2, r * z3
         store(a, i, a0)
-        store(a + TILE, i, a1)
-        store(a + 2 * TILE, i, a2)
-        store(a + 3 * TILE, i, a3)
+        store(a + COLUMN, i, a1)
+        store(a + 2 * COLUMN, i, a2)
+        store(a + 3 * COLUMN, i, a3)
         f0, f1, f2, f3 = f0 + a0, f1 + a1, f2 + a2, f3 + a3
         s00 = s00 + a0 * z0
         s10, s11 = s10 + a1 * z0, s11 + a1 * z1
@@ -786,8 +802,8 @@ cdef inline void outer_4x4(const real *a, const real *b, double *out, Py_ssize_t
     cdef vec s00, s01, s02, s03, s10, s11, s12, s13, s20, s21, s22, s23, s30, s31, s32, s33
     s00 = s01 = s02 = s03 = s10 = s11 = s12 = s13 = s20 = s21 = s22 = s23 = s30 = s31 = s32 = s33 = broadcast(0.0)
     for i in range(VECTORS):
-        a0, a1, a2, a3 = load(a, i), load(a + TILE, i), load(a + 2 * TILE, i), load(a + 3 * TILE, i)
-        b0, b1, b2, b3 = load(b, i), load(b + TILE, i), load(b + 2 * TILE, i), load(b + 3 * TILE, i)
+        a0, a1, a2, a3 = load(a, i), load(a + COLUMN, i), load(a + 2 * COLUMN, i), load(a + 3 * COLUMN, i)
+        b0, b1, b2, b3 = load(b, i), load(b + COLUMN, i), load(b + 2 * COLUMN, i), load(b + 3 * COLUMN, i)
         s00, s01, s02, s03 = s00 + a0 * b0, s01 + a0 * b1, s02 + a0 * b2, s03 + a0 * b3
         s10, s11, s12, s13 = s10 + a1 * b0, s11 + a1 * b1, s12 + a1 * b2, s13 + a1 * b3
         s20, s21, s22, s23 = s20 + a2 * b0, s21 + a2 * b1, s22 + a2 * b2, s23 + a2 * b3
@@ -880,8 +896,8 @@ cdef void binomial_densities(Tile *t) noexcept nogil:
         for i in range(VECTORS):
             log_density = broadcast(t.log_norm[c])
             for j in range(t.d):
-                successes = load(t.x + j * TILE, i)
-                failures = load(t.trials + j * TILE, i) - successes
+                successes = load(t.x + j * COLUMN, i)
+                failures = load(t.trials + j * COLUMN, i) - successes
                 log_density = log_density + (successes * t.location[c * t.d + j] + failures * t.scaling[c * t.d + j])
             put_density(t, c, i, log_density)
 
@@ -894,10 +910,10 @@ cdef void binomial_moments(Tile *t) noexcept nogil:
         for j in range(t.d):
             successes = failures = broadcast(0.0)
             for i in range(VECTORS):
-                r = load(t.density + c * TILE, i)
-                x = load(t.x + j * TILE, i)
+                r = load(t.density + c * COLUMN, i)
+                x = load(t.x + j * COLUMN, i)
                 successes = successes + r * x
-                failures = failures + r * (load(t.trials + j * TILE, i) - x)
+                failures = failures + r * (load(t.trials + j * COLUMN, i) - x)
             add_to(t.first, c * t.d + j, successes)
             add_to(t.second, c * t.d + j, failures)
 
@@ -950,7 +966,7 @@ cdef inline void nearest_center(Tile *t, const double *scale) noexcept nogil:
             t.density[i] = 0.0
         for j in range(t.d):
             for i in range(TILE):
-                z = (t.x[j * TILE + i] - t.location[c * t.d + j]) * scale[j]
+                z = (t.x[j * COLUMN + i] - t.location[c * t.d + j]) * scale[j]
                 t.density[i] += z * z
         for i in range(TILE):
             square = t.density[i]
@@ -990,7 +1006,7 @@ def nearest(const floating[:, :] X,         # IN   (n, d)
                     labels[row + i] = <int32_t> c
                     out[c] += w
                     for j in range(d):
-                        out[k + c * d + j] += w * (t.x[j * TILE + i] - t.location[c * d + j])
+                        out[k + c * d + j] += w * (t.x[j * COLUMN + i] - t.location[c * d + j])
                     out[k + k * d] += w * t.total[i]
                 row += rows
     free(block)

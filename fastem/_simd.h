@@ -20,6 +20,8 @@
 #include <immintrin.h>
 #endif
 
+#define LINE 64 /* bytes of a cache line */
+
 #ifdef FASTEM_SINGLE
 typedef float real;
 typedef uint32_t word;
@@ -41,6 +43,8 @@ typedef uint64_t word;
 #define EXPONENTS 960
 #endif
 #define NOTHING 0x1p-80          /* more than a slot of 2^LOWEST adds up to */
+#define COLUMN (TILE + LINE / (ptrdiff_t)sizeof(real)) /* from a column of a tile to the next: a line more, or many columns
+                                                          would meet in few sets of the cache */
 #define LN2 R(0.6931471805599453)
 
 #if defined(__GNUC__)
@@ -76,6 +80,43 @@ typedef real unaligned_vec;
 static inline vec load(const real *from, ptrdiff_t i) { return ((const unaligned_vec *)(from + i * LANES))[0]; }
 static inline void store(real *to, ptrdiff_t i, vec v) { ((unaligned_vec *)(to + i * LANES))[0] = v; }
 
+/* Four rows of four features, step elements apart -> four columns of a tile; origin is taken from them in double. */
+#if defined(__GNUC__)
+typedef double double4 __attribute__((vector_size(32)));
+typedef real real4 __attribute__((vector_size(4 * sizeof(real))));
+typedef word mask4 __attribute__((vector_size(4 * sizeof(real))));
+#ifdef __clang__
+#define SHUFFLE(a, b, i, j, k, l) __builtin_shufflevector(a, b, i, j, k, l)
+#else
+#define SHUFFLE(a, b, i, j, k, l) __builtin_shuffle(a, b, (mask4){i, j, k, l})
+#endif
+#define DEFINE_TRANSPOSE(NAME, TYPE)                                                                              \
+    typedef TYPE NAME##_row __attribute__((vector_size(4 * sizeof(TYPE)), aligned(sizeof(TYPE)), may_alias));     \
+    static inline void NAME(const TYPE *from, ptrdiff_t step, const double *origin, real *to)                     \
+    {                                                                                                             \
+        double4 o = {origin[0], origin[1], origin[2], origin[3]};                                                 \
+        real4 r[4], t[4];                                                                                         \
+        for (int i = 0; i < 4; i++) {                                                                             \
+            NAME##_row row = *(const NAME##_row *)(from + i * step);                                              \
+            r[i] = __builtin_convertvector(__builtin_convertvector(row, double4) - o, real4);                     \
+        }                                                                                                         \
+        t[0] = SHUFFLE(r[0], r[1], 0, 4, 2, 6), t[1] = SHUFFLE(r[0], r[1], 1, 5, 3, 7);                           \
+        t[2] = SHUFFLE(r[2], r[3], 0, 4, 2, 6), t[3] = SHUFFLE(r[2], r[3], 1, 5, 3, 7);                           \
+        r[0] = SHUFFLE(t[0], t[2], 0, 1, 4, 5), r[1] = SHUFFLE(t[1], t[3], 0, 1, 4, 5);                           \
+        r[2] = SHUFFLE(t[0], t[2], 2, 3, 6, 7), r[3] = SHUFFLE(t[1], t[3], 2, 3, 6, 7);                           \
+        for (int j = 0; j < 4; j++) memcpy(to + j * COLUMN, &r[j], sizeof r[j]);                                  \
+    }
+#else
+#define DEFINE_TRANSPOSE(NAME, TYPE)                                                                              \
+    static inline void NAME(const TYPE *from, ptrdiff_t step, const double *origin, real *to)                     \
+    {                                                                                                             \
+        for (int i = 0; i < 4; i++)                                                                               \
+            for (int j = 0; j < 4; j++) to[j * COLUMN + i] = (real)(from[i * step + j] - origin[j]);              \
+    }
+#endif
+DEFINE_TRANSPOSE(transpose_doubles, double)
+DEFINE_TRANSPOSE(transpose_floats, float)
+
 /* Sums by lane are doubles. */
 #if defined(FASTEM_SINGLE) && defined(__GNUC__)
 typedef double wide __attribute__((vector_size(2 * VEC_BYTES)));
@@ -107,7 +148,6 @@ static inline double lane_sum(vec v)
 }
 
 /* The next cache line: a vector that crosses one costs two accesses. */
-#define LINE 64
 static inline real *aligned(real *at) { return (real *)(((uintptr_t)at + LINE - 1) / LINE * LINE); }
 
 static inline bits as_bits(vec v) { bits b; memcpy(&b, &v, sizeof b); return b; }
