@@ -62,8 +62,7 @@ class Stats:
 
     def mixing_weights(self) -> Array:
         """(k,) maximum likelihood mixing weights; 0 for an empty component."""
-        counts = self.counts * self.live
-        return counts / counts.sum()
+        return self.counts * self.live / self.total
 
 
 def same(a: Any, b: Any) -> bool:
