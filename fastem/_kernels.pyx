@@ -10,7 +10,8 @@ Design note
  d. Log densities are in base 2; the caller folds log2(e) into the tables.  exp2 and log2 are our own (`_simd.h`), so
     that the loops hold no call.
  e. Residuals x - mean come before any product: a large common offset of the data costs no digits.
- f. `vec` is LANES doubles to the C compiler and one double to Cython: kernels read as formulas for one point.
+ f. `vec` is LANES reals to the C compiler and one double to Cython: kernels read as formulas for one point.
+ g. `real` is double or, in the modules named single, float: what belongs to one tile.  Sums of a slot are doubles.
 
 A family is two functions of a tile, `densities` and `moments`; all else is written once.
 """
@@ -51,12 +52,12 @@ cdef extern from "_simd.h" nogil:
 cdef extern from *:
     """
     #define VECTORS (TILE / LANES)      /* vectors of a column of a tile */
-    #define SMALL 4                     /* features whose second moments stay in registers */
-    #define FEW 8                       /* features whose residuals do */
+    #define LOW_DENSITIES 8             /* features of which the residuals of a vector stay in registers */
+    #define LOW_MOMENTS 4               /* features of which the moments of a component do */
     """
     const Py_ssize_t VECTORS
-    enum: SMALL
-    enum: FEW
+    enum: LOW_MOMENTS
+    enum: LOW_DENSITIES
 
 
 def processor_has(str isa):
@@ -69,23 +70,24 @@ def processor_has(str isa):
 cdef struct Tile:
     Py_ssize_t k
     Py_ssize_t d
-    real *log_norm   # (k,)      tables of the family, as its kernel names them
-    real *location   # (k, d)
-    real *scaling    # (k, d) or (k, d, d)
-    real *x                # (d, TILE) columns of the rows at hand
-    real *trials           # (d, TILE) binomial only, else NULL
-    real *weight           # (TILE,)   sample weights, 0 behind the last row
-    real *top              # (TILE,)   largest log2 density over the components
-    real *total            # (TILE,)   sum over the components of 2^(log density - top), in [1, k]
-    real *scale            # (TILE,)   weight / total
-    real *density          # (k, TILE) log2 (weight * density), then 2^(that - top)
-    real *residual         # (d, TILE) x - mean of the component at hand, and rows of zeros to a multiple of four
-    real *weighted         # (4, TILE) responsibility * residual of four features
+    real *log_norm           # (k,)      tables of the family, as its kernel names them
+    real *location           # (k, d)
+    real *scaling            # (k, d) or (k, d, d)
     double *origin           # (d,)      from which x and location are taken: 0, but for float32
     double *rounding         # (k, d)    what location has lost in float32
+    real *x                  # (d, TILE) columns of the rows at hand
+    real *trials             # (d, TILE) binomial only, else NULL
+    real *weight             # (TILE,)   sample weights, 0 behind the last row
+    real *top                # (TILE,)   largest log2 density over the components
+    real *total              # (TILE,)   sum over the components of 2^(log density - top), in [1, k]
+    real *scale              # (TILE,)   weight / total
+    real *density            # (k, TILE) log2 (weight * density), then 2^(that - top)
+    real *residual           # (d, TILE) x - mean of the component at hand, and rows of zeros to a multiple of four
+    real *weighted           # (4, TILE) responsibility * residual of four features
     double *counts           # (k, LANES)    sums of the slot at hand, by lane
     double *first            # (k, d, LANES)
-    double *second           # (k, d, LANES); full covariance: (k, d, d, LANES) or, d > SMALL, padded (k, d, d), lower triangles
+    double *second           # (k, d, LANES); full covariance: (k, d, d, LANES) or, d > LOW_MOMENTS, (k, d, d) with
+                             #               d raised to a multiple of four; lower triangles
     Py_ssize_t lanes_length  # of counts, first and second together
     double loglik
     double entropy
@@ -99,7 +101,7 @@ cdef real *new_tile(Tile *t, Py_ssize_t k, Py_ssize_t d, const double *log_norm,
                     const double *scaling, bint full, bint has_trials) except NULL:
     """One zeroed block behind all arrays of a tile, the tables copied in; the caller frees what this returns."""
     cdef Py_ssize_t rows = padded_rows(d), scaling_length = k * d * (d if full else 1)
-    cdef Py_ssize_t second_length = k * rows * rows if full and d > SMALL else scaling_length * LANES
+    cdef Py_ssize_t second_length = k * rows * rows if full and d > LOW_MOMENTS else scaling_length * LANES
     cdef Py_ssize_t tile_length = (8 + k + d + has_trials * d + rows) * COLUMN + k * (1 + d) + scaling_length
     cdef real *block
     t.k, t.d, t.full = k, d, full
@@ -258,6 +260,7 @@ cdef inline void fold_lanes(const double *lanes, Py_ssize_t n, double *out) noex
 
 
 cdef inline void unpad(const double *padded, Py_ssize_t k, Py_ssize_t d, double *second) noexcept nogil:
+    """(k, rows, rows) -> (k, d, d)."""
     cdef Py_ssize_t row, rows = padded_rows(d)
     for row in range(k * d):
         memcpy(second + row * d, padded + (row // d * rows + row % d) * rows, d * sizeof(double))
@@ -273,7 +276,7 @@ cdef inline void mirror(double *second, Py_ssize_t k, Py_ssize_t d) noexcept nog
 
 
 cdef inline void drop_empty(Py_ssize_t k, Py_ssize_t d, Py_ssize_t m, double *sums) noexcept nogil:
-    """float32 holds no density below 2^LOWEST of the largest: a component with nothing above that has no part in a slot."""
+    """float32 holds no density below 2^LOWEST of the largest: a component of nothing else has no part in a slot."""
     cdef Py_ssize_t c, i
     for c in range(k):
         if sums[c] < NOTHING:
@@ -304,7 +307,7 @@ cdef inline void close_slot(Tile *t, double *sums) noexcept nogil:
     cdef Py_ssize_t i, k = t.k, d = t.d, second_length = k * d * (d if t.full else 1)
     fold_lanes(t.counts, k, sums)
     fold_lanes(t.first, k * d, sums + k)
-    if t.full and d > SMALL:
+    if t.full and d > LOW_MOMENTS:
         unpad(t.second, k, d, sums + k + k * d)
     else:
         fold_lanes(t.second, second_length, sums + k + k * d)
@@ -381,9 +384,9 @@ cdef inline void put_posterior(Tile *t, Py_ssize_t row, Py_ssize_t rows, double[
             labels[row + i] = <int32_t> best
 
 
-# -------------------------------------------------------- normal of up to SMALL features, with a matrix: all in registers
+# ------------------------------------------------------------- univariate normal, and a few features: all in registers
 
-cdef inline void small_densities(Tile *t, Py_ssize_t d) noexcept nogil:
+cdef inline void densities_in_registers(Tile *t, Py_ssize_t d) noexcept nogil:
     """log2 (weight N(x; mean, S)) = log_norm - |L (x - mean)|^2, L^T L = log2(e) / 2 S^-1, L lower triangular.
 
     d is a constant to the compiler, and every `if` a decision it makes.
@@ -443,7 +446,7 @@ cdef inline void small_densities(Tile *t, Py_ssize_t d) noexcept nogil:
         store(t.top, i, top)
 
 
-cdef inline void small_moments(Tile *t, Py_ssize_t d) noexcept nogil:
+cdef inline void moments_in_registers(Tile *t, Py_ssize_t d) noexcept nogil:
     """counts, first and second moments of a component in registers, while a tile passes by."""
     cdef Py_ssize_t c, i
     cdef const real *x = t.x
@@ -495,34 +498,34 @@ cdef inline void small_moments(Tile *t, Py_ssize_t d) noexcept nogil:
             add_to(second, 3 * d + 3, s33)
 
 
-cdef void few_densities(Tile *t) noexcept nogil:
+cdef void low_densities(Tile *t) noexcept nogil:
     if t.d == 1:
-        small_densities(t, 1)
+        densities_in_registers(t, 1)
     elif t.d == 2:
-        small_densities(t, 2)
+        densities_in_registers(t, 2)
     elif t.d == 3:
-        small_densities(t, 3)
+        densities_in_registers(t, 3)
     elif t.d == 4:
-        small_densities(t, 4)
+        densities_in_registers(t, 4)
     elif t.d == 5:
-        small_densities(t, 5)
+        densities_in_registers(t, 5)
     elif t.d == 6:
-        small_densities(t, 6)
+        densities_in_registers(t, 6)
     elif t.d == 7:
-        small_densities(t, 7)
+        densities_in_registers(t, 7)
     else:
-        small_densities(t, 8)
+        densities_in_registers(t, 8)
 
 
-cdef void few_moments(Tile *t) noexcept nogil:
+cdef void low_moments(Tile *t) noexcept nogil:
     if t.d == 1:
-        small_moments(t, 1)
+        moments_in_registers(t, 1)
     elif t.d == 2:
-        small_moments(t, 2)
+        moments_in_registers(t, 2)
     elif t.d == 3:
-        small_moments(t, 3)
+        moments_in_registers(t, 3)
     else:
-        small_moments(t, 4)
+        moments_in_registers(t, 4)
 
 
 def accumulate_normal(const floating[:, :] X,         # IN   (n, 1)
@@ -536,7 +539,7 @@ def accumulate_normal(const floating[:, :] X,         # IN   (n, 1)
     cdef Tile t
     cdef real *block = new_tile(&t, means.shape[0], 1, &log_norm[0], &means[0, 0], &scale[0, 0], False, False)
     with nogil:
-        accumulate_slots(&t, X, X, sample_weight, slot_rows, few_densities, few_moments, sums)
+        accumulate_slots(&t, X, X, sample_weight, slot_rows, low_densities, low_moments, sums)
     free(block)
 
 
@@ -551,7 +554,7 @@ def posterior_normal(const floating[:, :] X,          # IN   (n, 1)
     cdef Tile t
     cdef real *block = new_tile(&t, means.shape[0], 1, &log_norm[0], &means[0, 0], &scale[0, 0], False, False)
     with nogil:
-        posterior_rows(&t, X, X, few_densities, log_prob, resp, labels)
+        posterior_rows(&t, X, X, low_densities, log_prob, resp, labels)
     free(block)
 
 
@@ -824,8 +827,8 @@ def accumulate_mvnormal_full(const floating[:, :] X,         # IN   (n, d)
     cdef real *block = new_tile(&t, means.shape[0], means.shape[1], &log_norm[0], &means[0, 0], &factor[0, 0, 0],
                                   True, False)
     with nogil:
-        accumulate_slots(&t, X, X, sample_weight, slot_rows, few_densities if t.d <= FEW else full_densities,
-                         few_moments if t.d <= SMALL else full_moments, sums)
+        accumulate_slots(&t, X, X, sample_weight, slot_rows, low_densities if t.d <= LOW_DENSITIES else full_densities,
+                         low_moments if t.d <= LOW_MOMENTS else full_moments, sums)
     free(block)
 
 
@@ -841,7 +844,7 @@ def posterior_mvnormal_full(const floating[:, :] X,          # IN   (n, d)
     cdef real *block = new_tile(&t, means.shape[0], means.shape[1], &log_norm[0], &means[0, 0], &factor[0, 0, 0],
                                   True, False)
     with nogil:
-        posterior_rows(&t, X, X, few_densities if t.d <= FEW else full_densities, log_prob, resp, labels)
+        posterior_rows(&t, X, X, low_densities if t.d <= LOW_DENSITIES else full_densities, log_prob, resp, labels)
     free(block)
 
 

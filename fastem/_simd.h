@@ -4,8 +4,8 @@
  * formulas for one point; the C compiler knows better and emits vector instructions.  Only what C operators cannot
  * say (loads, broadcasts, maximum, exp2, log2, lane sums) stands here.
  *
- * A lane is a `real`: a double or, where FASTEM_SINGLE is defined, a float, of which a vector holds twice as many.  Sums
- * that outlive a tile are doubles in either case.
+ * A lane is a `real`: a double or, where FASTEM_SINGLE is defined, a float, of which a vector holds twice as many.
+ * Sums that outlive a tile are doubles in either case.
  *
  * GCC and Clang lower these vectors to whatever the target has; any other compiler gets one lane.
  */
@@ -37,14 +37,14 @@ typedef uint64_t word;
 #define SINGLE 0
 #define R(x) x
 #define TILE ((ptrdiff_t)128)
-#define LOWEST (-900.0)        /* a density below 2^-900 of the largest counts as 2^-900 of it: far from subnormal, however
-                                  small its products */
+#define LOWEST (-900.0)        /* a density below 2^-900 of the largest counts as 2^-900 of it: far from subnormal,
+                                  however small its products */
 #define FAR_OUT (-1e300)       /* log density of a point out of reach of every component: finite */
 #define EXPONENTS 960
 #endif
 #define NOTHING 0x1p-80          /* more than a slot of 2^LOWEST adds up to */
-#define COLUMN (TILE + LINE / (ptrdiff_t)sizeof(real)) /* from a column of a tile to the next: a line more, or many columns
-                                                          would meet in few sets of the cache */
+#define COLUMN (TILE + LINE / (ptrdiff_t)sizeof(real)) /* from a column of a tile to the next: a line more, or many
+                                                          columns would meet in few sets of the cache */
 #define LN2 R(0.6931471805599453)
 
 #if defined(__GNUC__)
@@ -159,14 +159,14 @@ static inline vec broadcast(double value) { return (vec){0} + (real)value; }
 static inline vec larger(vec a, vec b)
 {
 #if defined(__AVX512F__)
-#define MAX(a, b) (SINGLE ? (vec)_mm512_max_ps((__m512)(a), (__m512)(b)) : (vec)_mm512_max_pd((__m512d)(a), (__m512d)(b)))
+#define MAX(floats, doubles) (SINGLE ? (vec)_mm512_max_ps floats : (vec)_mm512_max_pd doubles)
+    return MAX(((__m512)a, (__m512)b), ((__m512d)a, (__m512d)b));
 #elif defined(__AVX__)
-#define MAX(a, b) (SINGLE ? (vec)_mm256_max_ps((__m256)(a), (__m256)(b)) : (vec)_mm256_max_pd((__m256d)(a), (__m256d)(b)))
+#define MAX(floats, doubles) (SINGLE ? (vec)_mm256_max_ps floats : (vec)_mm256_max_pd doubles)
+    return MAX(((__m256)a, (__m256)b), ((__m256d)a, (__m256d)b));
 #elif defined(__SSE2__)
-#define MAX(a, b) (SINGLE ? (vec)_mm_max_ps((__m128)(a), (__m128)(b)) : (vec)_mm_max_pd((__m128d)(a), (__m128d)(b)))
-#endif
-#ifdef MAX
-    return MAX(a, b);
+#define MAX(floats, doubles) (SINGLE ? (vec)_mm_max_ps floats : (vec)_mm_max_pd doubles)
+    return MAX(((__m128)a, (__m128)b), ((__m128d)a, (__m128d)b));
 #else
     vec v = b;
     for (int i = 0; i < LANES; i++)
@@ -175,8 +175,8 @@ static inline vec larger(vec a, vec b)
 #endif
 }
 
-/* out[0..3] += the lane sums of s0..s3, next[0..3] += those of s4..s7.  Where vectors are long, pairs are interleaved and
- * added, and then pairs of those: three instructions for a sum, not LANES. */
+/* out[0..3] += the lane sums of s0..s3, next[0..3] += those of s4..s7.  Where vectors are long, pairs are interleaved
+ * and added, and then pairs of those: three instructions for a sum, not LANES. */
 #if defined(FASTEM_SINGLE) && defined(__AVX512F__)
 static inline __m512d halves(vec v)  /* of 16 floats, as 8 doubles */
 {
@@ -193,7 +193,8 @@ static inline __m256d halves(vec v)  /* of 8 floats, as 4 doubles */
 #define halves(v) (v)
 #endif
 
-static inline void add_lane_sums(double *out, double *next, vec s0, vec s1, vec s2, vec s3, vec s4, vec s5, vec s6, vec s7)
+static inline void add_lane_sums(double *out, double *next, vec s0, vec s1, vec s2, vec s3, vec s4, vec s5, vec s6,
+                                 vec s7)
 {
 #if defined(__AVX__)
 #if defined(__AVX512F__)
@@ -230,9 +231,9 @@ static inline int has_avx2(void) { return 0; }
 static inline int has_avx512(void) { return 0; }
 #endif
 
-/* exp2_: 2^x for -1021 <= x <= 1021 (float: -125 <= x <= 125), to 2 units in the last place.  x = n + f with n integer and
- * |f| <= 1/2; 2^f by the Chebyshev interpolant of degree 11 (its error, 3e-18, is below half a unit; float: of degree 5,
- * exact at 0, 2e-07); n is added to the exponent.
+/* exp2_: 2^x for -1021 <= x <= 1021 (float: -125 <= x <= 125), to 2 units in the last place.  x = n + f with n integer
+ * and |f| <= 1/2; 2^f by the Chebyshev interpolant of degree 11 (its error, 3e-18, is below half a unit; float: of
+ * degree 5, exact at 0, 2e-7); n is added to the exponent.
  *
  * log2_: of a positive normal x, to 3 units in the last place.  x = 2^n m with sqrt(1/2) <= m < sqrt(2); with
  * s = (m - 1) / (m + 1), log2 m = 2 / ln 2 atanh s = s P(s^2), P the Chebyshev interpolant of degree 7. */

@@ -23,6 +23,8 @@ RESOLUTION = 4 * EPS
 """Standard deviations below this share of a feature's magnitude are rounding, not spread."""
 SINGLE_REACH = 1000.0
 """Residuals are then good to 1e-4 of a standard deviation in float32."""
+SINGLE_LARGEST = 1e18
+"""A product of two such numbers is finite in float32."""
 SMALLEST_VARIANCE = 1e-200
 """Where even the magnitude is 0: small, and still far from overflow when inverted."""
 
@@ -151,9 +153,9 @@ class NormalParams:
         """May float32 rows be summed in float32, a tile at a time?  Means are then rounded to 2^-24 of their distance
         from the middle, which must be SINGLE_REACH of a component's standard deviations at the most."""
         _, means, factors = tables
-        distance = np.abs(means - means.mean(axis=0))
-        reach = np.abs(factors) @ distance[:, :, np.newaxis] if factors.ndim == 3 else np.abs(factors) * distance
-        return bool(reach.max() < SINGLE_REACH)
+        distance, scale = np.abs(means - means.mean(axis=0)), np.abs(factors)
+        reach = scale @ distance[:, :, np.newaxis] if scale.ndim == 3 else scale * distance
+        return bool(reach.max() < SINGLE_REACH and max(distance.max(), scale.max()) < SINGLE_LARGEST)
 
     def log_base_measure(self, X: np.ndarray) -> None:
         """The part of log p(x) that no parameter enters: none."""

@@ -252,6 +252,13 @@ def test_float32_rows_of_far_components_are_summed_in_float64(kind, twin):
     assert_same_sums(sweep(params, X, twin), sweep(params, X.astype(np.float64), twin), rtol=1e-14)
 
 
+def test_float32_rows_meet_parameters_that_are_no_float32(twin):
+    X = np.random.default_rng(0).normal(size=(50, 2)).astype(np.float32)
+    for sd in (1e-60, 1.0, 1e60):
+        params = NormalParams(np.full(2, 0.5), np.array([[1e100, 0.0], [1.0, 2.0]]), np.full((2, 2), sd**2), "diag")
+        assert_same_sums(sweep(params, X, twin), sweep(params, X.astype(np.float64), twin), rtol=1e-14)
+
+
 def test_one_step_of_float32_rows_ends_at_their_mean(twin):
     """A mean is no float32; what its rounding moves is moved back."""
     X = (1e4 + np.random.default_rng(0).normal(size=(999, 3))).astype(np.float32)
