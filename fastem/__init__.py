@@ -5,6 +5,7 @@ The house, from the door to the ground; imports only go down, floors of one numb
     6  mixture.py    GaussianMixture, BinomialMixture: check settings, wire, compute nothing
     6  __main__.py   python -m fastem doctor
     5  fit.py        em(): the driver; best of several starts; Fit and History
+    4  acceleration.py  where EM is heading: Anderson's method, SQUAREM
     4  starts.py     where a fit begins: k-means, k-means++, random, quantiles
     3  sweep.py      data x params -> statistics: rows in memory
     2  gaussian.py   NormalParams, NormalStats, the M-step: full, tied, diag, spherical

@@ -9,12 +9,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastem import checks
-from fastem.stats import Array, Stats, as_table
+from fastem.stats import SMALLEST_WEIGHT, Array, Stats, as_table, softmax
 
 GROUPS = ("weights", "probs")
 
 LOG_ZERO = -1e290
 """log2 of probability 0: no count can bring it back into reach, and 0 * LOG_ZERO is 0, as 0 log 0 must be."""
+
+SMALLEST_PROB = 2.0**-53
+"""What a probability of 0 or 1 is taken to be short of it where its logit is asked for."""
 
 TABLE = np.array([math.lgamma(n + 1.0) for n in range(256)])
 """log n! where Stirling's series would need more than three terms."""
@@ -76,6 +79,25 @@ class BinomialParams:
         k = len(self.weights)
         successes, failures = sums[k:-2].reshape(2, *self.probs.shape)
         return BinomialStats(self, sums[:k], float(sums[-2]), float(sums[-1]), successes, failures)
+
+    def to_vector(self, at: BinomialParams, fixed: Collection[str] = ()) -> Array:
+        """What is free, without constraints: log weights and logits; `at` is there for families with units."""
+        parts = []
+        if "weights" not in fixed:
+            parts.append(np.log(np.maximum(self.weights, SMALLEST_WEIGHT)))
+        if "probs" not in fixed:
+            probs = np.clip(self.probs, SMALLEST_PROB, 1 - SMALLEST_PROB)
+            parts.append(np.log(probs) - np.log1p(-probs))
+        return np.concatenate([part.ravel() for part in parts]) if parts else np.empty(0)
+
+    def from_vector(self, vector: Array, fixed: Collection[str] = ()) -> BinomialParams:
+        """Parameters of which to_vector(self, fixed) is `vector`; what is fixed is that of self."""
+        k, weights, probs = len(self.weights), self.weights, self.probs
+        if "weights" not in fixed:
+            weights, vector = softmax(vector[:k]), vector[k:]
+        if "probs" not in fixed:
+            probs = 1 / (1 + np.exp(-np.clip(vector, -700.0, 700.0).reshape(probs.shape)))
+        return BinomialParams(weights, probs)
 
     def sample(self, labels: np.ndarray, trials: int, rng: np.random.Generator) -> np.ndarray:
         """Draw the successes of a row from the component of each label."""

@@ -5,15 +5,19 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastem.acceleration import ACCELERATORS, Accelerator
 from fastem.stats import Array
 
 STOPPING = ("loglik", "q")
+
+ROUNDING = 1e-12
+"""Of the log likelihood: a fall by less is none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,12 +25,15 @@ class History:
     """One entry per iteration, at the parameters before its M-step; loglik = q + entropy.
 
     loglik: total log likelihood.  q: expected complete log likelihood, Q of Dempster, Laird and Rubin.
-    entropy: of the responsibilities.  Natural logarithms, sums over the (weighted) rows.
+    entropy: of the responsibilities.  Natural logarithms, sums over the (weighted) rows.  step: how these parameters
+    were reached, "start", "plain" (an EM step), "accelerated" or "rejected" (an EM step, after a sweep at an
+    extrapolation that had lowered the log likelihood).
     """
 
     loglik: Array  # (n_iter,)
     q: Array  # (n_iter,)
     entropy: Array  # (n_iter,)
+    step: tuple[str, ...] = ()  # (n_iter,)
 
     def __len__(self) -> int:
         return len(self.loglik)
@@ -51,6 +58,11 @@ class Fit:
         return self.stats.loglik
 
     @property
+    def n_sweeps(self) -> int:
+        """Passes over the data, the last one and those at rejected extrapolations included."""
+        return self.n_iter + self.history.step.count("rejected") + 1
+
+    @property
     def lower_bound(self) -> float:
         """Log likelihood before the last M-step, by which scikit-learn compares starts."""
         return float(self.history.loglik[-1]) if self.n_iter else self.loglik
@@ -64,6 +76,8 @@ def em(
     max_iter: int = 100,
     tol: float = 1e-3,
     stopping: str = "loglik",
+    acceleration: str | None = None,
+    fixed: Collection[str] = (),
     previous: float = -math.inf,
     on_iteration: Callable[[int, Any, float], None] | None = None,
 ) -> Fit:
@@ -85,6 +99,12 @@ def em(
     stopping : {"loglik", "q"}, default="loglik"
         Whose change: the mean log likelihood per unit of weight (as scikit-learn), or Q, a total (as Do and Batzoglou
         2008).
+    acceleration : {None, "anderson", "squarem"}, default=None
+        Extrapolate from the iterations so far: Anderson's method, held back and restarted, or SQUAREM.  params must
+        have to_vector and from_vector.  An extrapolation that lowers the log likelihood is given up for the EM step
+        already in hand, so that it costs one sweep; the log likelihood on record does not fall.
+    fixed : collection of str, default=()
+        Groups that `maximize` holds at their start: not extrapolated.
     previous : float, default=-inf
         The criterion before the first iteration, where this run goes on from another.
     on_iteration : callable, default=None
@@ -98,11 +118,13 @@ def em(
     Raises
     ------
     ValueError
-        If stopping is unknown.
+        If stopping or acceleration is unknown.
 
     References
     ----------
     Dempster, Laird and Rubin (1977), Maximum likelihood from incomplete data via the EM algorithm.
+    Henderson and Varadhan (2019), Damped Anderson acceleration with restarts and monotonicity control.
+    Varadhan and Roland (2008), Simple and globally convergent methods for accelerating the convergence of any EM.
 
     Examples
     --------
@@ -115,18 +137,63 @@ def em(
     """
     if stopping not in STOPPING:
         raise ValueError(f"stopping must be one of {', '.join(map(repr, STOPPING))}, got {stopping!r}")
+    extrapolation = Extrapolation(acceleration, params, fixed)
     trace: list[tuple[float, float, float]] = []
-    criterion, converged = previous, False
+    steps: list[str] = []
+    criterion, converged, step = previous, False, "start"
     while not converged and len(trace) < max_iter:
         stats = sweep(params)
-        params = maximize(stats)
+        if step == "accelerated" and fell(stats.loglik, trace[-1][0]):
+            params, step = extrapolation.give_up(), "rejected"
+            continue
+        reached = maximize(stats)
         trace.append((stats.loglik, stats.q, stats.entropy))
+        steps.append(step)
         previous, criterion = criterion, stats.q if stopping == "q" else stats.loglik / stats.total
         converged = abs(criterion - previous) < tol
         if on_iteration is not None:
             on_iteration(len(trace), stats, criterion - previous)
+        params, step = extrapolation.after(params, reached)
     reason = f"change of {stopping} below tol={tol:g}" if converged else f"max_iter={max_iter} reached"
-    return Fit(params, sweep(params), History(*np.array(trace).reshape(-1, 3).T), converged, reason)
+    params = reached if trace else params
+    logliks, qs, entropies = np.array(trace).reshape(-1, 3).T
+    history = History(logliks, qs, entropies, tuple(steps))
+    return Fit(params, sweep(params), history, converged, reason)
+
+
+def fell(loglik: float, before: float) -> bool:
+    """Also where the new one is not a number."""
+    return not loglik >= before - ROUNDING * abs(before)
+
+
+class Extrapolation:
+    """Where to go after an iteration: to its EM step, or where an accelerator proposes."""
+
+    def __init__(self, acceleration: str | None, start: Any, fixed: Collection[str]) -> None:
+        if acceleration is not None and acceleration not in ACCELERATORS:
+            raise ValueError(
+                f"acceleration must be None or one of {', '.join(map(repr, ACCELERATORS))}, got {acceleration!r}"
+            )
+        self.accelerator: Accelerator | None = ACCELERATORS[acceleration]() if acceleration else None
+        self.start, self.fixed = start, fixed
+        self.reached: Any = None
+
+    def after(self, params: Any, reached: Any) -> tuple[Any, str]:
+        """The parameters for the next sweep, and how they were reached."""
+        self.reached = reached
+        if self.accelerator is None:
+            return reached, "plain"
+        at, fixed = self.start, self.fixed
+        proposal = self.accelerator.propose(params.to_vector(at, fixed), reached.to_vector(at, fixed))
+        if proposal is None or not np.isfinite(proposal).all():
+            return reached, "plain"
+        return at.from_vector(proposal, fixed), "accelerated"
+
+    def give_up(self) -> Any:
+        """The EM step in the place of the proposal."""
+        assert self.accelerator is not None
+        self.accelerator.reject()
+        return self.reached
 
 
 CARRIED = 3

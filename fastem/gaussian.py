@@ -12,7 +12,7 @@ import numpy as np
 
 from fastem import checks
 from fastem.backend import inverse_cholesky
-from fastem.stats import Array, Stats, as_table
+from fastem.stats import SMALLEST_WEIGHT, Array, Stats, as_table, softmax
 
 COVARIANCE_TYPES = ("full", "tied", "diag", "spherical")
 GROUPS = ("weights", "means", "covariances")
@@ -172,12 +172,56 @@ class NormalParams:
         second = second.reshape((k, d, d) if self.is_matrix else (k, d))
         return NormalStats(self, sums[:k], float(sums[-2]), float(sums[-1]), first, second)
 
+    @cached_property
+    def units(self) -> Array:
+        """(d,) a standard deviation of each feature, over the components."""
+        variances = diagonal(self.covariances) if self.is_matrix else self.variances()
+        return np.sqrt(variances.mean(axis=0) if variances.ndim == 2 else variances)
+
+    def to_vector(self, at: NormalParams, fixed: Collection[str] = ()) -> Array:
+        """What is free, without constraints and in the units of `at`: log weights, means, and log standard deviations
+        or, of matrices, Cholesky factors with the logarithm of their diagonals."""
+        parts = []
+        if "weights" not in fixed:
+            parts.append(np.log(np.maximum(self.weights, SMALLEST_WEIGHT)))
+        if "means" not in fixed:
+            parts.append(self.means / at.units)
+        if "covariances" not in fixed and self.is_matrix:
+            factors = self.cholesky() / at.units[:, np.newaxis]
+            np.einsum("...ii->...i", factors)[...] = np.log(diagonal(factors))
+            parts.append(factors[..., *np.tril_indices(factors.shape[-1])])
+        elif "covariances" not in fixed:
+            parts.append(0.5 * np.log(self.covariances))
+        return np.concatenate([part.ravel() for part in parts]) if parts else np.empty(0)
+
+    def from_vector(self, vector: Array, fixed: Collection[str] = ()) -> NormalParams:
+        """Parameters of which to_vector(self, fixed) is `vector`; what is fixed is that of self."""
+        at, (k, d) = self, self.means.shape
+        weights, means, covariances = at.weights, at.means, at.covariances
+        if "weights" not in fixed:
+            weights, vector = softmax(vector[:k]), vector[k:]
+        if "means" not in fixed:
+            means, vector = vector[: k * d].reshape(k, d) * at.units, vector[k * d :]
+        if "covariances" not in fixed and at.is_matrix:
+            factors = np.zeros(covariances.shape)
+            factors[..., *np.tril_indices(d)] = vector.reshape(*covariances.shape[:-2], -1)
+            np.einsum("...ii->...i", factors)[...] = np.exp(diagonal(factors))
+            factors *= at.units[:, np.newaxis]
+            covariances = factors @ factors.mT
+        elif "covariances" not in fixed:
+            covariances = np.exp(2 * vector.reshape(covariances.shape))
+        return NormalParams(weights, means, covariances, at.covariance_type)
+
+    def cholesky(self) -> Array:
+        """Lower Cholesky factors of the covariance matrices."""
+        return np.asarray(np.linalg.inv(self.inverse_cholesky()), np.float64)
+
     def sample(self, labels: np.ndarray, rng: np.random.Generator) -> Array:
         """Draw a row from the component of each label."""
         noise = rng.standard_normal((len(labels), self.means.shape[1]))
         if not self.is_matrix:
             return self.means[labels] + noise * np.sqrt(self.variances())[labels]
-        factors = np.broadcast_to(np.linalg.inv(self.inverse_cholesky()), (len(self.weights), *noise.shape[1:] * 2))
+        factors = np.broadcast_to(self.cholesky(), (len(self.weights), *noise.shape[1:] * 2))
         return self.means[labels] + np.einsum("nij,nj->ni", factors[labels], noise)
 
 

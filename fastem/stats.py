@@ -19,6 +19,10 @@ EMPTY = 2.0**-850
 """A component that holds less than this share of the total weight is empty (the kernels give it at least 2^-900)."""
 
 
+SMALLEST_WEIGHT = 1e-300
+"""What an empty component is taken to have where the logarithm of its weight is asked for."""
+
+
 @dataclass(frozen=True, eq=False)
 class Stats:
     """Sums over rows, taken at `params`.  Families add their own sums; every sum is additive.
@@ -70,6 +74,12 @@ def same(a: Any, b: Any) -> bool:
     return a is b or (
         type(a) is type(b) and all(np.array_equal(getattr(a, f.name), getattr(b, f.name)) for f in fields(a))
     )
+
+
+def softmax(logs: Array) -> Array:
+    """Logarithms of weights, up to a constant -> weights."""
+    weights = np.exp(logs - logs.max())
+    return np.asarray(weights / weights.sum())
 
 
 def as_table(values: Any) -> Array:

@@ -14,6 +14,7 @@ FLOORS = {
     "mixture": 6,
     "fit": 5,
     "starts": 4,
+    "acceleration": 4,
     "sweep": 3,
     "config": 2,
     "gaussian": 2,

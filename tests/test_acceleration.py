@@ -1,0 +1,188 @@
+"""Acceleration: the same maximum in fewer sweeps, and never a worse likelihood for it."""
+
+from dataclasses import replace
+
+import naive
+import numpy as np
+import pytest
+import worlds
+from test_kernels import KINDS, binomial_params, normal_params
+
+import fastem
+from fastem import BinomialMixture, GaussianMixture
+from fastem.acceleration import ACCELERATORS, Anderson
+
+METHODS = tuple(ACCELERATORS)
+accelerations = pytest.mark.parametrize("acceleration", METHODS)
+WORLDS = [(world, kind) for world in (worlds.univariate_two, worlds.overlapping, worlds.correlated) for kind in KINDS]
+every = pytest.mark.parametrize(("world", "kind"), WORLDS, ids=[f"{world.name}-{kind}" for world, kind in WORLDS])
+
+
+def em(params, X, trials=None, **options):
+    options = {"tol": 1e-12, "max_iter": 20_000, **options}
+    fixed = options.get("fixed", ())
+    with fastem.open_rows(X, trials, has_trials=params.has_trials) as rows:
+        extra = {} if params.has_trials else {"reg_covar": 0.0}
+        return fastem.em(rows.sweep, lambda stats: stats.maximize(fixed=fixed, **extra), params, **options)
+
+
+def fields(params):
+    return [value for value in vars(params).values() if isinstance(value, np.ndarray)]
+
+
+# -------------------------------------------------------------------------------------------------------------- vectors
+
+
+@every
+def test_a_vector_leads_back_to_its_parameters(world, kind):
+    params, at = normal_params(world, kind), normal_params(replace(world, means=world.means + 1.0), kind)
+    back = at.from_vector(params.to_vector(at))
+    for name in ("weights", "means", "covariances"):
+        np.testing.assert_allclose(getattr(back, name), getattr(params, name), rtol=1e-12, atol=1e-12)
+    coins = binomial_params(worlds.three_coins)
+    back = coins.from_vector(coins.to_vector(coins))
+    np.testing.assert_allclose(back.probs, coins.probs, rtol=1e-12)
+    np.testing.assert_allclose(back.weights, coins.weights, rtol=1e-12)
+
+
+@every
+def test_any_vector_is_a_mixture(world, kind):
+    at = normal_params(world, kind)
+    size, rng = len(at.to_vector(at)), np.random.default_rng(0)
+    for scale in (0.1, 1.0):  # factors of e^5 and more leave matrices that are definite on paper alone
+        at.from_vector(scale * rng.normal(size=size)).check()
+    coins = binomial_params(worlds.three_coins)
+    coins.from_vector(50 * rng.normal(size=len(coins.to_vector(coins)))).check()
+
+
+@pytest.mark.parametrize("fixed", [("weights",), ("means",), ("covariances",), ("weights", "means", "covariances")])
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_fixed_is_no_part_of_a_vector(kind, fixed):
+    at = normal_params(worlds.overlapping, kind)
+    other = at.from_vector(1 + at.to_vector(at, fixed), fixed)
+    for name in ("weights", "means", "covariances"):
+        same = np.array_equal(getattr(other, name), getattr(at, name))
+        assert same == (name in fixed) or name == "weights"  # adding 1 to log weights changes nothing
+    assert len(at.to_vector(at, ("weights", "means", "covariances"))) == 0
+
+
+# ---------------------------------------------------------------------------------------------------------------- fits
+
+
+@accelerations
+@every
+def test_the_same_maximum_in_no_more_sweeps(world, kind, acceleration):
+    start = normal_params(world, kind)
+    plain, fast = em(start, world.X), em(start, world.X, acceleration=acceleration)
+    # a fit ends where an iteration gains less than 1e-12 per row; plain EM has up to 1e-9 still to gain there
+    assert fast.loglik >= plain.loglik - 1e-8 * len(world.X)
+    assert fast.n_sweeps <= plain.n_iter + 6
+
+
+@accelerations
+@every
+def test_the_log_likelihood_on_record_never_falls(world, kind, acceleration):
+    fit = em(normal_params(world, kind), world.X, acceleration=acceleration)
+    assert (np.diff(fit.history.loglik) >= -1e-12 * np.abs(fit.history.loglik[1:])).all()
+    assert fit.loglik >= fit.history.loglik[-1] - 1e-12 * abs(fit.loglik)
+    np.testing.assert_allclose(fit.history.q + fit.history.entropy, fit.history.loglik, rtol=1e-10)
+    assert len(fit.history.step) == fit.n_iter
+    assert set(fit.history.step) <= {"start", "plain", "accelerated", "rejected"}
+
+
+def read_saxony():
+    from test_estimators import read
+
+    return read("saxony.csv").T
+
+
+@pytest.mark.filterwarnings("ignore::fastem.ConvergenceWarning")
+def test_saxony_in_sixty_sweeps():
+    """Lindsey (1995).  Plain EM takes 2,840 sweeps from here; the maximum is -12492.406222."""
+    boys, girls, families = read_saxony()
+    settings = {"weights_init": [0.5, 0.5], "probs_init": [0.45, 0.6], "tol": 1e-13, "max_iter": 60}
+    mixture = BinomialMixture(2, acceleration="anderson", **settings)
+    mixture.fit(boys, trials=boys + girls, sample_weight=families)
+    assert mixture.loglik_ > -12492.40623
+    assert mixture.n_sweeps_ <= 60
+
+
+@pytest.mark.parametrize(("k", "distance"), [(2, 1.5), (3, 2.0)])
+def test_overlapping_components_take_tens_of_sweeps(k, distance):
+    rng = np.random.default_rng(0)
+    X = (np.arange(k) * distance)[rng.integers(k, size=20_000)] + rng.normal(size=20_000)
+    quantiles = np.quantile(X, (np.arange(k) + 0.5) / k)
+    start = fastem.NormalParams(np.full(k, 1 / k), quantiles[:, None], np.full((k, 1), (X.std() / k) ** 2), "diag")
+    fit = em(start, X[:, None], acceleration="anderson", max_iter=400)
+    plain = em(start, X[:, None], max_iter=1500)
+    assert fit.n_sweeps < 400
+    assert fit.loglik > plain.loglik
+
+
+@accelerations
+@pytest.mark.parametrize("group", ["weights", "means", "covariances"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_fixed_group_keeps_its_bits(kind, group, acceleration):
+    start = normal_params(worlds.overlapping, kind)
+    fit = em(start, worlds.overlapping.X, acceleration=acceleration, fixed=(group,), max_iter=50)
+    np.testing.assert_array_equal(getattr(fit.params, group), getattr(start, group))
+    assert "accelerated" in fit.history.step
+
+
+@accelerations
+def test_same_bits_for_any_number_of_threads(acceleration, monkeypatch):
+    monkeypatch.setattr("fastem.backend.PARALLEL_WORK", 0)
+    X = np.random.default_rng(0).normal(size=(9_000, 2))
+    settings = {"random_state": 0, "acceleration": acceleration, "tol": 1e-7, "max_iter": 1000}
+    one, two = (GaussianMixture(3, n_threads=n, **settings).fit(X) for n in (1, 2))
+    np.testing.assert_array_equal(one.covariances_, two.covariances_)
+    assert one.history_.step == two.history_.step
+
+
+# --------------------------------------------------------------------------------------------------------------- guard
+
+
+class Wild(Anderson):
+    """Proposes nonsense every other time."""
+
+    def propose(self, x, step):
+        self.calls = getattr(self, "calls", 0) + 1
+        return step + 100.0 if self.calls % 2 else None
+
+
+def test_a_rejected_extrapolation_costs_one_sweep_and_nothing_else(monkeypatch):
+    monkeypatch.setitem(ACCELERATORS, "anderson", Wild)
+    start, X = normal_params(worlds.overlapping, "full"), worlds.overlapping.X
+    plain, wild = em(start, X, max_iter=9, tol=0.0), em(start, X, max_iter=9, tol=0.0, acceleration="anderson")
+    np.testing.assert_array_equal(wild.history.loglik, plain.history.loglik)
+    for a, b in zip(fields(wild.params), fields(plain.params), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert wild.history.step == ("start", *["rejected", "plain"] * 4)
+    assert (plain.n_sweeps, wild.n_sweeps) == (10, 14)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_proposal_that_is_no_number_is_not_taken(value, monkeypatch):
+    monkeypatch.setattr(Wild, "propose", lambda self, x, step: step * value)
+    monkeypatch.setitem(ACCELERATORS, "anderson", Wild)
+    fit = em(normal_params(worlds.overlapping, "full"), worlds.overlapping.X, max_iter=5, acceleration="anderson")
+    assert set(fit.history.step) == {"start", "plain"}
+
+
+def test_an_unknown_acceleration_is_refused():
+    with pytest.raises(ValueError, match="acceleration must be None or one of 'anderson', 'squarem', got 'turbo'"):
+        em(normal_params(worlds.overlapping, "full"), worlds.overlapping.X, acceleration="turbo")
+    with pytest.raises(ValueError, match="acceleration must be one of 'anderson', 'squarem', got 'turbo'"):
+        GaussianMixture(2, acceleration="turbo").fit(worlds.overlapping.X)
+
+
+@accelerations
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_degenerate_data_end_in_a_finite_fit(acceleration):
+    X = np.repeat([[0.0, 0.0], [1.0, 5.0], [2.0, 3.0]], 5, axis=0)
+    mixture = GaussianMixture(4, random_state=0, acceleration=acceleration, max_iter=50).fit(X)
+    assert np.isfinite(mixture.loglik_)
+    expected = naive.posterior(
+        naive.normal_log_density(X, mixture.means_, mixture.covariances_), mixture.weights_
+    )[0].sum()
+    assert mixture.loglik_ == pytest.approx(expected, rel=1e-9)
