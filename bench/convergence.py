@@ -2,10 +2,10 @@
 
     python bench/convergence.py [number of random mixtures, default 30]
 
-First univariate problems with k evenly spaced components of variance 1 (n = 20,000; starts at the (i + 1/2) / k quantiles
-with standard deviations sd / k) and the sex ratio of Saxon families; then random mixtures of d 1..10, k 2..10 and all
-covariance types, overlapping and separated, from default starts.  Sweeps are counted until the log likelihood is within
-1e-7 (univariate) or 1e-8 (random mixtures) per row of the limit of plain EM run to tol = 1e-13.
+First univariate problems with k evenly spaced components of variance 1 (n = 20,000; starts at the (i + 1/2) / k
+quantiles with standard deviations sd / k) and the sex ratio of Saxon families; then random mixtures of d 1..10, k 2..10
+and all covariance types, overlapping and separated, from default starts.  Sweeps are counted until the log likelihood is
+within 1e-7 (univariate) or 1e-8 (random mixtures) per row of the limit of plain EM run to tol = 1e-13.
 """
 
 import math
@@ -102,9 +102,9 @@ def tell(found: list[list[Run]]) -> None:
         seconds = [runs[0].seconds / runs[index].seconds for runs in slow if math.isfinite(runs[index].sweeps)]
         more = max((runs[index].sweeps - runs[0].sweeps for runs in fast), default=0)
         print(
-            f"{method}: of {len(found)} mixtures {len(slow)} take plain EM over 300 sweeps: median {np.median(ratios):.1f} x"
-            f" fewer sweeps, {np.median(seconds):.1f} x fewer seconds; {len(fast)} take it under 30: at most {more:+.0f};"
-            f" {lower} ended lower"
+            f"{method}: of {len(found)} mixtures {len(slow)} take plain EM over 300 sweeps:"
+            f" median {np.median(ratios):.1f} x fewer sweeps, {np.median(seconds):.1f} x fewer seconds;"
+            f" {len(fast)} take it under 30: at most {more:+.0f}; {lower} ended lower"
         )
 
 

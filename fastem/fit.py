@@ -14,7 +14,7 @@ import numpy as np
 from fastem.acceleration import ACCELERATORS, Accelerator
 from fastem.stats import Array
 
-STOPPING = ("loglik", "q")
+STOPPING = ("loglik", "q", "aitken")
 
 ROUNDING = 1e-12
 """Of the log likelihood: a fall by less is none."""
@@ -48,6 +48,14 @@ class Fit:
     history: History
     converged: bool
     stop_reason: str
+
+    @property
+    def remaining_gain(self) -> float:
+        """Aitken's estimate of what the log likelihood still has to gain (a total); infinite where none can be made: it
+        takes two EM steps in a row."""
+        if self.history.step[-1:] in (("plain",), ("rejected",)):
+            return still_to_gain([*self.history.loglik[-2:].tolist(), self.loglik])
+        return math.inf
 
     @property
     def n_iter(self) -> int:
@@ -96,9 +104,11 @@ def em(
         Iterations at the most; 0 returns the start with its statistics.
     tol : float, default=1e-3
         Stop when the change is below tol, after an M-step.
-    stopping : {"loglik", "q"}, default="loglik"
+    stopping : {"loglik", "q", "aitken"}, default="loglik"
         Whose change: the mean log likelihood per unit of weight (as scikit-learn), or Q, a total (as Do and Batzoglou
-        2008).
+        2008).  "aitken" stops when the mean log likelihood still has less than tol to gain, by Aitken's estimate: where
+        EM is slow, long after its change is below tol.  It is an estimate from the gains of plain EM: not for
+        accelerated fits.
     acceleration : {None, "anderson", "squarem"}, default=None
         Extrapolate from the iterations so far: Anderson's method, held back and restarted, or SQUAREM.  params must
         have to_vector and from_vector.  An extrapolation that lowers the log likelihood is given up for the EM step
@@ -118,7 +128,7 @@ def em(
     Raises
     ------
     ValueError
-        If stopping or acceleration is unknown.
+        If stopping or acceleration is unknown, or stopping is "aitken" and there is an acceleration.
 
     References
     ----------
@@ -137,6 +147,8 @@ def em(
     """
     if stopping not in STOPPING:
         raise ValueError(f"stopping must be one of {', '.join(map(repr, STOPPING))}, got {stopping!r}")
+    if stopping == "aitken" and acceleration is not None:
+        raise ValueError("stopping='aitken' goes by the gains of plain EM: it needs acceleration=None")
     extrapolation = Extrapolation(acceleration, params, fixed)
     trace: list[tuple[float, float, float]] = []
     steps: list[str] = []
@@ -150,15 +162,29 @@ def em(
         trace.append((stats.loglik, stats.q, stats.entropy))
         steps.append(step)
         previous, criterion = criterion, stats.q if stopping == "q" else stats.loglik / stats.total
-        converged = abs(criterion - previous) < tol
+        if stopping == "aitken":
+            converged = still_to_gain([loglik for loglik, _, _ in trace[-3:]]) < tol * stats.total
+        else:
+            converged = abs(criterion - previous) < tol
         if on_iteration is not None:
             on_iteration(len(trace), stats, criterion - previous)
         params, step = extrapolation.after(params, reached)
-    reason = f"change of {stopping} below tol={tol:g}" if converged else f"max_iter={max_iter} reached"
+    what = "gain estimated to remain" if stopping == "aitken" else f"change of {stopping}"
+    reason = f"{what} below tol={tol:g}" if converged else f"max_iter={max_iter} reached"
     params = reached if trace else params
     logliks, qs, entropies = np.array(trace).reshape(-1, 3).T
     history = History(logliks, qs, entropies, tuple(steps))
     return Fit(params, sweep(params), history, converged, reason)
+
+
+def still_to_gain(logliks: list[float]) -> float:
+    """Aitken: gains that fall by the same factor from one iteration to the next add up to a geometric series."""
+    if len(logliks) < 3:
+        return math.inf
+    before, last = logliks[-2] - logliks[-3], logliks[-1] - logliks[-2]
+    if last <= ROUNDING * abs(logliks[-1]):
+        return 0.0
+    return last**2 / (before - last) if last < before else math.inf
 
 
 def fell(loglik: float, before: float) -> bool:

@@ -152,13 +152,15 @@ class Mixture(DensityMixin, BaseEstimator):
         self.stop_reason_ = found.stop_reason
         self.history_ = found.history
         self.loglik_ = found.loglik
+        self.remaining_gain_ = found.remaining_gain / found.stats.total
         self.lower_bounds_ = (found.history.loglik / found.stats.total).tolist()
         self.lower_bound_ = self.lower_bounds_[-1] if found.n_iter else -math.inf
         self.empty_components_ = np.flatnonzero(~found.stats.live)
         if not found.converged and self.max_iter > 0:
             warnings.warn(
                 "Best performing initialization did not converge. Try different init parameters, or increase "
-                "max_iter, tol, or check for degenerate data.",
+                "max_iter, tol, or check for degenerate data. The mean log likelihood is estimated to have "
+                f"{self.remaining_gain_:.2g} still to gain.",
                 ConvergenceWarning,
                 stacklevel=4,
             )
@@ -247,9 +249,10 @@ class GaussianMixture(Mixture):
     verbose_interval : int, default=10
     fixed : tuple of {"weights", "means", "covariances"}, default=()
         Groups of parameters to hold at their start.
-    stopping : {"loglik", "q"}, default="loglik"
+    stopping : {"loglik", "q", "aitken"}, default="loglik"
         Stop on the change of the mean log likelihood, as scikit-learn, or of Q (a total), the expected complete log
-        likelihood.
+        likelihood; or when what the mean log likelihood still has to gain is estimated below tol: by Aitken's rule,
+        from the last three iterations of plain EM.
     acceleration : {None, "anderson", "squarem"}, default=None
         None is plain EM.  Anderson's method or SQUAREM extrapolate from its iterations: where components overlap and
         tol is small, tens of sweeps in the place of thousands.  An extrapolation that lowers the log likelihood is
@@ -271,6 +274,8 @@ class GaussianMixture(Mixture):
     n_iter_ : int, EM iterations of the best start.
     n_sweeps_ : int, passes over the data for them: also the last one, and those at extrapolations that were given up.
     loglik_ : float, log likelihood of the fitted parameters (total, natural logarithm).
+    remaining_gain_ : float, what the mean log likelihood still had to gain, by Aitken's estimate; inf where the last
+        iterations give none.
     lower_bound_ : float, mean log likelihood before the last M-step, as scikit-learn.
     history_ : History, loglik, q, entropy and kind of step of each iteration.
     starts_ : list of Start(mean_loglik, n_iter, stop_reason), one for each start, the best first.

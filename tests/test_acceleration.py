@@ -11,6 +11,7 @@ from test_kernels import KINDS, binomial_params, normal_params
 import fastem
 from fastem import BinomialMixture, GaussianMixture
 from fastem.acceleration import ACCELERATORS, Anderson
+from fastem.fit import still_to_gain
 
 METHODS = tuple(ACCELERATORS)
 accelerations = pytest.mark.parametrize("acceleration", METHODS)
@@ -186,3 +187,43 @@ def test_degenerate_data_end_in_a_finite_fit(acceleration):
         naive.normal_log_density(X, mixture.means_, mixture.covariances_), mixture.weights_
     )[0].sum()
     assert mixture.loglik_ == pytest.approx(expected, rel=1e-9)
+
+
+# ---------------------------------------------------------------------------------------------------------------- stops
+
+
+def test_gains_that_fall_by_the_same_factor_are_summed():
+    gains = 3.0 * 0.9 ** np.arange(200)
+    logliks = (np.cumsum(gains) - 1000).tolist()
+    assert still_to_gain(logliks[:10]) == pytest.approx(gains[10:].sum(), rel=1e-6)
+    assert still_to_gain([-5.0, -4.0, -3.0]) == np.inf  # gains that do not fall
+    assert still_to_gain([-5.0, -4.0]) == np.inf
+    assert still_to_gain([-5.0, -4.0, -4.0]) == 0.0
+
+
+def test_aitken_stops_near_the_maximum_where_the_change_of_the_log_likelihood_does_not():
+    rng = np.random.default_rng(0)
+    X = (rng.random(5_000) < 0.5)[:, None] * 2.0 + rng.normal(size=(5_000, 1))
+    start = fastem.NormalParams(np.array([0.6, 0.4]), np.array([[-0.5], [2.0]]), np.ones((2, 1)), "diag")
+    best = em(start, X, acceleration="anderson").loglik
+    early, late = em(start, X, tol=1e-6), em(start, X, tol=1e-6, stopping="aitken")
+    assert (best - late.loglik) / 5_000 < 2e-6  # an estimate: right to a factor of two
+    assert (best - early.loglik) / 5_000 > 1e-5
+    assert early.remaining_gain == pytest.approx(best - early.loglik, rel=1.0)
+    assert late.stop_reason == "gain estimated to remain below tol=1e-06"
+
+
+def test_aitken_and_acceleration_exclude_each_other():
+    X = worlds.overlapping.X
+    with pytest.raises(ValueError, match="stopping='aitken' goes by the gains of plain EM"):
+        em(normal_params(worlds.overlapping, "full"), X, stopping="aitken", acceleration="anderson")
+    with pytest.raises(ValueError, match="stopping='aitken' goes by the gains of plain EM"):
+        GaussianMixture(2, stopping="aitken", acceleration="anderson").fit(X)
+
+
+def test_a_fit_says_how_far_from_the_maximum_it_stopped():
+    X = np.random.default_rng(0).normal(size=(2_000, 1)) + np.repeat([0.0, 2.0], 1_000)[:, None]
+    with pytest.warns(fastem.ConvergenceWarning, match=r"estimated to have \S+ still to gain"):
+        mixture = GaussianMixture(2, random_state=0, tol=0.0, max_iter=20).fit(X)
+    end = GaussianMixture(2, random_state=0, tol=1e-12, max_iter=5_000, acceleration="anderson").fit(X)
+    assert mixture.remaining_gain_ == pytest.approx((end.loglik_ - mixture.loglik_) / 2_000, rel=1.0)

@@ -96,7 +96,7 @@ BAD_SETTINGS = [
     ({"max_iter": -1}, ValueError, "max_iter must be at least 0"),
     ({"n_init": 0}, ValueError, "n_init must be at least 1"),
     ({"init_params": "best"}, ValueError, "init_params must be one of 'kmeans'"),
-    ({"stopping": "never"}, ValueError, "stopping must be one of 'loglik', 'q'"),
+    ({"stopping": "never"}, ValueError, "stopping must be one of 'loglik', 'q', 'aitken'"),
     ({"backend": "fortran"}, ValueError, "backend must be one of 'auto', 'cython', 'numba', got 'fortran'"),
     ({"n_threads": 0}, ValueError, "n_threads must be at least 1"),
     ({"n_threads": "all"}, TypeError, "n_threads must be an int"),
