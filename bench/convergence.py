@@ -4,8 +4,8 @@
 
 First univariate problems with k evenly spaced components of variance 1 (n = 20,000; starts at the (i + 1/2) / k
 quantiles with standard deviations sd / k) and the sex ratio of Saxon families; then random mixtures of d 1..10, k 2..10
-and all covariance types, overlapping and separated, from default starts.  Sweeps are counted until the log likelihood is
-within 1e-7 (univariate) or 1e-8 (random mixtures) per row of the limit of plain EM run to tol = 1e-13.
+and all covariance types, overlapping and separated, from default starts.  Sweeps are counted until the log likelihood
+is within 1e-7 (univariate) or 1e-8 (random mixtures) per row of the limit of plain EM run to tol = 1e-13.
 """
 
 import math
