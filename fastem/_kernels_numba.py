@@ -15,18 +15,25 @@ Its design note holds here too, but for these points:
 
 A family is two functions of a tile, `densities` and `moments`; all else is written once.
 """
+import operator
 from functools import update_wrapper
 from types import FunctionType
 
 import numba
 import numpy as np
-from llvmlite import ir
+from llvmlite import binding, ir
 from numba import int64, njit, prange, types
-from numba.extending import intrinsic
+from numba.core.cgutils import unpack_tuple
+from numba.extending import intrinsic, lower_builtin, models, register_model, type_callable
 
-TILE = 256             # points of a tile
-FACTORS = 8            # totals, each in [1, k], that are multiplied before one logarithm is taken
-POSTERIOR_ROWS = 4096  # rows of a block of posterior_*
+PROCESSOR = binding.get_host_cpu_features()
+LANES = 8 if PROCESSOR.get("avx512f") else 4 if PROCESSOR.get("avx") else 2  # doubles of a register
+TILE = 256                # points of a tile
+VECTORS = TILE // LANES   # vectors of a column of a tile
+PAIRS = VECTORS // 2
+CACHE_LINE = 8            # doubles of one
+LARGEST_PRODUCT_K = 128   # 128^VECTORS is finite, whatever LANES is
+POSTERIOR_ROWS = 4096     # rows of a block of posterior_*
 LOWEST = -900.0        # a density below 2^-900 of the largest counts as 2^-900 of it, far from subnormal
 FAR_OUT = -1e300       # log density of a point out of reach of every component: finite
 LN2 = 0.6931471805599453
@@ -115,20 +122,159 @@ matrix_out = types.Array(types.float64, 2, "A")
 sums_out = types.Array(types.float64, 2, "C")
 
 
+# ---------------------------------------------------------------------------------------------------------- vectors
+
+class Vector(types.Type):
+    """Numbers of as many points, one per lane.  LLVM makes registers and instructions of it that the processor has."""
+
+    def __init__(self, name, element, lanes):
+        super().__init__(name)
+        self.llvm = ir.VectorType(element, lanes)
+
+
+@register_model(Vector)
+class VectorModel(models.PrimitiveModel):
+    def __init__(self, manager, vector):
+        super().__init__(manager, vector, vector.llvm)
+
+
+vec = Vector("vec", ir.DoubleType(), LANES)         # one register
+pair = Vector("pair", ir.DoubleType(), 2 * LANES)   # two, where a number read from a table should serve for both
+vec_bits = Vector("vec_bits", ir.IntType(64), LANES)
+pair_bits = Vector("pair_bits", ir.IntType(64), 2 * LANES)
+
+
+def shuffled(builder, v, lanes, w=None):
+    """Lanes of v, or of v and w one behind the other."""
+    mask = ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), list(lanes))
+    return builder.shuffle_vector(v, v if w is None else w, mask)
+
+
+def splat(builder, value, vector):
+    one = builder.insert_element(ir.Constant(vector.llvm, ir.Undefined), value, ir.IntType(32)(0))
+    return shuffled(builder, one, [0] * vector.llvm.count)
+
+
+def operator_of(operation, vector, scalar, instruction):
+    """Teach Numba `vector operation vector`, and the same with a scalar on either side."""
+    def typed(a, b):
+        return vector if vector in (a, b) and {a, b} <= {vector, scalar} else None
+
+    def lowered(context, builder, signature, args):
+        a, b = (splat(builder, value, vector) if kind == scalar else value
+                for value, kind in zip(args, signature.args, strict=True))
+        return getattr(builder, instruction)(a, b)
+
+    type_callable(operation)(lambda context: typed)
+    for operands in ((vector, vector), (vector, scalar), (scalar, vector)):
+        lower_builtin(operation, *operands)(lowered)
+
+
+for real in (vec, pair):
+    operator_of(operator.add, real, types.float64, "fadd")
+    operator_of(operator.sub, real, types.float64, "fsub")
+    operator_of(operator.mul, real, types.float64, "fmul")
+    operator_of(operator.truediv, real, types.float64, "fdiv")
+for integer in (vec_bits, pair_bits):
+    operator_of(operator.add, integer, types.uint64, "add")
+    operator_of(operator.sub, integer, types.uint64, "sub")
+    operator_of(operator.lshift, integer, types.uint64, "shl")
+    operator_of(operator.rshift, integer, types.uint64, "lshr")
+
+
+def vector_pointer(context, builder, array_type, array, index, vector):
+    """Where vector number index[-1] of a column, or of row index[0] of a tile, stands."""
+    at = builder.mul(index[-1], index[-1].type(vector.llvm.count))
+    if len(index) == 2:
+        at = builder.add(at, builder.mul(index[0], index[0].type(TILE)))
+    data = context.make_array(array_type)(context, builder, array).data
+    return builder.bitcast(builder.gep(data, [at]), vector.llvm.as_pointer())
+
+
+def loader(vector):
+    def load(typingctx, array, *index):
+        def lowered(context, builder, signature, args):
+            pointer = vector_pointer(context, builder, array, args[0], unpack_tuple(builder, args[1]), vector)
+            return builder.load(pointer, align=8)
+        return vector(array, types.StarArgTuple.from_types(index)), lowered
+    return intrinsic(load)
+
+
+load = loader(vec)        # load(a, j, i): vector i of row j; load(a, i), if there is one row
+load_two = loader(pair)
+
+
+@intrinsic
+def store(typingctx, array, *index_and_value):
+    def lowered(context, builder, signature, args):
+        *index, value = unpack_tuple(builder, args[1])
+        pointer = vector_pointer(context, builder, array, args[0], index, index_and_value[-1])
+        builder.store(value, pointer, align=8)
+        return context.get_dummy_value()
+    return types.void(array, types.StarArgTuple.from_types(index_and_value)), lowered
+
+
+def broadcaster(vector):
+    def broadcast(typingctx, value):
+        def lowered(context, builder, signature, args):
+            return splat(builder, args[0], vector)
+        return vector(types.float64), lowered
+    return intrinsic(broadcast)
+
+
+broadcast = broadcaster(vec)
+broadcast_two = broadcaster(pair)
+
+
+@intrinsic
+def larger(typingctx, a, b):
+    """Of a vector and a vector or number; b if a is a NaN."""
+    def lowered(context, builder, signature, args):
+        v, w = args if b == a else (args[0], splat(builder, args[1], a))
+        return builder.select(builder.fcmp_ordered(">", v, w), v, w)
+    return a(a, b), lowered
+
+
+@intrinsic
+def add_lane_sums(typingctx, out, at, *vectors):
+    """out[at : at + n] += sum over the lanes of each of n vectors: neighbours are added until one number is left."""
+    def lowered(context, builder, signature, args):
+        sums = list(unpack_tuple(builder, args[2]))
+        while len(sums) & (len(sums) - 1):  # to a power of two, by lanes that nobody reads
+            sums.append(sums[-1])
+        while len(sums) > 1:                # one behind the other
+            sums = [shuffled(builder, a, range(2 * a.type.count), b)
+                    for a, b in zip(sums[::2], sums[1::2], strict=True)]
+        total = sums[0]
+        while total.type.count >= 2 * len(vectors):
+            even, odd = range(0, total.type.count, 2), range(1, total.type.count, 2)
+            total = builder.fadd(shuffled(builder, total, even), shuffled(builder, total, odd))
+        total = shuffled(builder, total, range(len(vectors)))
+        data = context.make_array(out)(context, builder, args[0]).data
+        pointer = builder.bitcast(builder.gep(data, [args[1]]), total.type.as_pointer())
+        builder.store(builder.fadd(builder.load(pointer, align=8), total), pointer, align=8)
+        return context.get_dummy_value()
+    return types.void(out, types.intp, types.StarArgTuple.from_types(vectors)), lowered
+
+
 # ------------------------------------------------------------------------------------------------- exp2 and log2
+
+BITS = {types.float64: types.uint64, vec: vec_bits, pair: pair_bits}
+REALS = {bits: real for real, bits in BITS.items()}
+
+
+def bitcast(context, builder, signature, args):
+    return builder.bitcast(args[0], context.get_value_type(signature.return_type))
+
 
 @intrinsic
 def as_bits(typingctx, x):
-    def bitcast(context, builder, signature, args):
-        return builder.bitcast(args[0], ir.IntType(64))
-    return types.uint64(types.float64), bitcast
+    return BITS[x](x), bitcast
 
 
 @intrinsic
 def as_float(typingctx, x):
-    def bitcast(context, builder, signature, args):
-        return builder.bitcast(args[0], ir.DoubleType())
-    return types.float64(types.uint64), bitcast
+    return REALS[x](x), bitcast
 
 
 ROUND_TO_INTEGER = 1.5 * 2.0**52            # adding it leaves the nearest integer in the low bits of a double
@@ -171,17 +317,28 @@ def log2_(x):
 
 @pointwise
 def new_tile(k, d, d_trials):
-    return (np.empty((d, TILE)),                         # x         columns of the rows at hand
-            np.empty((d_trials, TILE)),                  # trials    (d, TILE) or, but for the binomial, (0, TILE)
-            np.ones(TILE),                               # weight    sample weights, 0 behind the last row
-            np.empty((k, TILE)),                         # density   log2 (weight * density), then 2^(that - top),
-                                                         #           then weighted responsibility
-            np.empty(TILE),                              # top       largest log2 density over the components
-            np.empty(TILE),                              # total     sum of 2^(log density - top), in [1, k]
-            np.empty(TILE),                              # slope     sum of u 2^u, u = log density - top
-            np.empty(TILE),                              # scale     weight / total
-            np.empty((d, TILE)),                         # residual  x - mean of the component at hand
-            np.empty((d, TILE)))                         # weighted  responsibility * residual; rows of L residual
+    block = line_aligned(9 + k + 2 * d + d_trials)
+    point, weighted, wide = block[:5], block[5:9], block[9:]
+    point[0] = 1.0
+    return (wide[:d],                  # x         columns of the rows at hand
+            wide[2 * d + k:],          # trials    (d, TILE) or, but for the binomial, (0, TILE)
+            point[0],                  # weight    sample weights, 0 behind the last row
+            wide[2 * d:2 * d + k],     # density   log2 (weight * density), then 2^(that - top),
+                                       #           then weighted responsibility
+            point[1],                  # top       largest log2 density over the components
+            point[2],                  # total     sum of 2^(log density - top), in [1, k]
+            point[3],                  # slope     sum of u 2^u, u = log density - top
+            point[4],                  # scale     weight / total
+            wide[d:2 * d],             # residual  x - mean of the component at hand
+            weighted)                  # weighted  responsibility * residual of four features
+
+
+@pointwise
+def line_aligned(rows):
+    """(rows, TILE) from a new cache line on: a vector that crosses one costs two accesses."""
+    flat = np.empty(rows * TILE + CACHE_LINE)
+    skip = -(flat.ctypes.data // flat.itemsize) % CACHE_LINE
+    return flat[skip:skip + rows * TILE].reshape(rows, TILE)
 
 
 @pointwise
@@ -214,67 +371,71 @@ def all_unit(sample_weight):
 
 @pointwise
 def normalise(weight, density, top, total, slope, scale):
-    """Log-sum-exp over the components: responsibility = density * scale."""
-    find_top(density, top)
-    exponentiate(density, top, total, slope)
-    for i in range(TILE):
-        scale[i] = weight[i] / total[i]
+    """Log-sum-exp over the components: responsibility = density * scale.
 
-
-@pointwise
-def find_top(density, top):
-    top[:] = FAR_OUT
-    for c in range(density.shape[0]):
-        for i in range(TILE):
-            top[i] = max(top[i], density[c, i])
-
-
-@pointwise
-def exponentiate(density, top, total, slope):
-    """With u = log density - top:  density <- e = 2^u,  total <- sum e,  slope <- sum e u."""
-    total[:] = 0.0
-    slope[:] = 0.0
-    for c in range(density.shape[0]):
-        for i in range(TILE):
-            u = max(LOWEST, max(FAR_OUT, density[c, i]) - top[i])  # in this order: a NaN counts as far out
+    With u = log density - top:  density <- e = 2^u,  total <- sum e,  slope <- sum e u.
+    """
+    for i in range(VECTORS):
+        highest = largest(density, i)
+        sum_e = sum_eu = broadcast(0.0)
+        for c in range(density.shape[0]):
+            u = larger(larger(load(density, c, i), FAR_OUT) - highest, LOWEST)
             e = exp2_(u)
-            density[c, i] = e
-            total[i] += e
-            slope[i] += e * u
-
-
-@lanewise
-def add_logs(weight, top, total, slope, scale, unit, logs):
-    """log p = top + log total,  entropy = log total - slope / total."""
-    loglik = entropy = totals = 0.0
-    for i in range(TILE):
-        loglik += weight[i] * top[i]
-        entropy -= scale[i] * slope[i]
-    for i in range(multiply(total) if unit else TILE):
-        totals += weight[i] * log2_(total[i])
-    logs[0] += LN2 * (loglik + totals)
-    logs[1] += LN2 * (entropy + totals)
+            store(density, c, i, e)
+            sum_e = sum_e + e
+            sum_eu = sum_eu + e * u
+        store(top, i, highest)
+        store(total, i, sum_e)
+        store(slope, i, sum_eu)
+        store(scale, i, load(weight, i) / sum_e)
 
 
 @pointwise
-def multiply(total):
-    """With unit weights the sum of the logs is the log of a product: -> how many products stand in front."""
-    products = TILE // FACTORS
-    for i in range(products):
-        for factor in range(1, FACTORS):
-            total[i] *= total[factor * products + i]
-    return products
+def largest(density, i):
+    highest = broadcast(FAR_OUT)
+    for c in range(density.shape[0]):
+        highest = larger(load(density, c, i), highest)  # in this order: a NaN counts as far out
+    return highest
 
 
-@lanewise
+@pointwise
+def add_logs(weight, top, total, slope, scale, product, logs):
+    """log p = top + log total,  entropy = log total - slope / total."""
+    loglik = entropy = broadcast(0.0)
+    for i in range(VECTORS):
+        loglik = loglik + load(weight, i) * load(top, i)
+        entropy = entropy - load(scale, i) * load(slope, i)
+    totals = log_of_product(total) if product else sum_of_logs(weight, total)
+    add_lane_sums(logs, 0, LN2 * (loglik + totals), LN2 * (entropy + totals))
+
+
+@pointwise
+def log_of_product(total):
+    """With unit weights the sum of the logs is the log of a product: VECTORS factors in [1, k]."""
+    product = broadcast(1.0)
+    for i in range(VECTORS):
+        product = product * load(total, i)
+    return log2_(product)
+
+
+@pointwise
+def sum_of_logs(weight, total):
+    logs = broadcast(0.0)
+    for i in range(VECTORS):
+        logs = logs + load(weight, i) * log2_(load(total, i))
+    return logs
+
+
+@pointwise
 def responsibilities(density, scale, counts):
     """density -> weighted responsibility, in place; adds up the counts."""
     for c in range(density.shape[0]):
-        count = 0.0
-        for i in range(TILE):
-            density[c, i] *= scale[i]
-            count += density[c, i]
-        counts[c] += count
+        count = broadcast(0.0)
+        for i in range(VECTORS):
+            r = load(density, c, i) * load(scale, i)
+            store(density, c, i, r)
+            count = count + r
+        add_lane_sums(counts, c, count)
 
 
 # ---------------------------------------------------------------------------------------------------- slots of rows
@@ -289,29 +450,29 @@ def family(densities, moments):
         sums = sums[slot]
         sums[:] = 0.0
         counts, first, second, logs = sums[:k], sums[k:k + k * d], sums[k + k * d:-2], sums[-2:]
-        unit = all_unit(sample_weight)
+        product = all_unit(sample_weight) and k <= LARGEST_PRODUCT_K
         end = min(X.shape[0], (slot + 1) * slot_rows)
         for row in range(slot * slot_rows, end, TILE):
             count = min(TILE, end - row)
             load_columns(X, row, count, x)
             load_columns(trials, row, count, tries)
             load_weights(sample_weight, row, count, weight)
-            densities(x, tries, log_norm, location, scaling, residual, weighted, density)
+            densities(x, tries, log_norm, location, scaling, residual, density)
             normalise(weight, density, top, total, slope, scale)
-            add_logs(weight, top, total, slope, scale, unit and count == TILE, logs)
+            add_logs(weight, top, total, slope, scale, product and count == TILE, logs)
             responsibilities(density, scale, counts)
             moments(x, tries, location, density, residual, weighted, first, second)
 
     @pointwise
     def posterior_block(block, X, trials, log_norm, location, scaling, log_prob, resp, labels):
         k, d = location.shape
-        x, tries, weight, density, top, total, slope, scale, residual, weighted = new_tile(k, d, trials.shape[1])
+        x, tries, weight, density, top, total, slope, scale, residual, _ = new_tile(k, d, trials.shape[1])
         end = min(X.shape[0], (block + 1) * POSTERIOR_ROWS)
         for row in range(block * POSTERIOR_ROWS, end, TILE):
             count = min(TILE, end - row)
             load_columns(X, row, count, x)
             load_columns(trials, row, count, tries)
-            densities(x, tries, log_norm, location, scaling, residual, weighted, density)
+            densities(x, tries, log_norm, location, scaling, residual, density)
             normalise(weight, density, top, total, slope, scale)
             put_log_prob(top, total, row, count, log_prob)
             put_resp(density, scale, row, count, resp)
@@ -323,8 +484,8 @@ def family(densities, moments):
 @pointwise
 def put_log_prob(top, total, row, count, log_prob):
     if log_prob.shape[0]:
-        for i in range(TILE):
-            total[i] = LN2 * (top[i] + log2_(total[i]))
+        for i in range(VECTORS):
+            store(total, i, LN2 * (load(top, i) + log2_(load(total, i))))
         for i in range(count):
             log_prob[row + i] = total[i]
 
@@ -350,31 +511,30 @@ def put_labels(density, label, row, count, labels):
 # ----------------------------------------------------------------- normal, univariate and with diagonal covariance
 
 @pointwise
-def diag_densities(x, trials, log_norm, means, scale, residual, weighted, density):
+def diag_densities(x, trials, log_norm, means, scale, residual, density):
     """log2 (weight N(x; mean, diag(sd^2))) = log_norm - sum_j ((x_j - mean_j) scale_j)^2."""
     for c in range(means.shape[0]):
-        for i in range(TILE):
-            z = (x[0, i] - means[c, 0]) * scale[c, 0]
-            density[c, i] = log_norm[c] - z * z
-        for j in range(1, means.shape[1]):
-            for i in range(TILE):
-                z = (x[j, i] - means[c, j]) * scale[c, j]
-                density[c, i] -= z * z
+        for i in range(PAIRS):
+            log_density = broadcast_two(log_norm[c])
+            for j in range(means.shape[1]):
+                z = (load_two(x, j, i) - means[c, j]) * scale[c, j]
+                log_density = log_density - z * z
+            store(density, c, i, log_density)
 
 
-@lanewise
+@pointwise
 def diag_moments(x, trials, means, resp, residual, weighted, first, second):
     k, d = means.shape
     for c in range(k):
         for j in range(d):
-            s1 = s2 = 0.0
-            for i in range(TILE):
-                z = x[j, i] - means[c, j]
-                rz = resp[c, i] * z
-                s1 += rz
-                s2 += rz * z
-            first[c * d + j] += s1
-            second[c * d + j] += s2
+            s1 = s2 = broadcast_two(0.0)
+            for i in range(PAIRS):
+                z = load_two(x, j, i) - means[c, j]
+                rz = load_two(resp, c, i) * z
+                s1 = s1 + rz
+                s2 = s2 + rz * z
+            add_lane_sums(first, c * d + j, s1)
+            add_lane_sums(second, c * d + j, s2)
 
 
 diag_slot, diag_block = family(diag_densities, diag_moments)
@@ -435,91 +595,142 @@ def posterior_mvnormal_diag(X: rows,                # IN   (n, d)
 # ----------------------------------------------------------------------------- multivariate normal, full covariance
 
 @pointwise
-def full_densities(x, trials, log_norm, means, factor, residual, y, density):
+def full_densities(x, trials, log_norm, means, factor, residual, density):
     """log2 (weight N(x; mean, S)) = log_norm - |L (x - mean)|^2, L^T L = log2(e) / 2 S^-1, L lower triangular."""
-    k, d = means.shape
-    for c in range(k):
-        for i in range(TILE):
-            density[c, i] = log_norm[c]
-        for j in range(d):
-            for i in range(TILE):
-                residual[j, i] = x[j, i] - means[c, j]
-                y[j, i] = 0.0
-        blocked = d - d % 4
-        for row in range(0, blocked, 4):
-            for j in range(0, row + 4, 4):       # L is zero right of its diagonal
-                whiten_4x4(factor, c, row, j, residual, y)
-        for row in range(blocked, d):
-            for j in range(row + 1):
-                for i in range(TILE):
-                    y[row, i] += factor[c, row, j] * residual[j, i]
-        for j in range(d):
-            for i in range(TILE):
-                density[c, i] -= y[j, i] * y[j, i]
+    for c in range(means.shape[0]):
+        for i in range(PAIRS):
+            store(density, c, i, log_norm[c] - squared_norm(x, means, factor, c, i, residual))
 
 
 @pointwise
-def whiten_4x4(L, c, p, q, z, y):
-    """y[p : p + 4] += L[p : p + 4, q : q + 4] z[q : q + 4]: 8 loads and 4 stores for 16 products."""
-    l00, l01, l02, l03 = L[c, p, q], L[c, p, q + 1], L[c, p, q + 2], L[c, p, q + 3]
-    l10, l11, l12, l13 = L[c, p + 1, q], L[c, p + 1, q + 1], L[c, p + 1, q + 2], L[c, p + 1, q + 3]
-    l20, l21, l22, l23 = L[c, p + 2, q], L[c, p + 2, q + 1], L[c, p + 2, q + 2], L[c, p + 2, q + 3]
-    l30, l31, l32, l33 = L[c, p + 3, q], L[c, p + 3, q + 1], L[c, p + 3, q + 2], L[c, p + 3, q + 3]
-    for i in range(TILE):
-        z0, z1, z2, z3 = z[q, i], z[q + 1, i], z[q + 2, i], z[q + 3, i]
-        y[p, i] = y[p, i] + l00 * z0 + l01 * z1 + l02 * z2 + l03 * z3
-        y[p + 1, i] = y[p + 1, i] + l10 * z0 + l11 * z1 + l12 * z2 + l13 * z3
-        y[p + 2, i] = y[p + 2, i] + l20 * z0 + l21 * z1 + l22 * z2 + l23 * z3
-        y[p + 3, i] = y[p + 3, i] + l30 * z0 + l31 * z1 + l32 * z2 + l33 * z3
+def squared_norm(x, means, L, c, i, residual):
+    """|L (x - mean)|^2, for a pair of vectors; rows of L by fours, so that a residual is read once for four of them."""
+    d = means.shape[1]
+    square = broadcast_two(0.0)
+    blocked = d - d % 4
+    for row in range(0, blocked, 4):
+        y0, y1, y2, y3 = whiten_diagonal(x, means, L, c, i, row, residual)
+        for j in range(row):
+            z = load_two(residual, j, i)
+            y0 = y0 + L[c, row, j] * z
+            y1 = y1 + L[c, row + 1, j] * z
+            y2 = y2 + L[c, row + 2, j] * z
+            y3 = y3 + L[c, row + 3, j] * z
+        square = square + ((y0 * y0 + y1 * y1) + (y2 * y2 + y3 * y3))
+    for row in range(blocked, d):
+        y0 = L[c, row, row] * keep_residual(x, means, c, row, i, residual)
+        for j in range(row):
+            y0 = y0 + L[c, row, j] * load_two(residual, j, i)
+        square = square + y0 * y0
+    return square
 
 
-@lanewise
+@pointwise
+def keep_residual(x, means, c, j, i, residual):
+    """x_j - mean_j, kept for the rows of L below."""
+    z = load_two(x, j, i) - means[c, j]
+    store(residual, j, i, z)
+    return z
+
+
+@pointwise
+def whiten_diagonal(x, means, L, c, i, p, residual):
+    """L[p : p + 4, p : p + 4] (x - mean)[p : p + 4], a triangle."""
+    z = keep_residual(x, means, c, p, i, residual)
+    y0, y1, y2, y3 = L[c, p, p] * z, L[c, p + 1, p] * z, L[c, p + 2, p] * z, L[c, p + 3, p] * z
+    z = keep_residual(x, means, c, p + 1, i, residual)
+    y1, y2, y3 = y1 + L[c, p + 1, p + 1] * z, y2 + L[c, p + 2, p + 1] * z, y3 + L[c, p + 3, p + 1] * z
+    z = keep_residual(x, means, c, p + 2, i, residual)
+    y2, y3 = y2 + L[c, p + 2, p + 2] * z, y3 + L[c, p + 3, p + 2] * z
+    z = keep_residual(x, means, c, p + 3, i, residual)
+    return y0, y1, y2, y3 + L[c, p + 3, p + 3] * z
+
+
+@pointwise
 def full_moments(x, trials, means, resp, residual, weighted, first, second):
+    """The second moments in 4 x 4 blocks, row by row of blocks: `weighted` holds the four features of such a row."""
     k, d = means.shape
+    blocked = d - d % 4
     for c in range(k):
-        for j in range(d):
-            s1 = 0.0
-            for i in range(TILE):
-                z = x[j, i] - means[c, j]
-                residual[j, i] = z
-                weighted[j, i] = resp[c, i] * z
-                s1 += weighted[j, i]
-            first[c * d + j] += s1
-        blocked = d - d % 4
         for row in range(0, blocked, 4):
-            for j in range(0, row + 4, 4):
-                outer_4x4(weighted, row, residual, j, second, (c * d + row) * d + j, d)
+            at = (c * d + row) * d
+            diagonal_4x4(x, means, resp, c, row, residual, weighted, first, second, at + row)
+            for j in range(0, row, 4):
+                outer_4x4(weighted, residual, j, second, at + j, d)
         for row in range(blocked, d):
+            add_weighted(x, means, resp, c, row, residual, weighted, first)
             for j in range(row + 1):
-                s2 = 0.0
-                for i in range(TILE):
-                    s2 += weighted[row, i] * residual[j, i]
-                second[(c * d + row) * d + j] += s2
+                dot(weighted, residual, j, second, (c * d + row) * d + j)
 
 
-@lanewise
-def outer_4x4(a, p, b, q, second, at, d):
-    """a[p : p + 4] b[q : q + 4]^T, into the matrix at `at`: 16 sums in registers, 8 loads for 16 products."""
-    s00 = s01 = s02 = s03 = s10 = s11 = s12 = s13 = s20 = s21 = s22 = s23 = s30 = s31 = s32 = s33 = 0.0
-    for i in range(TILE):
-        a0, a1, a2, a3 = a[p, i], a[p + 1, i], a[p + 2, i], a[p + 3, i]
-        b0, b1, b2, b3 = b[q, i], b[q + 1, i], b[q + 2, i], b[q + 3, i]
+@pointwise
+def add_weighted(x, means, resp, c, j, residual, weighted, first):
+    """residual[j] <- x_j - mean_j, weighted[0] <- resp * that, and the first moment"""
+    s1 = broadcast(0.0)
+    for i in range(VECTORS):
+        z = load(x, j, i) - means[c, j]
+        rz = load(resp, c, i) * z
+        store(residual, j, i, z)
+        store(weighted, 0, i, rz)
+        s1 = s1 + rz
+    add_lane_sums(first, c * means.shape[1] + j, s1)
+
+
+@pointwise
+def dot(a, b, q, second, at):
+    s2 = broadcast(0.0)
+    for i in range(VECTORS):
+        s2 = s2 + load(a, 0, i) * load(b, q, i)
+    add_lane_sums(second, at, s2)
+
+
+@pointwise
+def diagonal_4x4(x, means, resp, c, p, residual, weighted, first, second, at):
+    """Residuals, weighted residuals and first moments of four features, and the triangle of their second moments."""
+    d = means.shape[1]
+    f0 = f1 = f2 = f3 = s00 = s10 = s11 = s20 = s21 = s22 = s30 = s31 = s32 = s33 = broadcast(0.0)
+    for i in range(VECTORS):
+        r = load(resp, c, i)
+        z0, z1 = load(x, p, i) - means[c, p], load(x, p + 1, i) - means[c, p + 1]
+        z2, z3 = load(x, p + 2, i) - means[c, p + 2], load(x, p + 3, i) - means[c, p + 3]
+        a0, a1, a2, a3 = r * z0, r * z1, r * z2, r * z3
+        store_four(residual, p, i, z0, z1, z2, z3)
+        store_four(weighted, 0, i, a0, a1, a2, a3)
+        f0, f1, f2, f3 = f0 + a0, f1 + a1, f2 + a2, f3 + a3
+        s00 = s00 + a0 * z0
+        s10, s11 = s10 + a1 * z0, s11 + a1 * z1
+        s20, s21, s22 = s20 + a2 * z0, s21 + a2 * z1, s22 + a2 * z2
+        s30, s31, s32, s33 = s30 + a3 * z0, s31 + a3 * z1, s32 + a3 * z2, s33 + a3 * z3
+    add_lane_sums(first, c * d + p, f0, f1, f2, f3)
+    add_lane_sums(second, at, s00)
+    add_lane_sums(second, at + d, s10, s11)
+    add_lane_sums(second, at + 2 * d, s20, s21, s22)
+    add_lane_sums(second, at + 3 * d, s30, s31, s32, s33)
+
+
+@pointwise
+def store_four(a, p, i, v0, v1, v2, v3):
+    store(a, p, i, v0)
+    store(a, p + 1, i, v1)
+    store(a, p + 2, i, v2)
+    store(a, p + 3, i, v3)
+
+
+@pointwise
+def outer_4x4(a, b, q, second, at, d):
+    """a b[q : q + 4]^T, into the matrix at `at`: 16 sums in registers, 8 loads for 16 products."""
+    s00 = s01 = s02 = s03 = s10 = s11 = s12 = s13 = s20 = s21 = s22 = s23 = s30 = s31 = s32 = s33 = broadcast(0.0)
+    for i in range(VECTORS):
+        a0, a1, a2, a3 = load(a, 0, i), load(a, 1, i), load(a, 2, i), load(a, 3, i)
+        b0, b1, b2, b3 = load(b, q, i), load(b, q + 1, i), load(b, q + 2, i), load(b, q + 3, i)
         s00, s01, s02, s03 = s00 + a0 * b0, s01 + a0 * b1, s02 + a0 * b2, s03 + a0 * b3
         s10, s11, s12, s13 = s10 + a1 * b0, s11 + a1 * b1, s12 + a1 * b2, s13 + a1 * b3
         s20, s21, s22, s23 = s20 + a2 * b0, s21 + a2 * b1, s22 + a2 * b2, s23 + a2 * b3
         s30, s31, s32, s33 = s30 + a3 * b0, s31 + a3 * b1, s32 + a3 * b2, s33 + a3 * b3
-    add_four(second, at, s00, s01, s02, s03)
-    add_four(second, at + d, s10, s11, s12, s13)
-    add_four(second, at + 2 * d, s20, s21, s22, s23)
-    add_four(second, at + 3 * d, s30, s31, s32, s33)
-
-
-@pointwise
-def add_four(out, at, s0, s1, s2, s3):
-    out[at] += s0
-    out[at + 1] += s1
-    out[at + 2] += s2
-    out[at + 3] += s3
+    add_lane_sums(second, at, s00, s01, s02, s03)
+    add_lane_sums(second, at + d, s10, s11, s12, s13)
+    add_lane_sums(second, at + 2 * d, s20, s21, s22, s23)
+    add_lane_sums(second, at + 3 * d, s30, s31, s32, s33)
 
 
 @pointwise
@@ -564,27 +775,30 @@ def posterior_mvnormal_full(X: rows,                # IN   (n, d)
 # --------------------------------------------------------------------------------------------------------- binomial
 
 @pointwise
-def binomial_densities(x, trials, log_norm, log_p, log_q, residual, weighted, density):
+def binomial_densities(x, trials, log_norm, log_p, log_q, residual, density):
     """log2 (weight prod_j p_j^x_j q_j^(trials_j - x_j)), without the binomial coefficients."""
     for c in range(log_p.shape[0]):
-        for i in range(TILE):
-            density[c, i] = log_norm[c]
-        for j in range(log_p.shape[1]):
-            for i in range(TILE):
-                density[c, i] += x[j, i] * log_p[c, j] + (trials[j, i] - x[j, i]) * log_q[c, j]
+        for i in range(PAIRS):
+            log_density = broadcast_two(log_norm[c])
+            for j in range(log_p.shape[1]):
+                successes = load_two(x, j, i)
+                failures = load_two(trials, j, i) - successes
+                log_density = log_density + (successes * log_p[c, j] + failures * log_q[c, j])
+            store(density, c, i, log_density)
 
 
-@lanewise
+@pointwise
 def binomial_moments(x, trials, log_p, resp, residual, weighted, first, second):
     k, d = log_p.shape
     for c in range(k):
         for j in range(d):
-            successes = failures = 0.0
-            for i in range(TILE):
-                successes += resp[c, i] * x[j, i]
-                failures += resp[c, i] * (trials[j, i] - x[j, i])
-            first[c * d + j] += successes
-            second[c * d + j] += failures
+            successes = failures = broadcast_two(0.0)
+            for i in range(PAIRS):
+                r, observed = load_two(resp, c, i), load_two(x, j, i)
+                successes = successes + r * observed
+                failures = failures + r * (load_two(trials, j, i) - observed)
+            add_lane_sums(first, c * d + j, successes)
+            add_lane_sums(second, c * d + j, failures)
 
 
 binomial_slot, binomial_block = family(binomial_densities, binomial_moments)
