@@ -4,14 +4,16 @@ Its design note holds here too, but for these points:
  a. Threads: a kernel runs its slots by `prange`, and slot s still writes row s alone, so that the bits do not depend
     on their number.  `kernel.serial` is the same loop without threads, for a forked child and for a thread that finds
     another one inside a launch.
- b. Lanes: there is no `vec`.  Loops over the points of a tile are innermost, and LLVM makes vectors of them; so what
-    a vector of the Cython twin holds in a register between two loops is a row of the tile here.
- c. Sums over a tile become scalars at its end and go straight to the slot's row of `sums`; nothing is kept by lane.
+ b. Lanes: `vec` is a type that we teach to Numba, LANES doubles to LLVM, with the operators of a double.  A `pair` is
+    two of them.  Left to itself LLVM makes vectors of loops over points, but half as long as the registers, needs
+    permission to reorder sums, and writes to memory what one loop has for the next: kernels took twice the time.
+ c. Sums over a tile go straight to the slot's row of `sums`, lanes added up; nothing is kept by lane.
  d. One compilation for each of float32 and float64, whatever the strides: the types of all arguments are declared,
     as annotations, and anything that converts to them is taken as it is.
  e. `posterior_*` has no slots: it runs over blocks of POSTERIOR_ROWS rows.
- f. The univariate normal is the diagonal one with d = 1: loops over points are innermost, no loop over d is in their
-    way.
+ f. The univariate normal is the diagonal one with d = 1.
+ g. Inside a slot arrays are `borrowed`: no reference to them is counted.  Counting is atomic, and d = 3 took three
+    times as long with it.
 
 A family is two functions of a tile, `densities` and `moments`; all else is written once.
 """
@@ -21,21 +23,24 @@ from types import FunctionType
 
 import numba
 import numpy as np
-from llvmlite import binding, ir
+from llvmlite import ir
 from numba import int64, njit, prange, types
 from numba.core.cgutils import unpack_tuple
+from numba.core.codegen import get_host_cpu_features
 from numba.extending import intrinsic, lower_builtin, models, register_model, type_callable
 
-PROCESSOR = binding.get_host_cpu_features()
-LANES = 8 if PROCESSOR.get("avx512f") else 4 if PROCESSOR.get("avx") else 2  # doubles of a register
-TILE = 256                # points of a tile
-VECTORS = TILE // LANES   # vectors of a column of a tile
+FEATURES = get_host_cpu_features() if numba.config.CPU_FEATURES is None else numba.config.CPU_FEATURES
+LANES = 8 if "+avx512f" in FEATURES else 4 if "+avx" in FEATURES else 2  # doubles of a register
+TILE = 256               # points of a tile
+VECTORS = TILE // LANES  # vectors of a column of a tile
 PAIRS = VECTORS // 2
-CACHE_LINE = 8            # doubles of one
-LARGEST_PRODUCT_K = 128   # 128^VECTORS is finite, whatever LANES is
-POSTERIOR_ROWS = 4096     # rows of a block of posterior_*
-LOWEST = -900.0        # a density below 2^-900 of the largest counts as 2^-900 of it, far from subnormal
-FAR_OUT = -1e300       # log density of a point out of reach of every component: finite
+LINE = 8                 # doubles of a cache line
+ROW = TILE + LINE        # from a row of a tile to the next.  At a power of two the points of a vector would lie in two
+#                          sets of the cache, whatever d is: 5 % more time at d = 16, 20 % at d = 64
+LARGEST_PRODUCT_K = 128  # 128^VECTORS is finite, whatever LANES is
+POSTERIOR_ROWS = 4096    # rows of a block of posterior_*
+LOWEST = -900.0          # a density below 2^-900 of the largest counts as 2^-900 of it, far from subnormal
+FAR_OUT = -1e300         # log density of a point out of reach of every component: finite
 LN2 = 0.6931471805599453
 
 
@@ -125,7 +130,7 @@ sums_out = types.Array(types.float64, 2, "C")
 # ---------------------------------------------------------------------------------------------------------- vectors
 
 class Vector(types.Type):
-    """Numbers of as many points, one per lane.  LLVM makes registers and instructions of it that the processor has."""
+    """Numbers of as many points, one per lane.  A kernel reads as a formula for one point."""
 
     def __init__(self, name, element, lanes):
         super().__init__(name)
@@ -138,25 +143,25 @@ class VectorModel(models.PrimitiveModel):
         super().__init__(manager, vector, vector.llvm)
 
 
-vec = Vector("vec", ir.DoubleType(), LANES)         # one register
-pair = Vector("pair", ir.DoubleType(), 2 * LANES)   # two, where a number read from a table should serve for both
+vec = Vector("vec", ir.DoubleType(), LANES)        # a register
+pair = Vector("pair", ir.DoubleType(), 2 * LANES)  # two, where a number out of a table should serve for both
 vec_bits = Vector("vec_bits", ir.IntType(64), LANES)
 pair_bits = Vector("pair_bits", ir.IntType(64), 2 * LANES)
 
 
 def shuffled(builder, v, lanes, w=None):
-    """Lanes of v, or of v and w one behind the other."""
+    """These lanes of v, or of v and w one behind the other."""
     mask = ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), list(lanes))
     return builder.shuffle_vector(v, v if w is None else w, mask)
 
 
-def splat(builder, value, vector):
-    one = builder.insert_element(ir.Constant(vector.llvm, ir.Undefined), value, ir.IntType(32)(0))
-    return shuffled(builder, one, [0] * vector.llvm.count)
+def splat(builder, number, vector):
+    first = builder.insert_element(ir.Constant(vector.llvm, ir.Undefined), number, ir.IntType(32)(0))
+    return shuffled(builder, first, [0] * vector.llvm.count)
 
 
-def operator_of(operation, vector, scalar, instruction):
-    """Teach Numba `vector operation vector`, and the same with a scalar on either side."""
+def teach(operation, vector, scalar, instruction):
+    """vector operation vector, and with a scalar on either side."""
     def typed(a, b):
         return vector if vector in (a, b) and {a, b} <= {vector, scalar} else None
 
@@ -170,52 +175,55 @@ def operator_of(operation, vector, scalar, instruction):
         lower_builtin(operation, *operands)(lowered)
 
 
-for real in (vec, pair):
-    operator_of(operator.add, real, types.float64, "fadd")
-    operator_of(operator.sub, real, types.float64, "fsub")
-    operator_of(operator.mul, real, types.float64, "fmul")
-    operator_of(operator.truediv, real, types.float64, "fdiv")
-for integer in (vec_bits, pair_bits):
-    operator_of(operator.add, integer, types.uint64, "add")
-    operator_of(operator.sub, integer, types.uint64, "sub")
-    operator_of(operator.lshift, integer, types.uint64, "shl")
-    operator_of(operator.rshift, integer, types.uint64, "lshr")
+for reals in (vec, pair):
+    teach(operator.add, reals, types.float64, "fadd")
+    teach(operator.sub, reals, types.float64, "fsub")
+    teach(operator.mul, reals, types.float64, "fmul")
+    teach(operator.truediv, reals, types.float64, "fdiv")
+for bits in (vec_bits, pair_bits):
+    teach(operator.add, bits, types.uint64, "add")
+    teach(operator.sub, bits, types.uint64, "sub")
+    teach(operator.lshift, bits, types.uint64, "shl")
+    teach(operator.rshift, bits, types.uint64, "lshr")
+
+
+def element_pointer(context, builder, array_type, array, at, vector):
+    data = context.make_array(array_type)(context, builder, array).data
+    return builder.bitcast(builder.gep(data, [at]), vector.as_pointer())
 
 
 def vector_pointer(context, builder, array_type, array, index, vector):
-    """Where vector number index[-1] of a column, or of row index[0] of a tile, stands."""
-    at = builder.mul(index[-1], index[-1].type(vector.llvm.count))
+    """Of vector i of row j, index = (j, i); of vector i of an array of one dimension, index = (i,)."""
+    at = builder.mul(index[-1], index[-1].type(vector.count))
     if len(index) == 2:
-        at = builder.add(at, builder.mul(index[0], index[0].type(TILE)))
-    data = context.make_array(array_type)(context, builder, array).data
-    return builder.bitcast(builder.gep(data, [at]), vector.llvm.as_pointer())
+        at = builder.add(at, builder.mul(index[0], index[0].type(ROW)))
+    return element_pointer(context, builder, array_type, array, at, vector)
 
 
 def loader(vector):
     def load(typingctx, array, *index):
         def lowered(context, builder, signature, args):
-            pointer = vector_pointer(context, builder, array, args[0], unpack_tuple(builder, args[1]), vector)
-            return builder.load(pointer, align=8)
+            at = unpack_tuple(builder, args[1])
+            return builder.load(vector_pointer(context, builder, array, args[0], at, vector.llvm), align=8)
         return vector(array, types.StarArgTuple.from_types(index)), lowered
     return intrinsic(load)
 
 
-load = loader(vec)        # load(a, j, i): vector i of row j; load(a, i), if there is one row
-load_two = loader(pair)
+load = loader(vec)        # load(a, j, i) or load(a, i)
+load_pair = loader(pair)
 
 
 @intrinsic
 def store(typingctx, array, *index_and_value):
     def lowered(context, builder, signature, args):
-        *index, value = unpack_tuple(builder, args[1])
-        pointer = vector_pointer(context, builder, array, args[0], index, index_and_value[-1])
-        builder.store(value, pointer, align=8)
+        *at, value = unpack_tuple(builder, args[1])
+        builder.store(value, vector_pointer(context, builder, array, args[0], at, value.type), align=8)
         return context.get_dummy_value()
     return types.void(array, types.StarArgTuple.from_types(index_and_value)), lowered
 
 
 def broadcaster(vector):
-    def broadcast(typingctx, value):
+    def broadcast(typingctx, number):
         def lowered(context, builder, signature, args):
             return splat(builder, args[0], vector)
         return vector(types.float64), lowered
@@ -223,12 +231,12 @@ def broadcaster(vector):
 
 
 broadcast = broadcaster(vec)
-broadcast_two = broadcaster(pair)
+broadcast_pair = broadcaster(pair)
 
 
 @intrinsic
 def larger(typingctx, a, b):
-    """Of a vector and a vector or number; b if a is a NaN."""
+    """Of a vector and a vector or a number; b where a is a NaN."""
     def lowered(context, builder, signature, args):
         v, w = args if b == a else (args[0], splat(builder, args[1], a))
         return builder.select(builder.fcmp_ordered(">", v, w), v, w)
@@ -237,30 +245,45 @@ def larger(typingctx, a, b):
 
 @intrinsic
 def add_lane_sums(typingctx, out, at, *vectors):
-    """out[at : at + n] += sum over the lanes of each of n vectors: neighbours are added until one number is left."""
+    """out[at : at + n] += the lane sums of n vectors.  They are put one behind the other, and then neighbours added."""
     def lowered(context, builder, signature, args):
         sums = list(unpack_tuple(builder, args[2]))
-        while len(sums) & (len(sums) - 1):  # to a power of two, by lanes that nobody reads
+        while len(sums) & (len(sums) - 1):  # to a power of two, by sums that nobody reads
             sums.append(sums[-1])
-        while len(sums) > 1:                # one behind the other
-            sums = [shuffled(builder, a, range(2 * a.type.count), b)
-                    for a, b in zip(sums[::2], sums[1::2], strict=True)]
+        while len(sums) > 1:
+            sums = [shuffled(builder, v, range(2 * v.type.count), w)
+                    for v, w in zip(sums[::2], sums[1::2], strict=True)]
         total = sums[0]
         while total.type.count >= 2 * len(vectors):
             even, odd = range(0, total.type.count, 2), range(1, total.type.count, 2)
             total = builder.fadd(shuffled(builder, total, even), shuffled(builder, total, odd))
         total = shuffled(builder, total, range(len(vectors)))
-        data = context.make_array(out)(context, builder, args[0]).data
-        pointer = builder.bitcast(builder.gep(data, [args[1]]), total.type.as_pointer())
+        pointer = element_pointer(context, builder, out, args[0], args[1], total.type)
         builder.store(builder.fadd(builder.load(pointer, align=8), total), pointer, align=8)
         return context.get_dummy_value()
     return types.void(out, types.intp, types.StarArgTuple.from_types(vectors)), lowered
 
 
+@intrinsic
+def borrowed(typingctx, array):
+    """The array without its owner: nobody counts references to it, and somebody else holds it."""
+    def lowered(context, builder, signature, args):
+        view = context.make_array(array)(context, builder, args[0])
+        view.meminfo = ir.Constant(view.meminfo.type, None)
+        return view._getvalue()
+    return array(array), lowered
+
+
+@intrinsic
+def hold(typingctx, owner):
+    """The last use of an owner, behind the last use of what was borrowed from it."""
+    return types.void(owner), lambda context, builder, signature, args: context.get_dummy_value()
+
+
 # ------------------------------------------------------------------------------------------------- exp2 and log2
 
 BITS = {types.float64: types.uint64, vec: vec_bits, pair: pair_bits}
-REALS = {bits: real for real, bits in BITS.items()}
+REALS = {bits: reals for reals, bits in BITS.items()}
 
 
 def bitcast(context, builder, signature, args):
@@ -316,34 +339,38 @@ def log2_(x):
 # ---------------------------------------------------------------------------------------------------------- tiles
 
 @pointwise
-def new_tile(k, d, d_trials):
-    block = line_aligned(9 + k + 2 * d + d_trials)
-    point, weighted, wide = block[:5], block[5:9], block[9:]
-    point[0] = 1.0
-    return (wide[:d],                  # x         columns of the rows at hand
-            wide[2 * d + k:],          # trials    (d, TILE) or, but for the binomial, (0, TILE)
-            point[0],                  # weight    sample weights, 0 behind the last row
-            wide[2 * d:2 * d + k],     # density   log2 (weight * density), then 2^(that - top),
-                                       #           then weighted responsibility
-            point[1],                  # top       largest log2 density over the components
-            point[2],                  # total     sum of 2^(log density - top), in [1, k]
-            point[3],                  # slope     sum of u 2^u, u = log density - top
-            point[4],                  # scale     weight / total
-            wide[d:2 * d],             # residual  x - mean of the component at hand
-            weighted)                  # weighted  responsibility * residual of four features
+def new_rows(n):
+    """(n, ROW) from a new cache line on: a vector that crosses one costs two accesses."""
+    flat = np.empty(n * ROW + LINE)
+    skip = -(flat.ctypes.data // flat.itemsize) % LINE
+    return flat[skip:skip + n * ROW].reshape(n, ROW)
 
 
 @pointwise
-def line_aligned(rows):
-    """(rows, TILE) from a new cache line on: a vector that crosses one costs two accesses."""
-    flat = np.empty(rows * TILE + CACHE_LINE)
-    skip = -(flat.ctypes.data // flat.itemsize) % CACHE_LINE
-    return flat[skip:skip + rows * TILE].reshape(rows, TILE)
+def tile_rows(k, d, d_trials):
+    return 9 + k + 2 * d + d_trials
+
+
+@pointwise
+def cut_tile(rows_of_tile, k, d):
+    by_point, weighted, rest = rows_of_tile[:5], rows_of_tile[5:9], rows_of_tile[9:]
+    by_point[0] = 1.0
+    return (rest[:d],               # x         columns of the rows at hand
+            rest[2 * d + k:],       # trials    d rows or, but for the binomial, none
+            by_point[0],            # weight    sample weights, 0 behind the last row
+            rest[2 * d:2 * d + k],  # density   log2 (weight * density), then 2^(that - top),
+                                    #           then weighted responsibility
+            by_point[1],            # top       largest log2 density over the components
+            by_point[2],            # total     sum of 2^(log density - top), in [1, k]
+            by_point[3],            # slope     sum of u 2^u, u = log density - top
+            by_point[4],            # scale     weight / total
+            rest[d:2 * d],          # residual  x - mean of the component at hand
+            weighted)               # weighted  responsibility * residual of four features
 
 
 @pointwise
 def load_columns(X, row, count, x):
-    """X[row : row + count].T -> (d, TILE), float64, filled up with copies of the first row."""
+    """X[row : row + count].T, float64, filled up with copies of the first row."""
     for j in range(x.shape[0]):
         if count < TILE:
             for i in range(TILE):
@@ -446,27 +473,33 @@ def family(densities, moments):
     @pointwise
     def accumulate_slot(slot, slot_rows, X, trials, sample_weight, log_norm, location, scaling, sums):
         k, d = location.shape
-        x, tries, weight, density, top, total, slope, scale, residual, weighted = new_tile(k, d, trials.shape[1])
-        sums = sums[slot]
+        tile = new_rows(tile_rows(k, d, trials.shape[1]))
+        x, tries, weight, density, top, total, slope, scale, residual, weighted = cut_tile(borrowed(tile), k, d)
+        log_norm, location, scaling = borrowed(log_norm), borrowed(location), borrowed(scaling)
+        sums = borrowed(sums[slot])
         sums[:] = 0.0
         counts, first, second, logs = sums[:k], sums[k:k + k * d], sums[k + k * d:-2], sums[-2:]
-        product = all_unit(sample_weight) and k <= LARGEST_PRODUCT_K
+        unit = all_unit(sample_weight)
         end = min(X.shape[0], (slot + 1) * slot_rows)
         for row in range(slot * slot_rows, end, TILE):
             count = min(TILE, end - row)
             load_columns(X, row, count, x)
             load_columns(trials, row, count, tries)
-            load_weights(sample_weight, row, count, weight)
+            if not (unit and count == TILE):
+                load_weights(sample_weight, row, count, weight)
             densities(x, tries, log_norm, location, scaling, residual, density)
             normalise(weight, density, top, total, slope, scale)
-            add_logs(weight, top, total, slope, scale, product and count == TILE, logs)
+            add_logs(weight, top, total, slope, scale, unit and count == TILE and k <= LARGEST_PRODUCT_K, logs)
             responsibilities(density, scale, counts)
             moments(x, tries, location, density, residual, weighted, first, second)
+        hold(tile)
 
     @pointwise
     def posterior_block(block, X, trials, log_norm, location, scaling, log_prob, resp, labels):
         k, d = location.shape
-        x, tries, weight, density, top, total, slope, scale, residual, _ = new_tile(k, d, trials.shape[1])
+        tile = new_rows(tile_rows(k, d, trials.shape[1]))
+        x, tries, weight, density, top, total, slope, scale, residual, _ = cut_tile(borrowed(tile), k, d)
+        log_norm, location, scaling = borrowed(log_norm), borrowed(location), borrowed(scaling)
         end = min(X.shape[0], (block + 1) * POSTERIOR_ROWS)
         for row in range(block * POSTERIOR_ROWS, end, TILE):
             count = min(TILE, end - row)
@@ -477,6 +510,7 @@ def family(densities, moments):
             put_log_prob(top, total, row, count, log_prob)
             put_resp(density, scale, row, count, resp)
             put_labels(density, slope, row, count, labels)
+        hold(tile)
 
     return accumulate_slot, posterior_block
 
@@ -515,9 +549,9 @@ def diag_densities(x, trials, log_norm, means, scale, residual, density):
     """log2 (weight N(x; mean, diag(sd^2))) = log_norm - sum_j ((x_j - mean_j) scale_j)^2."""
     for c in range(means.shape[0]):
         for i in range(PAIRS):
-            log_density = broadcast_two(log_norm[c])
+            log_density = broadcast_pair(log_norm[c])
             for j in range(means.shape[1]):
-                z = (load_two(x, j, i) - means[c, j]) * scale[c, j]
+                z = (load_pair(x, j, i) - means[c, j]) * scale[c, j]
                 log_density = log_density - z * z
             store(density, c, i, log_density)
 
@@ -527,10 +561,10 @@ def diag_moments(x, trials, means, resp, residual, weighted, first, second):
     k, d = means.shape
     for c in range(k):
         for j in range(d):
-            s1 = s2 = broadcast_two(0.0)
+            s1 = s2 = broadcast_pair(0.0)
             for i in range(PAIRS):
-                z = load_two(x, j, i) - means[c, j]
-                rz = load_two(resp, c, i) * z
+                z = load_pair(x, j, i) - means[c, j]
+                rz = load_pair(resp, c, i) * z
                 s1 = s1 + rz
                 s2 = s2 + rz * z
             add_lane_sums(first, c * d + j, s1)
@@ -604,133 +638,153 @@ def full_densities(x, trials, log_norm, means, factor, residual, density):
 
 @pointwise
 def squared_norm(x, means, L, c, i, residual):
-    """|L (x - mean)|^2, for a pair of vectors; rows of L by fours, so that a residual is read once for four of them."""
+    """|L (x - mean)|^2 of a pair of vectors; rows of L by fours, so that a residual is read once for four of them."""
     d = means.shape[1]
-    square = broadcast_two(0.0)
-    blocked = d - d % 4
-    for row in range(0, blocked, 4):
-        y0, y1, y2, y3 = whiten_diagonal(x, means, L, c, i, row, residual)
-        for j in range(row):
-            z = load_two(residual, j, i)
-            y0 = y0 + L[c, row, j] * z
-            y1 = y1 + L[c, row + 1, j] * z
-            y2 = y2 + L[c, row + 2, j] * z
-            y3 = y3 + L[c, row + 3, j] * z
-        square = square + ((y0 * y0 + y1 * y1) + (y2 * y2 + y3 * y3))
-    for row in range(blocked, d):
-        y0 = L[c, row, row] * keep_residual(x, means, c, row, i, residual)
-        for j in range(row):
-            y0 = y0 + L[c, row, j] * load_two(residual, j, i)
-        square = square + y0 * y0
+    square = broadcast_pair(0.0)
+    for row in range(0, d - d % 4, 4):  # so that LLVM sees that no index is negative: 7 % at d = 8
+        square = square + whiten(x, means, L, c, i, row, 4, residual)
+    if d % 4 == 1:
+        square = square + whiten(x, means, L, c, i, d - 1, 1, residual)
+    elif d % 4 == 2:
+        square = square + whiten(x, means, L, c, i, d - 2, 2, residual)
+    elif d % 4 == 3:
+        square = square + whiten(x, means, L, c, i, d - 3, 3, residual)
+    return square
+
+
+@pointwise
+def whiten(x, means, L, c, i, p, height, residual):
+    """Rows p : p + height of L (x - mean) -> the sum of their squares: first the triangle on the diagonal, then what
+    is left of it.  `height` is a constant to LLVM, and every `if` a decision it makes."""
+    z0 = keep_residual(x, means, c, p, i, residual)
+    y0 = L[c, p, p] * z0
+    if height > 1:
+        z1 = keep_residual(x, means, c, p + 1, i, residual)
+        y1 = L[c, p + 1, p] * z0 + L[c, p + 1, p + 1] * z1
+    if height > 2:
+        z2 = keep_residual(x, means, c, p + 2, i, residual)
+        y2 = L[c, p + 2, p] * z0 + L[c, p + 2, p + 1] * z1 + L[c, p + 2, p + 2] * z2
+    if height > 3:
+        z3 = keep_residual(x, means, c, p + 3, i, residual)
+        y3 = L[c, p + 3, p] * z0 + L[c, p + 3, p + 1] * z1 + L[c, p + 3, p + 2] * z2 + L[c, p + 3, p + 3] * z3
+    for j in range(p):
+        z = load_pair(residual, j, i)
+        y0 = y0 + L[c, p, j] * z
+        if height > 1:
+            y1 = y1 + L[c, p + 1, j] * z
+        if height > 2:
+            y2 = y2 + L[c, p + 2, j] * z
+        if height > 3:
+            y3 = y3 + L[c, p + 3, j] * z
+    square = y0 * y0
+    if height > 1:
+        square = square + y1 * y1
+    if height > 2:
+        square = square + y2 * y2
+    if height > 3:
+        square = square + y3 * y3
     return square
 
 
 @pointwise
 def keep_residual(x, means, c, j, i, residual):
-    """x_j - mean_j, kept for the rows of L below."""
-    z = load_two(x, j, i) - means[c, j]
+    """x_j - mean_j, kept for the rows of L that follow."""
+    z = load_pair(x, j, i) - means[c, j]
     store(residual, j, i, z)
     return z
 
 
 @pointwise
-def whiten_diagonal(x, means, L, c, i, p, residual):
-    """L[p : p + 4, p : p + 4] (x - mean)[p : p + 4], a triangle."""
-    z = keep_residual(x, means, c, p, i, residual)
-    y0, y1, y2, y3 = L[c, p, p] * z, L[c, p + 1, p] * z, L[c, p + 2, p] * z, L[c, p + 3, p] * z
-    z = keep_residual(x, means, c, p + 1, i, residual)
-    y1, y2, y3 = y1 + L[c, p + 1, p + 1] * z, y2 + L[c, p + 2, p + 1] * z, y3 + L[c, p + 3, p + 1] * z
-    z = keep_residual(x, means, c, p + 2, i, residual)
-    y2, y3 = y2 + L[c, p + 2, p + 2] * z, y3 + L[c, p + 3, p + 2] * z
-    z = keep_residual(x, means, c, p + 3, i, residual)
-    return y0, y1, y2, y3 + L[c, p + 3, p + 3] * z
-
-
-@pointwise
 def full_moments(x, trials, means, resp, residual, weighted, first, second):
-    """The second moments in 4 x 4 blocks, row by row of blocks: `weighted` holds the four features of such a row."""
-    k, d = means.shape
-    blocked = d - d % 4
-    for c in range(k):
-        for row in range(0, blocked, 4):
-            at = (c * d + row) * d
-            diagonal_4x4(x, means, resp, c, row, residual, weighted, first, second, at + row)
-            for j in range(0, row, 4):
-                outer_4x4(weighted, residual, j, second, at + j, d)
-        for row in range(blocked, d):
-            add_weighted(x, means, resp, c, row, residual, weighted, first)
-            for j in range(row + 1):
-                dot(weighted, residual, j, second, (c * d + row) * d + j)
+    """Lower triangles in 4 x 4 blocks, row by row of blocks; the last row of blocks is as high as what is left."""
+    d = means.shape[1]
+    for c in range(means.shape[0]):
+        for row in range(0, d - d % 4, 4):
+            row_of_blocks(x, means, resp, c, row, 4, residual, weighted, first, second)
+        if d % 4 == 1:
+            row_of_blocks(x, means, resp, c, d - 1, 1, residual, weighted, first, second)
+        elif d % 4 == 2:
+            row_of_blocks(x, means, resp, c, d - 2, 2, residual, weighted, first, second)
+        elif d % 4 == 3:
+            row_of_blocks(x, means, resp, c, d - 3, 3, residual, weighted, first, second)
 
 
 @pointwise
-def add_weighted(x, means, resp, c, j, residual, weighted, first):
-    """residual[j] <- x_j - mean_j, weighted[0] <- resp * that, and the first moment"""
-    s1 = broadcast(0.0)
-    for i in range(VECTORS):
-        z = load(x, j, i) - means[c, j]
-        rz = load(resp, c, i) * z
-        store(residual, j, i, z)
-        store(weighted, 0, i, rz)
-        s1 = s1 + rz
-    add_lane_sums(first, c * means.shape[1] + j, s1)
+def row_of_blocks(x, means, resp, c, p, height, residual, weighted, first, second):
+    """Features p : p + height with all before them; `weighted` holds what they have of responsibility * residual."""
+    d = means.shape[1]
+    at = (c * d + p) * d
+    diagonal_block(x, means, resp, c, p, height, residual, weighted, first, second, at + p)
+    for j in range(0, p, 4):
+        outer_block(weighted, height, residual, j, second, at + j, d)
 
 
 @pointwise
-def dot(a, b, q, second, at):
-    s2 = broadcast(0.0)
-    for i in range(VECTORS):
-        s2 = s2 + load(a, 0, i) * load(b, q, i)
-    add_lane_sums(second, at, s2)
-
-
-@pointwise
-def diagonal_4x4(x, means, resp, c, p, residual, weighted, first, second, at):
-    """Residuals, weighted residuals and first moments of four features, and the triangle of their second moments."""
+def diagonal_block(x, means, resp, c, p, height, residual, weighted, first, second, at):
+    """Residuals, weighted residuals and first moments of up to four features, and the triangle of their second ones."""
     d = means.shape[1]
     f0 = f1 = f2 = f3 = s00 = s10 = s11 = s20 = s21 = s22 = s30 = s31 = s32 = s33 = broadcast(0.0)
     for i in range(VECTORS):
         r = load(resp, c, i)
-        z0, z1 = load(x, p, i) - means[c, p], load(x, p + 1, i) - means[c, p + 1]
-        z2, z3 = load(x, p + 2, i) - means[c, p + 2], load(x, p + 3, i) - means[c, p + 3]
-        a0, a1, a2, a3 = r * z0, r * z1, r * z2, r * z3
-        store_four(residual, p, i, z0, z1, z2, z3)
-        store_four(weighted, 0, i, a0, a1, a2, a3)
-        f0, f1, f2, f3 = f0 + a0, f1 + a1, f2 + a2, f3 + a3
-        s00 = s00 + a0 * z0
-        s10, s11 = s10 + a1 * z0, s11 + a1 * z1
-        s20, s21, s22 = s20 + a2 * z0, s21 + a2 * z1, s22 + a2 * z2
-        s30, s31, s32, s33 = s30 + a3 * z0, s31 + a3 * z1, s32 + a3 * z2, s33 + a3 * z3
-    add_lane_sums(first, c * d + p, f0, f1, f2, f3)
+        z0 = load(x, p, i) - means[c, p]
+        a0 = r * z0
+        f0, s00 = f0 + a0, s00 + a0 * z0
+        keep_both(residual, weighted, p, 0, i, z0, a0)
+        if height > 1:
+            z1 = load(x, p + 1, i) - means[c, p + 1]
+            a1 = r * z1
+            f1, s10, s11 = f1 + a1, s10 + a1 * z0, s11 + a1 * z1
+            keep_both(residual, weighted, p, 1, i, z1, a1)
+        if height > 2:
+            z2 = load(x, p + 2, i) - means[c, p + 2]
+            a2 = r * z2
+            f2, s20, s21, s22 = f2 + a2, s20 + a2 * z0, s21 + a2 * z1, s22 + a2 * z2
+            keep_both(residual, weighted, p, 2, i, z2, a2)
+        if height > 3:
+            z3 = load(x, p + 3, i) - means[c, p + 3]
+            a3 = r * z3
+            f3, s30, s31, s32, s33 = f3 + a3, s30 + a3 * z0, s31 + a3 * z1, s32 + a3 * z2, s33 + a3 * z3
+            keep_both(residual, weighted, p, 3, i, z3, a3)
+    add_lane_sums(first, c * d + p, f0)
     add_lane_sums(second, at, s00)
-    add_lane_sums(second, at + d, s10, s11)
-    add_lane_sums(second, at + 2 * d, s20, s21, s22)
-    add_lane_sums(second, at + 3 * d, s30, s31, s32, s33)
+    if height > 1:
+        add_lane_sums(first, c * d + p + 1, f1)
+        add_lane_sums(second, at + d, s10, s11)
+    if height > 2:
+        add_lane_sums(first, c * d + p + 2, f2)
+        add_lane_sums(second, at + 2 * d, s20, s21, s22)
+    if height > 3:
+        add_lane_sums(first, c * d + p + 3, f3)
+        add_lane_sums(second, at + 3 * d, s30, s31, s32, s33)
 
 
 @pointwise
-def store_four(a, p, i, v0, v1, v2, v3):
-    store(a, p, i, v0)
-    store(a, p + 1, i, v1)
-    store(a, p + 2, i, v2)
-    store(a, p + 3, i, v3)
+def keep_both(residual, weighted, p, j, i, z, a):
+    store(residual, p + j, i, z)
+    store(weighted, j, i, a)
 
 
 @pointwise
-def outer_4x4(a, b, q, second, at, d):
-    """a b[q : q + 4]^T, into the matrix at `at`: 16 sums in registers, 8 loads for 16 products."""
+def outer_block(a, height, b, q, second, at, d):
+    """a[:height] b[q : q + 4]^T, into the matrix at `at`: 16 sums in registers, 8 loads for 16 products."""
     s00 = s01 = s02 = s03 = s10 = s11 = s12 = s13 = s20 = s21 = s22 = s23 = s30 = s31 = s32 = s33 = broadcast(0.0)
     for i in range(VECTORS):
         a0, a1, a2, a3 = load(a, 0, i), load(a, 1, i), load(a, 2, i), load(a, 3, i)
         b0, b1, b2, b3 = load(b, q, i), load(b, q + 1, i), load(b, q + 2, i), load(b, q + 3, i)
         s00, s01, s02, s03 = s00 + a0 * b0, s01 + a0 * b1, s02 + a0 * b2, s03 + a0 * b3
-        s10, s11, s12, s13 = s10 + a1 * b0, s11 + a1 * b1, s12 + a1 * b2, s13 + a1 * b3
-        s20, s21, s22, s23 = s20 + a2 * b0, s21 + a2 * b1, s22 + a2 * b2, s23 + a2 * b3
-        s30, s31, s32, s33 = s30 + a3 * b0, s31 + a3 * b1, s32 + a3 * b2, s33 + a3 * b3
+        if height > 1:
+            s10, s11, s12, s13 = s10 + a1 * b0, s11 + a1 * b1, s12 + a1 * b2, s13 + a1 * b3
+        if height > 2:
+            s20, s21, s22, s23 = s20 + a2 * b0, s21 + a2 * b1, s22 + a2 * b2, s23 + a2 * b3
+        if height > 3:
+            s30, s31, s32, s33 = s30 + a3 * b0, s31 + a3 * b1, s32 + a3 * b2, s33 + a3 * b3
     add_lane_sums(second, at, s00, s01, s02, s03)
-    add_lane_sums(second, at + d, s10, s11, s12, s13)
-    add_lane_sums(second, at + 2 * d, s20, s21, s22, s23)
-    add_lane_sums(second, at + 3 * d, s30, s31, s32, s33)
+    if height > 1:
+        add_lane_sums(second, at + d, s10, s11, s12, s13)
+    if height > 2:
+        add_lane_sums(second, at + 2 * d, s20, s21, s22, s23)
+    if height > 3:
+        add_lane_sums(second, at + 3 * d, s30, s31, s32, s33)
 
 
 @pointwise
@@ -779,10 +833,10 @@ def binomial_densities(x, trials, log_norm, log_p, log_q, residual, density):
     """log2 (weight prod_j p_j^x_j q_j^(trials_j - x_j)), without the binomial coefficients."""
     for c in range(log_p.shape[0]):
         for i in range(PAIRS):
-            log_density = broadcast_two(log_norm[c])
+            log_density = broadcast_pair(log_norm[c])
             for j in range(log_p.shape[1]):
-                successes = load_two(x, j, i)
-                failures = load_two(trials, j, i) - successes
+                successes = load_pair(x, j, i)
+                failures = load_pair(trials, j, i) - successes
                 log_density = log_density + (successes * log_p[c, j] + failures * log_q[c, j])
             store(density, c, i, log_density)
 
@@ -792,11 +846,11 @@ def binomial_moments(x, trials, log_p, resp, residual, weighted, first, second):
     k, d = log_p.shape
     for c in range(k):
         for j in range(d):
-            successes = failures = broadcast_two(0.0)
+            successes = failures = broadcast_pair(0.0)
             for i in range(PAIRS):
-                r, observed = load_two(resp, c, i), load_two(x, j, i)
+                r, observed = load_pair(resp, c, i), load_pair(x, j, i)
                 successes = successes + r * observed
-                failures = failures + r * (load_two(trials, j, i) - observed)
+                failures = failures + r * (load_pair(trials, j, i) - observed)
             add_lane_sums(first, c * d + j, successes)
             add_lane_sums(second, c * d + j, failures)
 
