@@ -12,7 +12,7 @@ Its design note holds here too, but for these points:
     as annotations, and anything that converts to them is taken as it is.
  e. `posterior_*` has no slots: it runs over blocks of POSTERIOR_ROWS rows.
  f. The univariate normal is the diagonal one with d = 1.
- g. Inside a slot arrays are `borrowed`: no reference to them is counted.  Counting is atomic, and d = 3 took three
+ g. Inside a slot arrays are `borrowed`: no reference to them is counted.  Counting is atomic, and d = 2 took three
     times as long with it.
 
 A family is two functions of a tile, `densities` and `moments`; all else is written once.
@@ -36,7 +36,7 @@ VECTORS = TILE // LANES  # vectors of a column of a tile
 PAIRS = VECTORS // 2
 LINE = 8                 # doubles of a cache line
 ROW = TILE + LINE        # from a row of a tile to the next.  At a power of two the points of a vector would lie in two
-#                          sets of the cache, whatever d is: 5 % more time at d = 16, 20 % at d = 64
+#                          sets of the cache, whatever d is: 7 to 11 % more time at d = 16 to 64
 LARGEST_PRODUCT_K = 128  # 128^VECTORS is finite, whatever LANES is
 POSTERIOR_ROWS = 4096    # rows of a block of posterior_*
 LOWEST = -900.0          # a density below 2^-900 of the largest counts as 2^-900 of it, far from subnormal
