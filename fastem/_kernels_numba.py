@@ -49,8 +49,6 @@ LN2 = 0.6931471805599453
 POINTWISE = {"contract",  # a * b + c in one instruction
              "nsz",       # the sign of zero is free
              "arcp"}      # x / y as x * (1 / y).  Never nnan or ninf: densities meet infinities, and callers NaN
-LANEWISE = POINTWISE | {"reassoc"}  # sums in any order, else a sum over points is no vector.  For functions that sum
-#                                     alone: it would fold (x + ROUND_TO_INTEGER) - ROUND_TO_INTEGER away
 POLICY = {"nogil": True,              # callers have threads of their own
           "error_model": "numpy"}     # no branch for a division by zero
 INNER = {"forceinline": True,         # else every call of a tile counts references to its arrays, atomically
@@ -58,7 +56,6 @@ INNER = {"forceinline": True,         # else every call of a tile counts referen
          "no_cfunc_wrapper": True}
 
 pointwise = njit(fastmath=POINTWISE, **POLICY, **INNER)
-lanewise = njit(fastmath=LANEWISE, **POLICY, **INNER)
 
 
 class Kernel:
