@@ -235,10 +235,7 @@ def loop_sampler(problem: Problem) -> Sampler:
 def matmul_sampler() -> Sampler:
     """Nanoseconds of a multiply-add in NumPy's matrix product, on as many threads as it takes, at its best: the limit
     of the machine."""
-    A = np.random.default_rng(0).random((REST = 0.2
-"""Seconds: the threads of BLAS and OpenMP spin for a while after their work, on the cores of whoever is next."""
-
-MATMUL_SIZE, MATMUL_SIZE))
+    A = np.random.default_rng(0).random((MATMUL_SIZE, MATMUL_SIZE))
     return lambda: 1e9 / MATMUL_SIZE**3 * min(seconds(lambda: A @ A) for _ in range(MATMUL_REPEATS))
 
 
