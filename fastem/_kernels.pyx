@@ -48,6 +48,7 @@ cdef extern from "_simd.h" nogil:
     void add_lane_sums(double *, double *, vec, vec, vec, vec, vec, vec, vec, vec) noexcept
     bint has_avx2() noexcept
     bint has_avx512() noexcept
+    int current_core() noexcept
 
 cdef extern from *:
     """
@@ -63,6 +64,11 @@ cdef extern from *:
 def processor_has(str isa):
     """Does this processor, under this operating system, run instruction set "avx2" (with FMA) or "avx512"?"""
     return has_avx2() if isa == "avx2" else has_avx512()
+
+
+def core_of_caller():
+    """The core that this thread runs on; -1 where the system does not tell."""
+    return current_core()
 
 
 # ---------------------------------------------------------------------------------------------------------- tiles

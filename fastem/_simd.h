@@ -12,6 +12,9 @@
 #ifndef FASTEM_SIMD_H
 #define FASTEM_SIMD_H
 
+#ifdef __linux__
+#include <sched.h>
+#endif
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -229,6 +232,13 @@ static inline int has_avx512(void) { return __builtin_cpu_supports("avx512f") &&
 #else
 static inline int has_avx2(void) { return 0; }
 static inline int has_avx512(void) { return 0; }
+#endif
+
+/* The core that this thread runs on; -1 where the system does not tell. */
+#ifdef __linux__
+static inline int current_core(void) { return sched_getcpu(); }
+#else
+static inline int current_core(void) { return -1; }
 #endif
 
 /* exp2_: 2^x for -1021 <= x <= 1021 (float: -125 <= x <= 125), to 2 units in the last place.  x = n + f with n integer

@@ -11,7 +11,6 @@ import importlib.util
 import os
 import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import pairwise
 from types import ModuleType
@@ -19,7 +18,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from fastem.threads import thread_count
+from fastem.threads import Helpers, thread_count
 
 BACKENDS = ("auto", "cython", "numba")
 AUTO = "cython"  # what "auto" takes: nobody waits for its compilation
@@ -118,14 +117,14 @@ class Backend:
         self.single_kernels = self.kernels if backend == "numba" else single_kernels_of(forced_instruction_set())
         self.n_threads = thread_count(n_threads)
         self._split = backend != "numba"
-        self._pool: ThreadPoolExecutor | None = None
+        self._helpers: Helpers | None = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        if self._pool is not None:
-            self._pool.shutdown()
+        if self._helpers is not None:
+            self._helpers.pool.shutdown()
 
     def run(
         self,
@@ -161,17 +160,15 @@ class Backend:
             return
         edges = [slots * part // threads for part in range(threads + 1)]
         shares = [arguments(begin, end) for begin, end in pairwise(edges)]
-        others = [self._threads().submit(kernel, *share) for share in shares[1:]]
+        if self._helpers is None:
+            self._helpers = Helpers(self.n_threads - 1)
+        core = cython_twin().core_of_caller()
+        others = [self._helpers.submit(core, kernel, *share) for share in shares[1:]]
         try:
             kernel(*shares[0])
         finally:
             for other in others:
                 other.result()
-
-    def _threads(self) -> ThreadPoolExecutor:
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(self.n_threads - 1, thread_name_prefix="fastem")
-        return self._pool
 
 
 # ------------------------------------------------------------------------------------------------------------ numba

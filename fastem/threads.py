@@ -1,4 +1,4 @@
-"""How many threads a fit may have: the caller's number, the environment's, or what the system grants.
+"""How many threads a fit may have, the caller's number, the environment's, or what the system grants; and where.
 
 A container has all cores of its host in its affinity mask and a share of their time: threads beyond that share spend it
 sooner and then wait, all of them, for the rest of the period.
@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 GROUPS_OF_PROCESS = Path("/proc/self/cgroup")
 GROUPS_MOUNTED = Path("/sys/fs/cgroup")
@@ -96,3 +98,34 @@ def limit(group: Path) -> float:
         if quota > 0 and period > 0:
             return quota / period
     return math.inf
+
+
+class Helpers:
+    """Threads that help their caller, away from the core that the caller runs on.
+
+    They are woken for every sweep, and on a virtual machine Linux takes the cores that rest for taken: a helper would
+    share the core of its caller until the next balance of the cores, which a sweep of a few milliseconds does not see.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.pool = ThreadPoolExecutor(count, "fastem", self._join)
+        self._ids: list[int] = []
+        self._avoided = -1
+
+    def submit(self, caller_core: int, call: Callable[..., None], *arguments: Any) -> Future[None]:
+        """Have a helper call it, wherever it may run but on that core (-1: not known)."""
+        if caller_core != self._avoided:
+            self._avoided = caller_core
+            for thread in self._ids:
+                keep_off(thread, caller_core)
+        return self.pool.submit(call, *arguments)
+
+    def _join(self) -> None:
+        self._ids.append(threading.get_native_id())
+        keep_off(0, self._avoided)
+
+
+def keep_off(thread: int, core: int) -> None:
+    """The thread (0: this one) may run on every core that this one may but on `core`, where there are others."""
+    if hasattr(os, "sched_setaffinity") and (others := os.sched_getaffinity(0) - {core}):
+        os.sched_setaffinity(thread, others)

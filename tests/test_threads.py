@@ -1,11 +1,14 @@
 """How many threads: argument, then environment, then the cores and the CPU quota of the process."""
 
 import math
+import os
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from fastem import threads
-from fastem.threads import granted, read_quota, thread_count, thread_rule
+from fastem.backend import cython_twin
+from fastem.threads import Helpers, granted, read_quota, thread_count, thread_rule
 
 
 @pytest.fixture(autouse=True)
@@ -111,3 +114,45 @@ def test_the_quota_is_read_once(tmp_path, monkeypatch):
     finally:
         threads.cpu_quota.cache_clear()
     assert reads == [(threads.GROUPS_OF_PROCESS, threads.GROUPS_MOUNTED)]
+
+
+# ------------------------------------------------------------------------------------------------- where helpers run
+
+ON_LINUX = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="Linux alone lets threads choose cores")
+
+
+def cores_of_helper(helpers, caller_core):
+    found = []
+    helpers.submit(caller_core, lambda: found.append(os.sched_getaffinity(0))).result()
+    return found[0]
+
+
+@ON_LINUX
+def test_helpers_keep_off_the_core_of_their_caller_also_when_it_has_moved():
+    mine = os.sched_getaffinity(0)
+    helpers = Helpers(1)
+    with helpers.pool:
+        for core in [*mine, min(mine)]:
+            assert cores_of_helper(helpers, core) == (mine - {core} or mine)
+        for nowhere in (-1, 10**6):
+            assert cores_of_helper(helpers, nowhere) == mine
+    assert os.sched_getaffinity(0) == mine
+
+
+@ON_LINUX
+def test_helpers_of_a_caller_with_one_core_share_it():
+    only = min(os.sched_getaffinity(0))
+
+    def alone():
+        os.sched_setaffinity(0, {only})
+        helpers = Helpers(1)
+        with helpers.pool:
+            return cores_of_helper(helpers, only)
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(alone).result() == {only}
+
+
+@ON_LINUX
+def test_the_core_of_the_caller_is_one_of_its_cores():
+    assert cython_twin().core_of_caller() in os.sched_getaffinity(0)
