@@ -1,81 +1,104 @@
 """Fewer iterations of EM: where its map parameters -> parameters is heading, from where it has been.
 
-An accelerator sees vectors, without constraints, and nothing else: after each iteration it is shown x and G(x), the
-point and its EM step, and proposes where to go next.  Whether that was better than G(x) the driver finds out with the
-next sweep, which it needs anyway.
+An accelerator sees vectors, without constraints, and nothing else: after each iteration it is shown x, its EM step f
+and the gradient of the log likelihood at x, and tells the way from x to the maximum as it estimates it.  How far that
+way is gone is for `Extrapolation` to say; whether it led up the driver finds out with the next sweep, which it needs
+anyway.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol
+import math
+from collections.abc import Callable, Collection
+from typing import Any, Protocol
 
 import numpy as np
 
 from fastem.stats import Array
 
-MEMORY = 6
+MEMORY = 15
 """Differences that Anderson's method mixes."""
 RIDGE = 1e-10
 """Of the largest squared singular value of these differences."""
-REACH, WIDER, SHORTER = 1e3, 4.0, 0.25
-"""An extrapolation goes so many EM steps at the most; that changes by these factors where it was held back and went
-well, and where it lowered the log likelihood."""
+PAIRS = 30
+"""Differences that the quasi-Newton method keeps."""
+CURVATURE = 1e-12
+"""Cosine of a step and the change of the gradient along it, below which the pair tells rounding."""
+REACH, WIDER, SHORTER = 5.0, 4.0, 0.25
+"""The first extrapolation goes so many EM steps at the most; that changes by these factors where it was held back and
+went well, and where it lowered the log likelihood."""
+CAUTION = 3
+"""Iterations whose estimates of the remaining gain must agree on how small it is."""
+ROUNDING = 1e-12
+"""Of the log likelihood: a change by less is none."""
 
 
 class Accelerator(Protocol):
-    def propose(self, x: Array, step: Array) -> Array | None:
-        """x and step = G(x) -> the next x, or None for step itself."""
+    def way(self, x: Array, f: Array, gradient: Array) -> Array | None:
+        """x, its EM step f = G(x) - x and the gradient there -> the way from x to the maximum; None if not known."""
 
     def reject(self) -> None:
-        """The last proposal lowered the log likelihood."""
+        """The last way lowered the log likelihood."""
 
 
 class Anderson:
-    """Anderson's method with a ridge, restarts and a limit to its reach, after DAAREM (Henderson and Varadhan 2019).
+    """Anderson's method with a ridge and restarts, after DAAREM (Henderson and Varadhan 2019).
 
-    With f = G(x) - x, the last differences of f and of G: the mixture of the first that comes nearest to f, taken of
-    the second, is what G(x) still has to go.
-
-    Where the log likelihood is not concave the steps of EM grow, and the mixture points to where they come from: then
-    it is taken forwards.
+    The mixture of the last differences of f that comes nearest to f, taken of those of G(x), is what G(x) still has to
+    go.  Where the log likelihood is not concave the steps of EM grow, and the mixture points to where they come from:
+    then it is taken forwards.
     """
 
     def __init__(self) -> None:
         self.points: list[tuple[Array, Array]] = []  # (f, G) of the last iterations
-        self.reach = REACH
-        self.size = 0.0  # of the last extrapolation, in EM steps
-        self.held_back = False
 
-    def propose(self, x: Array, step: Array) -> Array | None:
-        if self.held_back:
-            self.reach *= WIDER
-        self.held_back = False
-        f = step - x
-        self.points = [*self.points[-MEMORY:], (f, step)]
-        length = float(np.linalg.norm(f))
-        if len(self.points) == 1 or length == 0:
+    def way(self, x: Array, f: Array, gradient: Array) -> Array | None:
+        self.points = [*self.points[-MEMORY:], (f, x + f)]
+        if len(self.points) == 1:
             return None
-        ahead = self._extrapolation(f)
-        self.size = float(np.linalg.norm(ahead)) / length
-        if self.size > self.reach:
-            ahead *= self.reach / self.size
-            self.size, self.held_back = self.reach, True
-        return np.asarray(step + ahead)
-
-    def _extrapolation(self, f: Array) -> Array:
         residuals, steps = (np.diff(np.array(values), axis=0) for values in zip(*self.points, strict=True))
         u, s, vt = np.linalg.svd(residuals.T, full_matrices=False)
         if s[0] == 0:
-            return np.zeros_like(f)
+            return f
         mixture = (u.T @ f) * s / (s**2 + RIDGE * s[0] ** 2) @ vt
         ahead = -mixture @ steps
-        return np.asarray(ahead if ahead @ f >= 0 else -ahead)
+        return np.asarray(f + ahead if ahead @ f >= 0 else f - ahead)
 
     def reject(self) -> None:
         self.points = []
-        self.reach = max(SHORTER * self.size, 1.0)
-        self.held_back = False
+
+
+class QuasiNewton:
+    """L-BFGS that takes EM for its preconditioner, after Jamshidian and Jennrich (1997).
+
+    An EM step is the gradient g in a metric H, that of the complete data: f = H g.  With s the last differences of x, y
+    those of -g and z = H y those of -f, the BFGS updates of H in the compact form of Byrd, Nocedal and Schnabel (1994)
+    lead from f to the Newton step, and H itself is never needed.  A rejected way leaves the memory as it is: what the
+    differences tell is true.
+    """
+
+    def __init__(self) -> None:
+        self.last: tuple[Array, Array, Array] | None = None  # x, f, gradient
+        self.pairs: list[tuple[Array, Array, Array]] = []  # s, y, z
+
+    def way(self, x: Array, f: Array, gradient: Array) -> Array | None:
+        if self.last is not None:
+            s, y, z = x - self.last[0], self.last[2] - gradient, self.last[1] - f
+            if s @ y > CURVATURE * np.linalg.norm(s) * np.linalg.norm(y):  # elsewhere it is not concave
+                self.pairs = [*self.pairs[1 - PAIRS :], (s, y, z)]
+        self.last = x, f, gradient
+        return self._newton_step(f, gradient) if self.pairs else None
+
+    def _newton_step(self, f: Array, gradient: Array) -> Array:
+        S, Y, Z = (np.array(values) for values in zip(*self.pairs, strict=True))
+        products = S @ Y.T
+        R = np.triu(products)
+        a = np.linalg.solve(R, S @ gradient)
+        b = np.linalg.solve(R.T, products.diagonal() * a - Y @ (f - a @ Z))
+        return np.asarray(f - a @ Z + b @ S)
+
+    def reject(self) -> None:
+        pass
 
 
 class Squarem:
@@ -84,21 +107,83 @@ class Squarem:
     def __init__(self) -> None:
         self.begun: tuple[Array, Array] | None = None
 
-    def propose(self, x: Array, step: Array) -> Array | None:
+    def way(self, x: Array, f: Array, gradient: Array) -> Array | None:
         if self.begun is None:
-            self.begun = x, step
+            self.begun = x, f
             return None
-        (origin, first), self.begun = self.begun, None
-        r = first - origin
-        v = (step - first) - r
-        lengths = float(np.linalg.norm(r)), float(np.linalg.norm(v))
-        if lengths[1] == 0:
+        (origin, r), self.begun = self.begun, None
+        v = f - r
+        length = float(np.linalg.norm(v))
+        if length == 0:
             return None
-        alpha = max(1.0, lengths[0] / lengths[1])
-        return np.asarray(origin + 2 * alpha * r + alpha**2 * v)
+        alpha = max(1.0, float(np.linalg.norm(r)) / length)
+        return np.asarray(origin + 2 * alpha * r + alpha**2 * v - x)
 
     def reject(self) -> None:
         self.begun = None
 
 
-ACCELERATORS: dict[str, Callable[[], Accelerator]] = {"anderson": Anderson, "squarem": Squarem}
+ACCELERATORS: dict[str, Callable[[], Accelerator]] = {
+    "anderson": Anderson,
+    "squarem": Squarem,
+    "quasi-newton": QuasiNewton,
+}
+
+
+class Extrapolation:
+    """Where to go after an iteration: to its EM step, or as far along the way of an accelerator as its reach."""
+
+    def __init__(self, acceleration: str | None, start: Any, fixed: Collection[str]) -> None:
+        if acceleration is not None and acceleration not in ACCELERATORS:
+            raise ValueError(
+                f"acceleration must be None or one of {', '.join(map(repr, ACCELERATORS))}, got {acceleration!r}"
+            )
+        self.accelerator = ACCELERATORS[acceleration]() if acceleration else None
+        self.start, self.fixed = start, fixed
+        self.gains: list[float] = []
+        self.reached: Any = None
+        self.reach, self.size, self.held_back = REACH, 0.0, False
+
+    def after(self, params: Any, stats: Any, reached: Any) -> tuple[Any, str]:
+        """The parameters for the next sweep, and how they were reached."""
+        self.reached = reached
+        if self.accelerator is None:
+            return reached, "plain"
+        at, fixed = self.start, self.fixed
+        x = params.to_vector(at, fixed)
+        if not x.size:  # all is fixed
+            return reached, "plain"
+        f = reached.to_vector(at, fixed) - x
+        gradient = stats.gradient(reached, at, fixed)
+        way = self.accelerator.way(x, f, gradient)
+        if way is None or not np.isfinite(way).all() or not way @ gradient > 0 or not f.any():
+            if f @ gradient <= ROUNDING * abs(stats.loglik):
+                self.gains.append(0.0)
+            return reached, "plain"
+        self.gains.append(float(way @ gradient) / 2)
+        return at.from_vector(x + self._held(way, f), fixed), "accelerated"
+
+    @property
+    def gain(self) -> float:
+        """What the log likelihood still had to gain (a total) by the parabola along the way: the most of the last few
+        iterations, since near a saddle a single one tells too little.  Infinite before there are as many."""
+        return max(self.gains[-CAUTION:]) if len(self.gains) >= CAUTION else math.inf
+
+    def slope(self, stats: Any, reached: Any) -> float:
+        """Length of the gradient of the log likelihood (a total), at the parameters of `stats`."""
+        return float(np.linalg.norm(stats.gradient(reached, self.start, self.fixed)))
+
+    def _held(self, way: Array, f: Array) -> Array:
+        if self.held_back:
+            self.reach *= WIDER
+        self.size = float(np.linalg.norm(way) / np.linalg.norm(f))
+        self.held_back = self.size > self.reach
+        return way * (self.reach / self.size) if self.held_back else way
+
+    def give_up(self) -> Any:
+        """The EM step in the place of the extrapolation."""
+        assert self.accelerator is not None
+        self.accelerator.reject()
+        self.reach = max(SHORTER * min(self.size, self.reach), 1.0)
+        self.held_back = False
+        return self.reached

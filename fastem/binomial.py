@@ -111,6 +111,16 @@ class BinomialStats(Stats):
     successes: Array  # (k, d)  sum w r x
     failures: Array  #  (k, d)  sum w r (trials - x)
 
+    def gradient(self, reached: BinomialParams, at: BinomialParams, fixed: Collection[str] = ()) -> Array:
+        """Of the log likelihood, at the parameters of these sums, by what stands in to_vector(at, fixed); `reached` are
+        the parameters after the M-step."""
+        parts = []
+        if "weights" not in fixed:
+            parts.append(self.counts - self.total * self.params.weights)
+        if "probs" not in fixed:
+            parts.append((self.successes + self.failures) * (reached.probs - self.params.probs))
+        return np.concatenate([part.ravel() for part in parts]) if parts else np.empty(0)
+
     def maximize(self, *, fixed: Collection[str] = ()) -> BinomialParams:
         """The M-step: probs = successes / tosses.  A component without tosses keeps its probs; so do fixed groups."""
         at = self.params

@@ -11,13 +11,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastem.acceleration import ACCELERATORS, Accelerator
+from fastem.acceleration import ROUNDING, Extrapolation
 from fastem.stats import Array
 
-STOPPING = ("loglik", "q", "aitken")
-
-ROUNDING = 1e-12
-"""Of the log likelihood: a fall by less is none."""
+STOPPING = {
+    "loglik": "change of loglik",
+    "q": "change of q",
+    "aitken": "gain estimated to remain",
+    "gradient": "gradient",
+}
+"""Stop rules, and what each looks at."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,14 +51,17 @@ class Fit:
     history: History
     converged: bool
     stop_reason: str
+    remaining_gain: float
+    """What the log likelihood (a total) had still to gain at the last iteration, as `em` estimates it for "aitken"."""
 
     @property
-    def remaining_gain(self) -> float:
-        """Aitken's estimate of what the log likelihood still has to gain (a total); infinite where none can be made: it
-        takes two EM steps in a row."""
-        if self.history.step[-1:] in (("plain",), ("rejected",)):
-            return still_to_gain([*self.history.loglik[-2:].tolist(), self.loglik])
-        return math.inf
+    def summary(self) -> str:
+        """One line: how it ended, and how far from the maximum."""
+        return (
+            f"{'converged' if self.converged else 'not converged'} after {self.n_iter} iterations"
+            f" ({self.n_sweeps} sweeps): {self.stop_reason}; log likelihood {self.loglik:.6f},"
+            f" estimated to have {self.remaining_gain:.2g} still to gain"
+        )
 
     @property
     def n_iter(self) -> int:
@@ -104,15 +110,18 @@ def em(
         Iterations at the most; 0 returns the start with its statistics.
     tol : float, default=1e-3
         Stop when the change is below tol, after an M-step.
-    stopping : {"loglik", "q", "aitken"}, default="loglik"
-        Whose change: the mean log likelihood per unit of weight (as scikit-learn), or Q, a total (as Do and Batzoglou
-        2008).  "aitken" stops when the mean log likelihood still has less than tol to gain, by Aitken's estimate: where
-        EM is slow, long after its change is below tol.  It is an estimate from the gains of plain EM: not for
-        accelerated fits.
-    acceleration : {None, "anderson", "squarem"}, default=None
-        Extrapolate from the iterations so far: Anderson's method, held back and restarted, or SQUAREM.  params must
-        have to_vector and from_vector.  An extrapolation that lowers the log likelihood is given up for the EM step
-        already in hand, so that it costs one sweep; the log likelihood on record does not fall.
+    stopping : {"loglik", "q", "aitken", "gradient"}, default="loglik"
+        What falls below tol: the change of the mean log likelihood per unit of weight (as scikit-learn), or of Q, a
+        total (as Do and Batzoglou 2008).  "aitken": what the mean log likelihood still has to gain; where EM is slow,
+        long after its change is below tol.  It is an estimate: by Aitken's rule from the last three iterations of
+        plain EM, of accelerated EM by the parabola along the way that is extrapolated.  "gradient": the length of the
+        gradient of the mean log likelihood, by log weights, means in standard deviations, log standard deviations (of
+        matrices, factors of Cholesky) and logits; statistics must have ``gradient``.
+    acceleration : {None, "anderson", "squarem", "quasi-newton"}, default=None
+        Extrapolate from the iterations so far: by Anderson's method with restarts, SQUAREM, or L-BFGS with EM for its
+        preconditioner.  params must have ``to_vector`` and ``from_vector``, statistics ``gradient``.  An extrapolation
+        that lowers the log likelihood is given up for the EM step already in hand, so that it costs one sweep; the
+        log likelihood on record does not fall.
     fixed : collection of str, default=()
         Groups that `maximize` holds at their start: not extrapolated.
     previous : float, default=-inf
@@ -128,12 +137,13 @@ def em(
     Raises
     ------
     ValueError
-        If stopping or acceleration is unknown, or stopping is "aitken" and there is an acceleration.
+        If stopping or acceleration is unknown.
 
     References
     ----------
     Dempster, Laird and Rubin (1977), Maximum likelihood from incomplete data via the EM algorithm.
     Henderson and Varadhan (2019), Damped Anderson acceleration with restarts and monotonicity control.
+    Jamshidian and Jennrich (1997), Acceleration of the EM algorithm by using quasi-Newton methods.
     Varadhan and Roland (2008), Simple and globally convergent methods for accelerating the convergence of any EM.
 
     Examples
@@ -147,8 +157,6 @@ def em(
     """
     if stopping not in STOPPING:
         raise ValueError(f"stopping must be one of {', '.join(map(repr, STOPPING))}, got {stopping!r}")
-    if stopping == "aitken" and acceleration is not None:
-        raise ValueError("stopping='aitken' goes by the gains of plain EM: it needs acceleration=None")
     extrapolation = Extrapolation(acceleration, params, fixed)
     trace: list[tuple[float, float, float]] = []
     steps: list[str] = []
@@ -162,19 +170,28 @@ def em(
         trace.append((stats.loglik, stats.q, stats.entropy))
         steps.append(step)
         previous, criterion = criterion, stats.q if stopping == "q" else stats.loglik / stats.total
+        params, step = extrapolation.after(params, stats, reached)
         if stopping == "aitken":
-            converged = still_to_gain([loglik for loglik, _, _ in trace[-3:]]) < tol * stats.total
+            distance = remaining(trace, extrapolation, acceleration) / stats.total
+        elif stopping == "gradient":
+            distance = extrapolation.slope(stats, reached) / stats.total
         else:
-            converged = abs(criterion - previous) < tol
+            distance = abs(criterion - previous)
+        converged = distance < tol
         if on_iteration is not None:
             on_iteration(len(trace), stats, criterion - previous)
-        params, step = extrapolation.after(params, reached)
-    what = "gain estimated to remain" if stopping == "aitken" else f"change of {stopping}"
-    reason = f"{what} below tol={tol:g}" if converged else f"max_iter={max_iter} reached"
+    reason = f"{STOPPING[stopping]} below tol={tol:g}" if converged else f"max_iter={max_iter} reached"
     params = reached if trace else params
+    stats = sweep(params)
+    gain = remaining([*trace, (stats.loglik, stats.q, stats.entropy)], extrapolation, acceleration)
     logliks, qs, entropies = np.array(trace).reshape(-1, 3).T
     history = History(logliks, qs, entropies, tuple(steps))
-    return Fit(params, sweep(params), history, converged, reason)
+    return Fit(params, stats, history, converged, reason, gain)
+
+
+def remaining(trace: list[tuple[float, float, float]], extrapolation: Extrapolation, acceleration: str | None) -> float:
+    """What the log likelihood still has to gain, a total; infinite where that cannot be told yet."""
+    return still_to_gain([loglik for loglik, _, _ in trace[-3:]]) if acceleration is None else extrapolation.gain
 
 
 def still_to_gain(logliks: list[float]) -> float:
@@ -190,36 +207,6 @@ def still_to_gain(logliks: list[float]) -> float:
 def fell(loglik: float, before: float) -> bool:
     """Also where the new one is not a number."""
     return not loglik >= before - ROUNDING * abs(before)
-
-
-class Extrapolation:
-    """Where to go after an iteration: to its EM step, or where an accelerator proposes."""
-
-    def __init__(self, acceleration: str | None, start: Any, fixed: Collection[str]) -> None:
-        if acceleration is not None and acceleration not in ACCELERATORS:
-            raise ValueError(
-                f"acceleration must be None or one of {', '.join(map(repr, ACCELERATORS))}, got {acceleration!r}"
-            )
-        self.accelerator: Accelerator | None = ACCELERATORS[acceleration]() if acceleration else None
-        self.start, self.fixed = start, fixed
-        self.reached: Any = None
-
-    def after(self, params: Any, reached: Any) -> tuple[Any, str]:
-        """The parameters for the next sweep, and how they were reached."""
-        self.reached = reached
-        if self.accelerator is None:
-            return reached, "plain"
-        at, fixed = self.start, self.fixed
-        proposal = self.accelerator.propose(params.to_vector(at, fixed), reached.to_vector(at, fixed))
-        if proposal is None or not np.isfinite(proposal).all():
-            return reached, "plain"
-        return at.from_vector(proposal, fixed), "accelerated"
-
-    def give_up(self) -> Any:
-        """The EM step in the place of the proposal."""
-        assert self.accelerator is not None
-        self.accelerator.reject()
-        return self.reached
 
 
 CARRIED = 3

@@ -232,6 +232,43 @@ class NormalStats(Stats):
     first: Array  #   (k, d)                sum w r (x - mean)
     second: Array  #  (k, d, d) or (k, d)   sum w r (x - mean)(x - mean)^T, or its diagonal
 
+    def gradient(self, reached: NormalParams, at: NormalParams, fixed: Collection[str] = ()) -> Array:
+        """Of the log likelihood, at the parameters of these sums, by what stands in to_vector(at, fixed).
+
+        It is that of Q (Fisher's identity), and Q is what the M-step has maximised: so `reached`, the parameters after
+        it, tells all, and a maximum under reg_covar is one here too.
+        """
+        params, parts, counts = self.params, [], self.counts[:, np.newaxis]
+        delta = reached.means - params.means
+        if "weights" not in fixed:
+            parts.append(self.counts - self.total * params.weights)
+        if "means" not in fixed:
+            if params.is_matrix:
+                pulled = np.linalg.solve(params.covariances, delta[:, :, np.newaxis])[:, :, 0]
+            else:
+                pulled = delta / params.variances()
+            parts.append(counts * pulled * at.units)
+        if "covariances" not in fixed:
+            parts.append(self._covariance_gradient(reached, delta, at))
+        return np.concatenate([part.ravel() for part in parts]) if parts else np.empty(0)
+
+    def _covariance_gradient(self, reached: NormalParams, delta: Array, at: NormalParams) -> Array:
+        """By the logarithms of standard deviations, or by Cholesky factors C with the logarithm of their diagonals:
+        C^-T (C^-1 B C^-T - n), B = sum w r (x - mean)(x - mean)^T as the M-step left it."""
+        params, counts, tied = self.params, self.counts[:, np.newaxis], self.params.covariance_type == "tied"
+        if not params.is_matrix:
+            n, variances = counts, params.variances()
+            slopes = n * ((reached.variances() + delta**2) / variances - 1.0)
+            return slopes if params.covariance_type == "diag" else slopes.sum(axis=1)
+        n = counts[:, :, np.newaxis]
+        B = n * (reached.covariances + delta[:, :, np.newaxis] * delta[:, np.newaxis, :])
+        if tied:
+            n, B = np.full((1, 1), self.total), B.sum(axis=0)
+        A = params.inverse_cholesky()
+        slopes = (A.mT @ (A @ B @ A.mT - n * np.eye(len(at.units)))) * at.units[:, np.newaxis]
+        np.einsum("...ii->...i", slopes)[...] *= diagonal(params.cholesky()) / at.units
+        return np.asarray(slopes[..., *np.tril_indices(len(at.units))])
+
     def maximize(self, *, fixed: Collection[str] = (), reg_covar: Any = 1e-6) -> NormalParams:
         """The M-step.  An empty component keeps its means and covariances, with weight 0; so does a fixed group.
 

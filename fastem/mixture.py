@@ -152,6 +152,7 @@ class Mixture(DensityMixin, BaseEstimator):
         self.stop_reason_ = found.stop_reason
         self.history_ = found.history
         self.loglik_ = found.loglik
+        self.summary_ = found.summary
         self.remaining_gain_ = found.remaining_gain / found.stats.total
         self.lower_bounds_ = (found.history.loglik / found.stats.total).tolist()
         self.lower_bound_ = self.lower_bounds_[-1] if found.n_iter else -math.inf
@@ -249,14 +250,14 @@ class GaussianMixture(Mixture):
     verbose_interval : int, default=10
     fixed : tuple of {"weights", "means", "covariances"}, default=()
         Groups of parameters to hold at their start.
-    stopping : {"loglik", "q", "aitken"}, default="loglik"
-        Stop on the change of the mean log likelihood, as scikit-learn, or of Q (a total), the expected complete log
-        likelihood; or when what the mean log likelihood still has to gain is estimated below tol: by Aitken's rule,
-        from the last three iterations of plain EM.
-    acceleration : {None, "anderson", "squarem"}, default=None
-        None is plain EM.  Anderson's method or SQUAREM extrapolate from its iterations: where components overlap and
-        tol is small, tens of sweeps in the place of thousands.  An extrapolation that lowers the log likelihood is
-        given up for the EM step in hand.
+    stopping : {"loglik", "q", "aitken", "gradient"}, default="loglik"
+        What falls below tol: the change of the mean log likelihood, as scikit-learn, or of Q (a total), the expected
+        complete log likelihood; "aitken", what the mean log likelihood is estimated to have still to gain; "gradient",
+        the length of its gradient, means and standard deviations being measured in standard deviations (see `em`).
+    acceleration : {None, "anderson", "squarem", "quasi-newton"}, default=None
+        None is plain EM.  The others extrapolate from its iterations: where components overlap and tol is small, tens
+        of sweeps in the place of thousands ("quasi-newton" takes the fewest).  An extrapolation that lowers the log
+        likelihood is given up for the EM step in hand.
     backend : {"auto", "cython", "numba"}, default="auto"
         Compiled kernels to use; "auto" is "cython".
     n_threads : int, default=None
@@ -274,8 +275,9 @@ class GaussianMixture(Mixture):
     n_iter_ : int, EM iterations of the best start.
     n_sweeps_ : int, passes over the data for them: also the last one, and those at extrapolations that were given up.
     loglik_ : float, log likelihood of the fitted parameters (total, natural logarithm).
-    remaining_gain_ : float, what the mean log likelihood still had to gain, by Aitken's estimate; inf where the last
-        iterations give none.
+    remaining_gain_ : float, what the mean log likelihood is estimated to have still to gain, as stopping="aitken" has
+        it; inf where the last iterations do not tell.
+    summary_ : str, a line on how the fit ended and how far from the maximum.
     lower_bound_ : float, mean log likelihood before the last M-step, as scikit-learn.
     history_ : History, loglik, q, entropy and kind of step of each iteration.
     starts_ : list of Start(mean_loglik, n_iter, stop_reason), one for each start, the best first.
@@ -288,6 +290,7 @@ class GaussianMixture(Mixture):
     ----------
     Dempster, Laird and Rubin (1977), Maximum likelihood from incomplete data via the EM algorithm.
     Henderson and Varadhan (2019), Damped Anderson acceleration with restarts and monotonicity control.
+    Jamshidian and Jennrich (1997), Acceleration of the EM algorithm by using quasi-Newton methods.
     Varadhan and Roland (2008), Simple and globally convergent methods for accelerating the convergence of any EM.
 
     Examples
@@ -495,8 +498,8 @@ class BinomialMixture(Mixture):
     weights_ : (k,) mixing weights.
     probs_ : (k, d) probabilities of success.
     params_ : BinomialParams, the same as one value for the building blocks.
-    converged_, stop_reason_, n_iter_, n_sweeps_, loglik_, lower_bound_, lower_bounds_, history_, starts_,
-    empty_components_, n_features_in_, feature_names_in_
+    converged_, stop_reason_, summary_, remaining_gain_, n_iter_, n_sweeps_, loglik_, lower_bound_, lower_bounds_,
+    history_, starts_, empty_components_, n_features_in_, feature_names_in_
         As for GaussianMixture; log likelihoods include the binomial coefficients.
 
     References
