@@ -24,8 +24,8 @@ BACKENDS = ("auto", "cython", "numba")
 AUTO = "cython"  # what "auto" takes: nobody waits for its compilation
 INSTRUCTION_SETS = ("avx512", "avx2", "baseline")  # the order of preference
 
-PARALLEL_WORK = 1 << 19
-"""Rows x sums of a slot below which one thread is faster: starting a second costs about 60 us."""
+PARALLEL_WORK = 1 << 21
+"""Rows x sums of a slot below which one thread is faster: to wake another and to wait for it costs about 100 us."""
 
 
 # ------------------------------------------------------------------------------------------------------------ twins

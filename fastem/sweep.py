@@ -15,6 +15,9 @@ from fastem.stats import SLOT_ROWS, Array, fold, slot_count
 WAVE_BYTES = 1 << 25
 """Sums of this many bytes are held at a time before they are folded: the memory of a fit, whatever n is."""
 
+PART_STEPS = (1021, 251, 61, 13)
+"""Primes about four apart: a period of the rows shows in no part, unless it is a multiple of one of them."""
+
 
 class Posterior(NamedTuple):
     """What `posterior` tells of each row; what was not asked for is an empty array."""
@@ -85,6 +88,15 @@ class Rows:
         rows = (*self.data, self.sample_weight)
         sums, _ = self._summed("nearest", rows, (centers, scale), out, k + k * d + 1)
         return *out, sums[:k], sums[k:-1].reshape(k, d), float(sums[-1])
+
+    def parts(self, least: int) -> list[Rows]:
+        """Views of every so many rows (see PART_STEPS) that have at least so many; the smaller ones first."""
+        steps = [slice(step // 2, None, step) for step in PART_STEPS if len(self) >= least * step]
+        return [
+            Rows(tuple(array[step] for array in self.data), self.sample_weight[step], self.backend, self.dtype)
+            for step in steps
+            if self.sample_weight[step].any()
+        ]
 
     def _match(self, params: Any) -> None:
         """The kernels trust that rows and parameters have the same features."""

@@ -98,6 +98,8 @@ BAD_SETTINGS = [
     ({"init_params": "best"}, ValueError, "init_params must be one of 'kmeans'"),
     ({"stopping": "never"}, ValueError, "stopping must be one of 'loglik', 'q', 'aitken'"),
     ({"backend": "fortran"}, ValueError, "backend must be one of 'auto', 'cython', 'numba', got 'fortran'"),
+    ({"warm_sweeps": "always"}, ValueError, "warm_sweeps must be one of 'auto', got 'always'"),
+    ({"warm_sweeps": True}, TypeError, "warm_sweeps must be one of 'auto', got True"),
     ({"n_threads": 0}, ValueError, "n_threads must be at least 1"),
     ({"n_threads": "all"}, TypeError, "n_threads must be an int"),
     ({"fixed": "means"}, TypeError, "fixed must be a tuple of group names"),

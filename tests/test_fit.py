@@ -92,3 +92,48 @@ def test_every_public_name_is_there():
     assert fastem.__version__
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         fastem.nothing  # noqa: B018
+
+
+# ---------------------------------------------------------------------------------------- first on parts of the rows
+
+
+def test_parts_are_views_of_evenly_spread_rows_the_smaller_ones_first():
+    X = np.arange(2_600.0).reshape(1_300, 2)
+    weights = np.ones(1_300)
+    rows = fastem.open_rows(X, None, weights)
+    parts = rows.parts(20)
+    assert [len(part) for part in parts] == [21, 100]
+    for part, step in zip(parts, (61, 13), strict=True):
+        assert np.shares_memory(part.data[0], X)
+        np.testing.assert_array_equal(np.diff(part.data[0][:, 0]), 2 * step)
+    assert rows.parts(1_000) == []
+    weights[30::61] = 0.0  # a part without weight tells nothing
+    assert [len(part) for part in rows.parts(20)] == [100]
+
+
+@pytest.mark.parametrize("acceleration", [None, "quasi-newton"])
+@pytest.mark.parametrize("family", ["normal", "binomial"])
+def test_warm_sweeps_lead_to_the_same_maximum_in_fewer_sweeps_over_all_rows(family, acceleration):
+    rng = np.random.default_rng(0)
+    n, options = 200_000, {"stopping": "aitken", "tol": 1e-8, "max_iter": 5_000, "acceleration": acceleration}
+    labels = rng.integers(2, size=n)
+    if family == "normal":
+        X = rng.normal(size=(n, 1)) + 2.5 * labels[:, None]
+        cold, warm = (
+            fastem.GaussianMixture(2, random_state=0, warm_sweeps=w, reg_covar=0.0, **options).fit(X)
+            for w in (None, "auto")
+        )
+    else:
+        X = rng.binomial(20, np.where(labels, 0.3, 0.5))
+        start = {"weights_init": [0.8, 0.2], "probs_init": [0.2, 0.7]}
+        cold, warm = (
+            fastem.BinomialMixture(2, n_trials=20, warm_sweeps=w, **start, **options).fit(X) for w in (None, "auto")
+        )
+    assert warm.loglik_ / n == pytest.approx(cold.loglik_ / n, abs=1e-7)
+    assert warm.n_sweeps_ <= cold.n_sweeps_ - (acceleration is None)
+
+
+def test_warm_sweeps_of_few_rows_are_none():
+    X = np.random.default_rng(0).normal(size=(2_000, 1))
+    cold, warm = (fastem.GaussianMixture(2, random_state=0, warm_sweeps=w).fit(X) for w in (None, "auto"))
+    np.testing.assert_array_equal(cold.means_, warm.means_)
