@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from cases import CASES, FULL_2, FULL_8, NORMAL, SINGLE_CASES, Case, Problem, make
 
-REPEATS = 3
+REPEATS = 5
 
 
 @cache

@@ -17,6 +17,7 @@ from fastem.sweep import open_rows
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt
+from matplotlib.ticker import FuncFormatter, LogLocator
 
 FEATURES = (1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 16, 20, 24, 32, 48, 64, 96, 100, 128)
 COMPONENTS = (1, 2, 3, 4, 8, 16, 32, 64, 100, 128, 256)
@@ -64,6 +65,8 @@ def draw(path: str) -> None:
     axes[2].set_xticks(COMPONENTS, [str(k) if k in (1, 2, 4, 8, 16, 32, 64, 128, 256) else "" for k in COMPONENTS])
     for axis in axes:
         axis.minorticks_off()
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axis.grid(alpha=0.3)
         axis.legend()
     figure.savefig(path, dpi=110)
