@@ -53,6 +53,10 @@ _HOME = {
     "Rows": "sweep",
     "posterior": "sweep",
     "Posterior": "sweep",
+    "collapse": "sweep",
+    "DistinctCounts": "distinct",
+    "BinomialPrior": "priors",
+    "NormalPrior": "priors",
     "NormalParams": "gaussian",
     "NormalStats": "gaussian",
     "BinomialParams": "binomial",
@@ -62,6 +66,7 @@ _HOME = {
     "warmup": "config",
     "ConvergenceWarning": "estimator",
     "EmptyComponentWarning": "checks",
+    "IdentifiabilityWarning": "checks",
     "NotFittedError": "estimator",
 }
 
@@ -85,6 +90,7 @@ __all__ = [  # noqa: RUF022 - by importance
     "warmup",
     "ConvergenceWarning",
     "EmptyComponentWarning",
+    "IdentifiabilityWarning",
     "NotFittedError",
 ]
 

@@ -17,9 +17,17 @@ A family is two functions of a tile, `densities` and `moments`; all else is writ
 """
 from cython cimport floating
 from libc.math cimport sqrt
-from libc.stdint cimport int32_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
+
+ctypedef fused number:  # what counts come in; whole numbers, exact as doubles
+    float
+    double
+    uint8_t
+    uint16_t
+    int32_t
+    int64_t
 
 cdef extern from "_simd.h" nogil:
     ctypedef double real
@@ -55,8 +63,10 @@ cdef extern from *:
     #define VECTORS (TILE / LANES)      /* vectors of a column of a tile */
     #define LOW_DENSITIES 8             /* features of which the residuals of a vector stay in registers */
     #define LOW_MOMENTS 4               /* features of which the moments of a component do */
+    #define FIBONACCI 0x9e3779b97f4a7c15u  /* 2^64 over the golden ratio, odd */
     """
     const Py_ssize_t VECTORS
+    const uint64_t FIBONACCI
     enum: LOW_MOMENTS
     enum: LOW_DENSITIES
 
@@ -156,26 +166,26 @@ cdef void copy_tables(Tile *t, const double *log_norm, const double *location, c
         t.scaling[i] = <real> scaling[i]
 
 
-cdef inline void load_columns(const floating[:, :] X, Py_ssize_t row, Py_ssize_t rows, const double *origin,
+cdef inline void load_columns(const number[:, :] X, Py_ssize_t row, Py_ssize_t rows, const double *origin,
                               real *x) noexcept nogil:
     """(X[row : row + rows] - origin).T -> (d, TILE), filled up with copies of the first row.
 
     Rows that lie behind each other are transposed in blocks of 4 x 4: every cache line is met once.
     """
-    cdef Py_ssize_t i, j, step = X.strides[0] // <Py_ssize_t> sizeof(floating), d = X.shape[1], blocked = 0
-    if X.strides[1] == sizeof(floating):
+    cdef Py_ssize_t i, j, step = X.strides[0] // <Py_ssize_t> sizeof(number), d = X.shape[1], blocked = 0
+    if (number is double or number is float) and X.strides[1] == sizeof(number):
         blocked = d - d % 4
         for i in range(0, rows - 3, 4):
             for j in range(0, blocked, 4):
-                if floating is double:
+                if number is double:
                     transpose_doubles(&X[row + i, j], step, origin + j, x + j * COLUMN + i)
-                else:
+                elif number is float:
                     transpose_floats(&X[row + i, j], step, origin + j, x + j * COLUMN + i)
     for j in range(d):
         load_column(&X[row, j], step, rows // 4 * 4 if j < blocked else 0, rows, origin[j], x + j * COLUMN)
 
 
-cdef inline void load_column(const floating *column, Py_ssize_t step, Py_ssize_t begin, Py_ssize_t rows, double origin,
+cdef inline void load_column(const number *column, Py_ssize_t step, Py_ssize_t begin, Py_ssize_t rows, double origin,
                              real *to) noexcept nogil:
     """From row `begin` on, and the filling."""
     cdef Py_ssize_t i
@@ -329,7 +339,7 @@ cdef inline void close_slot(Tile *t, double *sums) noexcept nogil:
         t.counts[i] = 0.0
 
 
-cdef void accumulate_slots(Tile *t, const floating[:, :] X, const floating[:, :] trials,
+cdef void accumulate_slots(Tile *t, const number[:, :] X, const number[:, :] trials,
                            const double[:] sample_weight, Py_ssize_t slot_rows, Step densities, Step moments,
                            double[:, ::1] sums) noexcept nogil:
     cdef Py_ssize_t s, row, rows, end
@@ -351,7 +361,7 @@ cdef void accumulate_slots(Tile *t, const floating[:, :] X, const floating[:, :]
         close_slot(t, &sums[s, 0])
 
 
-cdef void posterior_rows(Tile *t, const floating[:, :] X, const floating[:, :] trials, Step densities,
+cdef void posterior_rows(Tile *t, const number[:, :] X, const number[:, :] trials, Step densities,
                          double[:] log_prob, double[:, :] resp, int32_t[:] labels) noexcept nogil:
     cdef Py_ssize_t i, row = 0, rows
     t.unit = False
@@ -927,8 +937,8 @@ cdef void binomial_moments(Tile *t) noexcept nogil:
             add_to(t.second, c * t.d + j, failures)
 
 
-def accumulate_binomial(const floating[:, :] X,         # IN   (n, d)  successes
-                        const floating[:, :] trials,    # IN   (n, d)
+def accumulate_binomial(const number[:, :] X,           # IN   (n, d)  successes
+                        const number[:, :] trials,      # IN   (n, d)
                         const double[:] sample_weight,  # IN   (n,)
                         Py_ssize_t slot_rows,           # IN           rows of a slot
                         const double[::1] log_norm,     # IN   (k,)    log2 of weight
@@ -945,8 +955,8 @@ def accumulate_binomial(const floating[:, :] X,         # IN   (n, d)  successes
     free(block)
 
 
-def posterior_binomial(const floating[:, :] X,          # IN   (n, d)  successes
-                       const floating[:, :] trials,     # IN   (n, d)
+def posterior_binomial(const number[:, :] X,            # IN   (n, d)  successes
+                       const number[:, :] trials,       # IN   (n, d)
                        const double[::1] log_norm,      # IN   (k,)    tables as for accumulate_binomial
                        const double[:, ::1] log_p,      # IN   (k, d)
                        const double[:, ::1] log_q,      # IN   (k, d)
@@ -960,6 +970,47 @@ def posterior_binomial(const floating[:, :] X,          # IN   (n, d)  successes
     with nogil:
         posterior_rows(&t, X, trials, binomial_densities, log_prob, resp, labels)
     free(block)
+
+
+def collapse(const number[:, :] X,           # IN     (n, d)  whole numbers
+             const number[:, :] trials,      # IN     (n, d)
+             const double[:] sample_weight,  # IN     (n,)
+             int32_t[::1] table,             # SCRATCH (2^b,)  filled with -1, at least twice as long as keys
+             int64_t[:, ::1] keys,           # OUT    (m, 2 d) the distinct rows of X and trials, as first met
+             double[::1] weights):           # OUT    (m,)     sum w of the rows equal to each
+    # -> how many distinct rows there are; -1 if more than m
+    cdef Py_ssize_t n = X.shape[0], d = X.shape[1], i, j, found = 0, most = keys.shape[0]
+    cdef uint64_t mask = table.shape[0] - 1, hashed, place
+    cdef int32_t key
+    cdef bint same
+    with nogil:
+        for i in range(n):
+            hashed = 0
+            for j in range(d):  # Fibonacci hashing, a column after the other
+                hashed = (hashed ^ <uint64_t> <int64_t> X[i, j]) * FIBONACCI
+                hashed = ((hashed ^ (hashed >> 32)) ^ <uint64_t> <int64_t> trials[i, j]) * FIBONACCI
+            place = (hashed >> 32) & mask
+            while True:
+                key = table[place]
+                if key < 0:
+                    break
+                same = True
+                for j in range(d):
+                    same &= keys[key, j] == <int64_t> X[i, j] and keys[key, d + j] == <int64_t> trials[i, j]
+                if same:
+                    break
+                place = (place + 1) & mask
+            if key < 0:
+                if found == most:
+                    found = -1
+                    break
+                key = table[place] = <int32_t> found
+                for j in range(d):
+                    keys[found, j], keys[found, d + j] = <int64_t> X[i, j], <int64_t> trials[i, j]
+                weights[found] = 0.0
+                found += 1
+            weights[key] += sample_weight[i]
+    return found
 
 
 # -------------------------------------------------------------------------------------------- k-means, for the starts

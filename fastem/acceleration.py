@@ -9,12 +9,12 @@ anyway.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
 
-from fastem.stats import Array
+from fastem.stats import Array, Fixed
 
 MEMORY = 15
 """Differences that Anderson's method mixes."""
@@ -133,7 +133,7 @@ ACCELERATORS: dict[str, Callable[[], Accelerator]] = {
 class Extrapolation:
     """Where to go after an iteration: to its EM step, or as far along the way of an accelerator as its reach."""
 
-    def __init__(self, acceleration: str | None, start: Any, fixed: Collection[str]) -> None:
+    def __init__(self, acceleration: str | None, start: Any, fixed: Fixed) -> None:
         if acceleration is not None and acceleration not in ACCELERATORS:
             raise ValueError(
                 f"acceleration must be None or one of {', '.join(map(repr, ACCELERATORS))}, got {acceleration!r}"

@@ -10,7 +10,8 @@ import importlib
 import importlib.util
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import wait
 from functools import cache
 from itertools import pairwise
 from types import ModuleType
@@ -106,6 +107,17 @@ def inverse_cholesky(covariances: np.ndarray) -> tuple[np.ndarray, np.ndarray] |
     return factors.reshape(shape), pivots.reshape(shape[:-1])
 
 
+def distinct_counts(
+    X: np.ndarray, trials: np.ndarray, sample_weight: np.ndarray, most: int
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Distinct rows (m, 2 d) of X (n, d) and trials (n, d), whole numbers, as first met, and sums of the weights of
+    their equals (m,); None if m > most.  One compiled call, whichever twin sweeps."""
+    keys, weights = np.empty((most, 2 * X.shape[1]), np.int64), np.empty(most)
+    table = np.full(1 << (2 * most).bit_length(), -1, np.int32)
+    found = cython_twin().collapse(X, trials, sample_weight, table, keys, weights)
+    return None if found < 0 else (keys[:found], weights[:found])
+
+
 # -------------------------------------------------------------------------------------------------------------- run
 
 
@@ -160,15 +172,23 @@ class Backend:
             return
         edges = [slots * part // threads for part in range(threads + 1)]
         shares = [arguments(begin, end) for begin, end in pairwise(edges)]
+        self.each(lambda share: kernel(*share), shares)
+
+    def each(self, call: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
+        """call(item) of every item, in their order; the caller takes a share, helpers the others."""
+        if self.n_threads == 1 or len(items) == 1:
+            return [call(item) for item in items]
         if self._helpers is None:
             self._helpers = Helpers(self.n_threads - 1)
-        core = cython_twin().core_of_caller()
-        others = [self._helpers.submit(core, kernel, *share) for share in shares[1:]]
+        core, own = cython_twin().core_of_caller(), range(0, len(items), self.n_threads)
+        others = {
+            index: self._helpers.submit(core, call, item) for index, item in enumerate(items) if index not in own
+        }
         try:
-            kernel(*shares[0])
+            found = {index: call(items[index]) for index in own}
         finally:
-            for other in others:
-                other.result()
+            wait(others.values())
+        return [found[index] if index in own else others[index].result() for index in range(len(items))]
 
 
 # ------------------------------------------------------------------------------------------------------------ numba

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
 
 from fastem import checks
-from fastem.stats import SMALLEST_WEIGHT, Array, Stats, as_table, softmax
+from fastem.stats import (
+    EMPTY,
+    Array,
+    Fixed,
+    Stats,
+    as_table,
+    free_weights,
+    held,
+    log_weights,
+    order_of,
+    softmax,
+    weight_slopes,
+)
 
 GROUPS = ("weights", "probs")
 
@@ -53,7 +64,20 @@ class BinomialParams:
     @property
     def n_parameters(self) -> int:
         """Free parameters of the model."""
-        return self.probs.size + len(self.weights) - 1
+        return self.n_free()
+
+    def n_free(self, fixed: Fixed = ()) -> int:
+        """Parameters that are not held; weights that are free have their sum given."""
+        k, d = self.probs.shape
+        return free_weights(k, fixed) + (k - int(held(fixed, "probs", k).sum())) * d
+
+    def order(self, by: str | None) -> np.ndarray:
+        """Indices of the components in the order of their weights or probs."""
+        return order_of(len(self.weights), getattr(self, by) if by else None)
+
+    def take(self, components: np.ndarray) -> BinomialParams:
+        """These components, in this order."""
+        return BinomialParams(self.weights[components], self.probs[components])
 
     def tables(self) -> tuple[Array, Array, Array]:
         """What the kernels read: log2 of weights (k,), of probs (k, d) and of 1 - probs (k, d)."""
@@ -80,24 +104,17 @@ class BinomialParams:
         successes, failures = sums[k:-2].reshape(2, *self.probs.shape)
         return BinomialStats(self, sums[:k], float(sums[-2]), float(sums[-1]), successes, failures)
 
-    def to_vector(self, at: BinomialParams, fixed: Collection[str] = ()) -> Array:
+    def to_vector(self, at: BinomialParams, fixed: Fixed = ()) -> Array:
         """What is free, without constraints: log weights and logits; `at` is there for families with units."""
-        parts = []
-        if "weights" not in fixed:
-            parts.append(np.log(np.maximum(self.weights, SMALLEST_WEIGHT)))
-        if "probs" not in fixed:
-            probs = np.clip(self.probs, SMALLEST_PROB, 1 - SMALLEST_PROB)
-            parts.append(np.log(probs) - np.log1p(-probs))
-        return np.concatenate([part.ravel() for part in parts]) if parts else np.empty(0)
+        probs = np.clip(self.probs[~held(fixed, "probs", len(self.probs))], SMALLEST_PROB, 1 - SMALLEST_PROB)
+        return np.concatenate([log_weights(self.weights, fixed), (np.log(probs) - np.log1p(-probs)).ravel()])
 
-    def from_vector(self, vector: Array, fixed: Collection[str] = ()) -> BinomialParams:
+    def from_vector(self, vector: Array, fixed: Fixed = ()) -> BinomialParams:
         """Parameters of which to_vector(self, fixed) is `vector`; what is fixed is that of self."""
-        k, weights, probs = len(self.weights), self.weights, self.probs
-        if "weights" not in fixed:
-            weights, vector = softmax(vector[:k]), vector[k:]
-        if "probs" not in fixed:
-            probs = 1 / (1 + np.exp(-np.clip(vector, -700.0, 700.0).reshape(probs.shape)))
-        return BinomialParams(weights, probs)
+        free, probs = ~held(fixed, "probs", len(self.probs)), self.probs.copy()
+        logits = vector[len(vector) - probs[free].size :]
+        probs[free] = 1 / (1 + np.exp(-np.clip(logits, -700.0, 700.0).reshape(-1, self.n_features)))
+        return BinomialParams(softmax(vector[: len(vector) - logits.size], self.weights, fixed), probs)
 
     def sample(self, labels: np.ndarray, trials: int, rng: np.random.Generator) -> np.ndarray:
         """Draw the successes of a row from the component of each label."""
@@ -111,26 +128,19 @@ class BinomialStats(Stats):
     successes: Array  # (k, d)  sum w r x
     failures: Array  #  (k, d)  sum w r (trials - x)
 
-    def gradient(self, reached: BinomialParams, at: BinomialParams, fixed: Collection[str] = ()) -> Array:
+    def gradient(self, reached: BinomialParams, at: BinomialParams, fixed: Fixed = ()) -> Array:
         """Of the log likelihood, at the parameters of these sums, by what stands in to_vector(at, fixed); `reached` are
         the parameters after the M-step."""
-        parts = []
-        if "weights" not in fixed:
-            parts.append(self.counts - self.total * self.params.weights)
-        if "probs" not in fixed:
-            parts.append((self.successes + self.failures) * (reached.probs - self.params.probs))
-        return np.concatenate([part.ravel() for part in parts]) if parts else np.empty(0)
+        slopes = (self.successes + self.failures) * (reached.probs - self.params.probs)
+        slopes = slopes[~held(fixed, "probs", len(slopes))]
+        return np.concatenate([weight_slopes(self.counts, self.params.weights, fixed), slopes.ravel()])
 
-    def maximize(self, *, fixed: Collection[str] = ()) -> BinomialParams:
-        """The M-step: probs = successes / tosses.  A component without tosses keeps its probs; so do fixed groups."""
-        at = self.params
+    def maximize(self, *, fixed: Fixed = ()) -> BinomialParams:
+        """The M-step: probs = successes / tosses.  A component without tosses keeps its probs; so does what is held."""
         tosses = self.successes + self.failures
-        known = self.live[:, np.newaxis] & (tosses > 0)
-        probs = np.where(known, self.successes / np.where(known, tosses, 1.0), at.probs)
-        return BinomialParams(
-            weights=at.weights if "weights" in fixed else self.mixing_weights(),
-            probs=at.probs if "probs" in fixed else probs,
-        )
+        known = (tosses > EMPTY * self.total) & ~held(fixed, "probs", len(tosses))[:, np.newaxis]
+        probs = np.where(known, self.successes / np.where(known, tosses, 1.0), self.params.probs)
+        return BinomialParams(self.mixing_weights(fixed), probs)
 
 
 def log_factorial(n: Array) -> Array:

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import numbers
 import sys
-from collections.abc import Callable, Collection
+import warnings
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import numpy as np
 
 LARGEST = {np.dtype(np.float64): 1e140, np.dtype(np.float32): 1e18}
 """Rows beyond this are refused by a fit: a variance, in the precision of the rows, would overflow."""
+
+COUNT_TYPES = {np.dtype(t): np.dtype(t) for t in (np.uint8, np.uint16, np.int32, np.int64)} | {
+    np.dtype(few): np.dtype(many)
+    for few, many in ((bool, np.uint8), (np.int8, np.int32), (np.int16, np.int32), (np.uint32, np.int64))
+}
+"""Types in which counts come, and those in which kernels read them."""
+
+LARGEST_COUNT = 2**53
+"""The last whole number before float64 has gaps."""
 
 BLOCK = 1 << 16
 """Elements searched at a time for the first bad one."""
@@ -20,11 +30,16 @@ class EmptyComponentWarning(UserWarning):
     """A component lost all its points and kept its last parameters, at weight 0."""
 
 
+class IdentifiabilityWarning(UserWarning):
+    """Different parameters have the same likelihood, whatever the rows."""
+
+
 # ------------------------------------------------------------------------------------------------------------- arrays
 
 
-def numeric(values: Any, name: str) -> np.ndarray:
-    """An array of native float32 or float64, aligned; a copy only of what is neither."""
+def numeric(values: Any, name: str, whole: bool = False) -> np.ndarray:
+    """An array of native float32 or float64 or, where `whole` asks for it, of integers as they are; aligned; a copy
+    only of what is none of these."""
     try:
         array = np.asarray(values)
     except ValueError as error:
@@ -37,7 +52,9 @@ def numeric(values: Any, name: str) -> np.ndarray:
         array = numbers_of(array, name)
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name} must hold real numbers, got {type(values).__name__} of dtype {array.dtype}")
-    dtype = np.float32 if array.dtype == np.float32 else np.float64
+    dtype = np.dtype(np.float32 if array.dtype.type is np.float32 else np.float64)
+    if whole:
+        dtype = COUNT_TYPES.get(array.dtype.newbyteorder("="), dtype)
     array = np.require(array, dtype, "A")
     return array if all(step % array.itemsize == 0 for step in array.strides) else array.copy()
 
@@ -88,7 +105,11 @@ def finite(array: np.ndarray, name: str, largest: float = np.inf) -> np.ndarray:
 
 def matrix(X: Any, *, n_features: int | None = None, owner: str = "mixture", fitting: bool = False) -> np.ndarray:
     """X as (n, d), n > 0, d > 0, finite."""
-    array = numeric(X, "X")
+    array = two_dimensional(numeric(X, "X"), n_features, owner)
+    return finite(array, "X", LARGEST[array.dtype] if fitting else np.inf)
+
+
+def two_dimensional(array: np.ndarray, n_features: int | None, owner: str) -> np.ndarray:
     if array.ndim != 2:
         hint = " Reshape your data: X.reshape(-1, 1) if it has a single feature." if array.ndim == 1 else ""
         raise ValueError(f"X: Expected 2D array, got {array.ndim}D array instead, of shape {array.shape}.{hint}")
@@ -100,35 +121,64 @@ def matrix(X: Any, *, n_features: int | None = None, owner: str = "mixture", fit
         raise ValueError(
             f"X has {array.shape[1]} features, but {owner} is expecting {n_features} features as input"
         )
-    return finite(array, "X", LARGEST[array.dtype] if fitting else np.inf)
+    return array
 
 
 def counts(
     X: Any, trials: Any, *, n_features: int | None = None, owner: str = "mixture"
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Successes and trials, both (n, d), whole numbers with 0 <= successes <= trials."""
-    array = numeric(X, "X")
+    """Successes and trials, both (n, d) and of one type, whole numbers with 0 <= successes <= trials."""
+    array = numeric(X, "X", whole=True)
     single = array.ndim == 1 and n_features in (None, 1)
-    array = matrix(array[:, np.newaxis] if single else array, n_features=n_features, owner=owner)
+    array = two_dimensional(array[:, np.newaxis] if single else array, n_features, owner)
+    whole_numbers(array, "X")
     if trials is None:
         raise TypeError("trials: the number of trials of each row is needed, an int or an array of shape (n,)")
-    tosses = numeric(trials, "trials")
-    if tosses.ndim == 1 and len(tosses) == len(array):
-        tosses = tosses[:, np.newaxis]
-    if tosses.ndim not in (0, 2) or (tosses.ndim == 2 and tosses.shape not in (array.shape, (len(array), 1))):
-        raise ValueError(f"trials must be one number or match X, of shape {array.shape}; got shape {tosses.shape}")
-    tosses = np.broadcast_to(finite(np.atleast_1d(tosses), "trials").astype(array.dtype, copy=False), array.shape)
-    for name, values in (("X", array), ("trials", tosses)):
-        refuse(lambda block: block < 0, values, f"Negative values in data: {name} must hold whole numbers from 0")
-        refuse(lambda block: block != np.floor(block), values, f"{name} must hold whole numbers")
+    tosses = trials_like(array, numeric(trials, "trials", whole=True))
+    whole_numbers(tosses, "trials")
+    dtype = array.dtype
+    if tosses.size and not (dtype.kind in "iu" and tosses.max() <= np.iinfo(dtype).max):
+        dtype = np.result_type(array.dtype, tosses.dtype)
+    array, tosses = array.astype(dtype, copy=False), np.broadcast_to(tosses.astype(dtype, copy=False), array.shape)
     for begin in range(0, len(array), BLOCK):
-        over = np.argwhere(array[begin : begin + BLOCK] > tosses[begin : begin + BLOCK])
-        if len(over):
-            index = (begin + int(over[0][0]), int(over[0][1]))
+        over = array[begin : begin + BLOCK] > tosses[begin : begin + BLOCK]
+        if over.any():
+            row, column = np.argwhere(over)[0]
+            index = (begin + int(row), int(column))
             raise ValueError(
                 f"X must not exceed trials, got {array[index]:g} successes of {tosses[index]:g} at {place(index)}"
             )
     return array, tosses
+
+
+def trials_like(X: np.ndarray, trials: np.ndarray) -> np.ndarray:
+    """(1, 1), (1, d), (n, 1) or (n, d): one number, or one for each column, row or place of X."""
+    n, d = X.shape
+    if trials.ndim == 1 and n == d > 1 and len(trials) == n:
+        raise ValueError(
+            f"trials of shape ({n},) may belong to the rows of X or to its columns: pass ({n}, 1) or (1, {n})"
+        )
+    if trials.ndim == 1 and len(trials) == n:
+        return trials[:, np.newaxis]
+    if trials.ndim == 0 or (trials.ndim == 1 and len(trials) == d):
+        return trials.reshape(1, -1)
+    if trials.ndim != 2 or trials.shape[0] not in (1, n) or trials.shape[1] not in (1, d):
+        raise ValueError(
+            f"trials must be one number, one for each row or column of X, or match X, of shape {X.shape};"
+            f" got shape {trials.shape}"
+        )
+    return trials
+
+
+def whole_numbers(array: np.ndarray, name: str) -> None:
+    if array.dtype.kind == "f":
+        finite(array, name)
+    if array.min() < 0:
+        refuse(lambda block: block < 0, array, f"Negative values in data: {name} must hold whole numbers from 0")
+    if array.max() > LARGEST_COUNT:
+        refuse(lambda block: block > LARGEST_COUNT, array, f"{name} must not be above 2^53")
+    if array.dtype.kind == "f":
+        refuse(lambda block: block != np.floor(block), array, f"{name} must hold whole numbers")
 
 
 def sample_weights(sample_weight: Any, n: int) -> np.ndarray:
@@ -183,6 +233,14 @@ def shaped(values: Any, name: str, shape: tuple[int, ...]) -> np.ndarray:
     return finite(array, name)
 
 
+def with_gaps(values: Any, name: str, shape: tuple[int, ...]) -> np.ndarray:
+    """As shaped, but rows of NaN are left to be found."""
+    array = numeric(values, name).astype(np.float64)
+    same_shape(array, name, shape)
+    finite(array[~np.isnan(array).all(axis=1)], name)
+    return array
+
+
 def mixing_weights(values: Any, name: str, k: int) -> np.ndarray:
     array = shaped(values, name, (k,))
     if (array < 0).any() or (array > 1).any():
@@ -195,9 +253,9 @@ def mixing_weights(values: Any, name: str, k: int) -> np.ndarray:
     return array / array.sum()
 
 
-def probabilities(values: Any, name: str, shape: tuple[int, ...]) -> np.ndarray:
+def probabilities(values: Any, name: str, shape: tuple[int, ...], gaps: bool = False) -> np.ndarray:
     array = numeric(values, name)
-    array = shaped(array[:, np.newaxis] if array.ndim == 1 else array, name, shape)
+    array = (with_gaps if gaps else shaped)(array[:, np.newaxis] if array.ndim == 1 else array, name, shape)
     refuse(lambda block: (block < 0) | (block > 1), array, f"{name} must hold probabilities in [0, 1]")
     return array
 
@@ -249,6 +307,34 @@ def non_negative(value: Any, name: str) -> float:
     return number
 
 
+def at_least(value: Any, name: str, least: float, *, strictly: bool = False) -> None:
+    number = non_negative(value, name)
+    if number < least or (strictly and number == least):
+        raise ValueError(f"{name} must be {'above' if strictly else 'at least'} {least:g}, got {value}")
+
+
+def instance(value: Any, name: str, expected: type) -> None:
+    if not isinstance(value, expected):
+        raise TypeError(f"{name} must be None or a {expected.__name__}, got {value!r}")
+
+
+def no_masks(fixed: Any) -> None:
+    """Masks speak of components by number, which order_by changes."""
+    if isinstance(fixed, Mapping):
+        raise ValueError("order_by must be None where fixed has masks: these speak of components by number")
+
+
+def identifiable(trials: np.ndarray, k: int) -> None:
+    """Warn of a mixture of binomials that others with as many components equal (Blischke 1964)."""
+    if trials.shape[1] == 1 and k > 1 and (most := int(trials.max())) < 2 * k - 1:
+        warnings.warn(
+            f"a mixture of {k} binomials cannot be identified from rows of at most {most} trials: it takes "
+            f"{2 * k - 1}, 2 k - 1.  Its likelihood is right, but other parameters have the same one",
+            IdentifiabilityWarning,
+            stacklevel=4,
+        )
+
+
 def choice(value: Any, name: str, options: Collection[str]) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{name} must be one of {', '.join(map(repr, options))}, got {value!r}")
@@ -262,11 +348,23 @@ def arithmetic(dtype: Any) -> None:
         raise ValueError(f"dtype must be None or float64, got {dtype!r}")
 
 
-def groups(fixed: Any, options: Collection[str]) -> tuple[str, ...]:
-    """Names of parameter groups to hold at their start."""
+def groups(fixed: Any, options: Collection[str], k: int) -> tuple[str, ...] | dict[str, np.ndarray]:
+    """Parameters to hold at their start: names of groups, or a mask of the k components for each."""
+    if isinstance(fixed, Mapping):
+        return {choice(name, "fixed", options): mask(value, f"fixed[{name!r}]", k) for name, value in fixed.items()}
     if isinstance(fixed, str) or not isinstance(fixed, Collection):
-        raise TypeError(f"fixed must be a tuple of group names out of {', '.join(map(repr, options))}, got {fixed!r}")
+        raise TypeError(
+            f"fixed must be a tuple of group names out of {', '.join(map(repr, options))}, or a dict of masks,"
+            f" got {fixed!r}"
+        )
     return tuple(choice(name, "fixed", options) for name in fixed)
+
+
+def mask(value: Any, name: str, k: int) -> np.ndarray:
+    array = np.asarray(value)
+    if array.dtype != bool or array.shape != (k,):
+        raise ValueError(f"{name} must be a mask of shape ({k},), one bool for each component, got {value!r}")
+    return array
 
 
 def generator(random_state: Any) -> np.random.Generator:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastem.acceleration import ROUNDING, Extrapolation
-from fastem.stats import Array
+from fastem.stats import Array, Fixed
 
 STOPPING = {
     "loglik": "change of loglik",
@@ -91,7 +91,7 @@ def em(
     tol: float = 1e-3,
     stopping: str = "loglik",
     acceleration: str | None = None,
-    fixed: Collection[str] = (),
+    fixed: Fixed = (),
     previous: float = -math.inf,
     on_iteration: Callable[[int, Any, float], None] | None = None,
 ) -> Fit:
@@ -122,8 +122,8 @@ def em(
         preconditioner.  params must have ``to_vector`` and ``from_vector``, statistics ``gradient``.  An extrapolation
         that lowers the log likelihood is given up for the EM step already in hand, so that it costs one sweep; the
         log likelihood on record does not fall.
-    fixed : collection of str, default=()
-        Groups that `maximize` holds at their start: not extrapolated.
+    fixed : collection of str, or dict of masks, default=()
+        What `maximize` holds at its start: not extrapolated.
     previous : float, default=-inf
         The criterion before the first iteration, where this run goes on from another.
     on_iteration : callable, default=None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -12,7 +11,19 @@ import numpy as np
 
 from fastem import checks
 from fastem.backend import inverse_cholesky
-from fastem.stats import SMALLEST_WEIGHT, Array, Stats, as_table, softmax
+from fastem.stats import (
+    EMPTY,
+    Array,
+    Fixed,
+    Stats,
+    as_table,
+    free_weights,
+    held,
+    log_weights,
+    order_of,
+    softmax,
+    weight_slopes,
+)
 
 COVARIANCE_TYPES = ("full", "tied", "diag", "spherical")
 GROUPS = ("weights", "means", "covariances")
@@ -98,10 +109,37 @@ class NormalParams:
     @property
     def n_parameters(self) -> int:
         """Free parameters of the model."""
+        return self.n_free()
+
+    def n_free(self, fixed: Fixed = ()) -> int:
+        """Parameters that are not held; weights that are free have their sum given."""
         k, d = self.means.shape
-        triangle = d * (d + 1) // 2
-        free = {"full": k * triangle, "tied": triangle, "diag": k * d, "spherical": k}[self.covariance_type]
-        return free + k * d + k - 1
+        per_covariance = {"full": d * (d + 1) // 2, "tied": d * (d + 1) // 2, "diag": d, "spherical": 1}
+        means, covariances = k - int(held(fixed, "means", k).sum()), self._free_covariances(fixed)
+        return free_weights(k, fixed) + means * d + int(covariances.sum()) * per_covariance[self.covariance_type]
+
+    def order(self, by: str | None) -> np.ndarray:
+        """Indices of the components in the order of their weights or means."""
+        return order_of(len(self.weights), getattr(self, by) if by else None)
+
+    def take(self, components: np.ndarray) -> NormalParams:
+        """These components, in this order."""
+        covariances = self.covariances if self.covariance_type == "tied" else self.covariances[components]
+        return replace(
+            self, weights=self.weights[components], means=self.means[components], covariances=covariances
+        )
+
+    def among(self, means: Array, where: np.ndarray) -> NormalParams:
+        """These components at `where` among others with the given means, which take 1 / k of the weight and the mean
+        covariance."""
+        k = len(means)
+        weights, means, covariances = np.full(k, 1 / k), means.copy(), self.covariances
+        weights[where] = self.weights * where.mean()
+        means[where] = self.means
+        if self.covariance_type != "tied":
+            covariances = np.repeat(covariances.mean(axis=0)[np.newaxis], k, axis=0)
+            covariances[where] = self.covariances
+        return NormalParams(weights, means, covariances, self.covariance_type)
 
     def variances(self) -> Array:
         """(k, d) variances, for the types that have no more."""
@@ -170,7 +208,7 @@ class NormalParams:
         k, d = self.means.shape
         first, second = sums[k : k + k * d].reshape(k, d), sums[k + k * d : -2]
         second = second.reshape((k, d, d) if self.is_matrix else (k, d))
-        return NormalStats(self, sums[:k], float(sums[-2]), float(sums[-1]), first, second)
+        return NormalStats(self, sums[:k], float(sums[-2]), float(sums[-1]), first, second, sums[:k], sums[:k])
 
     @cached_property
     def units(self) -> Array:
@@ -178,39 +216,41 @@ class NormalParams:
         variances = diagonal(self.covariances) if self.is_matrix else self.variances()
         return np.sqrt(variances.mean(axis=0) if variances.ndim == 2 else variances)
 
-    def to_vector(self, at: NormalParams, fixed: Collection[str] = ()) -> Array:
+    def to_vector(self, at: NormalParams, fixed: Fixed = ()) -> Array:
         """What is free, without constraints and in the units of `at`: log weights, means, and log standard deviations
         or, of matrices, Cholesky factors with the logarithm of their diagonals."""
-        parts = []
-        if "weights" not in fixed:
-            parts.append(np.log(np.maximum(self.weights, SMALLEST_WEIGHT)))
-        if "means" not in fixed:
-            parts.append(self.means / at.units)
-        if "covariances" not in fixed and self.is_matrix:
-            factors = self.cholesky() / at.units[:, np.newaxis]
-            np.einsum("...ii->...i", factors)[...] = np.log(diagonal(factors))
-            parts.append(factors[..., *np.tril_indices(factors.shape[-1])])
-        elif "covariances" not in fixed:
-            parts.append(0.5 * np.log(self.covariances))
-        return np.concatenate([part.ravel() for part in parts]) if parts else np.empty(0)
+        means = (self.means / at.units)[~held(fixed, "means", len(self.means))]
+        free = self._free_covariances(fixed)
+        if self.is_matrix:
+            factors = self.cholesky().reshape(-1, self.n_features, self.n_features)[free] / at.units[:, np.newaxis]
+            np.einsum("kii->ki", factors)[...] = np.log(diagonal(factors))
+            spread = factors[:, *np.tril_indices(self.n_features)]
+        else:
+            spread = 0.5 * np.log(self.covariances[free])
+        return np.concatenate([log_weights(self.weights, fixed), means.ravel(), spread.ravel()])
 
-    def from_vector(self, vector: Array, fixed: Collection[str] = ()) -> NormalParams:
+    def from_vector(self, vector: Array, fixed: Fixed = ()) -> NormalParams:
         """Parameters of which to_vector(self, fixed) is `vector`; what is fixed is that of self."""
-        at, (k, d) = self, self.means.shape
-        weights, means, covariances = at.weights, at.means, at.covariances
-        if "weights" not in fixed:
-            weights, vector = softmax(vector[:k]), vector[k:]
-        if "means" not in fixed:
-            means, vector = vector[: k * d].reshape(k, d) * at.units, vector[k * d :]
-        if "covariances" not in fixed and at.is_matrix:
-            factors = np.zeros(covariances.shape)
-            factors[..., *np.tril_indices(d)] = vector.reshape(*covariances.shape[:-2], -1)
-            np.einsum("...ii->...i", factors)[...] = np.exp(diagonal(factors))
-            factors *= at.units[:, np.newaxis]
-            covariances = factors @ factors.mT
-        elif "covariances" not in fixed:
-            covariances = np.exp(2 * vector.reshape(covariances.shape))
-        return NormalParams(weights, means, covariances, at.covariance_type)
+        moving, free = ~held(fixed, "means", len(self.means)), self._free_covariances(fixed)
+        means, covariances = self.means.copy(), self.covariances.copy()
+        ends = np.cumsum([len(self.weights) - np.sum(held(fixed, "weights", len(self.weights))), means[moving].size])
+        logs, moved, spread = np.split(vector, ends)
+        means[moving] = moved.reshape(-1, self.n_features) * self.units
+        if self.is_matrix:
+            d = self.n_features
+            factors = np.zeros((free.sum(), d, d))
+            factors[:, *np.tril_indices(d)] = spread.reshape(len(factors), d * (d + 1) // 2)
+            np.einsum("kii->ki", factors)[...] = np.exp(diagonal(factors))
+            factors *= self.units[:, np.newaxis]
+            covariances.reshape(-1, d, d)[free] = factors @ factors.mT
+        else:
+            covariances[free] = np.exp(2 * spread.reshape(covariances[free].shape))
+        return NormalParams(softmax(logs, self.weights, fixed), means, covariances, self.covariance_type)
+
+    def _free_covariances(self, fixed: Fixed) -> np.ndarray:
+        """Which covariances are free; the tied one is held where that of any component is."""
+        free = ~held(fixed, "covariances", len(self.weights))
+        return np.array([free.all()]) if self.covariance_type == "tied" else free
 
     def cholesky(self) -> Array:
         """Lower Cholesky factors of the covariance matrices."""
@@ -231,68 +271,77 @@ class NormalStats(Stats):
 
     first: Array  #   (k, d)                sum w r (x - mean)
     second: Array  #  (k, d, d) or (k, d)   sum w r (x - mean)(x - mean)^T, or its diagonal
+    mean_counts: Array  #     (k,)  what stands behind first: counts, and the pseudo-counts of a prior
+    scatter_counts: Array  #  (k,)  what stands behind second
 
-    def gradient(self, reached: NormalParams, at: NormalParams, fixed: Collection[str] = ()) -> Array:
+    def gradient(self, reached: NormalParams, at: NormalParams, fixed: Fixed = ()) -> Array:
         """Of the log likelihood, at the parameters of these sums, by what stands in to_vector(at, fixed).
 
         It is that of Q (Fisher's identity), and Q is what the M-step has maximised: so `reached`, the parameters after
         it, tells all, and a maximum under reg_covar is one here too.
         """
-        params, parts, counts = self.params, [], self.counts[:, np.newaxis]
-        delta = reached.means - params.means
-        if "weights" not in fixed:
-            parts.append(self.counts - self.total * params.weights)
-        if "means" not in fixed:
-            if params.is_matrix:
-                pulled = np.linalg.solve(params.covariances, delta[:, :, np.newaxis])[:, :, 0]
-            else:
-                pulled = delta / params.variances()
-            parts.append(counts * pulled * at.units)
-        if "covariances" not in fixed:
-            parts.append(self._covariance_gradient(reached, delta, at))
-        return np.concatenate([part.ravel() for part in parts]) if parts else np.empty(0)
+        params, delta = self.params, reached.means - self.params.means
+        if params.is_matrix:
+            pulled = np.linalg.solve(params.covariances, delta[:, :, np.newaxis])[:, :, 0]
+        else:
+            pulled = delta / params.variances()
+        means = (self.mean_counts[:, np.newaxis] * pulled * at.units)[~held(fixed, "means", len(delta))]
+        spread = self._covariance_gradient(reached, delta, at)[params._free_covariances(fixed)]
+        return np.concatenate([weight_slopes(self.counts, params.weights, fixed), means.ravel(), spread.ravel()])
 
     def _covariance_gradient(self, reached: NormalParams, delta: Array, at: NormalParams) -> Array:
         """By the logarithms of standard deviations, or by Cholesky factors C with the logarithm of their diagonals:
         C^-T (C^-1 B C^-T - n), B = sum w r (x - mean)(x - mean)^T as the M-step left it."""
-        params, counts, tied = self.params, self.counts[:, np.newaxis], self.params.covariance_type == "tied"
+        params, tied = self.params, self.params.covariance_type == "tied"
         if not params.is_matrix:
-            n, variances = counts, params.variances()
-            slopes = n * ((reached.variances() + delta**2) / variances - 1.0)
+            n, m = self.scatter_counts[:, np.newaxis], self.mean_counts[:, np.newaxis]
+            slopes = (n * reached.variances() + m * delta**2) / params.variances() - n
             return slopes if params.covariance_type == "diag" else slopes.sum(axis=1)
-        n = counts[:, :, np.newaxis]
-        B = n * (reached.covariances + delta[:, :, np.newaxis] * delta[:, np.newaxis, :])
+        n, m = self.scatter_counts[:, np.newaxis, np.newaxis], self.mean_counts[:, np.newaxis, np.newaxis]
+        B = n * reached.covariances + m * delta[:, :, np.newaxis] * delta[:, np.newaxis, :]
         if tied:
-            n, B = np.full((1, 1), self.total), B.sum(axis=0)
+            n, B = n.sum(axis=0), B.sum(axis=0)
         A = params.inverse_cholesky()
         slopes = (A.mT @ (A @ B @ A.mT - n * np.eye(len(at.units)))) * at.units[:, np.newaxis]
         np.einsum("...ii->...i", slopes)[...] *= diagonal(params.cholesky()) / at.units
-        return np.asarray(slopes[..., *np.tril_indices(len(at.units))])
+        slopes = slopes[..., *np.tril_indices(len(at.units))]
+        return slopes[np.newaxis] if tied else slopes
 
-    def maximize(self, *, fixed: Collection[str] = (), reg_covar: Any = 1e-6) -> NormalParams:
-        """The M-step.  An empty component keeps its means and covariances, with weight 0; so does a fixed group.
+    def maximize(self, *, fixed: Fixed = (), reg_covar: Any = 1e-6) -> NormalParams:
+        """The M-step.  An empty component keeps its means and covariances, with weight 0; so does what is held.
 
         delta = first / counts;  mean = origin + delta;  covariance = second / counts - delta delta^T + reg_covar I,
         with reg_covar a number or one for each feature (d,).
         """
-        at = self.params
-        counts = np.where(self.live, self.counts, np.inf)[:, np.newaxis]  # an empty component does not move
-        shares = self.mixing_weights()
-        delta = np.zeros_like(at.means) if "means" in fixed else self.first / counts
-        weights, means = at.weights if "weights" in fixed else shares, at.means + delta
-        if "covariances" in fixed:
+        at, k = self.params, len(self.counts)
+        still = ~(self.mean_counts > EMPTY * self.total) | held(fixed, "means", k)
+        delta = self.first / np.where(still, np.inf, self.mean_counts)[:, np.newaxis]
+        weights, means = self.mixing_weights(fixed), at.means + delta
+        rigid = ~(self.scatter_counts > EMPTY * self.total) | held(fixed, "covariances", k)
+        if rigid.all():
             return replace(at, weights=weights, means=means)
+        counts = np.where(rigid, np.inf, self.scatter_counts)
         scatter = self._scatter(counts, delta)
+        shares = self.scatter_counts / self.scatter_counts.sum()
         variances = diagonal(scatter) if at.is_matrix else scatter
         smallest = np.maximum(RESOLUTION**2 * (shares @ (variances + means * means)), SMALLEST_VARIANCE)
         found = self._covariances(scatter, shares, reg_covar)
-        return above(NormalParams(weights, means, found, at.covariance_type), smallest)
+        if at.covariance_type != "tied":
+            found[rigid] = at.covariances[rigid]
+        raised = above(NormalParams(weights, means, found, at.covariance_type), smallest)
+        if at.covariance_type == "tied" or np.array_equal(raised.covariances[rigid], at.covariances[rigid]):
+            return raised
+        kept = raised.covariances.copy()
+        kept[rigid] = at.covariances[rigid]
+        return replace(raised, covariances=kept)
 
     def _scatter(self, counts: Array, delta: Array) -> Array:
-        """second / counts about the new means: (k, d, d) or (k, d)."""
+        """second / counts about the new means: (k, d, d) or (k, d).  A prior has its own counts of means."""
+        ratio = np.divide(self.mean_counts, counts)[:, np.newaxis]
         if self.params.is_matrix:
-            return self.second / counts[:, :, np.newaxis] - delta[:, :, np.newaxis] * delta[:, np.newaxis, :]
-        return self.second / counts - delta * delta
+            moved = (ratio * delta)[:, :, np.newaxis] * delta[:, np.newaxis, :]
+            return self.second / counts[:, np.newaxis, np.newaxis] - moved
+        return self.second / counts[:, np.newaxis] - ratio * delta * delta
 
     def _covariances(self, scatter: Array, shares: Array, reg_covar: Any) -> Array:
         """The scatter as the covariance type shapes it, and reg_covar added to its variances."""
@@ -303,8 +352,6 @@ class NormalStats(Stats):
             scatter, reg_covar = scatter.mean(axis=1), np.mean(reg_covar)
         variances = np.einsum("...ii->...i", scatter) if at.is_matrix else scatter
         variances += reg_covar
-        if at.covariance_type != "tied" and not self.live.all():
-            scatter[~self.live] = at.covariances[~self.live]
         return scatter
 
 

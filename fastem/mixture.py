@@ -25,6 +25,7 @@ from fastem.estimator import (
 from fastem.fit import CARRIED, SCREEN_ITERATIONS, STOPPING, Fit, Progress, Start, best_first, em, warmed
 from fastem.gaussian import COVARIANCE_TYPES, NormalParams
 from fastem.gaussian import GROUPS as NORMAL_GROUPS
+from fastem.priors import BinomialPrior, NormalPrior
 from fastem.starts import (
     BINOMIAL_STARTS,
     NORMAL_STARTS,
@@ -34,6 +35,7 @@ from fastem.starts import (
     start_size,
     subsample,
 )
+from fastem.stats import Fixed
 from fastem.sweep import Rows, open_rows
 
 SINGLE_TOL = 1e-6
@@ -50,7 +52,9 @@ class Mixture(DensityMixin, BaseEstimator):
     max_iter: int
     n_init: int
     init_params: str
-    fixed: tuple[str, ...]
+    fixed: Any
+    prior: Any
+    order_by: str | None
     stopping: str
     acceleration: str | None
     warm_sweeps: str | None
@@ -63,20 +67,25 @@ class Mixture(DensityMixin, BaseEstimator):
 
     _has_trials = False
 
-    def _check_common(self, groups: tuple[str, ...], starts: tuple[str, ...]) -> None:
+    def _check_common(self, groups: tuple[str, ...], starts: tuple[str, ...]) -> Fixed:
+        """ValueError or TypeError for a setting that is none; -> what is held fixed."""
         checks.integer(self.n_components, "n_components", 1)
         checks.non_negative(self.tol, "tol")
         checks.integer(self.max_iter, "max_iter", 0)
         checks.integer(self.n_init, "n_init", 1)
         checks.choice(self.init_params, "init_params", starts)
-        checks.groups(self.fixed, groups)
+        fixed = checks.groups(self.fixed, groups, self.n_components)
         checks.choice(self.stopping, "stopping", STOPPING)
         if self.acceleration is not None:
             checks.choice(self.acceleration, "acceleration", ACCELERATORS)
         if self.warm_sweeps is not None:
             checks.choice(self.warm_sweeps, "warm_sweeps", ("auto",))
+        if self.order_by is not None:
+            checks.choice(self.order_by, "order_by", groups[:2])
+            checks.no_masks(fixed)
         checks.integer(self.verbose, "verbose", 0) if not isinstance(self.verbose, bool) else None
         checks.integer(self.verbose_interval, "verbose_interval", 1)
+        return fixed
 
     # ---- for the families to say
 
@@ -89,13 +98,11 @@ class Mixture(DensityMixin, BaseEstimator):
         """The public attributes of these parameters."""
         raise NotImplementedError
 
-    def _regularisation(self, rows: Rows, rng: np.random.Generator) -> Any:
+    def _terms(self, rows: Rows, rng: np.random.Generator) -> dict[str, Any]:
         """What the M-step adds to variances, for families that have any."""
+        return {}
 
-    def _maximize(self, stats: Any, regularisation: Any) -> Any:
-        raise NotImplementedError
-
-    def _start(self, rows: Rows, rng: np.random.Generator, regularisation: Any, *, first: bool) -> Any:
+    def _start(self, rows: Rows, rng: np.random.Generator, terms: dict[str, Any], *, first: bool) -> Any:
         raise NotImplementedError
 
     # ---- fit
@@ -103,42 +110,44 @@ class Mixture(DensityMixin, BaseEstimator):
     def _is_fitted(self) -> bool:
         return hasattr(self, "weights_")
 
-    def _fit(self, X: Any, rows: Rows) -> Self:
-        checks.enough_rows(len(rows), self.n_components)
+    def _fit(self, X: Any, rows: Rows, fixed: Fixed) -> Self:
         rng = checks.generator(self.random_state)
         with rows:
-            regularisation = self._regularisation(rows, rng)
+            terms = {"fixed": fixed} | self._terms(rows, rng)
+            run = partial(self._em, rows, terms, self._progress())
             if self.warm_start and self._is_fitted():
                 checks.same_shape(self.weights_, "weights_", (self.n_components,))
-                fits = [
-                    self._em(rows, regularisation, self._progress(), self.params_, previous=self._criterion_reached())
-                ]
+                fits = [run(self.params_, previous=self._criterion_reached())]
             else:
-                starts = (self._start(rows, rng, regularisation, first=i == 0) for i in range(self.n_init))
+                starts = (self._start(rows, rng, terms, first=i == 0) for i in range(self.n_init))
                 parts = rows.parts(start_size(rows, self.n_components)) if self.warm_sweeps else []
-                lead = warmed(parts, partial(self._em, regularisation=regularisation, progress=None))
-                run = partial(self._em, rows, regularisation, self._progress())
-                fits = best_first(
-                    starts, lambda start: run(lead(start)), self._screen(rows, rng, regularisation)
-                )
+                lead = warmed(parts, partial(self._em, terms=terms, progress=None))
+                fits = best_first(starts, lambda start: run(lead(start)), self._screen(rows, rng, terms))
         learn_features(self, X, rows.data[0])
-        self._keep(fits, rows.data[0].dtype)
+        self._keep(fits, rows, fixed)
         return self
 
-    def _em(self, rows: Rows, regularisation: Any, progress: Progress | None, start: Any, **options: Any) -> Fit:
-        settings = ("max_iter", "tol", "stopping", "acceleration", "fixed")
-        options = {name: getattr(self, name) for name in settings} | options
+    def _em(
+        self, rows: Rows, terms: dict[str, Any], progress: Progress | None, start: Any, **options: Any
+    ) -> Fit:
+        names = ("max_iter", "tol", "stopping", "acceleration")
+        options = {name: getattr(self, name) for name in names} | {"fixed": terms["fixed"]} | options
         return em(
-            rows.sweep, lambda stats: self._maximize(stats, regularisation), start, on_iteration=progress, **options
+            self._sweep(rows), lambda stats: stats.maximize(**terms), start, on_iteration=progress, **options
         )
 
-    def _screen(self, rows: Rows, rng: np.random.Generator, regularisation: Any) -> Callable[[Any], Fit] | None:
+    def _sweep(self, rows: Rows) -> Callable[[Any], Any]:
+        """The statistics of the rows and, as if of more rows, of the prior."""
+        prior = self.prior
+        return rows.sweep if prior is None else lambda params: rows.sweep(params) + prior.stats(params)
+
+    def _screen(self, rows: Rows, rng: np.random.Generator, terms: dict[str, Any]) -> Callable[[Any], Fit] | None:
         """A short run on a part of the rows, where there are many rows and many starts."""
         size = start_size(rows, self.n_components)
         if self.n_init <= CARRIED or len(rows) <= size:
             return None
         few = subsample(rows, size, rng)
-        return partial(self._em, few, regularisation, None, max_iter=min(self.max_iter, SCREEN_ITERATIONS))
+        return partial(self._em, few, terms, None, max_iter=min(self.max_iter, SCREEN_ITERATIONS))
 
     def _progress(self) -> Progress | None:
         return Progress(int(self.verbose), self.verbose_interval) if self.verbose else None
@@ -147,23 +156,31 @@ class Mixture(DensityMixin, BaseEstimator):
         """What the last fit ended at, for the next to go on from."""
         return self.history_.q[-1] if self.stopping == "q" and self.n_iter_ else self.lower_bound_
 
-    def _keep(self, fits: list[Fit], dtype: np.dtype) -> None:
+    def _keep(self, fits: list[Fit], rows: Rows, fixed: Fixed) -> None:
         """Set every attribute of a fit that has succeeded; parameters in the precision of the rows."""
-        found = fits[0]
-        self.starts_ = [Start(fit.loglik / fit.stats.total, fit.n_iter, fit.stop_reason) for fit in fits]
-        for name, value in self._attributes(found.params).items():
-            setattr(self, name, value.astype(dtype, copy=False))
+        found, total = fits[0], rows.total
+        order = found.params.order(self.order_by)
+        params = found.params.take(order) if self.order_by else found.params
+        self.starts_ = [Start(fit.loglik / total, fit.n_iter, fit.stop_reason) for fit in fits]
+        for name, value in self._attributes(params).items():
+            setattr(self, name, value.astype(rows.precision, copy=False))
         self.n_iter_ = found.n_iter
         self.n_sweeps_ = found.n_sweeps
         self.converged_ = found.converged
         self.stop_reason_ = found.stop_reason
-        self.history_ = found.history
-        self.loglik_ = found.loglik
         self.summary_ = found.summary
-        self.remaining_gain_ = found.remaining_gain / found.stats.total
-        self.lower_bounds_ = (found.history.loglik / found.stats.total).tolist()
+        self.remaining_gain_ = found.remaining_gain / total
+        self.history_ = found.history
+        self.log_posterior_ = found.loglik
+        self.loglik_ = found.loglik - (self.prior.stats(found.params).loglik if self.prior is not None else 0.0)
+        self.entropy_ = found.stats.entropy
+        self.n_parameters_ = params.n_free(fixed)
+        self.aic_ = 2 * self.n_parameters_ - 2 * self.loglik_
+        self.bic_ = math.log(total) * self.n_parameters_ - 2 * self.loglik_
+        self.icl_ = self.bic_ + 2 * self.entropy_
+        self.lower_bounds_ = (found.history.loglik / total).tolist()
         self.lower_bound_ = self.lower_bounds_[-1] if found.n_iter else -math.inf
-        self.empty_components_ = np.flatnonzero(~found.stats.live)
+        self.empty_components_ = np.flatnonzero(~found.stats.live[order])
         if not found.converged and self.max_iter > 0:
             warnings.warn(
                 "Best performing initialization did not converge. Try different init parameters, or increase "
@@ -188,7 +205,7 @@ class Mixture(DensityMixin, BaseEstimator):
         same_features(self, X)
         with self._open(X, trials, n_features=params.n_features) as rows:
             found = getattr(rows.posterior(params, wanted), wanted)
-            dtype = rows.data[0].dtype
+            dtype = rows.precision
         if wanted == "labels":
             return found.astype(np.intp)
         return np.maximum(found, np.finfo(dtype).min, out=found).astype(dtype, copy=False)
@@ -245,7 +262,7 @@ class GaussianMixture(Mixture):
     weights_init : array-like of shape (k,), default=None
         Starting mixing weights, each in [0, 1], sum 1.
     means_init : array-like of shape (k, d), default=None
-        Starting means.
+        Starting means; a row of NaN is found as init_params says.
     precisions_init : array-like, default=None
         Starting inverse covariances: (k, d, d), (d, d), (k, d) or (k,) by covariance type.
     random_state : int, Generator, RandomState or None, default=None
@@ -255,8 +272,13 @@ class GaussianMixture(Mixture):
     verbose : int, default=0
         1 prints a line every `verbose_interval` iterations, 2 with change and time.
     verbose_interval : int, default=10
-    fixed : tuple of {"weights", "means", "covariances"}, default=()
-        Groups of parameters to hold at their start.
+    fixed : tuple of {"weights", "means", "covariances"}, or dict, default=()
+        Groups of parameters to hold at their start, by name; or, for each name, a mask (k,) of the components whose
+        parameters are held.  What is held has the same bits after the fit.
+    prior : NormalPrior, default=None
+        The fit then ends at the mode of the posterior.  `history_`, `lower_bounds_` and `starts_` tell log posteriors.
+    order_by : {None, "weights", "means"}, default=None
+        Number the components by this, ascending (means by the first feature, then the second).
     stopping : {"loglik", "q", "aitken", "gradient"}, default="loglik"
         What falls below tol: the change of the mean log likelihood, as scikit-learn, or of Q (a total), the expected
         complete log likelihood; "aitken", what the mean log likelihood is estimated to have still to gain; "gradient",
@@ -286,6 +308,11 @@ class GaussianMixture(Mixture):
     n_iter_ : int, EM iterations of the best start.
     n_sweeps_ : int, passes over the data for them: also the last one, and those at extrapolations that were given up.
     loglik_ : float, log likelihood of the fitted parameters (total, natural logarithm).
+    log_posterior_ : float, with the log density of the prior added; loglik_ where there is none.
+    entropy_ : float, of the responsibilities (total): 0 where every row surely belongs to one component.
+    n_parameters_ : int, parameters that were free.
+    aic_, bic_, icl_ : float, information criteria on the rows of the fit, n being their total weight; the lower the
+        better.  ICL is BIC + 2 entropy (Biernacki, Celeux and Govaert 2000).
     remaining_gain_ : float, what the mean log likelihood is estimated to have still to gain, as stopping="aitken" has
         it; inf where the last iterations do not tell.
     summary_ : str, a line on how the fit ended and how far from the maximum.
@@ -332,7 +359,9 @@ class GaussianMixture(Mixture):
         warm_start: bool = False,
         verbose: int = 0,
         verbose_interval: int = 10,
-        fixed: tuple[str, ...] = (),
+        fixed: Any = (),
+        prior: Any = None,
+        order_by: str | None = None,
         stopping: str = "loglik",
         acceleration: str | None = None,
         warm_sweeps: str | None = None,
@@ -354,6 +383,8 @@ class GaussianMixture(Mixture):
         self.verbose = verbose
         self.verbose_interval = verbose_interval
         self.fixed = fixed
+        self.prior = prior
+        self.order_by = order_by
         self.stopping = stopping
         self.acceleration = acceleration
         self.warm_sweeps = warm_sweeps
@@ -382,47 +413,53 @@ class GaussianMixture(Mixture):
         ValueError, TypeError
             On unusable data or settings; the estimator stays as it was.
         """
-        self._check_common(NORMAL_GROUPS, NORMAL_STARTS)
+        fixed = self._check_common(NORMAL_GROUPS, NORMAL_STARTS)
         checks.choice(self.covariance_type, "covariance_type", COVARIANCE_TYPES)
         if self.reg_covar != "auto":
             checks.non_negative(self.reg_covar, "reg_covar")
         dtype = None if self.stopping == "loglik" and self.tol >= SINGLE_TOL else np.float64
         rows = self._open(X, None, sample_weight, fitting=True, dtype=dtype)
+        checks.enough_rows(len(rows), self.n_components)
         self._check_inits(rows.data[0].shape[1])
-        return self._fit(X, rows)
+        return self._fit(X, rows, fixed)
 
-    def _regularisation(self, rows: Rows, rng: np.random.Generator) -> Any:
-        """What is added to variances: a number, or one for each feature."""
-        return relative_variances(rows, rng) if self.reg_covar == "auto" else self.reg_covar
+    def _terms(self, rows: Rows, rng: np.random.Generator) -> dict[str, Any]:
+        """A number to add to variances, or one for each feature."""
+        return {"reg_covar": relative_variances(rows, rng) if self.reg_covar == "auto" else self.reg_covar}
 
     def _check_inits(self, d: int) -> None:
         k, kind = self.n_components, self.covariance_type
         if self.weights_init is not None:
             checks.mixing_weights(self.weights_init, "weights", k)
         if self.means_init is not None:
-            checks.shaped(self.means_init, "means", (k, d))
+            checks.with_gaps(self.means_init, "means", (k, d))
         if self.precisions_init is not None:
             shape = NormalParams.covariance_shape(kind, k, d)
             checks.definite(self.precisions_init, f"{kind} precision", shape, kind in ("full", "tied"))
+        if self.prior is not None:
+            checks.instance(self.prior, "prior", NormalPrior)
+            self.prior.check(kind, d)
 
-    def _start(self, rows: Rows, rng: np.random.Generator, regularisation: Any, *, first: bool) -> NormalParams:
+    def _start(self, rows: Rows, rng: np.random.Generator, terms: dict[str, Any], *, first: bool) -> NormalParams:
         weights, means, precisions = (
             None if value is None else np.asarray(value, np.float64)
             for value in (self.weights_init, self.means_init, self.precisions_init)
         )
-        if weights is not None and means is not None and precisions is not None:
+        gaps = np.array([False] if means is None else np.isnan(means).all(axis=1))
+        if weights is not None and means is not None and precisions is not None and not gaps.any():
             return NormalParams.from_precisions(weights, means, precisions, self.covariance_type)
+        k = int(gaps.sum()) or self.n_components
         start = normal_start(
-            rows, self.n_components, self.covariance_type, method=self.init_params, reg_covar=regularisation, rng=rng
+            rows, k, self.covariance_type, method=self.init_params, reg_covar=terms["reg_covar"], rng=rng
         )
+        if means is not None and gaps.any():
+            start = start.among(means, gaps)
+            means = start.means
         weights = start.weights if weights is None else weights
         means = start.means if means is None else means
         if precisions is not None:
             return NormalParams.from_precisions(weights, means, precisions, self.covariance_type)
         return NormalParams(weights, means, start.covariances, self.covariance_type)
-
-    def _maximize(self, stats: Any, regularisation: Any) -> NormalParams:
-        return stats.maximize(fixed=self.fixed, reg_covar=regularisation)
 
     def _attributes(self, params: NormalParams) -> dict[str, np.ndarray]:
         return {
@@ -502,17 +539,23 @@ class BinomialMixture(Mixture):
     weights_init : array-like of shape (k,), default=None
         Starting mixing weights, each in [0, 1], sum 1.
     probs_init : array-like of shape (k,) or (k, d), default=None
-        Starting probabilities of success.
-    fixed : tuple of {"weights", "probs"}, default=()
-        Groups of parameters to hold at their start.
+        Starting probabilities of success; a row of NaN is found as init_params says.
+    fixed : tuple of {"weights", "probs"}, or dict, default=()
+        Groups of parameters to hold at their start, by name; or, for each name, a mask (k,) of the components whose
+        parameters are held.  What is held has the same bits after the fit.
+    prior : BinomialPrior, default=None
+        The fit then ends at the mode of the posterior.  `history_`, `lower_bounds_` and `starts_` tell log posteriors.
+    order_by : {None, "weights", "probs"}, default=None
+        Number the components by this, ascending (probs by the first column, then the second).
 
     Attributes
     ----------
     weights_ : (k,) mixing weights.
     probs_ : (k, d) probabilities of success.
     params_ : BinomialParams, the same as one value for the building blocks.
-    converged_, stop_reason_, summary_, remaining_gain_, n_iter_, n_sweeps_, loglik_, lower_bound_, lower_bounds_,
-    history_, starts_, empty_components_, n_features_in_, feature_names_in_
+    converged_, stop_reason_, summary_, remaining_gain_, n_iter_, n_sweeps_, loglik_, log_posterior_, entropy_,
+    n_parameters_, aic_, bic_, icl_, lower_bound_, lower_bounds_, history_, starts_, empty_components_, n_features_in_,
+    feature_names_in_
         As for GaussianMixture; log likelihoods include the binomial coefficients.
 
     References
@@ -546,7 +589,9 @@ class BinomialMixture(Mixture):
         warm_start: bool = False,
         verbose: int = 0,
         verbose_interval: int = 10,
-        fixed: tuple[str, ...] = (),
+        fixed: Any = (),
+        prior: Any = None,
+        order_by: str | None = None,
         stopping: str = "loglik",
         acceleration: str | None = None,
         warm_sweeps: str | None = None,
@@ -566,6 +611,8 @@ class BinomialMixture(Mixture):
         self.verbose = verbose
         self.verbose_interval = verbose_interval
         self.fixed = fixed
+        self.prior = prior
+        self.order_by = order_by
         self.stopping = stopping
         self.acceleration = acceleration
         self.warm_sweeps = warm_sweeps
@@ -594,13 +641,17 @@ class BinomialMixture(Mixture):
         ValueError, TypeError
             On unusable data or settings; the estimator stays as it was.
         """
-        self._check_common(BINOMIAL_GROUPS, BINOMIAL_STARTS)
+        fixed = self._check_common(BINOMIAL_GROUPS, BINOMIAL_STARTS)
         rows = self._open(X, trials, sample_weight)
+        checks.enough_rows(len(rows), self.n_components)
         if self.weights_init is not None:
             checks.mixing_weights(self.weights_init, "weights", self.n_components)
         if self.probs_init is not None:
-            checks.probabilities(self.probs_init, "probs", (self.n_components, rows.data[0].shape[1]))
-        return self._fit(X, rows)
+            checks.probabilities(self.probs_init, "probs", (self.n_components, rows.data[0].shape[1]), gaps=True)
+        if self.prior is not None:
+            checks.instance(self.prior, "prior", BinomialPrior)
+        checks.identifiable(rows.data[1], self.n_components)
+        return self._fit(X, rows.collapsed(), fixed)
 
     def _open(self, X: Any, trials: Any, sample_weight: Any = None, **options: Any) -> Rows:
         if self.n_trials is not None:
@@ -613,16 +664,16 @@ class BinomialMixture(Mixture):
         tags.input_tags.categorical = tags.input_tags.positive_only = True
         return tags
 
-    def _start(self, rows: Rows, rng: np.random.Generator, regularisation: Any, *, first: bool) -> BinomialParams:
+    def _start(self, rows: Rows, rng: np.random.Generator, terms: dict[str, Any], *, first: bool) -> BinomialParams:
         k = self.n_components
-        start = binomial_start(rows, k, method=self.init_params if first else "random", rng=rng)
-        return BinomialParams(
-            start.weights if self.weights_init is None else np.asarray(self.weights_init, np.float64),
-            start.probs if self.probs_init is None else np.asarray(self.probs_init, np.float64).reshape(k, -1),
-        )
-
-    def _maximize(self, stats: Any, regularisation: Any) -> BinomialParams:
-        return stats.maximize(fixed=self.fixed)
+        probs = np.full((k, rows.data[0].shape[1]), np.nan)
+        if self.probs_init is not None:
+            probs = np.array(self.probs_init, np.float64).reshape(k, -1)
+        if len(open_probs := np.flatnonzero(np.isnan(probs).all(axis=1))):
+            method = self.init_params if first else "random"
+            probs[open_probs] = binomial_start(rows, len(open_probs), method=method, rng=rng).probs
+        weights = np.full(k, 1 / k) if self.weights_init is None else np.asarray(self.weights_init, np.float64)
+        return BinomialParams(weights, probs)
 
     def _attributes(self, params: BinomialParams) -> dict[str, np.ndarray]:
         return {"weights_": params.weights, "probs_": params.probs}

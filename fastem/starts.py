@@ -174,7 +174,8 @@ def block_stats(origin: NormalParams, residual: Array, weights: Array, resp: Arr
         second = np.stack([(residual * column[:, np.newaxis]).T @ residual for column in weighted.T])
     else:
         second = weighted.T @ residual**2
-    return NormalStats(origin, weighted.sum(axis=0), 0.0, 0.0, weighted.T @ residual, second)
+    counts = weighted.sum(axis=0)
+    return NormalStats(origin, counts, 0.0, 0.0, weighted.T @ residual, second, counts, counts)
 
 
 def row_blocks(n: int, length: int = 4096) -> Iterator[slice]:
@@ -187,12 +188,13 @@ def row_blocks(n: int, length: int = 4096) -> Iterator[slice]:
 
 def binomial_start(rows: Rows, k: int, *, method: str, rng: np.random.Generator) -> BinomialParams:
     """Probs at even quantiles of the rates of success, at k-means centers of them or at the rates of random rows."""
-    rows = subsample(rows, start_size(rows, k), rng)
+    rows = subsample(rows, start_size(rows, k), rng).collapsed(most=1.0)
     successes, trials = (array.astype(np.float64) for array in rows.data)
     weights = rows.sample_weight[:, np.newaxis] * trials
     rates = (successes + 0.5) / (trials + 1.0)  # never 0 or 1, from which no M-step returns
     if method == "random":
-        probs = rates[rng.choice(len(rates), k, replace=len(rates) < k)]
+        shares = rows.sample_weight / rows.sample_weight.sum()
+        probs = rates[rng.choice(len(rates), k, replace=len(rates) < k, p=shares)]
     elif method == "kmeans" or (method == "auto" and rates.shape[1] > 1):
         probs = rate_centers(Rows((rates,), rows.sample_weight, rows.backend), k, rng)
     else:

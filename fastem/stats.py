@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, Self
@@ -11,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+Fixed = Collection[str] | Mapping[str, Any]
+"""Groups of parameters that are held, by name; or, by name, masks (k,) of the components that are."""
 
 SLOT_ROWS = 4096
 """Rows of a slot.  The grid depends on the rows alone, never on threads: so the bits of a sum do not either."""
@@ -64,9 +67,15 @@ class Stats:
         """(k,) components that hold any weight."""
         return self.counts > EMPTY * self.total
 
-    def mixing_weights(self) -> Array:
-        """(k,) maximum likelihood mixing weights; 0 for an empty component."""
-        return self.counts * self.live / self.total
+    def mixing_weights(self, fixed: Fixed = ()) -> Array:
+        """(k,) maximum likelihood mixing weights; 0 for an empty component.  Those not held share what these leave."""
+        shares = self.counts * self.live / self.total
+        if not fixed:
+            return shares
+        free, weights = ~held(fixed, "weights", len(shares)), self.params.weights.copy()
+        if (rest := shares[free].sum()) > 0:
+            weights[free] = shares[free] / rest * weights_left(weights, free)
+        return weights
 
 
 def same(a: Any, b: Any) -> bool:
@@ -76,10 +85,49 @@ def same(a: Any, b: Any) -> bool:
     )
 
 
-def softmax(logs: Array) -> Array:
-    """Logarithms of weights, up to a constant -> weights."""
-    weights = np.exp(logs - logs.max())
-    return np.asarray(weights / weights.sum())
+def held(fixed: Fixed, group: str, k: int) -> NDArray[np.bool_]:
+    """(k,) the components of which `fixed` holds this group of parameters."""
+    if not fixed:
+        return np.zeros(k, np.bool_)
+    if isinstance(fixed, Mapping):
+        return np.array(fixed.get(group, np.zeros(k)), np.bool_)
+    return np.full(k, group in fixed)
+
+
+def free_weights(k: int, fixed: Fixed) -> int:
+    """How many weights are free: one less than are not held, since their sum is given."""
+    return max(0, k - int(held(fixed, "weights", k).sum()) - 1)
+
+
+def order_of(k: int, values: Array | None) -> np.ndarray:
+    """Indices that sort values (k,) or rows (k, d); those of the k components as they are for None."""
+    return np.arange(k) if values is None else np.lexsort(values.reshape(k, -1).T[::-1])
+
+
+def weights_left(weights: Array, free: NDArray[np.bool_]) -> float:
+    """What the weights that are held leave to those that are free."""
+    return 1.0 - float(weights[~free].sum())
+
+
+def log_weights(weights: Array, fixed: Fixed) -> Array:
+    """Logarithms of the weights that are free: without constraints."""
+    return np.log(np.maximum(weights[~held(fixed, "weights", len(weights))], SMALLEST_WEIGHT))
+
+
+def weight_slopes(counts: Array, weights: Array, fixed: Fixed) -> Array:
+    """Of the log likelihood by log_weights: sums of responsibilities less what the weights expect of them."""
+    free = ~held(fixed, "weights", len(weights))
+    return counts[free] - counts[free].sum() * weights[free] / (weights_left(weights, free) or 1.0)
+
+
+def softmax(logs: Array, weights: Array, fixed: Fixed) -> Array:
+    """`weights`, those that are free in proportion to the exponentials of `logs`."""
+    free = ~held(fixed, "weights", len(weights))
+    found = weights.copy()
+    if free.any():
+        shares = np.exp(logs - logs.max())
+        found[free] = shares / shares.sum() * weights_left(weights, free)
+    return found
 
 
 def as_table(values: Any) -> Array:

@@ -10,6 +10,7 @@ import numpy as np
 
 from fastem import checks
 from fastem.backend import BACKENDS, Backend
+from fastem.distinct import MOST_DISTINCT, DistinctCounts, distinct_rows
 from fastem.stats import SLOT_ROWS, Array, fold, slot_count
 
 WAVE_BYTES = 1 << 25
@@ -97,6 +98,26 @@ class Rows:
             for step in steps
             if self.sample_weight[step].any()
         ]
+
+    @property
+    def total(self) -> float:
+        """Weight of all rows."""
+        broadcast = self.sample_weight.strides == (0,)
+        return float(len(self) * self.sample_weight[0] if broadcast else self.sample_weight.sum())
+
+    @property
+    def precision(self) -> type[np.floating]:
+        """Of what is told of the rows: float32 for rows of float32, float64 for all others."""
+        return np.float32 if self.data[0].dtype == np.float32 else np.float64
+
+    def collapsed(self, most: float = MOST_DISTINCT) -> Rows:
+        """Equal rows of counts as one, with their weight, where that leaves at most a share `most`; else these rows."""
+        X, trials = self.data
+        found = distinct_rows(X, trials, self.sample_weight, self.backend, most)
+        if found is None:
+            return self
+        data = found.successes.astype(self.precision), found.trials.astype(self.precision)
+        return Rows(data, found.sample_weight, self.backend, self.dtype)
 
     def _match(self, params: Any) -> None:
         """The kernels trust that rows and parameters have the same features."""
@@ -237,6 +258,50 @@ def posterior(
     """
     with _rows_for(params, X, trials, None, False, backend=backend, n_threads=n_threads) as rows:
         return rows.posterior(params, "log_prob", "resp", "labels")
+
+
+def collapse(
+    X: Any, trials: Any, sample_weight: Any = None, *, n_threads: int | None = None
+) -> DistinctCounts:
+    """Equal rows of counts as one row with their weight: a binomial mixture of these is that of all rows.
+
+    `BinomialMixture.fit` does it by itself where it pays; this is for rows that come in chunks, whose distinct counts
+    add up.
+
+    Parameters
+    ----------
+    X : array-like of shape (n,) or (n, d)
+        Successes: whole numbers from 0 to trials, of any type.  Integers are not copied.
+    trials : int or array-like of shape (n,), (d,) or (n, d)
+        Trials.
+    sample_weight : array-like of shape (n,), default=None
+        Non-negative; None is 1 for every row.
+    n_threads : int, default=None
+        Number of threads; None is one for each core this process may use.
+
+    Returns
+    -------
+    DistinctCounts
+        successes (m, d), trials (m, d), in order, and sample_weight (m,), the sum of those of equal rows; two of them
+        add up to that of all their rows.
+
+    Raises
+    ------
+    ValueError, TypeError
+        On unusable input, with a sentence that names the argument and the first bad place.
+
+    Examples
+    --------
+    >>> import fastem
+    >>> few = fastem.collapse([3, 0, 3], 5) + fastem.collapse([0, 0], 5)
+    >>> few.successes.ravel(), few.sample_weight
+    (array([0., 3.]), array([3., 2.]))
+    """
+    with open_rows(X, trials, sample_weight, has_trials=True, n_threads=n_threads) as rows:
+        successes, tosses = rows.data
+        found = distinct_rows(successes, tosses, rows.sample_weight, rows.backend)
+    assert found is not None
+    return found
 
 
 def open_rows(

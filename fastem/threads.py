@@ -112,7 +112,7 @@ class Helpers:
         self._ids: list[int] = []
         self._avoided = -1
 
-    def submit(self, caller_core: int, call: Callable[..., None], *arguments: Any) -> Future[None]:
+    def submit(self, caller_core: int, call: Callable[..., Any], *arguments: Any) -> Future[Any]:
         """Have a helper call it, wherever it may run but on that core (-1: not known)."""
         if caller_core != self._avoided:
             self._avoided = caller_core

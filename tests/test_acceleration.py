@@ -191,8 +191,8 @@ def test_where_all_is_fixed_there_is_nowhere_to_go(acceleration):
     fixed = ("weights", "means", "covariances")
     fit = em(start, worlds.overlapping.X, acceleration=acceleration, fixed=fixed, max_iter=5)
     assert fit.converged
-    for a, b in zip(fields(fit.params), fields(start), strict=True):
-        np.testing.assert_array_equal(a, b)
+    for name in fixed:
+        np.testing.assert_array_equal(getattr(fit.params, name), getattr(start, name))
 
 
 def test_an_unknown_acceleration_is_refused():

@@ -5,7 +5,7 @@ import pytest
 from scipy import sparse
 
 import fastem
-from fastem import BinomialMixture, BinomialParams, GaussianMixture, NormalParams
+from fastem import BinomialMixture, BinomialParams, BinomialPrior, GaussianMixture, NormalParams
 
 GOOD = np.random.default_rng(0).normal(size=(20, 2))
 
@@ -100,6 +100,13 @@ BAD_SETTINGS = [
     ({"backend": "fortran"}, ValueError, "backend must be one of 'auto', 'cython', 'numba', got 'fortran'"),
     ({"warm_sweeps": "always"}, ValueError, "warm_sweeps must be one of 'auto', got 'always'"),
     ({"warm_sweeps": True}, TypeError, "warm_sweeps must be one of 'auto', got True"),
+    ({"fixed": {"means": [True]}}, ValueError, r"fixed\['means'\] must be a mask of shape \(2,\)"),
+    ({"fixed": {"means": [1, 0]}}, ValueError, r"fixed\['means'\] must be a mask of shape \(2,\)"),
+    ({"fixed": {"probs": [True, False]}}, ValueError, "fixed must be one of 'weights', 'means', 'covariances'"),
+    ({"order_by": "covariances"}, ValueError, "order_by must be one of 'weights', 'means', got 'covariances'"),
+    ({"order_by": "means", "fixed": {"means": [True, False]}}, ValueError, "order_by must be None where fixed has"),
+    ({"prior": "flat"}, TypeError, "prior must be None or a NormalPrior, got 'flat'"),
+    ({"prior": BinomialPrior()}, TypeError, "prior must be None or a NormalPrior"),
     ({"n_threads": 0}, ValueError, "n_threads must be at least 1"),
     ({"n_threads": "all"}, TypeError, "n_threads must be an int"),
     ({"fixed": "means"}, TypeError, "fixed must be a tuple of group names"),
@@ -133,18 +140,20 @@ def test_bad_settings(settings, error, message):
 
 BAD_COUNTS = [
     ([1, 2, 11], 10, ValueError, "X must not exceed trials, got 11 successes of 10 at row 2, column 0"),
-    ([1, 2, -1], 10, ValueError, "Negative values in data: X must hold whole numbers from 0, got -1.0 at row 2"),
+    ([1, 2, -1], 10, ValueError, "Negative values in data: X must hold whole numbers from 0, got -1 at row 2"),
     ([1, 2, 2.5], 10, ValueError, "X must hold whole numbers, got 2.5 at row 2"),
     ([1, 2, 3], [10, 10, 9.5], ValueError, "trials must hold whole numbers, got 9.5 at row 2"),
-    ([1, 2, 3], [10, 10], ValueError, r"trials must be one number or match X, of shape \(3, 1\); got shape \(2,\)"),
-    ([1, 2, 3], -5, ValueError, "trials must hold whole numbers from 0, got -5.0 at row 0"),
+    ([1, 2, 3], [10, 10], ValueError, r"match X, of shape \(3, 1\); got shape \(2,\)"),
+    ([1, 2, 3], -5, ValueError, "trials must hold whole numbers from 0, got -5 at row 0"),
     ([1, 2, 3], np.nan, ValueError, "trials must be finite"),
     ([1, 2, 3], "ten", TypeError, "trials must hold real numbers"),
     ([1, 2, 3], None, TypeError, "trials: the number of trials of each row is needed"),
     ([1, 2, np.nan], 10, ValueError, "X must be finite.*row 2"),
     ([], 10, ValueError, "0 sample"),
     ([[1, 2], [3, 11]], 10, ValueError, "X must not exceed trials, got 11 successes of 10 at row 1, column 1"),
-    ([[1, 2], [3, 4]], [[5, 6]], ValueError, r"match X, of shape \(2, 2\); got shape \(1, 2\)"),
+    ([[1, 2], [3, 4]], [[5, 6, 7]], ValueError, r"match X, of shape \(2, 2\); got shape \(1, 3\)"),
+    ([[1, 2], [3, 4]], [5, 6], ValueError, r"trials of shape \(2,\) may belong to the rows of X or to its columns"),
+    ([1, 2, 2.0**54], 2.0**55, ValueError, r"X must not be above 2\^53, got .* at row 2"),
     ([1], 10, ValueError, "Expected n_samples >= n_components"),
     (np.array([1, None, 2], object), 10, ValueError, "X must be finite.* got nan at row 1"),
     (np.array([1, "a", 2], object), 10, TypeError, "X must hold real numbers"),

@@ -177,7 +177,9 @@ def test_default_settings_are_scikit_learns():
     theirs = Reference().get_params()
     ours = GaussianMixture().get_params()
     assert {name: ours[name] for name in theirs} == theirs
-    assert set(ours) - set(theirs) == {"fixed", "stopping", "acceleration", "warm_sweeps", "backend", "n_threads"}
+    assert set(ours) - set(theirs) == {
+        "fixed", "prior", "order_by", "stopping", "acceleration", "warm_sweeps", "backend", "n_threads"
+    }
 
 
 # --------------------------------------------------------------------------------------------------- the interface

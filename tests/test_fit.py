@@ -112,25 +112,14 @@ def test_parts_are_views_of_evenly_spread_rows_the_smaller_ones_first():
 
 
 @pytest.mark.parametrize("acceleration", [None, "quasi-newton"])
-@pytest.mark.parametrize("family", ["normal", "binomial"])
-def test_warm_sweeps_lead_to_the_same_maximum_in_fewer_sweeps_over_all_rows(family, acceleration):
+def test_warm_sweeps_lead_to_the_same_maximum_from_a_far_start_in_fewer_sweeps_over_all_rows(acceleration):
     rng = np.random.default_rng(0)
     n, options = 200_000, {"stopping": "aitken", "tol": 1e-8, "max_iter": 5_000, "acceleration": acceleration}
-    labels = rng.integers(2, size=n)
-    if family == "normal":
-        X = rng.normal(size=(n, 1)) + 2.5 * labels[:, None]
-        cold, warm = (
-            fastem.GaussianMixture(2, random_state=0, warm_sweeps=w, reg_covar=0.0, **options).fit(X)
-            for w in (None, "auto")
-        )
-    else:
-        X = rng.binomial(20, np.where(labels, 0.3, 0.5))
-        start = {"weights_init": [0.8, 0.2], "probs_init": [0.2, 0.7]}
-        cold, warm = (
-            fastem.BinomialMixture(2, n_trials=20, warm_sweeps=w, **start, **options).fit(X) for w in (None, "auto")
-        )
+    options |= {"means_init": [[1.5], [4.0]], "precisions_init": [[[0.3]]] * 2, "random_state": 0, "reg_covar": 0.0}
+    X = rng.normal(size=(n, 1)) + 2.5 * rng.integers(2, size=(n, 1))
+    cold, warm = (fastem.GaussianMixture(2, warm_sweeps=w, **options).fit(X) for w in (None, "auto"))
     assert warm.loglik_ / n == pytest.approx(cold.loglik_ / n, abs=1e-7)
-    assert warm.n_sweeps_ <= cold.n_sweeps_ - (acceleration is None)
+    assert warm.n_sweeps_ < cold.n_sweeps_
 
 
 def test_warm_sweeps_of_few_rows_are_none():

@@ -1,0 +1,74 @@
+"""Equal rows of counts as one row with their weight: the sums of a mixture do not see the difference, and there are few
+distinct counts where trials are few, however many rows there are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial, reduce
+
+import numpy as np
+
+from fastem.backend import Backend, distinct_counts
+from fastem.stats import Array
+
+CHUNK_ROWS = 1 << 22
+"""Rows that are collapsed at a time.  Sums of weights are those of chunks, in order: the bits depend on no threads."""
+TESTED_ROWS = 4096
+"""Evenly spread rows that tell whether it pays."""
+MOST_DISTINCT = 0.5
+"""Of the rows: where more are distinct, an iteration on them costs what one on all rows does, nearly."""
+
+
+@dataclass(frozen=True, eq=False)
+class DistinctCounts:
+    """Distinct rows of successes and trials, sorted, and their weights: a value with a plus.
+
+    successes (m, d), trials (m, d), sample_weight (m,), all float64.
+    """
+
+    successes: Array
+    trials: Array
+    sample_weight: Array
+
+    def __len__(self) -> int:
+        return len(self.sample_weight)
+
+    def __add__(self, other: DistinctCounts) -> DistinctCounts:
+        """Those of all rows of the two."""
+        joined = [np.concatenate(pair) for pair in zip(self._arrays, other._arrays, strict=True)]
+        found = of_chunk(*joined, most=len(joined[2]))
+        assert found is not None
+        return found
+
+    @property
+    def _arrays(self) -> tuple[Array, Array, Array]:
+        return self.successes, self.trials, self.sample_weight
+
+
+def distinct_rows(
+    X: np.ndarray, trials: np.ndarray, sample_weight: Array, backend: Backend, most: float = 1.0
+) -> DistinctCounts | None:
+    """The distinct rows; None if more than a share `most` of some CHUNK_ROWS of them are."""
+    arrays, n = (X, trials, sample_weight), len(X)
+    tested = slice(None, None, max(1, n // TESTED_ROWS))
+    if sample_of(arrays, tested, most) is None:
+        return None
+    chunks = [slice(begin, begin + CHUNK_ROWS) for begin in range(0, n, CHUNK_ROWS)]
+    found = backend.each(partial(sample_of, arrays, most=most), chunks)
+    return None if any(part is None for part in found) else reduce(DistinctCounts.__add__, found)
+
+
+def sample_of(arrays: tuple[np.ndarray, ...], rows: slice, most: float) -> DistinctCounts | None:
+    X, trials, weights = (array[rows] for array in arrays)
+    return of_chunk(X, trials, weights, most=int(most * len(X)))
+
+
+def of_chunk(X: np.ndarray, trials: np.ndarray, sample_weight: Array, *, most: int) -> DistinctCounts | None:
+    """The distinct rows of a chunk, sorted; None if there are over `most`."""
+    found = distinct_counts(X, trials, sample_weight, most)
+    if found is None:
+        return None
+    keys, weights = found
+    order = np.lexsort(keys.T[::-1])
+    d = X.shape[1]
+    return DistinctCounts(keys[order, :d].astype(np.float64), keys[order, d:].astype(np.float64), weights[order])
