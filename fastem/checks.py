@@ -214,6 +214,23 @@ def definite(values: Any, name: str, shape: tuple[int, ...], matrices: bool) -> 
     return array
 
 
+def identified(shares: np.ndarray, least: float) -> None:
+    """Refuse an information matrix that is singular or not positive; shares are its eigenvalues, over those of what
+    complete rows would tell."""
+    if (np.abs(shares) <= least).any():
+        raise ValueError(
+            "The parameters are not identified by these rows: their information matrix is singular, and there are no "
+            "standard errors. Components that are equal, or more parameters than rows, make it so; fewer components "
+            "would do."
+        )
+    if not (shares > 0).all():
+        raise ValueError(
+            "The information matrix is not positive definite: the parameters are not at a maximum of the likelihood of "
+            "these rows, and there are no standard errors. Fit with a smaller tol (and reg_covar), and pass the rows "
+            "of the fit."
+        )
+
+
 # ----------------------------------------------------------------------------------------------------------- settings
 
 

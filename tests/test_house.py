@@ -15,6 +15,7 @@ FLOORS = {
     "fit": 5,
     "starts": 4,
     "acceleration": 4,
+    "information": 4,
     "sweep": 3,
     "config": 2,
     "gaussian": 2,
