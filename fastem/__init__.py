@@ -7,6 +7,7 @@ The house, from the door to the ground; imports only go down, floors of one numb
     5  fit.py        em(): the driver; best of several starts; Fit and History
     4  acceleration.py  where EM is heading: Anderson's method, SQUAREM
     4  starts.py     where a fit begins: k-means, k-means++, random, quantiles
+    4  information.py  standard errors from the information of the rows: Louis's, and of gradients
     3  sweep.py      data x params -> statistics: rows in memory
     2  gaussian.py   NormalParams, NormalStats, the M-step: full, tied, diag, spherical
     2  binomial.py   BinomialParams, BinomialStats, the M-step
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from fastem.estimator import ConvergenceWarning, NotFittedError
     from fastem.fit import Fit, History, em
     from fastem.gaussian import NormalParams, NormalStats
+    from fastem.information import StandardErrors
     from fastem.mixture import BinomialMixture, GaussianMixture
     from fastem.sweep import Posterior, Rows, accumulate, open_rows, posterior
 
@@ -61,6 +63,7 @@ _HOME = {
     "NormalStats": "gaussian",
     "BinomialParams": "binomial",
     "BinomialStats": "binomial",
+    "StandardErrors": "information",
     "show_config": "config",
     "Config": "config",
     "warmup": "config",
@@ -85,6 +88,7 @@ __all__ = [  # noqa: RUF022 - by importance
     "NormalStats",
     "BinomialParams",
     "BinomialStats",
+    "StandardErrors",
     "show_config",
     "Config",
     "warmup",

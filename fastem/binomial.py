@@ -11,6 +11,7 @@ from fastem import checks
 from fastem.stats import (
     EMPTY,
     Array,
+    Chart,
     Fixed,
     Stats,
     as_table,
@@ -29,6 +30,9 @@ LOG_ZERO = -1e290
 
 SMALLEST_PROB = 2.0**-53
 """What a probability of 0 or 1 is taken to be short of it where its logit is asked for."""
+
+EDGE = 4 * SMALLEST_PROB
+"""And so what comes back from such a logit is, rounded, nearer than this."""
 
 TABLE = np.array([math.lgamma(n + 1.0) for n in range(256)])
 """log n! where Stirling's series would need more than three terms."""
@@ -115,6 +119,23 @@ class BinomialParams:
         logits = vector[len(vector) - probs[free].size :]
         probs[free] = 1 / (1 + np.exp(-np.clip(logits, -700.0, 700.0).reshape(-1, self.n_features)))
         return BinomialParams(softmax(vector[: len(vector) - logits.size], self.weights, fixed), probs)
+
+    @property
+    def _sds(self) -> Array:
+        """(k, d) standard deviations of one trial."""
+        return np.sqrt(self.probs * (1 - self.probs))
+
+    def charts(self) -> tuple[Chart]:
+        """Logits times the standard deviation of one trial."""
+        k, d = self.probs.shape
+        inside = (self.probs > EDGE) & (self.probs < 1 - EDGE)
+        return (Chart("probs", self._sds[:, :, np.newaxis] * np.eye(d), np.arange(k * d).reshape(k, d), inside),)
+
+    def scores(self, c: int, X: np.ndarray, trials: np.ndarray) -> tuple[Array, Array]:
+        """(rows, d) slopes of component c's log density by the coordinates of the charts, (x - trials p) / sqrt(p q);
+        and the information of a row, its trials."""
+        residuals, sds = X - trials * self.probs[c], self._sds[c]
+        return np.divide(residuals, sds, out=np.zeros_like(residuals), where=sds > 0), trials
 
     def sample(self, labels: np.ndarray, trials: int, rng: np.random.Generator) -> np.ndarray:
         """Draw the successes of a row from the component of each label."""

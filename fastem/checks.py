@@ -272,6 +272,23 @@ def definite(values: Any, name: str, shape: tuple[int, ...], matrices: bool) -> 
     return array
 
 
+def identified(shares: np.ndarray, least: float) -> None:
+    """Refuse an information matrix that is singular or not positive; shares are its eigenvalues, over those of what
+    complete rows would tell."""
+    if (np.abs(shares) <= least).any():
+        raise ValueError(
+            "The parameters are not identified by these rows: their information matrix is singular, and there are no "
+            "standard errors. Components that are equal, or more parameters than rows, make it so; fewer components "
+            "would do."
+        )
+    if not (shares > 0).all():
+        raise ValueError(
+            "The information matrix is not positive definite: the parameters are not at a maximum of the likelihood of "
+            "these rows, and there are no standard errors. Fit with a smaller tol (and reg_covar), and pass the rows "
+            "of the fit."
+        )
+
+
 # ----------------------------------------------------------------------------------------------------------- settings
 
 
@@ -316,6 +333,11 @@ def at_least(value: Any, name: str, least: float, *, strictly: bool = False) -> 
 def instance(value: Any, name: str, expected: type) -> None:
     if not isinstance(value, expected):
         raise TypeError(f"{name} must be None or a {expected.__name__}, got {value!r}")
+
+
+def all_or_none(held: np.ndarray, name: str) -> None:
+    if held.any() and not held.all():
+        raise ValueError(f"standard errors are told where all {name} are held or none; got {int(held.sum())} that are")
 
 
 def no_masks(fixed: Any) -> None:

@@ -14,6 +14,7 @@ from fastem.backend import inverse_cholesky
 from fastem.stats import (
     EMPTY,
     Array,
+    Chart,
     Fixed,
     Stats,
     as_table,
@@ -256,6 +257,45 @@ class NormalParams:
         """Lower Cholesky factors of the covariance matrices."""
         return np.asarray(np.linalg.inv(self.inverse_cholesky()), np.float64)
 
+    def charts(self) -> tuple[Chart, Chart]:
+        """With C C^T = covariance: mean + C t, and C (I + V) C^T; V is symmetric, sqrt 2 t on its diagonal."""
+        k, d = self.means.shape
+        C = self.cholesky() if self.is_matrix else np.sqrt(self.variances())[..., np.newaxis] * np.eye(d)
+        jacobians, places = self._covariance_jacobians()
+        return (
+            Chart("means", np.broadcast_to(C, (k, d, d)), np.arange(k * d).reshape(k, d), np.ones((k, d), bool)),
+            Chart("covariances", jacobians, places, np.ones(jacobians.shape[:2], bool)),
+        )
+
+    def _covariance_jacobians(self) -> tuple[Array, np.ndarray]:
+        """Of the lower triangles, row by row, or of the variances; and where each stands in the covariances."""
+        d, shape = self.n_features, self.covariances.shape
+        if not self.is_matrix:
+            variances = self.covariances.reshape(len(self.weights), -1, 1)
+            m = variances.shape[1]  # d, or 1 of which d features tell
+            return math.sqrt(2 * m / d) * variances * np.eye(m), np.arange(variances.size).reshape(shape)
+        i, j, scale = triangle(d)
+        C, a, b = self.cholesky().reshape(-1, d, d), i[:, np.newaxis], j[:, np.newaxis]
+        square = np.empty((d, d), np.intp)
+        square[i, j] = square[j, i] = np.arange(len(i))
+        places = square + len(i) * np.arange(len(C))[:, np.newaxis, np.newaxis]
+        return (C[:, a, i] * C[:, b, j] + C[:, a, j] * C[:, b, i]) * scale, places.reshape(shape)
+
+    def scores(self, c: int, X: np.ndarray) -> tuple[Array, Array]:
+        """(rows, m) slopes of component c's log density by the coordinates of the charts: Hermite's polynomials of
+        z = C^-1 (x - mean), z and (z_i z_j - [i = j]) / sqrt(1 + [i = j]); and the information of a row, 1 on each."""
+        factor, z = self.precision_factors()[c], X - self.means[c]
+        z = z @ factor.T if factor.ndim == 2 else z * factor
+        if self.is_matrix:
+            i, j, scale = triangle(self.n_features)
+            second = (z[:, i] * z[:, j] - (i == j)) * scale
+        else:
+            second = (z * z - 1) * math.sqrt(0.5)
+        if self.covariance_type == "spherical":
+            second = second.sum(axis=1, keepdims=True) / math.sqrt(self.n_features)
+        found = np.hstack([z, second])
+        return found, np.broadcast_to(1.0, found.shape)
+
     def sample(self, labels: np.ndarray, rng: np.random.Generator) -> Array:
         """Draw a row from the component of each label."""
         noise = rng.standard_normal((len(labels), self.means.shape[1]))
@@ -381,6 +421,12 @@ def nearest_definite(covariances: Array, smallest: Any) -> Array:
     values, vectors = np.linalg.eigh(correlations)
     values = np.maximum(values, sds.shape[-1] ** 2 * RESOLUTION)[..., np.newaxis, :]
     return (vectors * values) @ vectors.mT * outer
+
+
+def triangle(d: int) -> tuple[np.ndarray, np.ndarray, Array]:
+    """Rows and columns of a lower triangle, and 1 / sqrt 2 on its diagonal: E z^4 - 1 = 2, E (z_i z_j)^2 = 1."""
+    i, j = np.tril_indices(d)
+    return i, j, np.where(i == j, math.sqrt(0.5), 1.0)
 
 
 def diagonal(matrices: Array) -> Array:

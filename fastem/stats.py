@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,6 +76,16 @@ class Stats:
         if (rest := shares[free].sum()) > 0:
             weights[free] = shares[free] / rest * weights_left(weights, free)
         return weights
+
+
+class Chart(NamedTuple):
+    """Coordinates of a group of parameters about a fit: the family's natural ones, scaled so that the information of a
+    row that is known to be of a component is the identity on them (of a count, its trials)."""
+
+    group: str
+    jacobians: Array  #              (k, m, m) parameters by coordinates; (1, m, m) where all components share them
+    places: NDArray[np.intp]  #      shaped as the parameters: which of the coordinates' parameters each is
+    inside: NDArray[np.bool_]  #     (k, m) or (1, m): off the boundary
 
 
 def same(a: Any, b: Any) -> bool:

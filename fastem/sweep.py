@@ -4,6 +4,7 @@ but what the caller asks for."""
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -93,11 +94,14 @@ class Rows:
     def parts(self, least: int) -> list[Rows]:
         """Views of every so many rows (see PART_STEPS) that have at least so many; the smaller ones first."""
         steps = [slice(step // 2, None, step) for step in PART_STEPS if len(self) >= least * step]
-        return [
-            Rows(tuple(array[step] for array in self.data), self.sample_weight[step], self.backend, self.dtype)
-            for step in steps
-            if self.sample_weight[step].any()
-        ]
+        return [self._view(step) for step in steps if self.sample_weight[step].any()]
+
+    def blocks(self, size: int) -> Iterator[Rows]:
+        """Views of so many rows each, in order; the last may have fewer."""
+        return (self._view(slice(begin, begin + size)) for begin in range(0, len(self), size))
+
+    def _view(self, rows: slice) -> Rows:
+        return Rows(tuple(array[rows] for array in self.data), self.sample_weight[rows], self.backend, self.dtype)
 
     @property
     def total(self) -> float:

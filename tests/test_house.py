@@ -15,6 +15,7 @@ FLOORS = {
     "fit": 5,
     "starts": 4,
     "acceleration": 4,
+    "information": 4,
     "priors": 3,
     "sweep": 3,
     "distinct": 2,

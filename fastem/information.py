@@ -1,0 +1,173 @@
+"""Standard errors: the information that rows hold on the parameters of a fit.
+
+Coordinates are the natural ones of each family, scaled (see `Chart`): in them the expected information of complete rows
+is diagonal, does not depend on the parameters and has no units; the delta method leads to the parameters.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastem import checks
+from fastem.stats import SLOT_ROWS, Array, Chart, Fixed, held
+from fastem.sweep import Rows
+
+METHODS = ("louis", "opg")
+
+BLOCK_BYTES = 1 << 25
+"""Scores of so many bytes are held at a time, whatever n is."""
+
+SMALLEST_SHARE = 1e-10
+"""Of the information of complete rows: EM would take 1e10 iterations where less is left, and rounding is near."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class StandardErrors:
+    """Standard errors of the parameters of a mixture, shaped as they are: symmetric matrices of them for matrices.
+
+    What the family does not have is None.  A parameter that is held fixed has 0; one on the boundary (a weight of 0,
+    and the component behind it; a probability of 0 or 1) has none: NaN.
+
+    parameters_covariance (p, p) is the covariance of all parameters in this order: the k weights (rows sum to 0 over
+    them); the means or probs, component by component; the covariances, component by component, each by its variances
+    or by its lower triangle, row by row.
+    """
+
+    weights: Array  #                     (k,)
+    means: Array | None = None  #         (k, d)
+    covariances: Array | None = None  #   (k, d, d), (d, d), (k, d) or (k,)
+    probs: Array | None = None  #         (k, d)
+    parameters_covariance: Array  #       (p, p)
+
+
+class Coordinates:
+    """One for each parameter, in the order of `parameters_covariance`: those of the weights, then chart by chart."""
+
+    def __init__(self, params: Any, fixed: Fixed) -> None:
+        self.weights = params.weights / params.weights.sum()
+        self.charts = (weights_chart(self.weights), *params.charts())
+        sizes = [chart.inside.size for chart in self.charts]
+        self.begins = np.cumsum([0, *sizes[:-1]])
+        known = np.concatenate([self._known(chart, fixed).ravel() for chart in self.charts])
+        interior = np.concatenate([self._interior(chart).ravel() for chart in self.charts])
+        self.free, self.unknown = interior & ~known, ~interior & ~known
+
+    def _interior(self, chart: Chart) -> NDArray[np.bool_]:
+        """An empty component has nothing to tell of what is its own."""
+        return chart.inside if len(chart.inside) == 1 else chart.inside & (self.weights > 0)[:, np.newaxis]
+
+    def _known(self, chart: Chart, fixed: Fixed) -> NDArray[np.bool_]:
+        """What is held; what components share is held where it is for one of them."""
+        known = held(fixed, chart.group, len(self.weights))
+        if chart.group == "weights":
+            checks.all_or_none(known, "weights")
+        rows = known[:, np.newaxis] if len(chart.inside) > 1 else np.array([[known.any()]])
+        return np.broadcast_to(rows, chart.inside.shape)
+
+    def __len__(self) -> int:
+        return len(self.free)
+
+    def _blocks(self, chart: Chart, begin: int) -> np.ndarray:
+        """(k, m), or (1, m) where they are shared: positions of a chart's coordinates."""
+        return np.arange(begin, begin + chart.inside.size).reshape(chart.inside.shape)
+
+    def of_components(self) -> np.ndarray:
+        """(k, q) positions of the coordinates that each component's density depends on."""
+        parts = [self._blocks(chart, begin) for chart, begin in zip(self.charts, self.begins, strict=True)]
+        return np.hstack([np.broadcast_to(part, (len(self.weights), part.shape[1])) for part in parts])
+
+    def jacobian(self) -> Array:
+        """(p, p) parameters by coordinates."""
+        found = np.zeros((len(self), len(self)))
+        for chart, begin in zip(self.charts, self.begins, strict=True):
+            for block, values in zip(self._blocks(chart, begin), chart.jacobians, strict=True):
+                found[np.ix_(block, block)] = values
+        return found
+
+    def shaped(self, values: Array) -> dict[str, Array]:
+        """One value for each parameter -> group by group, as the parameters are shaped."""
+        return {
+            chart.group: values[begin + chart.places] for chart, begin in zip(self.charts, self.begins, strict=True)
+        }
+
+
+def weights_chart(weights: Array) -> Chart:
+    """Log weights times sqrt(weights), of weights made to sum to 1: so along sqrt(weights) nothing changes."""
+    root = np.sqrt(weights)
+    jacobian = np.diag(root) - np.outer(weights, root)
+    return Chart("weights", jacobian[np.newaxis], np.arange(len(weights)), weights[np.newaxis] > 0)
+
+
+def standard_errors(
+    rows: Rows, params: Any, *, fixed: Fixed = (), method: str = "louis"
+) -> StandardErrors:
+    """Standard errors at `params`, which maximise the likelihood of the rows in all groups that are not fixed."""
+    checks.choice(method, "method", METHODS)
+    at = Coordinates(params, fixed)
+    complete, observed = information(rows, params, at, method)
+    half = at.jacobian()[:, at.free] @ inverse_root(complete[at.free], observed[np.ix_(at.free, at.free)])
+    covariance = half @ half.T
+    covariance[at.unknown] = covariance[:, at.unknown] = np.nan
+    return StandardErrors(parameters_covariance=covariance, **at.shaped(np.sqrt(covariance.diagonal())))
+
+
+def inverse_root(complete: Array, observed: Array) -> Array:
+    """R with R R^T = observed^-1; complete (p,) is what to measure its eigenvalues against."""
+    units = np.sqrt(np.where(complete > 0, complete, 1.0))[:, np.newaxis]
+    values, vectors = np.linalg.eigh(observed / units / units.T)
+    checks.identified(values, SMALLEST_SHARE)
+    return np.asarray(vectors / np.sqrt(values) / units)
+
+
+def information(rows: Rows, params: Any, at: Coordinates, method: str) -> tuple[Array, Array]:
+    """The information of complete rows, which is diagonal: (p,); and that of the rows as they are: (p, p)."""
+    sums = Sums.zero(len(at))
+    columns, slopes = at.of_components(), weights_scores(at.weights)
+    for block in rows.blocks(max(1, min(SLOT_ROWS, BLOCK_BYTES // (8 * len(at))))):
+        sums.add(block, params, columns, slopes)
+    if method == "louis":
+        return sums.complete, np.diag(sums.complete) - sums.within + sums.between
+    root, k = np.sqrt(at.weights), len(at.weights)
+    sums.between[:k, :k] += sums.complete[0] * np.outer(root, root)  # see weights_scores
+    return sums.complete, sums.between
+
+
+def weights_scores(weights: Array) -> Array:
+    """(k, k) slopes of each component's log weight, in its row, by the coordinates of weights_chart.
+
+    None has a slope along sqrt(weights), where nothing changes.  A complete row is taken to tell 1 of it all the same:
+    so its information is the identity, as on every other chart, and no matrix is singular for that direction alone.
+    """
+    root = np.sqrt(weights)
+    return np.diag(np.divide(1.0, root, out=np.zeros_like(root), where=root > 0)) - root
+
+
+@dataclass
+class Sums:
+    """With s_ik the slopes of component k's log density and weight at row i, and s_i = sum_k r_ik s_ik."""
+
+    complete: Array  #  (p,)    sum w r (-d2 log complete), a diagonal
+    within: Array  #    (p, p)  sum w r s_ik s_ik^T
+    between: Array  #   (p, p)  sum w s_i s_i^T
+
+    @classmethod
+    def zero(cls, p: int) -> Sums:
+        return cls(np.zeros(p), np.zeros((p, p)), np.zeros((p, p)))
+
+    def add(self, rows: Rows, params: Any, columns: np.ndarray, slopes: Array) -> None:
+        """columns (k, q): which coordinates the scores of each component are by."""
+        resp, w = rows.posterior(params, "resp").resp, rows.sample_weight[:, np.newaxis]
+        mean = np.zeros((len(rows), len(self.complete)))
+        for c in np.flatnonzero(params.weights):
+            scores, told = params.scores(c, *rows.data)
+            scores = np.hstack([np.broadcast_to(slopes[c], (len(rows), len(slopes))), scores])
+            weighted = resp[:, c, np.newaxis] * scores
+            mean[:, columns[c]] += weighted
+            self.within[np.ix_(columns[c], columns[c])] += (w * weighted).T @ scores
+            shares = w[:, 0] * resp[:, c]
+            self.complete[columns[c]] += np.append(np.full(len(slopes), shares.sum()), shares @ told)
+        self.between += (w * mean).T @ mean
