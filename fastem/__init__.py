@@ -2,15 +2,18 @@
 
 The house, from the door to the ground; imports only go down, floors of one number do not import each other:
 
-    6  mixture.py    GaussianMixture, BinomialMixture: check settings, wire, compute nothing
-    6  __main__.py   python -m fastem doctor
+    7  gaussian_mixture.py, binomial_mixture.py   the estimators: settings, starts, attributes
+    7  __main__.py   python -m fastem doctor
+    6  mixture.py    what the estimators share: they check settings, wire, compute nothing
     5  fit.py        em(): the driver; best of several starts; Fit and History
-    4  acceleration.py  where EM is heading: Anderson's method, SQUAREM
+    4  acceleration.py  where EM is heading: Anderson's method, SQUAREM, quasi-Newton
     4  starts.py     where a fit begins: k-means, k-means++, random, quantiles
     4  information.py  standard errors from the information of the rows: Louis's, and of gradients
     3  sweep.py      data x params -> statistics: rows in memory
+    3  priors.py     BinomialPrior, NormalPrior: statistics that are added before the M-step
     2  gaussian.py   NormalParams, NormalStats, the M-step: full, tied, diag, spherical
     2  binomial.py   BinomialParams, BinomialStats, the M-step
+    2  distinct.py   equal rows of counts as one with their weight
     2  config.py     show_config(): twins, instruction set, threads; warmup()
     1  stats.py      the law of addition: zero, +; the slot grid and its fold
     1  backend.py    which compiled twin answers
@@ -35,18 +38,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fastem.binomial import BinomialParams, BinomialStats
-    from fastem.checks import EmptyComponentWarning
+    from fastem.binomial_mixture import BinomialMixture
+    from fastem.checks import EmptyComponentWarning, IdentifiabilityWarning
     from fastem.config import Config, show_config, warmup
+    from fastem.distinct import DistinctCounts
     from fastem.estimator import ConvergenceWarning, NotFittedError
     from fastem.fit import Fit, History, em
     from fastem.gaussian import NormalParams, NormalStats
+    from fastem.gaussian_mixture import GaussianMixture
     from fastem.information import StandardErrors
-    from fastem.mixture import BinomialMixture, GaussianMixture
-    from fastem.sweep import Posterior, Rows, accumulate, open_rows, posterior
+    from fastem.priors import BinomialPrior, NormalPrior
+    from fastem.sweep import Posterior, Rows, accumulate, collapse, open_rows, posterior
 
 _HOME = {
-    "GaussianMixture": "mixture",
-    "BinomialMixture": "mixture",
+    "GaussianMixture": "gaussian_mixture",
+    "BinomialMixture": "binomial_mixture",
     "em": "fit",
     "Fit": "fit",
     "History": "fit",
@@ -84,6 +90,10 @@ __all__ = [  # noqa: RUF022 - by importance
     "Rows",
     "posterior",
     "Posterior",
+    "collapse",
+    "DistinctCounts",
+    "NormalPrior",
+    "BinomialPrior",
     "NormalParams",
     "NormalStats",
     "BinomialParams",

@@ -353,7 +353,7 @@ def identifiable(trials: np.ndarray, k: int) -> None:
             f"a mixture of {k} binomials cannot be identified from rows of at most {most} trials: it takes "
             f"{2 * k - 1}, 2 k - 1.  Its likelihood is right, but other parameters have the same one",
             IdentifiabilityWarning,
-            stacklevel=4,
+            stacklevel=3,
         )
 
 

@@ -13,8 +13,8 @@ from fastem.stats import Array
 
 CHUNK_ROWS = 1 << 22
 """Rows that are collapsed at a time.  Sums of weights are those of chunks, in order: the bits depend on no threads."""
-TESTED_ROWS = 4096
-"""Evenly spread rows that tell whether it pays."""
+TESTED_ROWS, TESTED_SHARE = 1 << 16, 64
+"""So many evenly spread rows, or one in so many if that is more, tell whether it pays."""
 MOST_DISTINCT = 0.5
 """Of the rows: where more are distinct, an iteration on them costs what one on all rows does, nearly."""
 
@@ -50,7 +50,7 @@ def distinct_rows(
 ) -> DistinctCounts | None:
     """The distinct rows; None if more than a share `most` of some CHUNK_ROWS of them are."""
     arrays, n = (X, trials, sample_weight), len(X)
-    tested = slice(None, None, max(1, n // TESTED_ROWS))
+    tested = slice(None, None, max(1, min(n // TESTED_ROWS, TESTED_SHARE)))
     if sample_of(arrays, tested, most) is None:
         return None
     chunks = [slice(begin, begin + CHUNK_ROWS) for begin in range(0, n, CHUNK_ROWS)]

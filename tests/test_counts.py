@@ -9,7 +9,7 @@ import fastem
 from fastem import BinomialMixture
 from fastem.backend import Backend
 from fastem.checks import counts
-from fastem.distinct import distinct_rows
+from fastem.distinct import TESTED_ROWS, distinct_rows
 
 INTEGERS = (np.uint8, np.uint16, np.int32, np.int64)
 
@@ -146,8 +146,9 @@ def test_rows_that_are_all_distinct_are_left_as_they_are():
 
 def test_a_late_surprise_is_noticed():
     """Few distinct rows among those that are tested, many among the others."""
-    X = np.zeros((50_000, 1), np.int64)
-    X[np.arange(50_000) % 12 != 0, 0] = np.arange(45_833)
+    X = np.zeros((200_000, 1), np.int64)
+    X[np.arange(200_000) % 3 != 0, 0] = np.arange(133_333)
+    assert len(X) // TESTED_ROWS == 3
     with fastem.open_rows(X, 10**6, has_trials=True) as rows:
         assert rows.collapsed() is rows
 

@@ -1,0 +1,265 @@
+"""BinomialMixture: its settings, starts and attributes."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Self
+
+import numpy as np
+
+from fastem import checks
+from fastem.binomial import GROUPS, BinomialParams
+from fastem.estimator import NotFittedError
+from fastem.information import StandardErrors
+from fastem.mixture import NOT_FITTED, Mixture
+from fastem.priors import BinomialPrior
+from fastem.starts import BINOMIAL_STARTS, binomial_start
+from fastem.sweep import Rows
+
+
+class BinomialMixture(Mixture):
+    """Mixture of binomial distributions, fitted by expectation-maximisation.
+
+    Row i has X_i successes in trials_i tosses of one of k coins; which, and how the coins are biased, is fitted.  With
+    several columns, a row has one coin per column, and the k components are sets of d coins.
+
+    Parameters
+    ----------
+    n_components : int, default=1
+        Number of components k.
+    n_trials : int, default=None
+        Trials of every row, where fit and the predictions are not given any.
+    tol, max_iter, n_init, random_state, warm_start, verbose, verbose_interval, stopping, acceleration,
+    warm_sweeps, backend, n_threads
+        As for GaussianMixture.
+    init_params : {"auto", "quantiles", "kmeans", "random"}, default="auto"
+        A start at even quantiles of the rates of success in each column, always the same; at their k-means centers; or
+        at the rates of random rows.  "auto" is "quantiles" for one column and "kmeans" for several.  With n_init > 1
+        the first start is as init_params says and the others are random.
+    weights_init : array-like of shape (k,), default=None
+        Starting mixing weights, each in [0, 1], sum 1.
+    probs_init : array-like of shape (k,) or (k, d), default=None
+        Starting probabilities of success; a row of NaN is found as init_params says.
+    fixed : tuple of {"weights", "probs"}, or dict, default=()
+        Groups of parameters to hold at their start, by name; or, for each name, a mask (k,) of the components whose
+        parameters are held.  What is held has the same bits after the fit.
+    prior : BinomialPrior, default=None
+        The fit then ends at the mode of the posterior.  `history_`, `lower_bounds_` and `starts_` tell log posteriors.
+    order_by : {None, "weights", "probs"}, default=None
+        Number the components by this, ascending (probs by the first column, then the second).
+
+    Attributes
+    ----------
+    weights_ : (k,) mixing weights.
+    probs_ : (k, d) probabilities of success.
+    params_ : BinomialParams, the same as one value for the building blocks.
+    converged_, stop_reason_, summary_, remaining_gain_, n_iter_, n_sweeps_, loglik_, log_posterior_, entropy_,
+    n_parameters_, aic_, bic_, icl_, lower_bound_, lower_bounds_, history_, starts_, empty_components_, n_features_in_,
+    feature_names_in_
+        As for GaussianMixture; log likelihoods include the binomial coefficients.
+
+    References
+    ----------
+    Blischke (1964), Estimating the parameters of mixtures of binomial distributions.
+    Do and Batzoglou (2008), What is the expectation maximization algorithm?
+
+    Examples
+    --------
+    >>> import fastem
+    >>> heads = [5, 9, 8, 4, 7]
+    >>> coins = fastem.BinomialMixture(2, weights_init=[0.5, 0.5], probs_init=[0.6, 0.5], fixed=("weights",))
+    >>> coins.fit(heads, trials=10).probs_.round(2).ravel()
+    array([0.8 , 0.52])
+    """
+
+    _has_trials = True
+
+    def __init__(
+        self,
+        n_components: int = 1,
+        *,
+        n_trials: int | None = None,
+        tol: float = 1e-3,
+        max_iter: int = 100,
+        n_init: int = 1,
+        init_params: str = "auto",
+        weights_init: Any = None,
+        probs_init: Any = None,
+        random_state: Any = None,
+        warm_start: bool = False,
+        verbose: int = 0,
+        verbose_interval: int = 10,
+        fixed: Any = (),
+        prior: Any = None,
+        order_by: str | None = None,
+        stopping: str = "loglik",
+        acceleration: str | None = None,
+        warm_sweeps: str | None = None,
+        backend: str = "auto",
+        n_threads: int | None = None,
+    ) -> None:
+        self.n_components = n_components
+        self.n_trials = n_trials
+        self.tol = tol
+        self.max_iter = max_iter
+        self.n_init = n_init
+        self.init_params = init_params
+        self.weights_init = weights_init
+        self.probs_init = probs_init
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.verbose_interval = verbose_interval
+        self.fixed = fixed
+        self.prior = prior
+        self.order_by = order_by
+        self.stopping = stopping
+        self.acceleration = acceleration
+        self.warm_sweeps = warm_sweeps
+        self.backend = backend
+        self.n_threads = n_threads
+
+    def fit(self, X: Any, y: Any = None, *, trials: Any = None, sample_weight: Any = None) -> Self:
+        """Fit the mixture.
+
+        Parameters
+        ----------
+        X : array-like of shape (n,) or (n, d)
+            Successes: whole numbers from 0 to trials.
+        y : ignored
+        trials : int or array-like of shape (n,) or (n, d), default=None
+            Trials: whole numbers; 0 tells nothing.  None takes n_trials.
+        sample_weight : array-like of shape (n,), default=None
+            Non-negative; a weight of w counts as w equal rows.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            On unusable data or settings; the estimator stays as it was.
+        """
+        fixed = self._check_common(GROUPS, BINOMIAL_STARTS)
+        rows = self._open(X, trials, sample_weight)
+        checks.enough_rows(len(rows), self.n_components)
+        if self.weights_init is not None:
+            checks.mixing_weights(self.weights_init, "weights", self.n_components)
+        if self.probs_init is not None:
+            checks.probabilities(self.probs_init, "probs", (self.n_components, rows.data[0].shape[1]), gaps=True)
+        if self.prior is not None:
+            checks.instance(self.prior, "prior", BinomialPrior)
+        checks.identifiable(rows.data[1], self.n_components)
+        return self._fit(X, rows.collapsed(), fixed)
+
+    def _open(self, X: Any, trials: Any, sample_weight: Any = None, **options: Any) -> Rows:
+        if self.n_trials is not None:
+            checks.integer(self.n_trials, "n_trials", 0)
+        return super()._open(X, self.n_trials if trials is None else trials, sample_weight, **options)
+
+    def __sklearn_tags__(self) -> Any:
+        """Counts: whole numbers from 0."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.categorical = tags.input_tags.positive_only = True
+        return tags
+
+    def _start(self, rows: Rows, rng: np.random.Generator, terms: dict[str, Any], *, first: bool) -> BinomialParams:
+        k = self.n_components
+        probs = np.full((k, rows.data[0].shape[1]), np.nan)
+        if self.probs_init is not None:
+            probs = np.array(self.probs_init, np.float64).reshape(k, -1)
+        if len(open_probs := np.flatnonzero(np.isnan(probs).all(axis=1))):
+            method = self.init_params if first else "random"
+            probs[open_probs] = binomial_start(rows, len(open_probs), method=method, rng=rng).probs
+        weights = np.full(k, 1 / k) if self.weights_init is None else np.asarray(self.weights_init, np.float64)
+        return BinomialParams(weights, probs)
+
+    def _attributes(self, params: BinomialParams) -> dict[str, np.ndarray]:
+        return {"weights_": params.weights, "probs_": params.probs}
+
+    @property
+    def params_(self) -> BinomialParams:
+        """The fitted parameters as a value of the building blocks; NotFittedError before a fit."""
+        if not self._is_fitted():
+            raise NotFittedError(NOT_FITTED.format("BinomialMixture"))
+        return BinomialParams(np.asarray(self.weights_, np.float64), np.asarray(self.probs_, np.float64))
+
+    def fit_predict(self, X: Any, y: Any = None, *, trials: Any = None, sample_weight: Any = None) -> np.ndarray:
+        """Fit, then the most probable component of each row: (n,) ints.  Arguments and errors as for fit."""
+        return self.fit(X, y, trials=trials, sample_weight=sample_weight).predict(X, trials=trials)
+
+    def predict(self, X: Any, *, trials: Any = None) -> np.ndarray:
+        """Most probable component of each row: (n,) ints in 0 .. k - 1."""
+        return self._posterior(X, trials, "labels")
+
+    def predict_proba(self, X: Any, *, trials: Any = None) -> np.ndarray:
+        """Responsibilities of the components for each row: (n, k), rows sum to 1."""
+        return self._posterior(X, trials, "resp")
+
+    def score_samples(self, X: Any, *, trials: Any = None) -> np.ndarray:
+        """Log probability of each row's successes given its trials: (n,), natural logarithm."""
+        return self._posterior(X, trials, "log_prob")
+
+    def score(self, X: Any, y: Any = None, *, trials: Any = None, sample_weight: Any = None) -> float:
+        """Mean log probability over the rows, weighted by sample_weight (n,)."""
+        return self._score(X, trials, sample_weight)[0]
+
+    def aic(self, X: Any, *, trials: Any = None, sample_weight: Any = None) -> float:
+        """Akaike information criterion on X; the lower the better."""
+        return self._criterion(self._score(X, trials, sample_weight), lambda total: 2.0)
+
+    def bic(self, X: Any, *, trials: Any = None, sample_weight: Any = None) -> float:
+        """Bayesian information criterion on X, n being the total weight; the lower the better."""
+        return self._criterion(self._score(X, trials, sample_weight), math.log)
+
+    def standard_errors(
+        self, X: Any, *, trials: Any = None, sample_weight: Any = None, method: str = "louis"
+    ) -> StandardErrors:
+        """Standard errors of the fitted parameters, from the information that the rows hold.
+
+        Parameters
+        ----------
+        X : array-like of shape (n,) or (n, d)
+            The rows of the fit.
+        trials : int or array-like of shape (n,) or (n, d), default=None
+            Their trials; None takes n_trials.
+        sample_weight : array-like of shape (n,), default=None
+            Their weights; a weight of w counts as w equal rows.
+        method : {"louis", "opg"}, default="louis"
+            The observed information or the outer product of the gradients, as for GaussianMixture.
+
+        Returns
+        -------
+        StandardErrors
+            weights (k,), probs (k, d), and parameters_covariance.  Groups that are `fixed` have standard error 0;
+            a probability of 0 or 1, and what belongs to an empty component, NaN.
+
+        Raises
+        ------
+        NotFittedError
+            Before a fit.
+        ValueError, TypeError
+            On unusable data or settings; where the rows do not identify the parameters (two equal components, say), or
+            these are not at a maximum.
+
+        References
+        ----------
+        Louis (1982), Finding the observed information matrix when using the EM algorithm.
+        McLachlan and Peel (2000), Finite mixture models, section 2.15.
+
+        Examples
+        --------
+        >>> import fastem
+        >>> heads = [5, 6, 4, 5]
+        >>> fastem.BinomialMixture(1).fit(heads, trials=10).standard_errors(heads, trials=10).probs.round(3)
+        array([[0.079]])
+        """
+        return self._standard_errors(X, trials, sample_weight, method)
+
+    def sample(self, n_samples: int = 1, *, trials: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Draw successes of `trials` tosses: X (n_samples, d) and the component (n_samples,) of each, in order."""
+        trials = checks.integer(self.n_trials if trials is None else trials, "trials", 0)
+        rng = checks.generator(self.random_state)
+        labels = self._draw_labels(n_samples, rng)
+        return self.params_.sample(labels, trials, rng), labels
