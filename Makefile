@@ -4,7 +4,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/ready
 
-.PHONY: demo test test-slow conformance lint bench bench-answers clean
+.PHONY: demo test test-slow conformance lint bench bench-answers bench-peers clean
 
 demo: $(READY)
 	$(RUN) examples/demo.py
@@ -29,6 +29,15 @@ bench: $(READY)
 bench-answers: $(READY)
 	$(RUN) -m pytest bench/bench_kernels.py bench/bench_fit.py -q --benchmark-disable
 
+# Peers in an environment of their own: daal4py needs an older scikit-learn.
+bench-peers: $(READY) .venv-peers/ready
+	$(RUN) bench/bench_peers.py .venv-peers/bin/python
+
+.venv-peers/ready:
+	test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check "daal4py==2024.7.0" "scikit-learn<1.6" packaging pandas
+	touch $@
+
 # The kernels are compiled in place, so that the tree at hand is what runs.
 $(READY): pyproject.toml setup.py fastem/_kernels.pyx fastem/_simd.h
 	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
@@ -36,4 +45,4 @@ $(READY): pyproject.toml setup.py fastem/_kernels.pyx fastem/_simd.h
 	touch $@
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info fastem/*.so fastem/__pycache__ examples/output bench/output
+	rm -rf $(VENV) .venv-peers build dist *.egg-info fastem/*.so fastem/__pycache__ examples/output bench/output

@@ -20,6 +20,9 @@ from fastem.sweep import Rows
 class BinomialMixture(Mixture):
     """Mixture of binomial distributions, fitted by expectation-maximisation.
 
+    Equal rows are found once and count as one, where that leaves at most half of them: then a fit costs what the
+    distinct rows cost, however many there are.
+
     Row i has X_i successes in trials_i tosses of one of k coins; which, and how the coins are biased, is fitted.  With
     several columns, a row has one coin per column, and the k components are sets of d coins.
 
@@ -125,10 +128,11 @@ class BinomialMixture(Mixture):
         Parameters
         ----------
         X : array-like of shape (n,) or (n, d)
-            Successes: whole numbers from 0 to trials.
+            Successes: whole numbers from 0 to trials, of any type.  Integers are not copied.
         y : ignored
-        trials : int or array-like of shape (n,) or (n, d), default=None
-            Trials: whole numbers; 0 tells nothing.  None takes n_trials.
+        trials : int or array-like of shape (n,), (d,) or (n, d), default=None
+            Trials of all, of each row, of each column or of each place: whole numbers; 0 tells nothing.  None takes
+            n_trials.
         sample_weight : array-like of shape (n,), default=None
             Non-negative; a weight of w counts as w equal rows.
 

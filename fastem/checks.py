@@ -136,9 +136,8 @@ def counts(
         raise TypeError("trials: the number of trials of each row is needed, an int or an array of shape (n,)")
     tosses = trials_like(array, numeric(trials, "trials", whole=True))
     whole_numbers(tosses, "trials")
-    dtype = array.dtype
-    if tosses.size and not (dtype.kind in "iu" and tosses.max() <= np.iinfo(dtype).max):
-        dtype = np.result_type(array.dtype, tosses.dtype)
+    fits = tosses.max() <= largest_whole(array.dtype)
+    dtype = array.dtype if fits else np.result_type(array.dtype, tosses.dtype)
     array, tosses = array.astype(dtype, copy=False), np.broadcast_to(tosses.astype(dtype, copy=False), array.shape)
     for begin in range(0, len(array), BLOCK):
         over = array[begin : begin + BLOCK] > tosses[begin : begin + BLOCK]
@@ -149,6 +148,11 @@ def counts(
                 f"X must not exceed trials, got {array[index]:g} successes of {tosses[index]:g} at {place(index)}"
             )
     return array, tosses
+
+
+def largest_whole(dtype: np.dtype) -> int:
+    """The last whole number up to which a type has them all."""
+    return np.iinfo(dtype).max if dtype.kind in "iu" else 2 ** (np.finfo(dtype).nmant + 1)
 
 
 def trials_like(X: np.ndarray, trials: np.ndarray) -> np.ndarray:

@@ -218,7 +218,7 @@ class Mixture(DensityMixin, BaseEstimator):
             return standard_errors(few, params, fixed=self.fixed, method=method)
 
     def _n_parameters(self) -> int:
-        return self.params_.n_parameters
+        return self.params_.n_free(self.fixed)
 
     def _draw_labels(self, n_samples: int, rng: np.random.Generator) -> np.ndarray:
         weights = self.params_.weights

@@ -192,8 +192,8 @@ def accumulate(
     X : array-like of shape (n, d)
         Rows, finite.  float32 and float64 arrays are not copied, whatever their strides.  For a binomial mixture
         successes, whole numbers, also of shape (n,) where d = 1.
-    trials : int or array-like of shape (n,) or (n, d), default=None
-        Trials of each row of a binomial mixture; must be left out for a Gaussian one.
+    trials : int or array-like of shape (n,), (d,) or (n, d), default=None
+        Trials of each row, column or place of a binomial mixture; must be left out for a Gaussian one.
     sample_weight : array-like of shape (n,), default=None
         Non-negative weights; a weight of w counts as w equal rows.  None is 1 for every row.
     dtype : None or float64, default=None

@@ -60,6 +60,8 @@ def test_types_that_differ_meet_in_one_that_holds_both():
     assert [a.dtype for a in counts(X, 1000)] == [np.dtype(np.int64)] * 2
     assert [a.dtype for a in counts(X, np.array([300, 255], np.uint16))] == [np.dtype(np.uint16)] * 2
     assert [a.dtype for a in counts(X, 255.0)] == [np.dtype(np.uint8)] * 2
+    assert [a.dtype for a in counts(X.astype(np.float32), 1000)] == [np.dtype(np.float32)] * 2
+    assert [a.dtype for a in counts(X.astype(np.float32), 2**25 + 1)] == [np.dtype(np.float64)] * 2
 
 
 def test_counts_to_two_to_the_31():

@@ -97,6 +97,7 @@ def test_what_is_held_is_no_parameter():
     held = started(fixed={"weights": MASK, "means": MASK})[0].fit(X)
     assert held.n_parameters_ == 1 + 4 + 9
     assert held.bic_ == pytest.approx(14 * math.log(len(X)) - 2 * held.loglik_, rel=1e-12)
+    assert held.bic(X) == pytest.approx(held.bic_, rel=1e-10)
 
 
 @pytest.mark.parametrize("by", ["weights", "means"])
