@@ -152,16 +152,19 @@ class Extrapolation:
         at, fixed = self.start, self.fixed
         x = params.to_vector(at, fixed)
         if not x.size:  # all is fixed
+            self.gains.append(0.0)
             return reached, "plain"
         f = reached.to_vector(at, fixed) - x
         gradient = stats.gradient(reached, at, fixed)
         way = self.accelerator.way(x, f, gradient)
-        if way is None or not np.isfinite(way).all() or not way @ gradient > 0 or not f.any():
+        if way is None or not np.isfinite(way).all() or not way @ gradient > 0 or not np.linalg.norm(f) > 0:
             if f @ gradient <= ROUNDING * abs(stats.loglik):
                 self.gains.append(0.0)
             return reached, "plain"
         self.gains.append(float(way @ gradient) / 2)
-        return at.from_vector(x + self._held(way, f), fixed), "accelerated"
+        with np.errstate(over="ignore", invalid="ignore"):
+            proposal = at.from_vector(x + self._held(way, f), fixed)
+        return (proposal, "accelerated") if is_finite(proposal) else (self.give_up(), "plain")
 
     @property
     def gain(self) -> float:
@@ -187,3 +190,8 @@ class Extrapolation:
         self.reach = max(SHORTER * min(self.size, self.reach), 1.0)
         self.held_back = False
         return self.reached
+
+
+def is_finite(params: Any) -> bool:
+    """Are all arrays of this value finite?"""
+    return all(np.isfinite(value).all() for value in vars(params).values() if isinstance(value, np.ndarray))

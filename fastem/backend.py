@@ -137,6 +137,7 @@ class Backend:
     def __exit__(self, *exception: object) -> None:
         if self._helpers is not None:
             self._helpers.pool.shutdown()
+            self._helpers = None
 
     def run(
         self,
@@ -178,7 +179,7 @@ class Backend:
         """call(item) of every item, in their order; the caller takes a share, helpers the others."""
         if self.n_threads == 1 or len(items) == 1:
             return [call(item) for item in items]
-        if self._helpers is None:
+        if self._helpers is None or self._helpers.process != os.getpid():  # threads do not survive a fork
             self._helpers = Helpers(self.n_threads - 1)
         core, own = cython_twin().core_of_caller(), range(0, len(items), self.n_threads)
         others = {

@@ -75,9 +75,9 @@ class BinomialParams:
         k, d = self.probs.shape
         return free_weights(k, fixed) + (k - int(held(fixed, "probs", k).sum())) * d
 
-    def order(self, by: str | None) -> np.ndarray:
+    def order(self, by: str) -> np.ndarray:
         """Indices of the components in the order of their weights or probs."""
-        return order_of(len(self.weights), getattr(self, by) if by else None)
+        return order_of(getattr(self, by))
 
     def take(self, components: np.ndarray) -> BinomialParams:
         """These components, in this order."""

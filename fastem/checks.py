@@ -14,8 +14,11 @@ LARGEST = {np.dtype(np.float64): 1e140, np.dtype(np.float32): 1e18}
 """Rows beyond this are refused by a fit: a variance, in the precision of the rows, would overflow."""
 
 COUNT_TYPES = {np.dtype(t): np.dtype(t) for t in (np.uint8, np.uint16, np.int32, np.int64)} | {
-    np.dtype(few): np.dtype(many)
-    for few, many in ((bool, np.uint8), (np.int8, np.int32), (np.int16, np.int32), (np.uint32, np.int64))
+    np.dtype(bool): np.dtype(np.uint8),
+    np.dtype(np.int8): np.dtype(np.int32),
+    np.dtype(np.int16): np.dtype(np.int32),
+    np.dtype(np.uint32): np.dtype(np.int64),
+    np.dtype(np.uint64): np.dtype(np.int64),
 }
 """Types in which counts come, and those in which kernels read them."""
 
@@ -328,10 +331,20 @@ def non_negative(value: Any, name: str) -> float:
     return number
 
 
-def at_least(value: Any, name: str, least: float, *, strictly: bool = False) -> None:
+def at_least(value: Any, name: str, least: float, *, strictly: bool = False) -> float:
     number = non_negative(value, name)
-    if number < least or (strictly and number == least):
-        raise ValueError(f"{name} must be {'above' if strictly else 'at least'} {least:g}, got {value}")
+    if number < least or (strictly and number == least) or number > LARGEST_COUNT:
+        bound = "above" if strictly else "at least"
+        raise ValueError(f"{name} must be {bound} {least:g} and at most 2^53, got {value}")
+    return number
+
+
+def square(values: Any, name: str) -> np.ndarray:
+    """A symmetric, positive definite matrix (d, d)."""
+    shape = np.shape(values)
+    if len(shape) != 2 or shape[0] != shape[1] or not shape[0]:
+        raise ValueError(f"{name} must be a square matrix, got shape {shape}")
+    return definite(values, name, shape, matrices=True)
 
 
 def instance(value: Any, name: str, expected: type) -> None:
@@ -342,6 +355,11 @@ def instance(value: Any, name: str, expected: type) -> None:
 def all_or_none(held: np.ndarray, name: str) -> None:
     if held.any() and not held.all():
         raise ValueError(f"standard errors are told where all {name} are held or none; got {int(held.sum())} that are")
+
+
+def no_prior(prior: Any) -> None:
+    if prior is not None:
+        raise ValueError("standard_errors are those of maximum likelihood: prior must be None")
 
 
 def no_masks(fixed: Any) -> None:
@@ -378,7 +396,7 @@ def groups(fixed: Any, options: Collection[str], k: int) -> tuple[str, ...] | di
     """Parameters to hold at their start: names of groups, or a mask of the k components for each."""
     if isinstance(fixed, Mapping):
         return {choice(name, "fixed", options): mask(value, f"fixed[{name!r}]", k) for name, value in fixed.items()}
-    if isinstance(fixed, str) or not isinstance(fixed, Collection):
+    if not isinstance(fixed, (tuple, list, set, frozenset)):
         raise TypeError(
             f"fixed must be a tuple of group names out of {', '.join(map(repr, options))}, or a dict of masks,"
             f" got {fixed!r}"

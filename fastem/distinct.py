@@ -48,11 +48,16 @@ class DistinctCounts:
 def distinct_rows(
     X: np.ndarray, trials: np.ndarray, sample_weight: Array, backend: Backend, most: float = 1.0
 ) -> DistinctCounts | None:
-    """The distinct rows; None if more than a share `most` of some CHUNK_ROWS of them are."""
+    """The distinct rows; None if more than a share `most` of all, by the look of some, or of CHUNK_ROWS of them are."""
     arrays, n = (X, trials, sample_weight), len(X)
-    tested = slice(None, None, max(1, min(n // TESTED_ROWS, TESTED_SHARE)))
-    if sample_of(arrays, tested, most) is None:
-        return None
+    step = min(n // TESTED_ROWS, TESTED_SHARE)
+    if most < 1 and step > 1:
+        tested = -(-n // step)
+        some = sample_of(arrays, slice(None, None, step), 1.0)
+        assert some is not None
+        equals = tested - len(some)  # of s rows, s^2 / 2 N if N are equally likely, or more
+        if tested**2 > 2 * equals * most * n:
+            return None
     chunks = [slice(begin, begin + CHUNK_ROWS) for begin in range(0, n, CHUNK_ROWS)]
     found = backend.each(partial(sample_of, arrays, most=most), chunks)
     return None if any(part is None for part in found) else reduce(DistinctCounts.__add__, found)

@@ -114,7 +114,8 @@ def em(
         What falls below tol: the change of the mean log likelihood per unit of weight (as scikit-learn), or of Q, a
         total (as Do and Batzoglou 2008).  "aitken": what the mean log likelihood still has to gain; where EM is slow,
         long after its change is below tol.  It is an estimate: by Aitken's rule from the last three iterations of
-        plain EM, of accelerated EM by the parabola along the way that is extrapolated.  "gradient": the length of the
+        plain EM, of accelerated EM by the parabola along the way that is extrapolated.  Near a saddle it is too small,
+        and SQUAREM's is by a factor of four.  "gradient": the length of the
         gradient of the mean log likelihood, by log weights, means in standard deviations, log standard deviations (of
         matrices, factors of Cholesky) and logits; statistics must have ``gradient``.
     acceleration : {None, "anderson", "squarem", "quasi-newton"}, default=None
@@ -209,6 +210,11 @@ def fell(loglik: float, before: float) -> bool:
     return not loglik >= before - ROUNDING * abs(before)
 
 
+def led(start: Any, fit: Fit) -> Any:
+    """Where a fit of a part of the rows leads; back to its start, if it has emptied what other rows may fill."""
+    return fit.params if fit.stats.live.all() else start
+
+
 def warmed(parts: Iterable[Any], run: Callable[..., Fit]) -> Callable[[Any], Any]:
     """EM on growing parts of the rows: start -> where they lead.
 
@@ -218,7 +224,7 @@ def warmed(parts: Iterable[Any], run: Callable[..., Fit]) -> Callable[[Any], Any
 
     def lead(start: Any) -> Any:
         for part in parts:
-            start = run(part, start=start, stopping="aitken", tol=start.n_parameters / (2 * len(part))).params
+            start = led(start, run(part, start=start, stopping="aitken", tol=start.n_parameters / (2 * len(part))))
         return start
 
     return lead
@@ -248,9 +254,9 @@ def best_first(
     """
     if screen is None:
         return sorted(map(run, starts), key=lambda fit: -fit.lower_bound)
-    screened = sorted(map(screen, starts), key=lambda fit: -fit.loglik)
-    fits = sorted((run(fit.params) for fit in screened[:CARRIED]), key=lambda fit: -fit.lower_bound)
-    return fits + [replace(fit, stop_reason=f"screened out: {fit.stop_reason}") for fit in screened[CARRIED:]]
+    screened = sorted(((start, screen(start)) for start in starts), key=lambda pair: -pair[1].loglik)
+    fits = sorted((run(led(*pair)) for pair in screened[:CARRIED]), key=lambda fit: -fit.lower_bound)
+    return fits + [replace(fit, stop_reason=f"screened out: {fit.stop_reason}") for _, fit in screened[CARRIED:]]
 
 
 class Progress:

@@ -119,9 +119,9 @@ class NormalParams:
         means, covariances = k - int(held(fixed, "means", k).sum()), self._free_covariances(fixed)
         return free_weights(k, fixed) + means * d + int(covariances.sum()) * per_covariance[self.covariance_type]
 
-    def order(self, by: str | None) -> np.ndarray:
+    def order(self, by: str) -> np.ndarray:
         """Indices of the components in the order of their weights or means."""
-        return order_of(len(self.weights), getattr(self, by) if by else None)
+        return order_of(getattr(self, by))
 
     def take(self, components: np.ndarray) -> NormalParams:
         """These components, in this order."""
@@ -322,7 +322,8 @@ class NormalStats(Stats):
         """
         params, delta = self.params, reached.means - self.params.means
         if params.is_matrix:
-            pulled = np.linalg.solve(params.covariances, delta[:, :, np.newaxis])[:, :, 0]
+            A = params.inverse_cholesky()
+            pulled = (A.mT @ (A @ delta[:, :, np.newaxis]))[:, :, 0]
         else:
             pulled = delta / params.variances()
         means = (self.mean_counts[:, np.newaxis] * pulled * at.units)[~held(fixed, "means", len(delta))]
@@ -357,7 +358,7 @@ class NormalStats(Stats):
         still = ~(self.mean_counts > EMPTY * self.total) | held(fixed, "means", k)
         delta = self.first / np.where(still, np.inf, self.mean_counts)[:, np.newaxis]
         weights, means = self.mixing_weights(fixed), at.means + delta
-        rigid = ~(self.scatter_counts > EMPTY * self.total) | held(fixed, "covariances", k)
+        rigid = ~(self.scatter_counts > EMPTY * self.total) | ~at._free_covariances(fixed)
         if rigid.all():
             return replace(at, weights=weights, means=means)
         counts = np.where(rigid, np.inf, self.scatter_counts)

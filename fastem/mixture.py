@@ -108,7 +108,7 @@ class Mixture(DensityMixin, BaseEstimator):
                 lead = warmed(parts, partial(self._em, terms=terms, progress=None))
                 fits = best_first(starts, lambda start: run(lead(start)), self._screen(rows, rng, terms))
         learn_features(self, X, rows.data[0])
-        self._keep(fits, rows, fixed)
+        self._keep(fits, rows.precision, fixed)
         return self
 
     def _em(
@@ -140,14 +140,16 @@ class Mixture(DensityMixin, BaseEstimator):
         """What the last fit ended at, for the next to go on from."""
         return self.history_.q[-1] if self.stopping == "q" and self.n_iter_ else self.lower_bound_
 
-    def _keep(self, fits: list[Fit], rows: Rows, fixed: Fixed) -> None:
+    def _keep(self, fits: list[Fit], dtype: type[np.floating], fixed: Fixed) -> None:
         """Set every attribute of a fit that has succeeded; parameters in the precision of the rows."""
-        found, total = fits[0], rows.total
-        order = found.params.order(self.order_by)
-        params = found.params.take(order) if self.order_by else found.params
-        self.starts_ = [Start(fit.loglik / total, fit.n_iter, fit.stop_reason) for fit in fits]
+        found = fits[0]
+        params, live, total = found.params, found.stats.live, found.stats.total
+        if self.order_by:
+            order = params.order(self.order_by)
+            params, live = params.take(order), live[order]
+        self.starts_ = [Start(fit.loglik / fit.stats.total, fit.n_iter, fit.stop_reason) for fit in fits]
         for name, value in self._attributes(params).items():
-            setattr(self, name, value.astype(rows.precision, copy=False))
+            setattr(self, name, value.astype(dtype, copy=False))
         self.n_iter_ = found.n_iter
         self.n_sweeps_ = found.n_sweeps
         self.converged_ = found.converged
@@ -164,7 +166,7 @@ class Mixture(DensityMixin, BaseEstimator):
         self.icl_ = self.bic_ + 2 * self.entropy_
         self.lower_bounds_ = (found.history.loglik / total).tolist()
         self.lower_bound_ = self.lower_bounds_[-1] if found.n_iter else -math.inf
-        self.empty_components_ = np.flatnonzero(~found.stats.live[order])
+        self.empty_components_ = np.flatnonzero(~live)
         if not found.converged and self.max_iter > 0:
             warnings.warn(
                 "Best performing initialization did not converge. Try different init parameters, or increase "
@@ -175,8 +177,9 @@ class Mixture(DensityMixin, BaseEstimator):
             )
         if len(self.empty_components_):
             warnings.warn(
-                f"components {self.empty_components_.tolist()} lost all their points and keep their last parameters "
-                "at weight 0; fewer components would do",
+                f"components {self.empty_components_.tolist()} lost all their points and "
+                + ("have what the prior gives them" if self.prior else "keep their last parameters at weight 0")
+                + "; fewer components would do",
                 checks.EmptyComponentWarning,
                 stacklevel=4,
             )
@@ -212,6 +215,7 @@ class Mixture(DensityMixin, BaseEstimator):
 
     def _standard_errors(self, X: Any, trials: Any, sample_weight: Any, method: str) -> StandardErrors:
         params = self.params_
+        checks.no_prior(self.prior)
         same_features(self, X)
         with self._open(X, trials, sample_weight, n_features=params.n_features, fitting=True) as rows:
             few = rows.collapsed() if self._has_trials else rows

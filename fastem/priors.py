@@ -58,7 +58,7 @@ class BinomialPrior:
 
     def __post_init__(self) -> None:
         for name in ("concentration", "successes", "failures"):
-            checks.at_least(getattr(self, name), name, 1.0)
+            object.__setattr__(self, name, checks.at_least(getattr(self, name), name, 1.0))
 
     def stats(self, params: BinomialParams) -> BinomialStats:
         """What it adds to the statistics of the rows at these parameters; loglik is its log density there."""
@@ -66,6 +66,7 @@ class BinomialPrior:
         return replace(
             zero,
             counts=zero.counts + (self.concentration - 1),
+            prior_counts=np.full(len(params.weights), self.concentration - 1),
             successes=zero.successes + (self.successes - 1),
             failures=zero.failures + (self.failures - 1),
             loglik=dirichlet(params.weights, self.concentration) + self._beta(params.probs),
@@ -126,14 +127,16 @@ class NormalPrior:
     degrees_of_freedom: float | None = None
 
     def __post_init__(self) -> None:
-        checks.at_least(self.concentration, "concentration", 1.0)
-        checks.non_negative(self.mean_precision, "mean_precision")
+        object.__setattr__(self, "concentration", checks.at_least(self.concentration, "concentration", 1.0))
+        object.__setattr__(self, "mean_precision", checks.at_least(self.mean_precision, "mean_precision", 0.0))
+        if self.degrees_of_freedom is not None:
+            checks.at_least(self.degrees_of_freedom, "degrees_of_freedom", 0.0, strictly=True)
         if self.mean is None and self.mean_precision > 0:
             raise ValueError("mean is needed where mean_precision is above 0")
         if self.mean is not None:
             checks.shaped(self.mean, "mean", np.shape(self.mean)[:1] or (1,))
         if self.scale is not None:
-            checks.definite(self.scale, "scale", np.shape(self.scale)[:1] * 2, matrices=True)
+            checks.square(self.scale, "scale")
 
     def check(self, covariance_type: str, d: int) -> None:
         """ValueError unless it is one for such a mixture."""
@@ -145,7 +148,7 @@ class NormalPrior:
             checks.at_least(self._freedom(size), "degrees_of_freedom", size - 1, strictly=True)
 
     def _freedom(self, size: int) -> float:
-        return size + 2.0 if self.degrees_of_freedom is None else self.degrees_of_freedom
+        return size + 2.0 if self.degrees_of_freedom is None else float(self.degrees_of_freedom)
 
     def stats(self, params: NormalParams) -> NormalStats:
         """What it adds to the statistics of the rows at these parameters; loglik is its log density there."""
@@ -168,6 +171,7 @@ class NormalPrior:
         return replace(
             zero,
             counts=zero.counts + (self.concentration - 1),
+            prior_counts=np.full(k, self.concentration - 1),
             first=self.mean_precision * offset,
             second=second if params.is_matrix else diagonal(second),
             mean_counts=mean_counts,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any, NamedTuple, Self
 
@@ -38,6 +38,7 @@ class Stats:
     counts: Array  # (k,)   sum w r
     loglik: float  #        sum w log p(x)
     entropy: float  #       -sum w sum_k r log r
+    prior_counts: Any = field(default=0.0, kw_only=True)  # (k,) what a prior has added to counts
 
     @classmethod
     def zero(cls, params: Any) -> Self:
@@ -49,13 +50,13 @@ class Stats:
             return NotImplemented
         if not same(self.params, other.params):
             raise ValueError("statistics taken at different parameters do not add: their origins differ")
-        names = [field.name for field in fields(self) if field.name != "params"]
+        names = [each.name for each in fields(self) if each.name != "params"]
         return type(self)(self.params, **{name: getattr(self, name) + getattr(other, name) for name in names})
 
     @cached_property
     def total(self) -> float:
         """Total weight of the rows."""
-        return math.fsum(self.counts.tolist())
+        return math.fsum((self.counts - self.prior_counts).tolist())
 
     @property
     def q(self) -> float:
@@ -64,12 +65,12 @@ class Stats:
 
     @cached_property
     def live(self) -> NDArray[np.bool_]:
-        """(k,) components that hold any weight."""
-        return self.counts > EMPTY * self.total
+        """(k,) components that hold any weight of the rows."""
+        return self.counts - self.prior_counts > EMPTY * self.total
 
     def mixing_weights(self, fixed: Fixed = ()) -> Array:
         """(k,) maximum likelihood mixing weights; 0 for an empty component.  Those not held share what these leave."""
-        shares = self.counts * self.live / self.total
+        shares = self.counts * (self.counts > EMPTY * self.total) / math.fsum(self.counts.tolist())
         if not fixed:
             return shares
         free, weights = ~held(fixed, "weights", len(shares)), self.params.weights.copy()
@@ -109,14 +110,14 @@ def free_weights(k: int, fixed: Fixed) -> int:
     return max(0, k - int(held(fixed, "weights", k).sum()) - 1)
 
 
-def order_of(k: int, values: Array | None) -> np.ndarray:
-    """Indices that sort values (k,) or rows (k, d); those of the k components as they are for None."""
-    return np.arange(k) if values is None else np.lexsort(values.reshape(k, -1).T[::-1])
+def order_of(values: Array) -> np.ndarray:
+    """Indices that sort values (k,) or rows (k, d)."""
+    return np.lexsort(values.reshape(len(values), -1).T[::-1])
 
 
 def weights_left(weights: Array, free: NDArray[np.bool_]) -> float:
     """What the weights that are held leave to those that are free."""
-    return 1.0 - float(weights[~free].sum())
+    return max(0.0, 1.0 - float(weights[~free].sum()))
 
 
 def log_weights(weights: Array, fixed: Fixed) -> Array:

@@ -104,12 +104,6 @@ class Rows:
         return Rows(tuple(array[rows] for array in self.data), self.sample_weight[rows], self.backend, self.dtype)
 
     @property
-    def total(self) -> float:
-        """Weight of all rows."""
-        broadcast = self.sample_weight.strides == (0,)
-        return float(len(self) * self.sample_weight[0] if broadcast else self.sample_weight.sum())
-
-    @property
     def precision(self) -> type[np.floating]:
         """Of what is told of the rows: float32 for rows of float32, float64 for all others."""
         return np.float32 if self.data[0].dtype == np.float32 else np.float64

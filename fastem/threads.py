@@ -11,6 +11,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -109,6 +110,8 @@ class Helpers:
 
     def __init__(self, count: int) -> None:
         self.pool = ThreadPoolExecutor(count, "fastem", self._join)
+        self.count = count
+        self.process = os.getpid()
         self._ids: list[int] = []
         self._avoided = -1
 
@@ -117,15 +120,18 @@ class Helpers:
         if caller_core != self._avoided:
             self._avoided = caller_core
             for thread in self._ids:
-                keep_off(thread, caller_core)
+                keep_off(thread, caller_core, self.count)
         return self.pool.submit(call, *arguments)
 
     def _join(self) -> None:
         self._ids.append(threading.get_native_id())
-        keep_off(0, self._avoided)
+        keep_off(0, self._avoided, self.count)
 
 
-def keep_off(thread: int, core: int) -> None:
-    """The thread (0: this one) may run on every core that this one may but on `core`, where there are others."""
-    if hasattr(os, "sched_setaffinity") and (others := os.sched_getaffinity(0) - {core}):
-        os.sched_setaffinity(thread, others)
+def keep_off(thread: int, core: int, count: int) -> None:
+    """The thread (0: this one) may run on every core that this one may but on `core`, where `count` others are left."""
+    if not hasattr(os, "sched_setaffinity"):
+        return
+    cores = os.sched_getaffinity(0)
+    with suppress(OSError):  # a sandbox may forbid it; it is only an optimisation
+        os.sched_setaffinity(thread, cores - {core} if len(cores - {core}) >= count else cores)

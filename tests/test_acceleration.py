@@ -10,7 +10,7 @@ from test_kernels import KINDS, binomial_params, normal_params
 
 import fastem
 from fastem import BinomialMixture, GaussianMixture
-from fastem.acceleration import ACCELERATORS, Anderson
+from fastem.acceleration import ACCELERATORS, Anderson, QuasiNewton
 from fastem.fit import still_to_gain
 
 METHODS = tuple(ACCELERATORS)
@@ -189,8 +189,10 @@ def test_a_way_that_is_no_number_or_leads_down_is_not_taken(value, monkeypatch):
 def test_where_all_is_fixed_there_is_nowhere_to_go(acceleration):
     start = normal_params(worlds.overlapping, "full")
     fixed = ("weights", "means", "covariances")
-    fit = em(start, worlds.overlapping.X, acceleration=acceleration, fixed=fixed, max_iter=5)
-    assert fit.converged
+    for stopping in ("loglik", "aitken", "gradient"):
+        options = {"acceleration": acceleration, "fixed": fixed, "stopping": stopping, "max_iter": 5}
+        fit = em(start, worlds.overlapping.X, **options)
+        assert fit.converged
     for name in fixed:
         np.testing.assert_array_equal(getattr(fit.params, name), getattr(start, name))
 
@@ -213,6 +215,52 @@ def test_degenerate_data_end_in_a_finite_fit(acceleration):
         naive.normal_log_density(X, mixture.means_, mixture.covariances_), mixture.weights_
     )[0].sum()
     assert mixture.loglik_ == pytest.approx(expected, rel=1e-9)
+
+
+@accelerations
+@pytest.mark.filterwarnings("ignore::fastem.ConvergenceWarning", "ignore::fastem.EmptyComponentWarning")
+@pytest.mark.parametrize("seed", [42, 7, 11])
+def test_collapsing_components_end_in_a_finite_fit(acceleration, seed):
+    """With covariances that LAPACK takes for singular on the way."""
+    X = np.random.default_rng(seed).normal(size=(60, 3))
+    settings = {"random_state": seed, "max_iter": 200, "tol": 1e-8, "init_params": "random_from_data", "reg_covar": 0.0}
+    mixture = GaussianMixture(4, acceleration=acceleration, **settings).fit(X)
+    assert np.isfinite(mixture.loglik_)
+
+
+@pytest.mark.filterwarnings("ignore::fastem.ConvergenceWarning", "ignore::fastem.EmptyComponentWarning")
+def test_steps_too_small_to_have_a_length_are_plain():
+    X = np.random.default_rng(0).integers(0, 3, (100, 1)).astype(float)
+    settings = {"random_state": 0, "max_iter": 60, "tol": 1e-6, "init_params": "random_from_data"}
+    assert np.isfinite(GaussianMixture(4, reg_covar="auto", acceleration="quasi-newton", **settings).fit(X).loglik_)
+
+
+def test_an_extrapolation_that_overflows_is_not_taken(monkeypatch):
+    monkeypatch.setattr("fastem.acceleration.REACH", np.inf)
+    monkeypatch.setattr(Anderson, "way", lambda self, x, f, gradient: 1e6 * np.sign(gradient))
+    fit = em(normal_params(worlds.overlapping, "full"), worlds.overlapping.X, max_iter=5, acceleration="anderson")
+    assert set(fit.history.step) <= {"start", "plain", "rejected"}
+    assert np.isfinite(fit.loglik)
+
+
+def test_a_quasi_newton_way_is_that_of_dense_updates():
+    """BFGS, formula by formula, from the metric H in which f = H g (Nocedal and Wright 2006, equation 6.17)."""
+    rng = np.random.default_rng(0)
+    p = 6
+    A, B = rng.normal(size=(2, p, p))
+    hessian, metric = A @ A.T + np.eye(p), B @ B.T + np.eye(p)
+    method, dense, before = QuasiNewton(), metric, None
+    for x in rng.normal(size=(5, p)):
+        g = -hessian @ x
+        way = method.way(x, metric @ g, g)
+        if before is None:
+            assert way is None
+        else:
+            s, y = x - before[0], before[1] - g
+            V = np.eye(p) - np.outer(y, s) / (y @ s)
+            dense = V.T @ dense @ V + np.outer(s, s) / (y @ s)
+            np.testing.assert_allclose(way, dense @ g, rtol=1e-10)
+        before = x, g
 
 
 # ---------------------------------------------------------------------------------------------------------------- stops

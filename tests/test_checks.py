@@ -100,6 +100,7 @@ BAD_SETTINGS = [
     ({"backend": "fortran"}, ValueError, "backend must be one of 'auto', 'cython', 'numba', got 'fortran'"),
     ({"warm_sweeps": "always"}, ValueError, "warm_sweeps must be one of 'auto', got 'always'"),
     ({"warm_sweeps": True}, TypeError, "warm_sweeps must be one of 'auto', got True"),
+    ({"fixed": np.array(["means"])}, TypeError, "fixed must be a tuple of group names"),
     ({"fixed": {"means": [True]}}, ValueError, r"fixed\['means'\] must be a mask of shape \(2,\)"),
     ({"fixed": {"means": [1, 0]}}, ValueError, r"fixed\['means'\] must be a mask of shape \(2,\)"),
     ({"fixed": {"probs": [True, False]}}, ValueError, "fixed must be one of 'weights', 'means', 'covariances'"),

@@ -49,7 +49,10 @@ def test_integers_are_read_where_they_are(dtype):
     assert counts(X, 12)[1].strides == (0, 0)
 
 
-@pytest.mark.parametrize(("few", "many"), [(np.int8, np.int32), (np.uint32, np.int64), (bool, np.uint8)])
+CONVERTED = [(np.int8, np.int32), (np.uint32, np.int64), (np.uint64, np.int64), (bool, np.uint8)]
+
+
+@pytest.mark.parametrize(("few", "many"), CONVERTED)
 def test_other_integers_are_converted_to_the_next(few, many):
     X, trials = np.array([[0], [1]], few), np.array([[1], [1]], few)
     assert [a.dtype for a in counts(X, trials)] == [many, many]
@@ -144,6 +147,13 @@ def test_rows_that_are_all_distinct_are_left_as_they_are():
     with fastem.open_rows(X, 10**6, has_trials=True) as rows:
         assert rows.collapsed() is rows
         assert distinct_rows(*rows.data, rows.sample_weight, Backend(), 0.5) is None
+
+
+def test_a_fifth_of_distinct_rows_is_few_enough():
+    """Of the rows that are tested five in six are distinct: it is their equals that tell how many there are."""
+    X = np.random.default_rng(0).integers(0, 200_000, size=(1_000_000, 1))
+    with fastem.open_rows(X, 200_000, has_trials=True) as rows:
+        assert len(rows.collapsed()) == len(np.unique(X))
 
 
 def test_a_late_surprise_is_noticed():

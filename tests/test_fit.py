@@ -6,6 +6,7 @@ import worlds
 from test_kernels import normal_params
 
 import fastem
+from fastem.fit import warmed
 
 
 class Climb:
@@ -126,3 +127,46 @@ def test_warm_sweeps_of_few_rows_are_none():
     X = np.random.default_rng(0).normal(size=(2_000, 1))
     cold, warm = (fastem.GaussianMixture(2, random_state=0, warm_sweeps=w).fit(X) for w in (None, "auto"))
     np.testing.assert_array_equal(cold.means_, warm.means_)
+
+
+def test_a_part_is_left_when_it_has_less_to_gain_than_its_rows_can_tell():
+    asked = []
+
+    def run(part, *, start, stopping, tol):
+        asked.append((len(part), stopping, tol))
+        return fastem.em(part.sweep, lambda stats: stats.maximize(), start, max_iter=1)
+
+    X = np.random.default_rng(0).normal(size=(13_000, 1))
+    start = fastem.NormalParams(np.full(2, 0.5), np.array([[-1.0], [1.0]]), np.ones((2, 1)), "diag")
+    led = warmed(fastem.open_rows(X).parts(100), run)(start)
+    assert asked == [(213, "aitken", 5 / 426), (1_000, "aitken", 5 / 2_000)]
+    assert (led.means != start.means).all()
+
+
+OUTLIERS = {"means_init": [[0.0], [1e3]], "precisions_init": np.ones((2, 1, 1)), "weights_init": [0.5, 0.5]}
+
+
+@pytest.mark.parametrize("settings", [{"warm_sweeps": "auto"}, {"n_init": 5}], ids=["warm", "screened"])
+def test_a_component_whose_rows_are_in_no_part_is_not_lost(settings):
+    X = np.random.default_rng(0).normal(size=(200_000, 1))
+    X[13 * np.arange(1, 9)] += 1000.0  # every 13th row from the 6th on has none of them
+    mixture = fastem.GaussianMixture(2, random_state=0, **OUTLIERS, **settings).fit(X)
+    assert mixture.weights_[1] == pytest.approx(8 / len(X), rel=1e-6)
+
+
+def test_starts_are_told_by_the_row_whether_they_were_screened_out_or_not():
+    X = np.random.default_rng(0).normal(size=(50_000, 2))
+    starts = fastem.GaussianMixture(2, n_init=5, random_state=0).fit(X).starts_
+    assert [start.stop_reason.startswith("screened out") for start in starts] == [False] * 3 + [True] * 2
+    np.testing.assert_allclose([start.mean_loglik for start in starts], starts[0].mean_loglik, atol=0.05)
+
+
+def test_rows_can_be_opened_again(monkeypatch):
+    monkeypatch.setattr("fastem.backend.PARALLEL_WORK", 0)
+    params = fastem.NormalParams(np.ones(1), np.zeros((1, 1)), np.ones((1, 1, 1)))
+    rows = fastem.open_rows(np.ones((10_000, 1)), n_threads=2)
+    found = []
+    for _ in range(2):
+        with rows:
+            found.append(rows.sweep(params).loglik)
+    assert found[0] == found[1] == rows.sweep(params).loglik

@@ -42,6 +42,35 @@ def test_what_a_mask_holds_has_the_same_bits_and_the_rest_moves(kind, group, acc
     assert (np.diff(mixture.history_.loglik) >= -1e-12 * np.abs(mixture.history_.loglik[1:])).all()
 
 
+def test_a_tied_covariance_is_held_where_that_of_any_component_is():
+    mixture, start = started(covariance_type="tied", fixed={"covariances": MASK})
+    mixture.fit(X)
+    held = fastem.NormalParams.from_precisions(start.weights, start.means, start.precisions(), "tied").covariances
+    np.testing.assert_array_equal(mixture.covariances_, held)
+    assert mixture.n_parameters_ == 2 + 6
+    assert (np.diff(mixture.history_.loglik) >= -1e-12 * np.abs(mixture.history_.loglik[1:])).all()
+
+
+def test_a_covariance_that_is_held_is_not_raised_to_the_resolution_of_the_data():
+    tiny = 1e-40
+    at = fastem.NormalParams(np.full(2, 0.5), np.zeros((2, 1)), np.array([[tiny], [1.0]]), "diag")
+    rows = np.append(np.random.default_rng(0).normal(size=100), np.zeros(5))
+    stats = fastem.accumulate(at, rows[:, np.newaxis])
+    found = stats.maximize(fixed={"covariances": [True, False]}, reg_covar=0.0)
+    assert found.covariances[0, 0] == tiny
+    assert found.covariances[1, 0] != 1.0
+    assert stats.maximize(reg_covar=0.0).covariances[0, 0] > tiny
+
+
+def test_weights_that_leave_nothing_leave_no_less():
+    start = {"weights_init": [0.5000002, 0.5000002, 1e-8], "means_init": [[0.0, 0.0], [1.5, 1.0], [-1.0, 2.0]]}
+    mixture = GaussianMixture(3, fixed={"weights": [True, True, False]}, random_state=0, **start)
+    with pytest.warns(fastem.EmptyComponentWarning):
+        mixture.fit(X)
+    assert mixture.weights_.min() >= 0
+    assert np.isfinite(mixture.loglik_)
+
+
 def test_names_are_masks_of_all():
     by_name, by_mask = (started(fixed=fixed)[0].fit(X) for fixed in (("means",), {"means": np.ones(3, bool)}))
     np.testing.assert_array_equal(by_name.covariances_, by_mask.covariances_)

@@ -318,6 +318,12 @@ def test_a_mask_holds_those_of_its_components(kind, group, method):
     agree(errors.parameters_covariance, Truth(mixture, world.X, errors=errors, free=free).covariance(method))
 
 
+def test_a_prior_is_refused():
+    mixture = GaussianMixture(1, prior=fastem.NormalPrior(concentration=2.0)).fit(worlds.overlapping.X)
+    with pytest.raises(ValueError, match="prior must be None"):
+        mixture.standard_errors(worlds.overlapping.X)
+
+
 def test_some_weights_held_are_not_told():
     world = worlds.three_coins
     mixture = binomial(world, fixed={"weights": [True, False, False]})

@@ -4,8 +4,10 @@ import math
 import os
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 
+import fastem
 from fastem import threads
 from fastem.backend import cython_twin
 from fastem.threads import Helpers, granted, read_quota, thread_count, thread_rule
@@ -137,6 +139,26 @@ def test_helpers_keep_off_the_core_of_their_caller_also_when_it_has_moved():
         for nowhere in (-1, 10**6):
             assert cores_of_helper(helpers, nowhere) == mine
     assert os.sched_getaffinity(0) == mine
+
+
+@ON_LINUX
+def test_many_helpers_have_all_cores():
+    """Where they are more than the other cores they would crowd these, and leave the caller's to it alone."""
+    mine = os.sched_getaffinity(0)
+    helpers = Helpers(len(mine))
+    with helpers.pool:
+        assert cores_of_helper(helpers, min(mine)) == mine
+
+
+@ON_LINUX
+def test_a_sandbox_that_forbids_to_choose_cores_is_no_trouble(monkeypatch):
+    def refuse(thread, cores):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "sched_setaffinity", refuse)
+    monkeypatch.setattr("fastem.backend.PARALLEL_WORK", 0)
+    X = np.random.default_rng(0).normal(size=(10_000, 1))
+    assert fastem.GaussianMixture(2, n_threads=2, random_state=0).fit(X).n_sweeps_ > 1
 
 
 @ON_LINUX
