@@ -4,7 +4,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/ready
 
-.PHONY: demo test test-slow conformance lint bench bench-answers bench-peers clean
+.PHONY: demo test test-slow conformance lint bench bench-answers bench-check bench-peers clean
 
 demo: $(READY)
 	$(RUN) examples/demo.py
@@ -28,6 +28,11 @@ bench: $(READY)
 # The answers alone: every benchmark compares before it times.
 bench-answers: $(READY)
 	$(RUN) -m pytest bench/bench_kernels.py bench/bench_fit.py -q --benchmark-disable
+
+# Is a kernel slower than it was?  Instructions under valgrind, and times beside frozen kernels.
+bench-check: $(READY)
+	$(RUN) bench/instructions.py
+	$(RUN) bench/ratio.py
 
 # Peers in an environment of their own: daal4py needs an older scikit-learn.
 bench-peers: $(READY) .venv-peers/ready

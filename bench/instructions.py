@@ -1,0 +1,134 @@
+"""Instructions of every kernel, counted by valgrind's callgrind: the same from run to run, on a busy machine too.
+
+    python bench/instructions.py            compare with bench/instructions.json; exit 1 where a kernel takes 1 % more
+    python bench/instructions.py --update   write what is found there, and show old and new
+
+Counts belong to a compiler, a Cython and an instruction set, which key the file; where it has none of these there is
+nothing to compare with, and that is said.  valgrind knows no AVX-512: the kernels are one source, and AVX2 and the
+baseline are counted.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from cases import CASES, SINGLE_CASES, Case, make
+
+from fastem.backend import built_sets, processor_sets
+from fastem.sweep import open_rows
+
+STORED = Path(__file__).parent / "instructions.json"
+ROWS = 4096
+"""Of a sweep that is counted: one slot."""
+LOOP = "*accumulate_slots*"
+"""The function of the kernels whose instructions, and those of what it calls, are counted."""
+TOLERANCE = 0.01
+COUNTED_SETS = ("avx2", "baseline")
+SLOWER = "FASTEM_BENCH_SLOWER"
+"""A test of this gate: by so much more rows are swept than are told."""
+
+
+# -------------------------------------------------------------------------------------------- what valgrind looks at
+
+
+def counted() -> dict[str, tuple[Case, type]]:
+    """Every case in float64 and, where lanes may be single, in float32."""
+    return {
+        f"{case.family}-d{case.d}-k{case.k}-{np.dtype(dtype)}": (case, dtype)
+        for case in CASES
+        for dtype in (np.float64, np.float32)
+        if case in SINGLE_CASES or dtype is np.float64
+    }
+
+
+def sweep(name: str) -> None:
+    case, dtype = counted()[name]
+    problem = make(replace(case, n=int(ROWS * (1 + float(os.environ.get(SLOWER, "0"))))))
+    with open_rows(problem.X.astype(dtype), problem.trials, has_trials=case.is_binomial, n_threads=1) as rows:
+        rows.sweep(problem.start)
+
+
+# ------------------------------------------------------------------------------------------------------------ counting
+
+
+def count(isa: str) -> dict[str, int]:
+    """Case -> instructions of its sweep; as many at a time as there are cores, which changes no count."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return dict(zip(counted(), pool.map(partial(count_one, isa), counted()), strict=True))
+
+
+def count_one(isa: str, name: str) -> int:
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "out"
+        options = [f"--toggle-collect={LOOP}", "--collect-atstart=no", f"--callgrind-out-file={out}"]
+        command = ["valgrind", "--tool=callgrind", *options, sys.executable, __file__, "--sweep", name]
+        environment = os.environ | {"FASTEM_ISA": isa, "PYTHONHASHSEED": "0", "OPENBLAS_NUM_THREADS": "1"}
+        subprocess.run(command, env=environment, check=True, capture_output=True)
+        found = re.search(r"^totals: (\d+)", out.read_text(), re.MULTILINE)
+    assert found is not None, f"callgrind has told nothing of {name}"
+    return int(found[1])
+
+
+def key(isa: str) -> str:
+    """What the counts depend on."""
+    compiler = subprocess.run(["cc", "-dumpfullversion", "-dumpversion"], capture_output=True, text=True, check=True)
+    return f"cc {compiler.stdout.strip()}, Cython {version('cython')}, {isa}"
+
+
+# ----------------------------------------------------------------------------------------------------------- comparing
+
+
+def slower(found: dict[str, int], stored: dict[str, int]) -> list[str]:
+    """A line for every kernel that takes over TOLERANCE more instructions than are stored."""
+    return [
+        f"{case}: {found[case]:,} instructions, {found[case] / before - 1:+.1%} over {before:,}"
+        for case, before in stored.items()
+        if case in found and found[case] > before * (1 + TOLERANCE)
+    ]
+
+
+def show(found: dict[str, int], stored: dict[str, int]) -> None:
+    for case, now in found.items():
+        before = stored.get(case)
+        change = f"{now / before - 1:+8.2%} over {before:12,}" if before else "     new"
+        print(f"  {case:30s} {now:12,} {now / ROWS:9.1f} per row {change}")
+
+
+def main() -> int:
+    if "--sweep" in sys.argv:
+        sweep(sys.argv[-1])
+        return 0
+    if shutil.which("valgrind") is None:
+        print("instructions: valgrind is not installed, nothing is counted")
+        return 0
+    stored = json.loads(STORED.read_text()) if STORED.exists() else {}
+    failures = []
+    for isa in COUNTED_SETS:
+        if isa not in processor_sets() or isa not in built_sets():
+            print(f"instructions: this machine or this build has no {isa}")
+            continue
+        known, found = stored.get(key(isa), {}), count(isa)
+        print(f"{key(isa)}:" + ("" if known else " nothing is stored to compare with"))
+        show(found, known)
+        failures += slower(found, known)
+        stored[key(isa)] = found
+    if "--update" in sys.argv:
+        STORED.write_text(json.dumps(stored, indent=1) + "\n")
+        return 0
+    for line in failures:
+        print(f"SLOWER {line}")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,171 @@
+"""Every kernel beside its frozen self, in one process and in turns: is it slower than it was?
+
+    python bench/ratio.py            exit 1 where a kernel takes over 1.05 x what is stored, twice in a row
+    python bench/ratio.py --update   store the ratios of today in bench/ratios.json, and show old and new
+    python bench/ratio.py --power    how often 10 % more work is caught, and how often none is blamed, of 20 runs each
+
+The frozen kernels (bench/reference) are compiled here, with the flags of the package.  One thread, turns in the order
+A B B A, medians of their ratios; a ratio counts as higher only if Mann and Whitney say so too.
+"""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import measure
+import numpy as np
+from cases import CASES, Case, make
+from scipy.stats import mannwhitneyu
+
+from fastem import backend
+from fastem.stats import SLOT_ROWS, slot_count
+from fastem.sweep import open_rows
+
+HERE = Path(__file__).parent
+STORED = HERE / "ratios.json"
+BUILT = HERE / "output" / "reference"
+FLAGS = {"avx512": ["-mavx512f", "-mavx512dq", "-mfma", "-mprefer-vector-width=512"], "avx2": ["-mavx2", "-mfma"]}
+
+TURNS = 40
+"""A B B A so many times."""
+MILLISECONDS = 2.0
+"""Of a turn, about: short beside what disturbs it, long beside a call."""
+SLOWER = 1.05
+"""Medians of A beside A are within 1.5 %; 10 % more work must be caught, not half the time."""
+P_VALUE = 0.002
+SAME_RTOL = 1e-9
+
+INJECTED = "FASTEM_BENCH_SLOWER"
+"""A test of this gate: the kernels of the day get by so much more rows."""
+
+
+def reference() -> ModuleType:
+    """The frozen kernels for the instruction set that the package takes here, compiled unless they are."""
+    isa = backend.instruction_set(backend.forced_instruction_set())
+    name = backend.module_of(isa).split(".")[1]
+    if not (found := list(BUILT.glob(f"{name}.*.so"))):
+        build(name, FLAGS.get(isa, []))
+        found = list(BUILT.glob(f"{name}.*.so"))
+    spec = importlib.util.spec_from_file_location(f"reference.{name}", found[0])
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def build(name: str, flags: list[str]) -> None:
+    source = BUILT / f"{name}.pyx"
+    source.parent.mkdir(parents=True, exist_ok=True)
+    source.write_text((HERE / "reference" / "_kernels.pyx").read_text())
+    code = (
+        "from setuptools import Extension, setup; from Cython.Build import cythonize; "
+        f"setup(name='reference', ext_modules=cythonize([Extension({name!r}, [{str(source)!r}], "
+        f"include_dirs=[{str(HERE / 'reference')!r}], extra_compile_args={['-O3', '-g0', '-Wno-psabi', *flags]!r})]))"
+    )
+    command = [sys.executable, "-c", code, "-q", "build_ext", "--build-lib", str(BUILT), "--build-temp", str(BUILT)]
+    subprocess.run(command, check=True, capture_output=True, cwd=BUILT)
+
+
+# ------------------------------------------------------------------------------------------------------------- timing
+
+
+@dataclass(frozen=True)
+class Found:
+    """Times of the kernels of the day and of the frozen ones, turn by turn, and the median of their ratios."""
+
+    now: np.ndarray
+    frozen: np.ndarray
+
+    @property
+    def ratio(self) -> float:
+        return float(np.median(self.now.mean(axis=1) / self.frozen.mean(axis=1)))
+
+    def slower_than(self, stored: float) -> bool:
+        p = mannwhitneyu(self.now.ravel(), stored * self.frozen.ravel(), alternative="greater").pvalue
+        return self.ratio > SLOWER * stored and p < P_VALUE
+
+
+def call(module: ModuleType, case: Case, more: float = 0.0) -> tuple[Callable[[], None], np.ndarray]:
+    """One sweep over all slots of the case on this thread, and the sums that it fills."""
+    problem = make(replace(case, n=int(case.n * (1 + more))))
+    with open_rows(problem.X, problem.trials, has_trials=case.is_binomial) as rows:
+        data, weights = rows.data, rows.sample_weight
+    kernel, tables = getattr(module, f"accumulate_{problem.start.kernel}"), problem.start.tables()
+    sums = np.empty((slot_count(len(weights)), problem.start.sums_length))
+    return lambda: kernel(*data, weights, SLOT_ROWS, *tables, sums), sums
+
+
+def small(case: Case, frozen: ModuleType) -> Case:
+    """As many whole slots as take a turn."""
+    slot = replace(case, n=SLOT_ROWS)
+    sweep, _ = call(frozen, slot)
+    sweep()
+    taken = 1e3 * min(measure.seconds(sweep) for _ in range(5))
+    return replace(case, n=SLOT_ROWS * max(1, round(MILLISECONDS / taken)))
+
+
+def compare(case: Case, frozen: ModuleType) -> Found:
+    case = small(case, frozen)
+    more = float(os.environ.get(INJECTED, "0"))
+    a, sums = call(backend.cython_twin(), case, more)
+    b, expected = call(frozen, case)
+    a(), b()
+    if not more:
+        np.testing.assert_allclose(sums, expected, rtol=SAME_RTOL, atol=SAME_RTOL * np.abs(expected).max())
+    turns = np.array([[measure.seconds(each) for each in (a, b, b, a)] for _ in range(TURNS)])
+    return Found(turns[:, [0, 3]], turns[:, [1, 2]])
+
+
+def name(case: Case) -> str:
+    return f"{case.family}-d{case.d}-k{case.k}"
+
+
+def check(frozen: ModuleType, stored: dict[str, float], tell: Callable[[str], Any] = print) -> list[str]:
+    """Cases that are slower than stored, also when asked again."""
+    failures = []
+    for case in CASES:
+        before = stored.get(name(case), 1.0)
+        found = compare(case, frozen)
+        tell(f"  {name(case):20s} {found.ratio:6.3f} of the frozen kernel's time; stored {before:.3f}")
+        if found.slower_than(before) and (again := compare(case, frozen)).slower_than(before):
+            failures.append(f"{name(case)}: {found.ratio:.3f} and {again.ratio:.3f}, stored {before:.3f}")
+    return failures
+
+
+def power(frozen: ModuleType, stored: dict[str, float], runs: int = 20) -> None:
+    for more in ("0", "0.1"):
+        os.environ[INJECTED] = more
+        blamed = [check(frozen, stored, tell=lambda line: None) for _ in range(runs)]
+        caught = sum(map(len, blamed))
+        print(f"{float(more):.0%} more work: {caught} of {runs * len(CASES)} kernels blamed, in"
+              f" {sum(map(bool, blamed))} of {runs} runs", flush=True)
+
+
+def main() -> int:
+    stored = json.loads(STORED.read_text()) if STORED.exists() else {}
+    frozen = reference()
+    if "--power" in sys.argv:
+        power(frozen, stored)
+        return 0
+    if "--update" in sys.argv:
+        found = {name(case): round(compare(case, frozen).ratio, 3) for case in CASES}
+        for case, ratio in found.items():
+            print(f"  {case:20s} {stored.get(case, 1.0):.3f} -> {ratio:.3f}")
+        STORED.write_text(json.dumps(found, indent=1) + "\n")
+        return 0
+    failures = check(frozen, stored)
+    for line in failures:
+        print(f"SLOWER {line}")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

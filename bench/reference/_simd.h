@@ -1,0 +1,309 @@
+/* Vector primitives for the Cython kernels.
+ *
+ * A `vec` holds LANES points, one per lane.  Cython is told that `vec` is a double, so that kernels read like
+ * formulas for one point; the C compiler knows better and emits vector instructions.  Only what C operators cannot
+ * say (loads, broadcasts, maximum, exp2, log2, lane sums) stands here.
+ *
+ * A lane is a `real`: a double or, where FASTEM_SINGLE is defined, a float, of which a vector holds twice as many.
+ * Sums that outlive a tile are doubles in either case.
+ *
+ * GCC and Clang lower these vectors to whatever the target has; any other compiler gets one lane.
+ */
+#ifndef FASTEM_SIMD_H
+#define FASTEM_SIMD_H
+
+#ifdef __linux__
+#include <sched.h>
+#endif
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__AVX512F__) || defined(__AVX__) || defined(__SSE2__)
+#include <immintrin.h>
+#endif
+
+#define LINE 64 /* bytes of a cache line */
+
+#ifdef FASTEM_SINGLE
+typedef float real;
+typedef uint32_t word;
+#define SINGLE 1
+#define R(x) x##f
+#define TILE ((ptrdiff_t)256)  /* points of a tile: as many bytes as of doubles */
+#define LOWEST R(-100.0)       /* as below */
+#define FAR_OUT R(-1e30)
+#define EXPONENTS 112          /* a product of totals below 2^EXPONENTS is finite, with room to spare */
+#else
+typedef double real;
+typedef uint64_t word;
+#define SINGLE 0
+#define R(x) x
+#define TILE ((ptrdiff_t)128)
+#define LOWEST (-900.0)        /* a density below 2^-900 of the largest counts as 2^-900 of it: far from subnormal,
+                                  however small its products */
+#define FAR_OUT (-1e300)       /* log density of a point out of reach of every component: finite */
+#define EXPONENTS 960
+#endif
+#define NOTHING 0x1p-80          /* more than a slot of 2^LOWEST adds up to */
+#define COLUMN (TILE + LINE / (ptrdiff_t)sizeof(real)) /* from a column of a tile to the next: a line more, or many
+                                                          columns would meet in few sets of the cache */
+#define LN2 R(0.6931471805599453)
+
+#if defined(__GNUC__)
+#if defined(__AVX512F__)
+#define VEC_BYTES 64
+#elif defined(__AVX__)
+#define VEC_BYTES 32
+#else
+#define VEC_BYTES 16
+#endif
+typedef real vec __attribute__((vector_size(VEC_BYTES)));
+typedef word bits __attribute__((vector_size(VEC_BYTES)));
+#define LANE(v, i) ((v)[i])
+#else
+#define VEC_BYTES (sizeof(real))
+typedef real vec;
+typedef word bits;
+#define LANE(v, i) (v)
+#endif
+
+#define LANES ((int)(VEC_BYTES / sizeof(real)))
+
+/* The largest k of which a tile's totals, each in [1, k], may be multiplied lane by lane. */
+#define FACTOR_BITS (EXPONENTS * LANES / TILE)
+#define LARGEST_PRODUCT_K (FACTOR_BITS < 20 ? 1 << FACTOR_BITS : 1 << 20)
+
+/* Vector number i of an array, aligned or not. */
+#if defined(__GNUC__)
+typedef real unaligned_vec __attribute__((vector_size(VEC_BYTES), aligned(sizeof(real)), may_alias));
+#else
+typedef real unaligned_vec;
+#endif
+static inline vec load(const real *from, ptrdiff_t i) { return ((const unaligned_vec *)(from + i * LANES))[0]; }
+static inline void store(real *to, ptrdiff_t i, vec v) { ((unaligned_vec *)(to + i * LANES))[0] = v; }
+
+/* Four rows of four features, step elements apart -> four columns of a tile; origin is taken from them in double. */
+#if defined(__GNUC__)
+typedef double double4 __attribute__((vector_size(32)));
+typedef real real4 __attribute__((vector_size(4 * sizeof(real))));
+typedef word mask4 __attribute__((vector_size(4 * sizeof(real))));
+#ifdef __clang__
+#define SHUFFLE(a, b, i, j, k, l) __builtin_shufflevector(a, b, i, j, k, l)
+#else
+#define SHUFFLE(a, b, i, j, k, l) __builtin_shuffle(a, b, (mask4){i, j, k, l})
+#endif
+#define DEFINE_TRANSPOSE(NAME, TYPE)                                                                              \
+    typedef TYPE NAME##_row __attribute__((vector_size(4 * sizeof(TYPE)), aligned(sizeof(TYPE)), may_alias));     \
+    static inline void NAME(const TYPE *from, ptrdiff_t step, const double *origin, real *to)                     \
+    {                                                                                                             \
+        double4 o = {origin[0], origin[1], origin[2], origin[3]};                                                 \
+        real4 r[4], t[4];                                                                                         \
+        for (int i = 0; i < 4; i++) {                                                                             \
+            NAME##_row row = *(const NAME##_row *)(from + i * step);                                              \
+            r[i] = __builtin_convertvector(__builtin_convertvector(row, double4) - o, real4);                     \
+        }                                                                                                         \
+        t[0] = SHUFFLE(r[0], r[1], 0, 4, 2, 6), t[1] = SHUFFLE(r[0], r[1], 1, 5, 3, 7);                           \
+        t[2] = SHUFFLE(r[2], r[3], 0, 4, 2, 6), t[3] = SHUFFLE(r[2], r[3], 1, 5, 3, 7);                           \
+        r[0] = SHUFFLE(t[0], t[2], 0, 1, 4, 5), r[1] = SHUFFLE(t[1], t[3], 0, 1, 4, 5);                           \
+        r[2] = SHUFFLE(t[0], t[2], 2, 3, 6, 7), r[3] = SHUFFLE(t[1], t[3], 2, 3, 6, 7);                           \
+        for (int j = 0; j < 4; j++) memcpy(to + j * COLUMN, &r[j], sizeof r[j]);                                  \
+    }
+#else
+#define DEFINE_TRANSPOSE(NAME, TYPE)                                                                              \
+    static inline void NAME(const TYPE *from, ptrdiff_t step, const double *origin, real *to)                     \
+    {                                                                                                             \
+        for (int i = 0; i < 4; i++)                                                                               \
+            for (int j = 0; j < 4; j++) to[j * COLUMN + i] = (real)(from[i * step + j] - origin[j]);              \
+    }
+#endif
+DEFINE_TRANSPOSE(transpose_doubles, double)
+DEFINE_TRANSPOSE(transpose_floats, float)
+
+/* Sums by lane are doubles. */
+#if defined(FASTEM_SINGLE) && defined(__GNUC__)
+typedef double wide __attribute__((vector_size(2 * VEC_BYTES)));
+typedef double unaligned_wide __attribute__((vector_size(2 * VEC_BYTES), aligned(8), may_alias));
+static inline void add_to(double *to, ptrdiff_t i, vec v)
+{
+    ((unaligned_wide *)(to + i * LANES))[0] += __builtin_convertvector(v, wide);
+}
+#else
+static inline void add_to(double *to, ptrdiff_t i, vec v)
+{
+    for (int lane = 0; lane < LANES; lane++) to[i * LANES + lane] += LANE(v, lane);
+}
+#endif
+
+/* Sums over the lanes, in a fixed order. */
+static inline double fold(const double *lanes)
+{
+    double sum = 0.0;
+    for (int i = 0; i < LANES; i++) sum += lanes[i];
+    return sum;
+}
+
+static inline double lane_sum(vec v)
+{
+    double sum = 0.0;
+    for (int i = 0; i < LANES; i++) sum += LANE(v, i);
+    return sum;
+}
+
+/* The next cache line: a vector that crosses one costs two accesses. */
+static inline real *aligned(real *at) { return (real *)(((uintptr_t)at + LINE - 1) / LINE * LINE); }
+
+static inline bits as_bits(vec v) { bits b; memcpy(&b, &v, sizeof b); return b; }
+static inline vec as_vec(bits b) { vec v; memcpy(&v, &b, sizeof v); return v; }
+
+static inline vec broadcast(double value) { return (vec){0} + (real)value; }
+
+/* The larger; b where a is not a number. */
+static inline vec larger(vec a, vec b)
+{
+#if defined(__AVX512F__)
+#define MAX(floats, doubles) (SINGLE ? (vec)_mm512_max_ps floats : (vec)_mm512_max_pd doubles)
+    return MAX(((__m512)a, (__m512)b), ((__m512d)a, (__m512d)b));
+#elif defined(__AVX__)
+#define MAX(floats, doubles) (SINGLE ? (vec)_mm256_max_ps floats : (vec)_mm256_max_pd doubles)
+    return MAX(((__m256)a, (__m256)b), ((__m256d)a, (__m256d)b));
+#elif defined(__SSE2__)
+#define MAX(floats, doubles) (SINGLE ? (vec)_mm_max_ps floats : (vec)_mm_max_pd doubles)
+    return MAX(((__m128)a, (__m128)b), ((__m128d)a, (__m128d)b));
+#else
+    vec v = b;
+    for (int i = 0; i < LANES; i++)
+        if (LANE(a, i) > LANE(b, i)) LANE(v, i) = LANE(a, i);
+    return v;
+#endif
+}
+
+/* out[0..3] += the lane sums of s0..s3, next[0..3] += those of s4..s7.  Where vectors are long, pairs are interleaved
+ * and added, and then pairs of those: three instructions for a sum, not LANES. */
+#if defined(FASTEM_SINGLE) && defined(__AVX512F__)
+static inline __m512d halves(vec v)  /* of 16 floats, as 8 doubles */
+{
+    __m512 f = (__m512)v;
+    return _mm512_add_pd(_mm512_cvtps_pd(_mm512_castps512_ps256(f)), _mm512_cvtps_pd(_mm512_extractf32x8_ps(f, 1)));
+}
+#elif defined(FASTEM_SINGLE) && defined(__AVX__)
+static inline __m256d halves(vec v)  /* of 8 floats, as 4 doubles */
+{
+    __m256 f = (__m256)v;
+    return _mm256_add_pd(_mm256_cvtps_pd(_mm256_castps256_ps128(f)), _mm256_cvtps_pd(_mm256_extractf128_ps(f, 1)));
+}
+#else
+#define halves(v) (v)
+#endif
+
+static inline void add_lane_sums(double *out, double *next, vec s0, vec s1, vec s2, vec s3, vec s4, vec s5, vec s6,
+                                 vec s7)
+{
+#if defined(__AVX__)
+#if defined(__AVX512F__)
+#define PAIR(a, b) _mm512_add_pd(_mm512_unpacklo_pd(a, b), _mm512_unpackhi_pd(a, b))
+#define QUAD(a, b) _mm512_add_pd(_mm512_shuffle_f64x2(a, b, 0x88), _mm512_shuffle_f64x2(a, b, 0xdd))
+    __m512d d0 = halves(s0), d1 = halves(s1), d2 = halves(s2), d3 = halves(s3);
+    __m512d d4 = halves(s4), d5 = halves(s5), d6 = halves(s6), d7 = halves(s7);
+    __m512d sums = QUAD(QUAD(PAIR(d0, d1), PAIR(d2, d3)), QUAD(PAIR(d4, d5), PAIR(d6, d7)));
+    __m256d low = _mm512_castpd512_pd256(sums), high = _mm512_extractf64x4_pd(sums, 1);
+#else
+#define PAIR(a, b) _mm256_hadd_pd(halves(a), halves(b))
+#define QUAD(a, b) _mm256_add_pd(_mm256_blend_pd(a, b, 12), _mm256_permute2f128_pd(a, b, 0x21))
+    __m256d low = QUAD(PAIR(s0, s1), PAIR(s2, s3)), high = QUAD(PAIR(s4, s5), PAIR(s6, s7));
+#endif
+#undef PAIR
+#undef QUAD
+    _mm256_storeu_pd(out, _mm256_add_pd(_mm256_loadu_pd(out), low));
+    _mm256_storeu_pd(next, _mm256_add_pd(_mm256_loadu_pd(next), high));
+#else
+    vec sums[8] = {s0, s1, s2, s3, s4, s5, s6, s7};
+    for (int i = 0; i < 4; i++) {
+        out[i] += lane_sum(sums[i]);
+        next[i] += lane_sum(sums[4 + i]);
+    }
+#endif
+}
+
+/* What the processor and the operating system run; the build flags of the variants are in setup.py. */
+#if defined(__GNUC__) && defined(__x86_64__)
+static inline int has_avx2(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+static inline int has_avx512(void) { return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq"); }
+#else
+static inline int has_avx2(void) { return 0; }
+static inline int has_avx512(void) { return 0; }
+#endif
+
+/* The core that this thread runs on; -1 where the system does not tell. */
+#ifdef __linux__
+static inline int current_core(void) { return sched_getcpu(); }
+#else
+static inline int current_core(void) { return -1; }
+#endif
+
+/* exp2_: 2^x for -1021 <= x <= 1021 (float: -125 <= x <= 125), to 2 units in the last place.  x = n + f with n integer
+ * and |f| <= 1/2; 2^f by the Chebyshev interpolant of degree 11 (its error, 3e-18, is below half a unit; float: of
+ * degree 5, exact at 0, 2e-7); n is added to the exponent.
+ *
+ * log2_: of a positive normal x, to 3 units in the last place.  x = 2^n m with sqrt(1/2) <= m < sqrt(2); with
+ * s = (m - 1) / (m + 1), log2 m = 2 / ln 2 atanh s = s P(s^2), P the Chebyshev interpolant of degree 7. */
+#ifdef FASTEM_SINGLE
+#define MANTISSA 23                   /* bits */
+#define BIAS 127.0f                   /* of the exponent */
+#define ROUND_TO_INTEGER 0x1.8p23f    /* adding it leaves the nearest integer in the low bits */
+#define ROUND_BITS 0x4b400000u        /* of ROUND_TO_INTEGER */
+#define SQRT_HALF_BITS 0x3f3504f3u
+#define ONE_BITS 0x3f800000u
+#else
+#define MANTISSA 52
+#define BIAS 1023.0
+#define ROUND_TO_INTEGER 0x1.8p52
+#define ROUND_BITS 0x4338000000000000ULL
+#define SQRT_HALF_BITS 0x3fe6a09e667f3bcdULL
+#define ONE_BITS 0x3ff0000000000000ULL
+#endif
+
+static inline vec exp2_(vec x)
+{
+    vec shifted = x + ROUND_TO_INTEGER;
+    vec f = x - (shifted - ROUND_TO_INTEGER);
+#ifdef FASTEM_SINGLE
+    vec p = 0.00133813025f * f + 0.00966636852f;
+    p = p * f + 0.0555038101f;
+    p = p * f + 0.24022349f;
+    p = p * f + 0.693147181f;
+    p = p * f + 1.0f;
+#else
+    vec p = 4.4558179083360645e-10 * f + 7.074194297288521e-09;
+    p = p * f + 1.0178057087733941e-07;
+    p = p * f + 1.3215432535912375e-06;
+    p = p * f + 1.5252733841556773e-05;
+    p = p * f + 0.00015403530463724353;
+    p = p * f + 0.001333355814640647;
+    p = p * f + 0.009618129107587256;
+    p = p * f + 0.055504108664821625;
+    p = p * f + 0.24022650695910158;
+    p = p * f + 0.6931471805599453;
+    p = p * f + 1.0;
+#endif
+    return as_vec(as_bits(p) + (as_bits(shifted) << MANTISSA));
+}
+
+static inline vec log2_(vec x)
+{
+    bits biased = (as_bits(x) - SQRT_HALF_BITS + ONE_BITS) >> MANTISSA; /* n + BIAS */
+    vec m = as_vec(as_bits(x) - (biased << MANTISSA) + ONE_BITS);
+    vec n = as_vec(biased + ROUND_BITS) - (ROUND_TO_INTEGER + BIAS);
+    vec s = (m - R(1.0)) / (m + R(1.0));
+    vec z = s * s;
+    vec p = R(0.21366122502798326) * z + R(0.22091286734180157);
+    p = p * z + R(0.26233436060329546);
+    p = p * z + R(0.3205985347650481);
+    p = p * z + R(0.4121985858422942);
+    p = p * z + R(0.577078016345514);
+    p = p * z + R(0.9617966939259898);
+    p = p * z + R(2.8853900817779268);
+    return n + s * p;
+}
+
+#endif
