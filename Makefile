@@ -4,7 +4,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/ready
 
-.PHONY: demo test test-slow conformance lint bench bench-answers bench-check bench-peers clean
+.PHONY: demo test test-slow conformance lint bench bench-quick bench-answers bench-check bench-peers clean
 
 demo: $(READY)
 	$(RUN) examples/demo.py
@@ -22,8 +22,16 @@ lint: $(READY)
 	$(RUN) -m ruff check .
 	$(RUN) -m mypy
 
+BENCH := $(RUN) -m pytest -q --benchmark-only --benchmark-columns=min,median,rounds
+
 bench: $(READY)
-	$(RUN) -m pytest bench/bench_kernels.py bench/bench_fit.py -q --benchmark-only --benchmark-columns=min,median,rounds
+	mkdir -p bench/output
+	$(BENCH) bench/bench_kernels.py bench/bench_fit.py --benchmark-json=bench/output/bench.json
+
+# A tenth of the rows, kernels only.
+bench-quick: $(READY)
+	mkdir -p bench/output
+	$(BENCH) bench/bench_kernels.py --quick --benchmark-json=bench/output/bench-quick.json
 
 # The answers alone: every benchmark compares before it times.
 bench-answers: $(READY)

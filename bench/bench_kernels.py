@@ -9,9 +9,11 @@ from functools import cache
 import measure
 import numpy as np
 import pytest
-from cases import CASES, FULL_2, FULL_8, NORMAL, SINGLE_CASES, Case, Problem, make
+from cases import CASES, FULL_2, FULL_8, NORMAL, QUICK, SINGLE_CASES, Case, Problem, make
 
-REPEATS = 5
+import fastem
+
+REPEATS = 1 if QUICK else 5
 
 
 @cache
@@ -23,6 +25,16 @@ def problem_of(case: Case) -> Problem:
 def side_by_side(case: Case) -> dict[str, float]:
     """Times of all contestants, interleaved: the ratios come from here, once for both twins."""
     return measure.side_by_side(problem_of(case), REPEATS)
+
+
+def machine(dtype: str = "float64", threads: int | None = None) -> dict[str, object]:
+    """What a time depends on beside the case."""
+    config = fastem.show_config()
+    return {
+        "dtype": dtype,
+        "instruction_set": config.instruction_set,
+        "threads": threads or config.threads.n_threads,
+    }
 
 
 @pytest.mark.parametrize("twin", measure.TWINS)
@@ -57,7 +69,9 @@ def record(benchmark, case: Case, twin: str) -> str:
         k=case.k,
         twin=twin,
         points_per_second=case.n / median,
+        gigabytes_per_second=8e-9 * case.n * case.d * (2 if case.is_binomial else 1) / median,
         ns_per_point_and_component=nanoseconds,
+        **machine(),
         **found,
     )
     told = "".join(f"  {name.replace('_', ' ')} {value:7.{2 if value < 1 else 1}f}" for name, value in found.items())
@@ -78,6 +92,7 @@ def test_float32(benchmark, tell, case):
                 "float32": measure.fastem_sampler(rows, single),
                 "float64": measure.fastem_sampler(wide, double),
             }
+            benchmark.extra_info.update(n=case.n, d=case.d, k=case.k, twin="cython", **machine("float32"))
             tell(compare(benchmark, f"{case.name} in float32", samplers, "float64", "float32"))
 
 
@@ -91,6 +106,7 @@ def test_second_thread(benchmark, tell, case):
         benchmark.pedantic(measure.iteration, (two, problem.start), rounds=15, warmup_rounds=2)
         if benchmark.enabled:
             samplers = {"two": measure.fastem_sampler(two, problem), "one": measure.fastem_sampler(one, problem)}
+            benchmark.extra_info.update(n=case.n, d=case.d, k=case.k, twin="cython", **machine(threads=2))
             tell(compare(benchmark, f"{case.name} on two threads", samplers, "one", "two"))
 
 
