@@ -209,7 +209,8 @@ class NormalParams:
         k, d = self.means.shape
         first, second = sums[k : k + k * d].reshape(k, d), sums[k + k * d : -2]
         second = second.reshape((k, d, d) if self.is_matrix else (k, d))
-        return NormalStats(self, sums[:k], float(sums[-2]), float(sums[-1]), first, second, sums[:k], sums[:k])
+        counts = sums[:k]
+        return NormalStats(self, counts, float(sums[-2]), float(sums[-1]), first, second, counts, counts)
 
     @cached_property
     def units(self) -> Array:
@@ -354,35 +355,36 @@ class NormalStats(Stats):
         delta = first / counts;  mean = origin + delta;  covariance = second / counts - delta delta^T + reg_covar I,
         with reg_covar a number or one for each feature (d,).
         """
-        at, k = self.params, len(self.counts)
-        still = ~(self.mean_counts > EMPTY * self.total) | held(fixed, "means", k)
+        at, rows_alone = self.params, self.scatter_counts is self.mean_counts  # no prior: the two need one look
+        still = ~(self.mean_counts > EMPTY * self.total)
+        rigid = still if rows_alone else ~(self.scatter_counts > EMPTY * self.total)
+        if fixed:
+            still, rigid = still | held(fixed, "means", len(still)), rigid | ~at._free_covariances(fixed)
         delta = self.first / np.where(still, np.inf, self.mean_counts)[:, np.newaxis]
         weights, means = self.mixing_weights(fixed), at.means + delta
-        rigid = ~(self.scatter_counts > EMPTY * self.total) | ~at._free_covariances(fixed)
         if rigid.all():
             return replace(at, weights=weights, means=means)
-        counts = np.where(rigid, np.inf, self.scatter_counts)
-        scatter = self._scatter(counts, delta)
-        shares = self.scatter_counts / self.scatter_counts.sum()
+        scatter = self._scatter(np.where(rigid, np.inf, self.scatter_counts), delta)
+        shares = self.scatter_counts / math.fsum(self.scatter_counts.tolist())
         variances = diagonal(scatter) if at.is_matrix else scatter
         smallest = np.maximum(RESOLUTION**2 * (shares @ (variances + means * means)), SMALLEST_VARIANCE)
         found = self._covariances(scatter, shares, reg_covar)
-        if at.covariance_type != "tied":
-            found[rigid] = at.covariances[rigid]
+        if at.covariance_type == "tied" or not rigid.any():
+            return above(NormalParams(weights, means, found, at.covariance_type), smallest)
+        found[rigid] = at.covariances[rigid]
         raised = above(NormalParams(weights, means, found, at.covariance_type), smallest)
-        if at.covariance_type == "tied" or np.array_equal(raised.covariances[rigid], at.covariances[rigid]):
-            return raised
         kept = raised.covariances.copy()
         kept[rigid] = at.covariances[rigid]
         return replace(raised, covariances=kept)
 
     def _scatter(self, counts: Array, delta: Array) -> Array:
         """second / counts about the new means: (k, d, d) or (k, d).  A prior has its own counts of means."""
-        ratio = np.divide(self.mean_counts, counts)[:, np.newaxis]
+        moved = delta
+        if self.mean_counts is not self.scatter_counts:
+            moved = (self.mean_counts / counts)[:, np.newaxis] * delta
         if self.params.is_matrix:
-            moved = (ratio * delta)[:, :, np.newaxis] * delta[:, np.newaxis, :]
-            return self.second / counts[:, np.newaxis, np.newaxis] - moved
-        return self.second / counts[:, np.newaxis] - ratio * delta * delta
+            return self.second / counts[:, np.newaxis, np.newaxis] - moved[:, :, np.newaxis] * delta[:, np.newaxis, :]
+        return self.second / counts[:, np.newaxis] - moved * delta
 
     def _covariances(self, scatter: Array, shares: Array, reg_covar: Any) -> Array:
         """The scatter as the covariance type shapes it, and reg_covar added to its variances."""
