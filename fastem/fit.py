@@ -60,7 +60,7 @@ class Fit:
         return (
             f"{'converged' if self.converged else 'not converged'} after {self.n_iter} iterations"
             f" ({self.n_sweeps} sweeps): {self.stop_reason}; log likelihood {self.loglik:.6f},"
-            f" estimated to have {self.remaining_gain:.2g} still to gain"
+            f" {still_to_go(self.remaining_gain)}"
         )
 
     @property
@@ -203,6 +203,12 @@ def still_to_gain(logliks: list[float]) -> float:
     if last <= ROUNDING * abs(logliks[-1]):
         return 0.0
     return last**2 / (before - last) if last < before else math.inf
+
+
+def still_to_go(gain: float) -> str:
+    if math.isinf(gain):
+        return "too early to tell how much is still to gain"
+    return f"estimated to have {gain:.2g} still to gain"
 
 
 def fell(loglik: float, before: float) -> bool:

@@ -19,7 +19,7 @@ from fastem.estimator import (
     learn_features,
     same_features,
 )
-from fastem.fit import CARRIED, SCREEN_ITERATIONS, STOPPING, Fit, Progress, Start, best_first, em, warmed
+from fastem.fit import CARRIED, SCREEN_ITERATIONS, STOPPING, Fit, Progress, Start, best_first, em, still_to_go, warmed
 from fastem.information import StandardErrors, standard_errors
 from fastem.starts import start_size, subsample
 from fastem.stats import Fixed
@@ -170,8 +170,8 @@ class Mixture(DensityMixin, BaseEstimator):
         if not found.converged and self.max_iter > 0:
             warnings.warn(
                 "Best performing initialization did not converge. Try different init parameters, or increase "
-                "max_iter, tol, or check for degenerate data. The mean log likelihood is estimated to have "
-                f"{self.remaining_gain_:.2g} still to gain.",
+                "max_iter, tol, or check for degenerate data. Mean log likelihood: "
+                f"{still_to_go(self.remaining_gain_)}.",
                 ConvergenceWarning,
                 stacklevel=4,
             )

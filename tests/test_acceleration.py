@@ -359,6 +359,7 @@ def test_a_line_tells_how_a_fit_ended():
     )
     short = em(start, X, max_iter=3, tol=0.0)
     assert short.summary.startswith("not converged after 3 iterations (4 sweeps): max_iter=3 reached; log likelihood")
+    assert em(start, X, max_iter=1).summary.endswith("too early to tell how much is still to gain")
 
 
 def test_a_fit_says_how_far_from_the_maximum_it_stopped():
