@@ -144,8 +144,8 @@ class Extrapolation:
         self.reached: Any = None
         self.reach, self.size, self.held_back = REACH, 0.0, False
 
-    def after(self, params: Any, stats: Any, reached: Any) -> tuple[Any, str]:
-        """The parameters for the next sweep, and how they were reached."""
+    def after(self, params: Any, stats: Any, reached: Any, gradient: Array) -> tuple[Any, str]:
+        """The parameters for the next sweep, and how they were reached; gradient is that of `stats`."""
         self.reached = reached
         if self.accelerator is None:
             return reached, "plain"
@@ -155,7 +155,6 @@ class Extrapolation:
             self.gains.append(0.0)
             return reached, "plain"
         f = reached.to_vector(at, fixed) - x
-        gradient = stats.gradient(reached, at, fixed)
         way = self.accelerator.way(x, f, gradient)
         if way is None or not np.isfinite(way).all() or not way @ gradient > 0 or not np.linalg.norm(f) > 0:
             if f @ gradient <= ROUNDING * abs(stats.loglik):
@@ -171,10 +170,6 @@ class Extrapolation:
         """What the log likelihood still had to gain (a total) by the parabola along the way: the most of the last few
         iterations, since near a saddle a single one tells too little.  Infinite before there are as many."""
         return max(self.gains[-CAUTION:]) if len(self.gains) >= CAUTION else math.inf
-
-    def slope(self, stats: Any, reached: Any) -> float:
-        """Length of the gradient of the log likelihood (a total), at the parameters of `stats`."""
-        return float(np.linalg.norm(stats.gradient(reached, self.start, self.fixed)))
 
     def _held(self, way: Array, f: Array) -> Array:
         if self.held_back:

@@ -154,8 +154,9 @@ class BinomialMixture(Mixture):
             checks.probabilities(self.probs_init, "probs", (self.n_components, rows.data[0].shape[1]), gaps=True)
         if self.prior is not None:
             checks.instance(self.prior, "prior", BinomialPrior)
+        rows = rows.collapsed()
         checks.identifiable(rows.data[1], self.n_components)
-        return self._fit(X, rows.collapsed(), fixed)
+        return self._fit(X, rows, fixed)
 
     def _open(self, X: Any, trials: Any, sample_weight: Any = None, **options: Any) -> Rows:
         if self.n_trials is not None:

@@ -30,7 +30,7 @@ BLOCK = 1 << 16
 
 
 class EmptyComponentWarning(UserWarning):
-    """A component lost all its points and kept its last parameters, at weight 0."""
+    """A component lost all its points: it has kept its last parameters, at weight 0, or what a prior gives it."""
 
 
 class IdentifiabilityWarning(UserWarning):
@@ -138,8 +138,7 @@ def counts(
     if trials is None:
         raise TypeError("trials: the number of trials of each row is needed, an int or an array of shape (n,)")
     tosses = trials_like(array, numeric(trials, "trials", whole=True))
-    whole_numbers(tosses, "trials")
-    fits = tosses.max() <= largest_whole(array.dtype)
+    fits = whole_numbers(tosses, "trials") <= largest_whole(array.dtype)
     dtype = array.dtype if fits else np.result_type(array.dtype, tosses.dtype)
     array, tosses = array.astype(dtype, copy=False), np.broadcast_to(tosses.astype(dtype, copy=False), array.shape)
     for begin in range(0, len(array), BLOCK):
@@ -177,15 +176,18 @@ def trials_like(X: np.ndarray, trials: np.ndarray) -> np.ndarray:
     return trials
 
 
-def whole_numbers(array: np.ndarray, name: str) -> None:
-    if array.dtype.kind == "f":
+def whole_numbers(array: np.ndarray, name: str) -> float:
+    """The largest of them; ValueError if one is none."""
+    low, high = array.min(), array.max()
+    if not (np.isfinite(low) and np.isfinite(high)):
         finite(array, name)
-    if array.min() < 0:
+    if low < 0:
         refuse(lambda block: block < 0, array, f"Negative values in data: {name} must hold whole numbers from 0")
-    if array.max() > LARGEST_COUNT:
+    if high > LARGEST_COUNT:
         refuse(lambda block: block > LARGEST_COUNT, array, f"{name} must not be above 2^53")
     if array.dtype.kind == "f":
         refuse(lambda block: block != np.floor(block), array, f"{name} must hold whole numbers")
+    return float(high)
 
 
 def sample_weights(sample_weight: Any, n: int) -> np.ndarray:

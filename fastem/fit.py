@@ -159,6 +159,7 @@ def em(
     if stopping not in STOPPING:
         raise ValueError(f"stopping must be one of {', '.join(map(repr, STOPPING))}, got {stopping!r}")
     extrapolation = Extrapolation(acceleration, params, fixed)
+    start, needs_gradient = params, acceleration is not None or stopping == "gradient"
     trace: list[tuple[float, float, float]] = []
     steps: list[str] = []
     criterion, converged, step = previous, False, "start"
@@ -171,11 +172,12 @@ def em(
         trace.append((stats.loglik, stats.q, stats.entropy))
         steps.append(step)
         previous, criterion = criterion, stats.q if stopping == "q" else stats.loglik / stats.total
-        params, step = extrapolation.after(params, stats, reached)
+        gradient = stats.gradient(reached, start, fixed) if needs_gradient else np.empty(0)
+        params, step = extrapolation.after(params, stats, reached, gradient)
         if stopping == "aitken":
             distance = remaining(trace, extrapolation, acceleration) / stats.total
         elif stopping == "gradient":
-            distance = extrapolation.slope(stats, reached) / stats.total
+            distance = float(np.linalg.norm(gradient)) / stats.total
         else:
             distance = abs(criterion - previous)
         converged = distance < tol

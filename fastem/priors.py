@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -127,16 +128,18 @@ class NormalPrior:
     degrees_of_freedom: float | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "concentration", checks.at_least(self.concentration, "concentration", 1.0))
-        object.__setattr__(self, "mean_precision", checks.at_least(self.mean_precision, "mean_precision", 0.0))
+        keep = partial(object.__setattr__, self)
+        keep("concentration", checks.at_least(self.concentration, "concentration", 1.0))
+        keep("mean_precision", checks.at_least(self.mean_precision, "mean_precision", 0.0))
         if self.degrees_of_freedom is not None:
-            checks.at_least(self.degrees_of_freedom, "degrees_of_freedom", 0.0, strictly=True)
+            least = checks.at_least(self.degrees_of_freedom, "degrees_of_freedom", 0.0, strictly=True)
+            keep("degrees_of_freedom", least)
         if self.mean is None and self.mean_precision > 0:
             raise ValueError("mean is needed where mean_precision is above 0")
         if self.mean is not None:
-            checks.shaped(self.mean, "mean", np.shape(self.mean)[:1] or (1,))
+            keep("mean", checks.shaped(self.mean, "mean", np.shape(self.mean)[:1] or (1,)))
         if self.scale is not None:
-            checks.square(self.scale, "scale")
+            keep("scale", checks.square(self.scale, "scale"))
 
     def check(self, covariance_type: str, d: int) -> None:
         """ValueError unless it is one for such a mixture."""
@@ -148,7 +151,7 @@ class NormalPrior:
             checks.at_least(self._freedom(size), "degrees_of_freedom", size - 1, strictly=True)
 
     def _freedom(self, size: int) -> float:
-        return size + 2.0 if self.degrees_of_freedom is None else float(self.degrees_of_freedom)
+        return size + 2.0 if self.degrees_of_freedom is None else self.degrees_of_freedom
 
     def stats(self, params: NormalParams) -> NormalStats:
         """What it adds to the statistics of the rows at these parameters; loglik is its log density there."""
@@ -157,7 +160,7 @@ class NormalPrior:
         mean_counts, scatter_counts, second = np.zeros(k), np.zeros(k), np.zeros((k, d, d))
         offset = np.zeros((k, d))
         if self.mean_precision > 0:
-            offset = np.asarray(self.mean, np.float64) - params.means
+            offset = self.mean - params.means
             mean_counts += self.mean_precision
             scatter_counts += 1
             second += self.mean_precision * offset[:, :, np.newaxis] * offset[:, np.newaxis, :]
@@ -182,10 +185,10 @@ class NormalPrior:
     def _scale(self, params: NormalParams) -> tuple[Array, int]:
         """(d, d) and the number of sums among which it is shared: components of a tied covariance, features of a
         spherical one, which has the mean variance."""
-        scale, (k, d) = np.asarray(self.scale, np.float64), params.means.shape
+        k, d = params.means.shape
         if params.covariance_type == "spherical":
-            return np.eye(d) * scale.diagonal().mean(), d
-        return scale, k if params.covariance_type == "tied" else 1
+            return np.eye(d) * self.scale.diagonal().mean(), d
+        return self.scale, k if params.covariance_type == "tied" else 1
 
     def _log_normal(self, params: NormalParams, offset: Array) -> float:
         """Log density of the means, given the covariances."""

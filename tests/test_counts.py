@@ -1,5 +1,7 @@
 """Counts of any type and shape; equal rows as one; what can be identified."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import worlds
@@ -35,8 +37,6 @@ def test_integers_have_the_sums_and_posteriors_of_floats(world, dtype, twin):
 
 
 def as_type(world, dtype):
-    from dataclasses import replace
-
     return replace(world, X=world.X.astype(dtype), trials=world.trials.astype(dtype))
 
 
