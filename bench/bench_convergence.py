@@ -15,12 +15,12 @@ import math
 import statistics
 import sys
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import measure
 import numpy as np
 from bench_fit import five
 from starts import draw
@@ -159,7 +159,9 @@ def beside_sklearn() -> None:
     problems = [(f"k = {k}, {distance} apart", *evenly_spaced(k, distance, 0)) for k, distance in ((2, 1.5), (5, 3.0))]
     problems += [(name, X, start) for X, start, name in map(random_mixture, (0, 5, 14, 17, 21, 38))]
     for name, X, start in problems:
-        theirs, seconds = sklearn_fit(X, start)
+        begin = time.perf_counter()
+        theirs = measure.sklearn_fit(X, start, reg_covar=0.0, tol=1e-9, max_iter=MOST)
+        seconds = time.perf_counter() - begin
         target = theirs.score(X) * N - LOWER * N
         with fastem.open_rows(X, fitting=True) as rows:
             ours = [run(rows, start, target, method, reg_covar=0.0).seconds for method in (None, "quasi-newton")]
@@ -169,28 +171,6 @@ def beside_sklearn() -> None:
             f"   quasi-newton {ours[1]:7.3f} s, {seconds / ours[1]:6.0f} x",
             flush=True,
         )
-
-
-def sklearn_fit(X: np.ndarray, start: fastem.NormalParams) -> tuple[Any, float]:
-    from sklearn.mixture import GaussianMixture
-
-    theirs = GaussianMixture(
-        len(start.weights),
-        covariance_type=start.covariance_type,
-        reg_covar=0.0,
-        tol=1e-9,
-        max_iter=MOST,
-        init_params="random_from_data",
-        weights_init=start.weights,
-        means_init=start.means,
-        precisions_init=start.precisions(),
-        random_state=0,
-    )
-    begin = time.perf_counter()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        theirs.fit(X)
-    return theirs, time.perf_counter() - begin
 
 
 def warm() -> None:

@@ -23,6 +23,11 @@ class Case:
         return f"{self.family}-n{self.n}-d{self.d}-k{self.k}"
 
     @property
+    def shape(self) -> str:
+        """Its name, whatever n is."""
+        return f"{self.family}-d{self.d}-k{self.k}"
+
+    @property
     def is_binomial(self) -> bool:
         return self.family == "binomial"
 
@@ -53,6 +58,14 @@ class Problem:
 
 QUICK = bool(os.environ.get("FASTEM_BENCH_QUICK"))
 """A tenth of the rows: see conftest.py."""
+
+
+SLOWER = "FASTEM_BENCH_SLOWER"
+"""A test of the gates: by so much more rows are swept than are told."""
+
+
+def with_injected(case: Case) -> Case:
+    return replace(case, n=int(case.n * (1 + float(os.environ.get(SLOWER, "0")))))
 
 
 def sized(case: Case) -> Case:

@@ -22,7 +22,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-from cases import CASES, SINGLE_CASES, Case, make
+from cases import CASES, SINGLE_CASES, Case, make, with_injected
 
 from fastem.backend import built_sets, processor_sets
 from fastem.sweep import open_rows
@@ -34,8 +34,6 @@ LOOP = "*accumulate_slots*"
 """The function of the kernels whose instructions, and those of what it calls, are counted."""
 TOLERANCE = 0.01
 COUNTED_SETS = ("avx2", "baseline")
-SLOWER = "FASTEM_BENCH_SLOWER"
-"""A test of this gate: by so much more rows are swept than are told."""
 
 
 # -------------------------------------------------------------------------------------------- what valgrind looks at
@@ -44,7 +42,7 @@ SLOWER = "FASTEM_BENCH_SLOWER"
 def counted() -> dict[str, tuple[Case, type]]:
     """Every case in float64 and, where lanes may be single, in float32."""
     return {
-        f"{case.family}-d{case.d}-k{case.k}-{np.dtype(dtype)}": (case, dtype)
+        f"{case.shape}-{np.dtype(dtype)}": (case, dtype)
         for case in CASES
         for dtype in (np.float64, np.float32)
         if case in SINGLE_CASES or dtype is np.float64
@@ -53,7 +51,7 @@ def counted() -> dict[str, tuple[Case, type]]:
 
 def sweep(name: str) -> None:
     case, dtype = counted()[name]
-    problem = make(replace(case, n=int(ROWS * (1 + float(os.environ.get(SLOWER, "0"))))))
+    problem = make(with_injected(replace(case, n=ROWS)))
     with open_rows(problem.X.astype(dtype), problem.trials, has_trials=case.is_binomial, n_threads=1) as rows:
         rows.sweep(problem.start)
 

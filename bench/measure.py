@@ -44,9 +44,9 @@ SKLEARN_RTOL = 1e-6
 """As above, after several iterations, and scikit-learn adds 10 eps to its counts; seen: 1e-9."""
 
 
-def load_naive() -> ModuleType:
-    path = Path(__file__).parents[1] / "tests" / "naive.py"
-    spec = importlib.util.spec_from_file_location("naive", path)
+def load(name: str, path: Path) -> ModuleType:
+    """A module by its file."""
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -54,7 +54,7 @@ def load_naive() -> ModuleType:
     return module
 
 
-naive = load_naive()
+naive = load("naive", Path(__file__).parents[1] / "tests" / "naive.py")
 
 
 # ------------------------------------------------------------------------------------------------------- contestants
@@ -102,26 +102,29 @@ def loop_part(problem: Problem) -> Problem:
     return replace(problem, X=problem.X[:n], trials=None if problem.trials is None else problem.trials[:n])
 
 
-def sklearn_fit(problem: Problem, max_iter: int) -> Any:
-    """A fit of exactly max_iter iterations from the start of the problem."""
+def sklearn_fit(X: np.ndarray, start: fastem.NormalParams, **settings: Any) -> Any:
+    """A fit of scikit-learn's from this start."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import GaussianMixture
 
-    start = problem.start
     mixture = GaussianMixture(
-        problem.case.k,
+        len(start.weights),
         covariance_type=start.covariance_type,
-        tol=0.0,
-        max_iter=max_iter,
         init_params="random_from_data",
         weights_init=start.weights,
         means_init=start.means,
         precisions_init=start.precisions(),
         random_state=0,
+        **settings,
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return mixture.fit(problem.X)
+        return mixture.fit(X)
+
+
+def sklearn_iterations(problem: Problem, iterations: int) -> Any:
+    """Exactly so many, from the start of the problem."""
+    return sklearn_fit(problem.X, problem.start, tol=0.0, max_iter=iterations)
 
 
 def sklearn_takes_part(case: Case) -> bool:
@@ -194,7 +197,7 @@ def loop_answer(problem: Problem) -> tuple[Any, ...]:
 @cache
 def sklearn_answer(problem: Problem) -> Any:
     """The same for both twins."""
-    return sklearn_fit(problem, 1 + SKLEARN_ITERATIONS)
+    return sklearn_iterations(problem, 1 + SKLEARN_ITERATIONS)
 
 
 def compare(found: list[Any], expected: list[Any], tolerance: float) -> None:
@@ -243,7 +246,8 @@ def sklearn_sampler(problem: Problem) -> Sampler:
     """The difference of two fits, so that only iterations count."""
     scale = 1e9 / (problem.case.n * problem.case.k * SKLEARN_ITERATIONS)
     return lambda: scale * (
-        seconds(lambda: sklearn_fit(problem, 1 + SKLEARN_ITERATIONS)) - seconds(lambda: sklearn_fit(problem, 1))
+        seconds(lambda: sklearn_iterations(problem, 1 + SKLEARN_ITERATIONS))
+        - seconds(lambda: sklearn_iterations(problem, 1))
     )
 
 

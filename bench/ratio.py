@@ -8,10 +8,8 @@ The frozen kernels (bench/reference) are compiled here, with the flags of the pa
 A B B A, medians of their ratios; a ratio counts as higher only if Mann and Whitney say so too.
 """
 
-import importlib.util
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -21,8 +19,10 @@ from typing import Any
 
 import measure
 import numpy as np
-from cases import CASES, Case, make
+from cases import CASES, SLOWER, Case, make, with_injected
+from Cython.Build import cythonize
 from scipy.stats import mannwhitneyu
+from setuptools import Distribution, Extension
 
 from fastem import backend
 from fastem.stats import SLOT_ROWS, slot_count
@@ -31,19 +31,15 @@ from fastem.sweep import open_rows
 HERE = Path(__file__).parent
 STORED = HERE / "ratios.json"
 BUILT = HERE / "output" / "reference"
-FLAGS = {"avx512": ["-mavx512f", "-mavx512dq", "-mfma", "-mprefer-vector-width=512"], "avx2": ["-mavx2", "-mfma"]}
 
 TURNS = 40
 """A B B A so many times."""
 MILLISECONDS = 2.0
 """Of a turn, about: short beside what disturbs it, long beside a call."""
-SLOWER = 1.05
+ALLOWED = 1.05
 """Medians of A beside A are within 1.5 %; 10 % more work must be caught, not half the time."""
 P_VALUE = 0.002
 SAME_RTOL = 1e-9
-
-INJECTED = "FASTEM_BENCH_SLOWER"
-"""A test of this gate: the kernels of the day get by so much more rows."""
 
 
 def reference() -> ModuleType:
@@ -51,27 +47,26 @@ def reference() -> ModuleType:
     isa = backend.instruction_set(backend.forced_instruction_set())
     name = backend.module_of(isa).split(".")[1]
     if not (found := list(BUILT.glob(f"{name}.*.so"))):
-        build(name, FLAGS.get(isa, []))
+        build(name, isa)
         found = list(BUILT.glob(f"{name}.*.so"))
-    spec = importlib.util.spec_from_file_location(f"reference.{name}", found[0])
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return measure.load(f"reference.{name}", found[0])
 
 
-def build(name: str, flags: list[str]) -> None:
+def build(name: str, isa: str) -> None:
+    package = measure.load("package_setup", HERE.parent / "setup.py")
     source = BUILT / f"{name}.pyx"
     source.parent.mkdir(parents=True, exist_ok=True)
     source.write_text((HERE / "reference" / "_kernels.pyx").read_text())
-    code = (
-        "from setuptools import Extension, setup; from Cython.Build import cythonize; "
-        f"setup(name='reference', ext_modules=cythonize([Extension({name!r}, [{str(source)!r}], "
-        f"include_dirs=[{str(HERE / 'reference')!r}], extra_compile_args={['-O3', '-g0', '-Wno-psabi', *flags]!r})]))"
+    extension = Extension(
+        name,
+        [str(source)],
+        include_dirs=[str(HERE / "reference")],
+        extra_compile_args=[*package.OPTIMISE, *package.VARIANTS.get(f"_{isa}", [])],
     )
-    command = [sys.executable, "-c", code, "-q", "build_ext", "--build-lib", str(BUILT), "--build-temp", str(BUILT)]
-    subprocess.run(command, check=True, capture_output=True, cwd=BUILT)
+    command = Distribution({"ext_modules": cythonize([extension], quiet=True)}).get_command_obj("build_ext")
+    command.build_lib = command.build_temp = str(BUILT)
+    command.ensure_finalized()
+    command.run()
 
 
 # ------------------------------------------------------------------------------------------------------------- timing
@@ -90,12 +85,12 @@ class Found:
 
     def slower_than(self, stored: float) -> bool:
         p = mannwhitneyu(self.now.ravel(), stored * self.frozen.ravel(), alternative="greater").pvalue
-        return self.ratio > SLOWER * stored and p < P_VALUE
+        return self.ratio > ALLOWED * stored and p < P_VALUE
 
 
-def call(module: ModuleType, case: Case, more: float = 0.0) -> tuple[Callable[[], None], np.ndarray]:
+def call(module: ModuleType, case: Case) -> tuple[Callable[[], None], np.ndarray]:
     """One sweep over all slots of the case on this thread, and the sums that it fills."""
-    problem = make(replace(case, n=int(case.n * (1 + more))))
+    problem = make(case)
     with open_rows(problem.X, problem.trials, has_trials=case.is_binomial) as rows:
         data, weights = rows.data, rows.sample_weight
     kernel, tables = getattr(module, f"accumulate_{problem.start.kernel}"), problem.start.tables()
@@ -114,35 +109,30 @@ def small(case: Case, frozen: ModuleType) -> Case:
 
 def compare(case: Case, frozen: ModuleType) -> Found:
     case = small(case, frozen)
-    more = float(os.environ.get(INJECTED, "0"))
-    a, sums = call(backend.cython_twin(), case, more)
+    a, sums = call(backend.cython_twin(), with_injected(case))
     b, expected = call(frozen, case)
     a(), b()
-    if not more:
+    if with_injected(case) == case:
         np.testing.assert_allclose(sums, expected, rtol=SAME_RTOL, atol=SAME_RTOL * np.abs(expected).max())
     turns = np.array([[measure.seconds(each) for each in (a, b, b, a)] for _ in range(TURNS)])
     return Found(turns[:, [0, 3]], turns[:, [1, 2]])
-
-
-def name(case: Case) -> str:
-    return f"{case.family}-d{case.d}-k{case.k}"
 
 
 def check(frozen: ModuleType, stored: dict[str, float], tell: Callable[[str], Any] = print) -> list[str]:
     """Cases that are slower than stored, also when asked again."""
     failures = []
     for case in CASES:
-        before = stored.get(name(case), 1.0)
+        before = stored.get(case.shape, 1.0)
         found = compare(case, frozen)
-        tell(f"  {name(case):20s} {found.ratio:6.3f} of the frozen kernel's time; stored {before:.3f}")
+        tell(f"  {case.shape:20s} {found.ratio:6.3f} of the frozen kernel's time; stored {before:.3f}")
         if found.slower_than(before) and (again := compare(case, frozen)).slower_than(before):
-            failures.append(f"{name(case)}: {found.ratio:.3f} and {again.ratio:.3f}, stored {before:.3f}")
+            failures.append(f"{case.shape}: {found.ratio:.3f} and {again.ratio:.3f}, stored {before:.3f}")
     return failures
 
 
 def power(frozen: ModuleType, stored: dict[str, float], runs: int = 20) -> None:
     for more in ("0", "0.1"):
-        os.environ[INJECTED] = more
+        os.environ[SLOWER] = more
         blamed = [check(frozen, stored, tell=lambda line: None) for _ in range(runs)]
         caught = sum(map(len, blamed))
         print(f"{float(more):.0%} more work: {caught} of {runs * len(CASES)} kernels blamed, in"
@@ -156,7 +146,7 @@ def main() -> int:
         power(frozen, stored)
         return 0
     if "--update" in sys.argv:
-        found = {name(case): round(compare(case, frozen).ratio, 3) for case in CASES}
+        found = {case.shape: round(compare(case, frozen).ratio, 3) for case in CASES}
         for case, ratio in found.items():
             print(f"  {case:20s} {stored.get(case, 1.0):.3f} -> {ratio:.3f}")
         STORED.write_text(json.dumps(found, indent=1) + "\n")
