@@ -136,7 +136,7 @@ class Backend:
 
     def __exit__(self, *exception: object) -> None:
         if self._helpers is not None:
-            self._helpers.pool.shutdown()
+            self._helpers.pool.shutdown(cancel_futures=True)
             self._helpers = None
 
     def run(
@@ -187,8 +187,12 @@ class Backend:
         }
         try:
             found = {index: call(items[index]) for index in own}
-        finally:
             wait(others.values())
+        except BaseException:  # an interruption, say: what has not begun need not
+            for future in others.values():
+                future.cancel()
+            wait(others.values())
+            raise
         return [found[index] if index in own else others[index].result() for index in range(len(items))]
 
 

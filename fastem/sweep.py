@@ -16,6 +16,8 @@ from fastem.stats import SLOT_ROWS, Array, fold, slot_count
 
 WAVE_BYTES = 1 << 25
 """Sums of this many bytes are held at a time before they are folded: the memory of a fit, whatever n is."""
+WAVE_WORK = 1 << 29
+"""Rows x sums of a slot in one call of the kernels, a tenth of a second or two: an interruption waits for its end."""
 
 PART_STEPS = (1021, 251, 61, 13)
 """Primes about four apart: a period of the rows shows in no part, unless it is a multiple of one of them."""
@@ -76,7 +78,12 @@ class Rows:
             np.empty((n if "resp" in wanted else 0, k)),
             np.empty(n if "labels" in wanted else 0, np.int32),
         )
-        self.backend.run(f"posterior_{params.kernel}", self.data, params.tables(), out, slot_rows=SLOT_ROWS)
+        tables = params.tables()
+        step = max(1, WAVE_WORK // (SLOT_ROWS * sum(table.size for table in tables))) * SLOT_ROWS
+        for begin in range(0, n, step):
+            span = slice(begin, begin + step)
+            part, filled = [array[span] for array in self.data], [array[span] for array in out]
+            self.backend.run(f"posterior_{params.kernel}", part, tables, filled, slot_rows=SLOT_ROWS)
         for rows in self._blocks() if "log_prob" in wanted else ():
             base = params.log_base_measure(*(array[rows] for array in self.data))
             if base is not None:
@@ -133,7 +140,8 @@ class Rows:
             only = np.empty((1, length))
             self.backend.run(name, rows, tables, out, only, slot_rows=SLOT_ROWS, single=single)
             return only[0], [float(only[0, -2])]
-        wave = min(slot_count(n), max(self.backend.n_threads, WAVE_BYTES // (8 * length)))
+        most = min(WAVE_BYTES // (8 * length), WAVE_WORK // (SLOT_ROWS * length))
+        wave = min(slot_count(n), max(self.backend.n_threads, most))
         sums = np.zeros((wave + 1, length))
         logliks: list[float] = []
         for begin in range(0, n, wave * SLOT_ROWS):
