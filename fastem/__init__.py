@@ -2,10 +2,14 @@
 
 The house, from the door to the ground; imports only go down, floors of one number do not import each other:
 
-    7  gaussian_mixture.py, binomial_mixture.py   the estimators: settings, starts, attributes
-    7  __main__.py   python -m fastem doctor
-    6  mixture.py    what the estimators share: they check settings, wire, compute nothing
-    5  fit.py        em(): the driver; best of several starts; Fit and History
+    9  models.py     load(): fitted models from disk
+    9  __main__.py   python -m fastem doctor
+    8  gaussian_mixture.py, binomial_mixture.py   the estimators: settings, starts, attributes
+    7  mixture.py    what the estimators share: they check settings, wire, compute nothing
+    6  restarts.py   the best of several starts, warmed and screened
+    6  checkpoint.py the runs of a fit on disk
+    6  degenerate.py components that collapse: which, and what is done
+    5  fit.py        em(): the driver; Fit and History
     4  acceleration.py  where EM is heading: Anderson's method, SQUAREM, quasi-Newton
     4  starts.py     where a fit begins: k-means, k-means++, random, quantiles
     4  information.py  standard errors from the information of the rows: Louis's, and of gradients
@@ -19,6 +23,8 @@ The house, from the door to the ground; imports only go down, floors of one numb
     1  backend.py    which compiled twin answers
     1  checks.py     arrays and settings at the door; every message
     1  estimator.py  scikit-learn's base classes where it is installed, a stand-in where not
+    1  storage.py    a header and named arrays in one file, written whole or not at all
+    0  progress.py   lines while a fit is under way
     0  threads.py    how many threads: argument, environment, cores, quota
     0  _kernels.pyx  and _kernels_numba.py: the same kernels, compiled ahead of time and when first used
 
@@ -39,23 +45,26 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fastem.binomial import BinomialParams, BinomialStats
     from fastem.binomial_mixture import BinomialMixture
-    from fastem.checks import EmptyComponentWarning, IdentifiabilityWarning
+    from fastem.checks import CollapsedComponentError, EmptyComponentWarning, IdentifiabilityWarning
     from fastem.config import Config, show_config, warmup
     from fastem.distinct import DistinctCounts
     from fastem.estimator import ConvergenceWarning, NotFittedError
-    from fastem.fit import Fit, History, em
+    from fastem.fit import Collapse, Fit, History, em
     from fastem.gaussian import NormalParams, NormalStats
     from fastem.gaussian_mixture import GaussianMixture
     from fastem.information import StandardErrors
+    from fastem.models import load
     from fastem.priors import BinomialPrior, NormalPrior
     from fastem.sweep import Posterior, Rows, accumulate, collapse, open_rows, posterior
 
 _HOME = {
     "GaussianMixture": "gaussian_mixture",
     "BinomialMixture": "binomial_mixture",
+    "load": "models",
     "em": "fit",
     "Fit": "fit",
     "History": "fit",
+    "Collapse": "fit",
     "accumulate": "sweep",
     "open_rows": "sweep",
     "Rows": "sweep",
@@ -75,6 +84,7 @@ _HOME = {
     "warmup": "config",
     "ConvergenceWarning": "estimator",
     "EmptyComponentWarning": "checks",
+    "CollapsedComponentError": "checks",
     "IdentifiabilityWarning": "checks",
     "NotFittedError": "estimator",
 }
@@ -82,9 +92,11 @@ _HOME = {
 __all__ = [  # noqa: RUF022 - by importance
     "GaussianMixture",
     "BinomialMixture",
+    "load",
     "em",
     "Fit",
     "History",
+    "Collapse",
     "accumulate",
     "open_rows",
     "Rows",
@@ -104,6 +116,7 @@ __all__ = [  # noqa: RUF022 - by importance
     "warmup",
     "ConvergenceWarning",
     "EmptyComponentWarning",
+    "CollapsedComponentError",
     "IdentifiabilityWarning",
     "NotFittedError",
 ]

@@ -34,6 +34,8 @@ ROUNDING = 1e-12
 
 
 class Accelerator(Protocol):
+    """What it remembers are lists of tuples of vectors, so that it can be kept on disk."""
+
     def way(self, x: Array, f: Array, gradient: Array) -> Array | None:
         """x, its EM step f = G(x) - x and the gradient there -> the way from x to the maximum; None if not known."""
 
@@ -78,15 +80,15 @@ class QuasiNewton:
     """
 
     def __init__(self) -> None:
-        self.last: tuple[Array, Array, Array] | None = None  # x, f, gradient
+        self.last: list[tuple[Array, Array, Array]] = []  # x, f, gradient of the last iteration, if any
         self.pairs: list[tuple[Array, Array, Array]] = []  # s, y, z
 
     def way(self, x: Array, f: Array, gradient: Array) -> Array | None:
-        if self.last is not None:
-            s, y, z = x - self.last[0], self.last[2] - gradient, self.last[1] - f
+        for last_x, last_f, last_gradient in self.last:
+            s, y, z = x - last_x, last_gradient - gradient, last_f - f
             if s @ y > CURVATURE * np.linalg.norm(s) * np.linalg.norm(y):  # elsewhere it is not concave
                 self.pairs = [*self.pairs[1 - PAIRS :], (s, y, z)]
-        self.last = x, f, gradient
+        self.last = [(x, f, gradient)]
         return self._newton_step(f, gradient) if self.pairs else None
 
     def _newton_step(self, f: Array, gradient: Array) -> Array:
@@ -105,13 +107,13 @@ class Squarem:
     """SQUAREM, scheme S3 (Varadhan and Roland 2008): two EM steps, then one along the parabola through them."""
 
     def __init__(self) -> None:
-        self.begun: tuple[Array, Array] | None = None
+        self.begun: list[tuple[Array, Array]] = []  # x and f of the first step, if it has been taken
 
     def way(self, x: Array, f: Array, gradient: Array) -> Array | None:
-        if self.begun is None:
-            self.begun = x, f
+        if not self.begun:
+            self.begun = [(x, f)]
             return None
-        (origin, r), self.begun = self.begun, None
+        origin, r = self.begun.pop()
         v = f - r
         length = float(np.linalg.norm(v))
         if length == 0:
@@ -120,7 +122,7 @@ class Squarem:
         return np.asarray(origin + 2 * alpha * r + alpha**2 * v - x)
 
     def reject(self) -> None:
-        self.begun = None
+        self.begun = []
 
 
 ACCELERATORS: dict[str, Callable[[], Accelerator]] = {
@@ -141,7 +143,7 @@ class Extrapolation:
         self.accelerator = ACCELERATORS[acceleration]() if acceleration else None
         self.start, self.fixed = start, fixed
         self.gains: list[float] = []
-        self.reached: Any = None
+        self.reached = start
         self.reach, self.size, self.held_back = REACH, 0.0, False
 
     def after(self, params: Any, stats: Any, reached: Any, gradient: Array) -> tuple[Any, str]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from fastem import checks
 from fastem.binomial import GROUPS, BinomialParams
+from fastem.degenerate import Watch, binomial_extents, split_binomial
 from fastem.estimator import NotFittedError
 from fastem.information import StandardErrors
 from fastem.mixture import NOT_FITTED, Mixture
@@ -33,8 +34,8 @@ class BinomialMixture(Mixture):
     n_trials : int, default=None
         Trials of every row, where fit and the predictions are not given any.
     tol, max_iter, n_init, random_state, warm_start, verbose, verbose_interval, stopping, acceleration,
-    warm_sweeps, backend, n_threads
-        As for GaussianMixture.
+    warm_sweeps, on_collapse, max_time, on_interrupt, checkpoint, checkpoint_every, backend, n_threads
+        As for GaussianMixture; a component collapses by losing all its rows.
     init_params : {"auto", "quantiles", "kmeans", "random"}, default="auto"
         A start at even quantiles of the rates of success in each column, always the same; at their k-means centers; or
         at the rates of random rows.  "auto" is "quantiles" for one column and "kmeans" for several.  With n_init > 1
@@ -56,9 +57,9 @@ class BinomialMixture(Mixture):
     weights_ : (k,) mixing weights.
     probs_ : (k, d) probabilities of success.
     params_ : BinomialParams, the same as one value for the building blocks.
-    converged_, stop_reason_, summary_, remaining_gain_, n_iter_, n_sweeps_, loglik_, log_posterior_, entropy_,
-    n_parameters_, aic_, bic_, icl_, lower_bound_, lower_bounds_, history_, starts_, empty_components_, n_features_in_,
-    feature_names_in_
+    converged_, stop_reason_, cut_short_, summary_, remaining_gain_, n_iter_, n_sweeps_, loglik_, log_posterior_,
+    entropy_, counts_, collapses_, n_parameters_, aic_, bic_, icl_, lower_bound_, lower_bounds_, history_, starts_,
+    empty_components_, n_features_in_, feature_names_in_
         As for GaussianMixture; log likelihoods include the binomial coefficients.
 
     References
@@ -98,6 +99,11 @@ class BinomialMixture(Mixture):
         stopping: str = "loglik",
         acceleration: str | None = None,
         warm_sweeps: str | None = None,
+        on_collapse: str = "floor",
+        max_time: float | None = None,
+        on_interrupt: str = "raise",
+        checkpoint: Any = None,
+        checkpoint_every: float = 60.0,
         backend: str = "auto",
         n_threads: int | None = None,
     ) -> None:
@@ -119,6 +125,11 @@ class BinomialMixture(Mixture):
         self.stopping = stopping
         self.acceleration = acceleration
         self.warm_sweeps = warm_sweeps
+        self.on_collapse = on_collapse
+        self.max_time = max_time
+        self.on_interrupt = on_interrupt
+        self.checkpoint = checkpoint
+        self.checkpoint_every = checkpoint_every
         self.backend = backend
         self.n_threads = n_threads
 
@@ -179,6 +190,9 @@ class BinomialMixture(Mixture):
             probs[open_probs] = binomial_start(rows, len(open_probs), method=method, rng=rng).probs
         weights = np.full(k, 1 / k) if self.weights_init is None else np.asarray(self.weights_init, np.float64)
         return BinomialParams(weights, probs)
+
+    def _watch(self, terms: dict[str, Any]) -> Watch:
+        return Watch(self.on_collapse, binomial_extents, split_binomial)
 
     def _attributes(self, params: BinomialParams) -> dict[str, np.ndarray]:
         return {"weights_": params.weights, "probs_": params.probs}

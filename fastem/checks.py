@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+import os
 import sys
 import warnings
 from collections.abc import Callable, Collection, Mapping
@@ -35,6 +36,10 @@ class EmptyComponentWarning(UserWarning):
 
 class IdentifiabilityWarning(UserWarning):
     """Different parameters have the same likelihood, whatever the rows."""
+
+
+class CollapsedComponentError(ValueError):
+    """A component has collapsed in a fit with on_collapse="raise"."""
 
 
 # ------------------------------------------------------------------------------------------------------------- arrays
@@ -275,10 +280,22 @@ def definite(values: Any, name: str, shape: tuple[int, ...], matrices: bool) -> 
     if not matrices:
         refuse(lambda block: block <= 0, array, f"{name!r} should be positive")
         return array
+    single = np.asarray(values).dtype == np.float32
+    least = -array.shape[-1] * float(np.finfo(np.float32).eps) if single else 0.0  # rounding may have taken so much
     for index, matrix in enumerate(array if array.ndim == 3 else array[np.newaxis]):
-        if not np.allclose(matrix, matrix.T) or not np.linalg.eigvalsh(matrix)[0] > 0:
+        if not is_definite(matrix, least):
             raise ValueError(f"{name!r} should be symmetric, positive-definite; matrix {index} is not")
     return array
+
+
+def is_definite(matrix: np.ndarray, least: float) -> bool:
+    """Judged by its correlations, so that features of different units do not hide each other; their eigenvalues must be
+    above `least`."""
+    variances = matrix.diagonal()
+    if not (variances > 0).all():
+        return False
+    correlations = matrix / np.sqrt(variances) / np.sqrt(variances)[:, np.newaxis]
+    return np.allclose(correlations, correlations.T) and bool(np.linalg.eigvalsh(correlations)[0] > least)
 
 
 def identified(shares: np.ndarray, least: float) -> None:
@@ -370,6 +387,33 @@ def no_masks(fixed: Any) -> None:
         raise ValueError("order_by must be None where fixed has masks: these speak of components by number")
 
 
+def no_collapse(component: int, iteration: int, count: float, smallest_eigenvalue: float) -> None:
+    """A component has collapsed, and on_collapse is "raise"."""
+    raise CollapsedComponentError(
+        f"component {component} collapsed at iteration {iteration}: its rows weigh {count:.3g}, the smallest "
+        f"eigenvalue of its covariance is {smallest_eigenvalue:.3g} (reg_covar included; nan where it has lost all "
+        "rows). Try fewer components, a larger reg_covar, a prior or another start"
+    )
+
+
+def unheld(on_collapse: str, fixed: Any) -> None:
+    """A component that is reseeded or dropped does not keep what is held."""
+    if on_collapse in ("reseed", "drop") and fixed:
+        raise ValueError(f"on_collapse must be 'floor' or 'raise' where parameters are fixed, got {on_collapse!r}")
+
+
+def same_fit(found: Any, expected: Mapping[str, Any], path: Any) -> None:
+    """Refuse a checkpoint that another fit has written; say in what it differs."""
+    if found == expected:
+        return
+    found = found if isinstance(found, dict) else {}
+    name = next(name for name in [*expected, *found] if found.get(name) != expected.get(name))
+    raise ValueError(
+        f"checkpoint {path} was written by another fit: {name} was {found.get(name)!r}, and is {expected.get(name)!r};"
+        " delete it or give another path"
+    )
+
+
 def identifiable(trials: np.ndarray, k: int) -> None:
     """Warn of a mixture of binomials that others with as many components equal (Blischke 1964)."""
     if trials.shape[1] == 1 and k > 1 and (most := int(trials.max())) < 2 * k - 1:
@@ -386,6 +430,12 @@ def choice(value: Any, name: str, options: Collection[str]) -> str:
         raise TypeError(f"{name} must be one of {', '.join(map(repr, options))}, got {value!r}")
     if value not in options:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, options))}, got {value!r}")
+    return value
+
+
+def path(value: Any, name: str) -> Any:
+    if not isinstance(value, (str, os.PathLike)):
+        raise TypeError(f"{name} must be a path, got {value!r}")
     return value
 
 

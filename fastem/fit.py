@@ -1,13 +1,12 @@
-"""The driver: EM from one start, and the best of several.  It has never heard of Gaussians, arrays or threads."""
+"""The driver: EM from one start.  It has never heard of Gaussians, arrays or threads."""
 
 from __future__ import annotations
 
 import math
-import sys
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -22,6 +21,11 @@ STOPPING = {
 }
 """Stop rules, and what each looks at."""
 
+ON_INTERRUPT = ("raise", "return")
+
+STEPS = ("start", "plain", "accelerated", "rejected", "reseeded", "dropped")
+"""How the parameters of an iteration were reached."""
+
 
 @dataclass(frozen=True, eq=False)
 class History:
@@ -29,8 +33,8 @@ class History:
 
     loglik: total log likelihood.  q: expected complete log likelihood, Q of Dempster, Laird and Rubin.
     entropy: of the responsibilities.  Natural logarithms, sums over the (weighted) rows.  step: how these parameters
-    were reached, "start", "plain" (an EM step), "accelerated" or "rejected" (an EM step, after a sweep at an
-    extrapolation that had lowered the log likelihood).
+    were reached, "start", "plain" (an EM step), "accelerated", "rejected" (an EM step, after a sweep at an
+    extrapolation that had lowered the log likelihood), "reseeded" or "dropped" (collapsed components were).
     """
 
     loglik: Array  # (n_iter,)
@@ -40,6 +44,17 @@ class History:
 
     def __len__(self) -> int:
         return len(self.loglik)
+
+
+@dataclass(frozen=True)
+class Collapse:
+    """A component that lost its extent or its rows: when, what was left of it, and what was done."""
+
+    component: int
+    iteration: int
+    count: float  # weight of its rows
+    smallest_eigenvalue: float  # of its covariance, without reg_covar; NaN where there is none
+    action: str  # "floor", "reseed" or "drop"
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +68,10 @@ class Fit:
     stop_reason: str
     remaining_gain: float
     """What the log likelihood (a total) had still to gain at the last iteration, as `em` estimates it for "aitken"."""
+    cut_short: bool = False
+    """Whether its time was over, or it was interrupted."""
+    collapses: tuple[Collapse, ...] = ()
+    """What `mend` has noted."""
 
     @property
     def summary(self) -> str:
@@ -82,6 +101,90 @@ class Fit:
         return float(self.history.loglik[-1]) if self.n_iter else self.loglik
 
 
+class Run:
+    """EM under way, between two sweeps."""
+
+    def __init__(self, start: Any, acceleration: str | None, fixed: Fixed, previous: float) -> None:
+        self.params, self.step = start, "start"  # to be swept next, and how they were reached
+        self.acceleration, self.fixed = acceleration, fixed
+        self.extrapolation = Extrapolation(acceleration, start, fixed)
+        self.trace: list[tuple[float, float, float]] = []  # loglik, q, entropy
+        self.steps: list[str] = []
+        self.collapses: list[Collapse] = []
+        self.previous, self.criterion = -math.inf, previous
+        self.distance = math.inf  # what tol is compared with
+        self.since = 0  # the iteration at which it was mended
+        self.cut_short = False
+        self.torn = False  # by an interruption, in the middle of an iteration
+        self.known: tuple[Any, Any, int] | None = None  # the last params swept, their statistics, iterations to them
+
+    def accept(self, stats: Any) -> bool:
+        """Take note of a sweep, or give up the extrapolation that it was at."""
+        if self.step == "accelerated" and fell(stats.loglik, self.trace[-1][0]):
+            self.params, self.step = self.extrapolation.give_up(), "rejected"
+            return False
+        self.known = self.params, stats, len(self.trace)
+        return True
+
+    def advance(self, stats: Any, reached: Any, stopping: str) -> None:
+        """An iteration: from the accepted sweep and what its M-step has reached to the next parameters."""
+        self.trace.append((stats.loglik, stats.q, stats.entropy))
+        self.steps.append(self.step)
+        self.previous, self.criterion = self.criterion, stats.q if stopping == "q" else stats.loglik / stats.total
+        needed = self.acceleration is not None or stopping == "gradient"
+        gradient = stats.gradient(reached, self.extrapolation.start, self.fixed) if needed else np.empty(0)
+        self.params, self.step = self.extrapolation.after(self.params, stats, reached, gradient)
+        if stopping == "aitken":
+            self.distance = self.remaining(self.trace) / stats.total
+        elif stopping == "gradient":
+            self.distance = float(np.linalg.norm(gradient)) / stats.total
+        else:
+            self.distance = abs(self.criterion - self.previous)
+
+    def mend(self, params: Any, step: str) -> None:
+        """Go on from other parameters than EM has reached: the log likelihood may fall, and what is behind is past."""
+        self.params, self.step, self.since = params, step, len(self.trace)
+        self.extrapolation = Extrapolation(self.acceleration, params, self.fixed)
+        self.criterion, self.distance = -math.inf, math.inf
+
+    def remaining(self, trace: list[tuple[float, float, float]]) -> float:
+        """What the log likelihood still has to gain, a total; infinite where that cannot be told yet."""
+        if self.acceleration is not None:
+            return self.extrapolation.gain
+        return still_to_gain([loglik for loglik, _, _ in trace[self.since :][-3:]])
+
+    def arrive(self, sweep: Callable[[Any], Any]) -> None:
+        """The last sweep, at the last M-step."""
+        params = self.extrapolation.reached
+        self.known = params, sweep(params), len(self.trace)
+
+    def ended(self, reason: str, *, converged: bool = False, cut_short: bool = False) -> Fit:
+        """At the last parameters that were swept."""
+        assert self.known is not None
+        params, stats, n_iter = self.known
+        logliks, qs, entropies = np.array(self.trace[:n_iter]).reshape(-1, 3).T
+        history = History(logliks, qs, entropies, tuple(self.steps[:n_iter]))
+        gain = self.remaining([*self.trace[:n_iter], (stats.loglik, stats.q, stats.entropy)])
+        self.cut_short = cut_short
+        collapses = tuple(each for each in self.collapses if each.iteration <= n_iter)
+        return Fit(params, stats, history, converged, reason, gain, cut_short, collapses)
+
+
+Mend = Callable[[Any, Any, int, list[Collapse]], tuple[Any, str] | None]
+"""statistics, params after their M-step, iteration, collapses so far (to which it adds) -> params in the place of those
+reached and how they are, or None."""
+
+
+class Journal(Protocol):
+    """Where a run is kept, so that another process can go on with it."""
+
+    def resume(self, run: Run) -> None:
+        """Bring a run that has not begun to where it was kept, if it was."""
+
+    def keep(self, run: Run) -> None:
+        """After an iteration."""
+
+
 def em(
     sweep: Callable[[Any], Any],
     maximize: Callable[[Any], Any],
@@ -94,6 +197,10 @@ def em(
     fixed: Fixed = (),
     previous: float = -math.inf,
     on_iteration: Callable[[int, Any, float], None] | None = None,
+    max_time: float | None = None,
+    on_interrupt: str = "raise",
+    mend: Mend | None = None,
+    journal: Journal | None = None,
 ) -> Fit:
     """Expectation-maximisation from one start.
 
@@ -129,6 +236,16 @@ def em(
         The criterion before the first iteration, where this run goes on from another.
     on_iteration : callable, default=None
         Called as ``on_iteration(iteration, stats, change)`` after each E-step.
+    max_time : float, default=None
+        Seconds, looked at before each sweep but the first.  When they are over the run ends where it swept last: plain
+        EM as with max_iter at so many iterations, an accelerated one maybe at an extrapolation.
+    on_interrupt : {"raise", "return"}, default="raise"
+        What KeyboardInterrupt does: it is raised, or ends the run as max_time does, if there has been a sweep.
+    mend : callable, default=None
+        Called as ``mend(stats, reached, iteration, collapses)`` after each M-step; it may add to the list of collapses,
+        and returns None or a pair: the parameters to go on from in the place of `reached`, and "reseeded" or "dropped".
+    journal : Journal, default=None
+        Has ``resume(run)``, called first, and ``keep(run)``, called after each iteration: where the run is kept.
 
     Returns
     -------
@@ -138,7 +255,7 @@ def em(
     Raises
     ------
     ValueError
-        If stopping or acceleration is unknown.
+        If stopping, acceleration or on_interrupt is unknown.
 
     References
     ----------
@@ -156,45 +273,36 @@ def em(
     >>> fit.params.means.ravel().round(3)
     array([0.5, 9.5])
     """
-    if stopping not in STOPPING:
-        raise ValueError(f"stopping must be one of {', '.join(map(repr, STOPPING))}, got {stopping!r}")
-    extrapolation = Extrapolation(acceleration, params, fixed)
-    start, needs_gradient = params, acceleration is not None or stopping == "gradient"
-    trace: list[tuple[float, float, float]] = []
-    steps: list[str] = []
-    criterion, converged, step = previous, False, "start"
-    while not converged and len(trace) < max_iter:
-        stats = sweep(params)
-        if step == "accelerated" and fell(stats.loglik, trace[-1][0]):
-            params, step = extrapolation.give_up(), "rejected"
-            continue
-        reached = maximize(stats)
-        trace.append((stats.loglik, stats.q, stats.entropy))
-        steps.append(step)
-        previous, criterion = criterion, stats.q if stopping == "q" else stats.loglik / stats.total
-        gradient = stats.gradient(reached, start, fixed) if needs_gradient else np.empty(0)
-        params, step = extrapolation.after(params, stats, reached, gradient)
-        if stopping == "aitken":
-            distance = remaining(trace, extrapolation, acceleration) / stats.total
-        elif stopping == "gradient":
-            distance = float(np.linalg.norm(gradient)) / stats.total
-        else:
-            distance = abs(criterion - previous)
-        converged = distance < tol
-        if on_iteration is not None:
-            on_iteration(len(trace), stats, criterion - previous)
+    for value, name, options in (stopping, "stopping", STOPPING), (on_interrupt, "on_interrupt", ON_INTERRUPT):
+        if value not in options:
+            raise ValueError(f"{name} must be one of {', '.join(map(repr, options))}, got {value!r}")
+    run = Run(params, acceleration, fixed, previous)
+    deadline = math.inf if max_time is None else time.monotonic() + max_time
+    if journal is not None:
+        journal.resume(run)
+    try:
+        while not run.distance < tol and len(run.trace) < max_iter:
+            if run.known is not None and time.monotonic() >= deadline:
+                return run.ended("max_time is over", cut_short=True)
+            if not run.accept(stats := sweep(run.params)):
+                continue
+            reached = maximize(stats)
+            run.advance(stats, reached, stopping)
+            if on_iteration is not None:
+                on_iteration(len(run.trace), stats, run.criterion - run.previous)
+            if mend is not None and (mended := mend(stats, reached, len(run.trace), run.collapses)) is not None:
+                run.mend(*mended)
+            if journal is not None:
+                journal.keep(run)
+        run.arrive(sweep)
+    except KeyboardInterrupt:
+        if on_interrupt == "raise" or run.known is None:
+            raise
+        run.torn = True
+        return run.ended("interrupted", cut_short=True)
+    converged = run.distance < tol
     reason = f"{STOPPING[stopping]} below tol={tol:g}" if converged else f"max_iter={max_iter} reached"
-    params = reached if trace else params
-    stats = sweep(params)
-    gain = remaining([*trace, (stats.loglik, stats.q, stats.entropy)], extrapolation, acceleration)
-    logliks, qs, entropies = np.array(trace).reshape(-1, 3).T
-    history = History(logliks, qs, entropies, tuple(steps))
-    return Fit(params, stats, history, converged, reason, gain)
-
-
-def remaining(trace: list[tuple[float, float, float]], extrapolation: Extrapolation, acceleration: str | None) -> float:
-    """What the log likelihood still has to gain, a total; infinite where that cannot be told yet."""
-    return still_to_gain([loglik for loglik, _, _ in trace[-3:]]) if acceleration is None else extrapolation.gain
+    return run.ended(reason, converged=converged)
 
 
 def still_to_gain(logliks: list[float]) -> float:
@@ -216,73 +324,3 @@ def still_to_go(gain: float) -> str:
 def fell(loglik: float, before: float) -> bool:
     """Also where the new one is not a number."""
     return not loglik >= before - ROUNDING * abs(before)
-
-
-def led(start: Any, fit: Fit) -> Any:
-    """Where a fit of a part of the rows leads; back to its start, if it has emptied what other rows may fill."""
-    return fit.params if fit.stats.live.all() else start
-
-
-def warmed(parts: Iterable[Any], run: Callable[..., Fit]) -> Callable[[Any], Any]:
-    """EM on growing parts of the rows: start -> where they lead.
-
-    The maximum over n rows is expected p / 2n per row above the likelihood of the truth, p parameters: where less than
-    that is left to gain these rows know no better, and it takes more of them.
-    """
-
-    def lead(start: Any) -> Any:
-        for part in parts:
-            start = led(start, run(part, start=start, stopping="aitken", tol=start.n_parameters / (2 * len(part))))
-        return start
-
-    return lead
-
-
-CARRIED = 3
-"""Starts that a screened fit carries on."""
-SCREEN_ITERATIONS = 10
-"""Iterations of a start before it is judged: most of what k-means left to gain."""
-
-
-class Start(NamedTuple):
-    """What became of one start: the mean log likelihood where it ended, iterations, and why it stopped."""
-
-    mean_loglik: float
-    n_iter: int
-    stop_reason: str
-
-
-def best_first(
-    starts: Iterable[Any], run: Callable[[Any], Fit], screen: Callable[[Any], Fit] | None = None
-) -> list[Fit]:
-    """The fits of all starts, the best (by lower bound, as scikit-learn) first.
-
-    `screen` is a cheaper run: the CARRIED starts that it leaves at the highest log likelihood go on to `run`, and the
-    others stay where it left them, behind.
-    """
-    if screen is None:
-        return sorted(map(run, starts), key=lambda fit: -fit.lower_bound)
-    screened = sorted(((start, screen(start)) for start in starts), key=lambda pair: -pair[1].loglik)
-    fits = sorted((run(led(*pair)) for pair in screened[:CARRIED]), key=lambda fit: -fit.lower_bound)
-    return fits + [replace(fit, stop_reason=f"screened out: {fit.stop_reason}") for _, fit in screened[CARRIED:]]
-
-
-class Progress:
-    """Lines on standard output, as `verbose` asks for: 1 every `interval` iterations, 2 with change and time."""
-
-    def __init__(self, verbose: int, interval: int) -> None:
-        self.verbose, self.interval = verbose, interval
-        self._starts, self._since = 0, time.perf_counter()
-
-    def __call__(self, iteration: int, stats: Any, change: float) -> None:
-        if iteration == 1:
-            self._starts += 1
-            self._write(f"Initialization {self._starts}")
-        if iteration % self.interval == 0:
-            now = time.perf_counter()
-            detail = f"\t time lapse {now - self._since:.5f}s\t ll change {change:.5f}" if self.verbose > 1 else ""
-            self._write(f"  Iteration {iteration}{detail}")
-            self._since = now
-
-    def _write(self, line: str) -> None:
-        sys.stdout.write(line + "\n")

@@ -367,7 +367,7 @@ class NormalStats(Stats):
         scatter = self._scatter(np.where(rigid, np.inf, self.scatter_counts), delta)
         shares = self.scatter_counts / math.fsum(self.scatter_counts.tolist())
         variances = diagonal(scatter) if at.is_matrix else scatter
-        smallest = np.maximum(RESOLUTION**2 * (shares @ (variances + means * means)), SMALLEST_VARIANCE)
+        smallest = resolved(shares, variances, means)
         found = self._covariances(scatter, shares, reg_covar)
         if at.covariance_type == "tied" or not rigid.any():
             return above(NormalParams(weights, means, found, at.covariance_type), smallest)
@@ -396,6 +396,11 @@ class NormalStats(Stats):
         variances = np.einsum("...ii->...i", scatter) if at.is_matrix else scatter
         variances += reg_covar
         return scatter
+
+
+def resolved(shares: Array, variances: Array, means: Array) -> Array:
+    """(d,) variances that are rounding, by the mean squares of the features."""
+    return np.maximum(RESOLUTION**2 * (shares @ (variances + means * means)), SMALLEST_VARIANCE)
 
 
 def above(params: NormalParams, smallest: Array) -> NormalParams:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
 
 from fastem import checks
+from fastem.degenerate import Watch, normal_extents, split_normal
 from fastem.estimator import NotFittedError
 from fastem.gaussian import COVARIANCE_TYPES, GROUPS, NormalParams
 from fastem.information import StandardErrors
@@ -76,6 +78,25 @@ class GaussianMixture(Mixture):
         "auto" starts with EM on parts of the rows, every 13th and, of more rows, every 61st, 251st and 1,021st before,
         each of at least as many rows as a start looks at: on a part until what it has still to gain is less than its
         rows can tell.  With many rows, where EM is slow, fewer sweeps over all of them.
+    on_collapse : {"floor", "reseed", "drop", "raise"}, default="floor"
+        What becomes of a component that loses all its rows or, in some direction, all extent of its own (reg_covar is
+        not its own).  "floor": reg_covar, or with 0 the resolution of the data, holds its variances, and one without
+        rows keeps its last parameters at weight 0.  "reseed": it takes half of the heaviest component, split along its
+        longest axis, twice for each component at the most.  "drop": the fit goes on without it.  "raise":
+        CollapsedComponentError.  `collapses_` tells what happened; with "floor", what is seen where the fit ends.
+    max_time : float, default=None
+        Seconds for the fit, looked at after each sweep.  When they are over it ends at the best parameters so far,
+        those of a fit with max_iter = n_iter_; of several starts those not begun are left out.
+    on_interrupt : {"raise", "return"}, default="raise"
+        What Ctrl-C does: KeyboardInterrupt, the estimator staying as it was; or, after the first sweep over the rows,
+        the same as when the time is over.
+    checkpoint : path, default=None
+        A file that keeps the runs of the fit every `checkpoint_every` seconds.  If it is there when a fit begins, the
+        fit goes on from it, and ends with the same bits as one that was never stopped.  It stays when the fit has
+        ended (then a fit on the same rows is done at once).  ValueError where it was written by another model or
+        version or for other rows.
+    checkpoint_every : float, default=60
+        Seconds; 0 is after each iteration.
     backend : {"auto", "cython", "numba"}, default="auto"
         Compiled kernels to use; "auto" is "cython".
     n_threads : int, default=None
@@ -90,6 +111,7 @@ class GaussianMixture(Mixture):
     params_ : NormalParams, the same as one value for the building blocks.
     converged_ : bool, whether the stop rule was met.
     stop_reason_ : str, which rule ended the fit.
+    cut_short_ : bool, whether the fit ended because its time was over or it was interrupted.
     n_iter_ : int, EM iterations of the best start.
     n_sweeps_ : int, passes over the data for them: also the last one, and those at extrapolations that were given up.
     loglik_ : float, log likelihood of the fitted parameters (total, natural logarithm).
@@ -102,6 +124,8 @@ class GaussianMixture(Mixture):
         it; inf where the last iterations do not tell.
     summary_ : str, a line on how the fit ended and how far from the maximum.
     lower_bound_ : float, mean log likelihood before the last M-step, as scikit-learn.
+    collapses_ : list of Collapse(component, iteration, count, smallest_eigenvalue, action), in the order of the fit.
+    counts_ : (k,) weight of the rows of each component, and of what a prior adds.
     history_ : History, loglik, q, entropy and kind of step of each iteration.
     starts_ : list of Start(mean_loglik, n_iter, stop_reason), one for each start, the best first.
     empty_components_ : indices of components that lost all points.
@@ -150,6 +174,11 @@ class GaussianMixture(Mixture):
         stopping: str = "loglik",
         acceleration: str | None = None,
         warm_sweeps: str | None = None,
+        on_collapse: str = "floor",
+        max_time: float | None = None,
+        on_interrupt: str = "raise",
+        checkpoint: Any = None,
+        checkpoint_every: float = 60.0,
         backend: str = "auto",
         n_threads: int | None = None,
     ) -> None:
@@ -173,6 +202,11 @@ class GaussianMixture(Mixture):
         self.stopping = stopping
         self.acceleration = acceleration
         self.warm_sweeps = warm_sweeps
+        self.on_collapse = on_collapse
+        self.max_time = max_time
+        self.on_interrupt = on_interrupt
+        self.checkpoint = checkpoint
+        self.checkpoint_every = checkpoint_every
         self.backend = backend
         self.n_threads = n_threads
 
@@ -211,6 +245,9 @@ class GaussianMixture(Mixture):
     def _terms(self, rows: Rows, rng: np.random.Generator) -> dict[str, Any]:
         """A number to add to variances, or one for each feature."""
         return {"reg_covar": relative_variances(rows, rng) if self.reg_covar == "auto" else self.reg_covar}
+
+    def _watch(self, terms: dict[str, Any]) -> Watch:
+        return Watch(self.on_collapse, partial(normal_extents, reg_covar=terms["reg_covar"]), split_normal)
 
     def _check_inits(self, d: int) -> None:
         k, kind = self.n_components, self.covariance_type

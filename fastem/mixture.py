@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+import time
 import warnings
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
 from fastem import checks
 from fastem.acceleration import ACCELERATORS
+from fastem.checkpoint import Journal, arrays_of, described
+from fastem.degenerate import POLICIES, Watch
 from fastem.estimator import (
     BaseEstimator,
     ConvergenceWarning,
@@ -19,11 +23,22 @@ from fastem.estimator import (
     learn_features,
     same_features,
 )
-from fastem.fit import CARRIED, SCREEN_ITERATIONS, STOPPING, Fit, Progress, Start, best_first, em, still_to_go, warmed
+from fastem.fit import ON_INTERRUPT, STOPPING, Fit, em, still_to_go
 from fastem.information import StandardErrors, standard_errors
+from fastem.progress import Progress
+from fastem.restarts import CARRIED, SCREEN_ITERATIONS, Start, best_first, warmed
 from fastem.starts import start_size, subsample
 from fastem.stats import Fixed
+from fastem.storage import encode, write
 from fastem.sweep import Rows, open_rows
+
+WITHOUT_EFFECT = {
+    "random_state", "n_threads", "verbose", "verbose_interval", "max_time", "on_interrupt", "checkpoint",
+    "checkpoint_every",
+}  # fmt: skip
+"""Settings that a fit can be resumed without: on what it ends at they have none, or the checkpoint has its own."""
+
+MODEL, MODEL_LAYOUT = "fastem model", 1
 
 NOT_FITTED = "This {} instance is not fitted yet. Call 'fit' with appropriate arguments before using this estimator."
 
@@ -42,6 +57,11 @@ class Mixture(DensityMixin, BaseEstimator):
     stopping: str
     acceleration: str | None
     warm_sweeps: str | None
+    on_collapse: str
+    max_time: float | None
+    on_interrupt: str
+    checkpoint: Any
+    checkpoint_every: float
     random_state: Any
     warm_start: bool
     verbose: int
@@ -67,6 +87,14 @@ class Mixture(DensityMixin, BaseEstimator):
         if self.order_by is not None:
             checks.choice(self.order_by, "order_by", groups[:2])
             checks.no_masks(fixed)
+        checks.choice(self.on_collapse, "on_collapse", POLICIES)
+        checks.unheld(self.on_collapse, fixed)
+        if self.max_time is not None:
+            checks.non_negative(self.max_time, "max_time")
+        checks.choice(self.on_interrupt, "on_interrupt", ON_INTERRUPT)
+        if self.checkpoint is not None:
+            checks.path(self.checkpoint, "checkpoint")
+        checks.non_negative(self.checkpoint_every, "checkpoint_every")
         checks.integer(self.verbose, "verbose", 0) if not isinstance(self.verbose, bool) else None
         checks.integer(self.verbose_interval, "verbose_interval", 1)
         return fixed
@@ -89,49 +117,85 @@ class Mixture(DensityMixin, BaseEstimator):
     def _start(self, rows: Rows, rng: np.random.Generator, terms: dict[str, Any], *, first: bool) -> Any:
         raise NotImplementedError
 
+    def _watch(self, terms: dict[str, Any]) -> Watch:
+        """What looks for collapsed components."""
+        raise NotImplementedError
+
     # ---- fit
 
     def _is_fitted(self) -> bool:
         return hasattr(self, "weights_")
 
     def _fit(self, X: Any, rows: Rows, fixed: Fixed) -> Self:
+        deadline = math.inf if self.max_time is None else time.monotonic() + self.max_time
         rng = checks.generator(self.random_state)
         with rows:
+            journal = self._journal(rows, rng)
             terms = {"fixed": fixed} | self._terms(rows, rng)
-            run = partial(self._em, rows, terms, self._progress())
+            options: dict[str, Any] = {"terms": terms, "journal": journal, "deadline": deadline}
+            watch = self._watch(terms)
+            whole = options | {"progress": self._progress(), "on_interrupt": self.on_interrupt}
+            run = partial(self._em, rows, **whole, mend=None if self.on_collapse == "floor" else watch)
             if self.warm_start and self._is_fitted():
                 checks.same_shape(self.weights_, "weights_", (self.n_components,))
-                fits = [run(self.params_, previous=self._criterion_reached())]
+                fits = [run(start=self.params_, previous=self._criterion_reached())]
             else:
                 starts = (self._start(rows, rng, terms, first=i == 0) for i in range(self.n_init))
                 parts = rows.parts(start_size(rows, self.n_components)) if self.warm_sweeps else []
-                lead = warmed(parts, partial(self._em, terms=terms, progress=None))
-                fits = best_first(starts, lambda start: run(lead(start)), self._screen(rows, rng, terms))
+                lead = warmed(parts, partial(self._em, **options))
+                screen = self._screen(rows, rng, options)
+                fits = best_first(starts, lambda start: run(start=lead(start)), screen, on_interrupt=self.on_interrupt)
+            fits[0] = watch.looked_at(fits[0])
+            if journal is not None:
+                journal.close()
         learn_features(self, X, rows.data[0])
         self._keep(fits, rows.precision, fixed)
         return self
 
     def _em(
-        self, rows: Rows, terms: dict[str, Any], progress: Progress | None, start: Any, **options: Any
+        self,
+        rows: Rows,
+        *,
+        start: Any,
+        terms: dict[str, Any],
+        deadline: float,
+        progress: Progress | None = None,
+        **options: Any,
     ) -> Fit:
+        """One run of EM, by the settings where `options` do not say otherwise."""
         names = ("max_iter", "tol", "stopping", "acceleration")
         options = {name: getattr(self, name) for name in names} | {"fixed": terms["fixed"]} | options
+        if deadline < math.inf:
+            options["max_time"] = max(0.0, deadline - time.monotonic())
         return em(
             self._sweep(rows), lambda stats: stats.maximize(**terms), start, on_iteration=progress, **options
         )
+
+    def _journal(self, rows: Rows, rng: np.random.Generator) -> Journal | None:
+        """Where the runs of the fit are kept, if anywhere."""
+        if self.checkpoint is None:
+            return None
+        settings = {k: v for k, v in self.get_params(deep=False).items() if k not in WITHOUT_EFFECT}
+        seed = self.random_state if self.random_state is not None else "None"
+        identity = {"class": type(self).__name__, "random_state": described(seed), **described(settings)}
+        if self.warm_start and self._is_fitted():
+            identity["start"] = described(arrays_of(self.params_))
+        identity |= {"rows": len(rows), "data": rows.fingerprint()}
+        return Journal(self.checkpoint, self.checkpoint_every, identity, rng)
 
     def _sweep(self, rows: Rows) -> Callable[[Any], Any]:
         """The statistics of the rows and, as if of more rows, of the prior."""
         prior = self.prior
         return rows.sweep if prior is None else lambda params: rows.sweep(params) + prior.stats(params)
 
-    def _screen(self, rows: Rows, rng: np.random.Generator, terms: dict[str, Any]) -> Callable[[Any], Fit] | None:
+    def _screen(self, rows: Rows, rng: np.random.Generator, options: dict[str, Any]) -> Callable[[Any], Fit] | None:
         """A short run on a part of the rows, where there are many rows and many starts."""
         size = start_size(rows, self.n_components)
         if self.n_init <= CARRIED or len(rows) <= size:
             return None
         few = subsample(rows, size, rng)
-        return partial(self._em, few, terms, None, max_iter=min(self.max_iter, SCREEN_ITERATIONS))
+        options = options | {"max_iter": min(self.max_iter, SCREEN_ITERATIONS)}
+        return lambda start: self._em(few, start=start, **options)
 
     def _progress(self) -> Progress | None:
         return Progress(int(self.verbose), self.verbose_interval) if self.verbose else None
@@ -154,6 +218,9 @@ class Mixture(DensityMixin, BaseEstimator):
         self.n_sweeps_ = found.n_sweeps
         self.converged_ = found.converged
         self.stop_reason_ = found.stop_reason
+        self.cut_short_ = any(fit.cut_short for fit in fits)
+        self.collapses_ = list(found.collapses)
+        self.counts_ = found.stats.counts[order] if self.order_by else found.stats.counts
         self.summary_ = found.summary
         self.remaining_gain_ = found.remaining_gain / total
         self.history_ = found.history
@@ -167,7 +234,10 @@ class Mixture(DensityMixin, BaseEstimator):
         self.lower_bounds_ = (found.history.loglik / total).tolist()
         self.lower_bound_ = self.lower_bounds_[-1] if found.n_iter else -math.inf
         self.empty_components_ = np.flatnonzero(~live)
-        if not found.converged and self.max_iter > 0:
+        if self.cut_short_:
+            message = f"The fit was cut short in its start {len(fits)}; the best one: {found.summary}."
+            warnings.warn(message, ConvergenceWarning, stacklevel=4)
+        elif not found.converged and self.max_iter > 0:
             warnings.warn(
                 "Best performing initialization did not converge. Try different init parameters, or increase "
                 "max_iter, tol, or check for degenerate data. Mean log likelihood: "
@@ -183,6 +253,29 @@ class Mixture(DensityMixin, BaseEstimator):
                 checks.EmptyComponentWarning,
                 stacklevel=4,
             )
+
+    def save(self, path: Any) -> None:
+        """Write the fitted mixture to a file, with its settings and all attributes; `fastem.load` reads it.
+
+        No pickle: arrays and a header in NumPy's npz, written whole or not at all.  A random number generator among the
+        settings is not kept.
+
+        Parameters
+        ----------
+        path : path
+            Where to write.  A file that is there is replaced.
+
+        Raises
+        ------
+        NotFittedError
+            Before a fit.
+        OSError
+            Where the file cannot be written; one that is there stays as it was.
+        """
+        self.params_  # noqa: B018 - raises before a fit
+        arrays: dict[str, np.ndarray] = {}
+        header = {"class": type(self).__name__, "attributes": encode(vars(self), arrays)}
+        write(Path(checks.path(path, "path")), MODEL, MODEL_LAYOUT, header, arrays)
 
     # ---- predictions
 

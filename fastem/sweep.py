@@ -3,6 +3,7 @@ but what the caller asks for."""
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple, Self
@@ -16,6 +17,8 @@ from fastem.stats import SLOT_ROWS, Array, fold, slot_count
 
 WAVE_BYTES = 1 << 25
 """Sums of this many bytes are held at a time before they are folded: the memory of a fit, whatever n is."""
+DIGEST_ROWS = 1 << 18
+"""Rows that are hashed at a time; a fingerprint depends on it."""
 WAVE_WORK = 1 << 29
 """Rows x sums of a slot in one call of the kernels, a tenth of a second or two: an interruption waits for its end."""
 
@@ -123,6 +126,19 @@ class Rows:
             return self
         data = found.successes.astype(self.precision), found.trials.astype(self.precision)
         return Rows(data, found.sample_weight, self.backend, self.dtype)
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the rows and their weights, by blocks: as good as the rows themselves to tell others from them."""
+        blocks = [slice(begin, begin + DIGEST_ROWS) for begin in range(0, len(self), DIGEST_ROWS)]
+        return hashlib.sha256(b"".join(self.backend.each(self._digest, blocks))).hexdigest()
+
+    def _digest(self, rows: slice) -> bytes:
+        found = hashlib.sha256()
+        for array in (*self.data, self.sample_weight):
+            part = np.ascontiguousarray(array[rows])
+            found.update(f"{part.dtype.str}{part.shape}".encode())
+            found.update(part.tobytes())
+        return found.digest()
 
     def _match(self, params: Any) -> None:
         """The kernels trust that rows and parameters have the same features."""

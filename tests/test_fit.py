@@ -6,7 +6,7 @@ import worlds
 from test_kernels import normal_params
 
 import fastem
-from fastem.fit import warmed
+from fastem.restarts import warmed
 
 
 class Climb:

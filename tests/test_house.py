@@ -9,11 +9,15 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "fastem"
 FLOORS = {
-    "__main__": 7,
-    "__init__": 7,
-    "gaussian_mixture": 7,
-    "binomial_mixture": 7,
-    "mixture": 6,
+    "__main__": 9,
+    "__init__": 9,
+    "models": 9,
+    "gaussian_mixture": 8,
+    "binomial_mixture": 8,
+    "mixture": 7,
+    "checkpoint": 6,
+    "degenerate": 6,
+    "restarts": 6,
     "fit": 5,
     "starts": 4,
     "acceleration": 4,
@@ -28,6 +32,8 @@ FLOORS = {
     "backend": 1,
     "checks": 1,
     "estimator": 1,
+    "storage": 1,
+    "progress": 0,
     "threads": 0,
     "_kernels_numba": 0,
 }

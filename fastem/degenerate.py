@@ -1,0 +1,167 @@
+"""Components that collapse, on equal rows, on fewer than a covariance needs, or on none: which, and what is done."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import astuple, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from fastem import checks
+from fastem.binomial import BinomialParams
+from fastem.fit import Collapse, Fit
+from fastem.gaussian import RESOLUTION, NormalParams, diagonal, resolved
+from fastem.stats import Array
+
+POLICIES = ("floor", "reseed", "drop", "raise")
+
+NO_EXTENT = 1.01
+"""Of the floor under a variance (reg_covar, and what rounding can tell): below that a component has none of its own."""
+
+RESEEDS = 2
+"""For each component, in a run: then it is left to the floor, so that a fit ends."""
+
+APART = 0.5
+"""Halves of a component are so many standard deviations from its mean: they leave it the mean and covariance it had."""
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Looks at the components after each M-step, and does as the policy says about those that have collapsed."""
+
+    policy: str
+    extents: Callable[[Any], Array]
+    split: Callable[[Any, int, int], Any]
+
+    def looked_at(self, fit: Fit) -> Fit:
+        """A fit with what is seen of its components where it ends."""
+        collapses = list(fit.collapses)
+        replace(self, policy="floor")(fit.stats, fit.params, fit.n_iter, collapses)
+        return replace(fit, collapses=tuple(collapses))
+
+    def __call__(
+        self, stats: Any, reached: Any, iteration: int, collapses: list[Collapse]
+    ) -> tuple[Any, str] | None:
+        """`Mend` of `em`."""
+        gone = ~stats.live | (self.extents(reached) <= NO_EXTENT)
+        if not gone.any():
+            return None
+        lightest = int(np.where(gone, stats.counts, np.inf).argmin())
+
+        def note(component: int, action: str) -> None:
+            smallest = smallest_eigenvalue(reached, component) if stats.live[component] else math.nan
+            collapses.append(Collapse(component, iteration, float(stats.counts[component]), smallest, action))
+
+        if self.policy == "drop" and len(gone) > 1:
+            note(lightest, "drop")
+            return without(reached, lightest), "dropped"
+        if self.policy == "reseed" and not gone.all() and reseeds(collapses) < RESEEDS * len(gone):
+            note(lightest, "reseed")
+            return self.split(reached, int(np.where(gone, -1.0, stats.counts).argmax()), lightest), "reseeded"
+        known = {each.component for each in collapses if each.action == "floor"}
+        for component in np.flatnonzero(gone).tolist():
+            if component not in known:
+                note(component, "floor")
+        if self.policy == "raise":
+            checks.no_collapse(*astuple(collapses[-1])[:4])
+        return None
+
+
+def reseeds(collapses: list[Collapse]) -> int:
+    return sum(each.action == "reseed" for each in collapses)
+
+
+def without(params: Any, component: int) -> Any:
+    """The other components; their weights are scaled up."""
+    rest = params.take(np.delete(np.arange(len(params.weights)), component))
+    return replace(rest, weights=rest.weights / rest.weights.sum())
+
+
+# ------------------------------------------------------------------------------------------------------------- normal
+
+
+def normal_extents(params: NormalParams, reg_covar: Any) -> Array:
+    """(k,) the smallest eigenvalue of each covariance, each feature in units of the floor under its variance; where it
+    is far above 1, a lower bound.  Where all rows lie in a plane that is no fault of a component's: infinite.
+    """
+    found = own_extents(params, reg_covar)
+    if found.min() <= NO_EXTENT and own_extents(pooled(params), reg_covar)[0] <= NO_EXTENT:
+        return np.full(len(found), np.inf)
+    return found
+
+
+def own_extents(params: NormalParams, reg_covar: Any) -> Array:
+    if params.covariance_type == "tied":
+        return np.full(len(params.weights), np.inf)
+    variances = diagonal(params.covariances) if params.is_matrix else params.variances()
+    least = reg_covar + resolved(params.weights, variances, params.means)
+    if params.covariance_type == "spherical":
+        return params.covariances / least.max()
+    if not params.is_matrix:
+        return np.asarray((variances / least).min(axis=1))
+    least = least + params.n_features**2 * RESOLUTION * variances
+    L = params.inverse_cholesky()
+    found = 1 / np.einsum("kij,kij,kj->k", L, L, least)  # of the trace of the inverse: the eigenvalue or less
+    for k in np.flatnonzero(found <= NO_EXTENT):
+        units = np.sqrt(least[k])
+        found[k] = np.linalg.eigvalsh(params.covariances[k] / (units * units[:, np.newaxis]))[0]
+    return found
+
+
+def pooled(params: NormalParams) -> NormalParams:
+    """One component with the mean and covariance of all."""
+    mean = params.weights @ params.means
+    delta = params.means - mean
+    if params.is_matrix:
+        between = delta[:, :, np.newaxis] * delta[:, np.newaxis, :]
+    else:
+        between = (delta**2).mean(axis=1) if params.covariance_type == "spherical" else delta**2
+    covariance = np.tensordot(params.weights, params.covariances + between, 1)
+    return NormalParams(np.ones(1), mean[np.newaxis], np.asarray(covariance)[np.newaxis], params.covariance_type)
+
+
+def split_normal(params: NormalParams, donor: int, place: int) -> NormalParams:
+    """The donor as two halves along its longest axis, one of them in the place of another component."""
+    weights, means, covariances = params.weights.copy(), params.means.copy(), params.covariances.copy()
+    matrix = covariances if params.covariance_type == "tied" else covariances[donor]
+    if params.is_matrix:
+        values, vectors = np.linalg.eigh(matrix)
+        step = APART * math.sqrt(values[-1]) * vectors[:, -1]
+        halved = matrix - step * step[:, np.newaxis]
+    else:
+        variances = params.variances()[donor]
+        step = APART * np.sqrt(variances) * (np.arange(params.n_features) == variances.argmax())
+        halved = matrix - step**2 if params.covariance_type == "diag" else matrix * (1 - APART**2 / params.n_features)
+    weights[[donor, place]] = weights[[donor, place]].mean()
+    means[[donor, place]] = means[donor] - step, means[donor] + step
+    if params.covariance_type != "tied":
+        covariances[[donor, place]] = halved
+    return replace(params, weights=weights, means=means, covariances=covariances)
+
+
+def smallest_eigenvalue(params: Any, component: int) -> float:
+    """Of a covariance, reg_covar included; NaN for families that have none."""
+    if not isinstance(params, NormalParams):
+        return math.nan
+    if not params.is_matrix:
+        return float(params.variances()[component].min())
+    return float(np.linalg.eigvalsh(params.covariances.reshape(-1, *2 * [params.n_features])[component])[0])
+
+
+# ----------------------------------------------------------------------------------------------------------- binomial
+
+
+def binomial_extents(params: BinomialParams) -> Array:
+    """A probability of 0 or 1 is no fault: components of counts collapse by losing their rows alone."""
+    return np.full(len(params.weights), np.inf)
+
+
+def split_binomial(params: BinomialParams, donor: int, place: int) -> BinomialParams:
+    """The donor as two, a little to both sides of its probabilities; one is in the place of another component."""
+    weights, probs = params.weights.copy(), params.probs.copy()
+    step = APART * probs[donor] * (1 - probs[donor])
+    weights[[donor, place]] = weights[[donor, place]].mean()
+    probs[[donor, place]] = probs[donor] - step, probs[donor] + step
+    return BinomialParams(weights, probs)

@@ -1,0 +1,77 @@
+"""Fitted mixtures from disk."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from fastem import checks
+from fastem.binomial_mixture import BinomialMixture
+from fastem.checkpoint import arrays_of
+from fastem.fit import Collapse, History
+from fastem.gaussian_mixture import GaussianMixture
+from fastem.mixture import MODEL, MODEL_LAYOUT, Mixture
+from fastem.priors import BinomialPrior, NormalPrior
+from fastem.restarts import Start
+from fastem.storage import MALFORMED, decode, read
+
+ESTIMATORS = {each.__name__: each for each in (GaussianMixture, BinomialMixture)}
+VALUES = {each.__name__: each for each in (Collapse, History, Start, NormalPrior, BinomialPrior)}
+
+
+def load(path: Any) -> Any:
+    """Read a fitted mixture that `save` has written.
+
+    The file is checked before anything is made of it: its kind and layout, sizes, and that its parameters are those of
+    a mixture.  No code of the file is run.
+
+    Parameters
+    ----------
+    path : path
+        A file of `GaussianMixture.save` or `BinomialMixture.save`, of this version of fastem or an earlier one.
+
+    Returns
+    -------
+    GaussianMixture or BinomialMixture
+        With the settings and attributes that it was saved with.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged, or no such file.
+    OSError
+        If it cannot be read.
+
+    Examples
+    --------
+    >>> import fastem, pathlib, tempfile
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "mixture.npz"
+    >>> fastem.GaussianMixture(1).fit([[1.0], [3.0]]).save(path)
+    >>> fastem.load(path).means_
+    array([[2.]])
+    """
+    header, arrays = read(checks.path(path, "path"), MODEL, MODEL_LAYOUT)
+    try:
+        attributes = decode(header["attributes"], arrays, VALUES)
+        return restored(ESTIMATORS[header["class"]], attributes)
+    except MALFORMED as error:
+        raise ValueError(f"{path} is damaged: {error}") from None
+
+
+def restored(kind: type[Mixture], attributes: dict[str, Any]) -> Mixture:
+    """An estimator with these settings and attributes; ValueError where they are not those of a fitted one."""
+    settings = {name: attributes.pop(name) for name in kind().get_params(deep=False) if name in attributes}
+    mixture = kind(**settings)
+    for name, value in attributes.items():
+        if name.startswith("_") or not name.endswith("_"):
+            raise ValueError(f"{name!r} is no attribute of a {kind.__name__}")
+        setattr(mixture, name, value)
+    params = mixture.params_
+    replace(params, **{name: getattr(mixture, f"{name}_") for name in arrays_of(params)}).check()
+    for name, expected in mixture._attributes(params).items():
+        checks.same_shape(getattr(mixture, name), name, np.shape(expected))
+    if mixture.n_features_in_ != params.n_features:
+        raise ValueError(f"n_features_in_ is {mixture.n_features_in_}, but the parameters have {params.n_features}")
+    return mixture
