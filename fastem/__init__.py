@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from fastem.binomial_mixture import BinomialMixture
     from fastem.checks import CollapsedComponentError, EmptyComponentWarning, IdentifiabilityWarning
     from fastem.config import Config, show_config, warmup
+    from fastem.degenerate import Diagnosis
     from fastem.distinct import DistinctCounts
     from fastem.estimator import ConvergenceWarning, NotFittedError
     from fastem.fit import Collapse, Fit, History, em
@@ -65,6 +66,7 @@ _HOME = {
     "Fit": "fit",
     "History": "fit",
     "Collapse": "fit",
+    "Diagnosis": "degenerate",
     "accumulate": "sweep",
     "open_rows": "sweep",
     "Rows": "sweep",
@@ -97,6 +99,7 @@ __all__ = [  # noqa: RUF022 - by importance
     "Fit",
     "History",
     "Collapse",
+    "Diagnosis",
     "accumulate",
     "open_rows",
     "Rows",

@@ -13,7 +13,7 @@ from fastem import checks
 from fastem.binomial import BinomialParams
 from fastem.fit import Collapse, Fit
 from fastem.gaussian import RESOLUTION, NormalParams, diagonal, resolved
-from fastem.stats import Array
+from fastem.stats import EMPTY, Array
 
 POLICIES = ("floor", "reseed", "drop", "raise")
 
@@ -67,6 +67,11 @@ class Watch:
         if self.policy == "raise":
             checks.no_collapse(*astuple(collapses[-1])[:4])
         return None
+
+
+def renumbered(collapse: Collapse, order: np.ndarray) -> Collapse:
+    """Of components that have been put in this order."""
+    return replace(collapse, component=int(np.flatnonzero(order == collapse.component)[0]))
 
 
 def reseeds(collapses: list[Collapse]) -> int:
@@ -165,3 +170,87 @@ def split_binomial(params: BinomialParams, donor: int, place: int) -> BinomialPa
     weights[[donor, place]] = weights[[donor, place]].mean()
     probs[[donor, place]] = probs[donor] - step, probs[donor] + step
     return BinomialParams(weights, probs)
+
+
+# ---------------------------------------------------------------------------------------------------------- diagnosis
+
+THIN = 1e-4
+"""Of the pooled variance: a component that is thinner in some direction may be a spurious maximum."""
+
+EQUAL = 1e-6
+"""Components whose parameters differ by less, relatively, are one."""
+
+
+@dataclass(frozen=True, eq=False)
+class Diagnosis:
+    """What tells a spurious maximum: components on few rows, on equal rows, or much thinner than the others.
+
+    ``str`` makes a table of it.
+    """
+
+    weights: Array  #   (k,)
+    counts: Array  #    (k,) weight of the rows of each component
+    thinnest: Array  #  (k,) its smallest and largest variance in any direction, over the variance pooled over the
+    widest: Array  #    (k,) components there; NaN for families that have none
+    complaints: tuple[tuple[str, ...], ...]  # for each component
+
+    @property
+    def spurious(self) -> list[int]:
+        """Components about which there are complaints."""
+        return [component for component, each in enumerate(self.complaints) if each]
+
+    def __str__(self) -> str:
+        lines = ["component  weight     rows       thinnest   widest"]
+        table = zip(self.weights, self.counts, self.thinnest, self.widest, self.complaints, strict=True)
+        for component, (*numbers, complaints) in enumerate(table):
+            told = " ".join(f"{number:<10.4g}" for number in numbers)
+            lines.append(f"{component:9d}  {told}{'; '.join(complaints)}")
+        return "\n".join(line.rstrip() for line in lines)
+
+
+def diagnosis(params: Any, counts: Array, collapsed: set[int]) -> Diagnosis:
+    """Of fitted parameters, the weights of their rows, and the components that have no extent of their own."""
+    k = len(counts)
+    thinnest, widest = relative_extents(params) if isinstance(params, NormalParams) else np.full((2, k), np.nan)
+    needed, empty = own_parameters(params), ~(counts > EMPTY * counts.sum())
+    gone = np.isin(np.arange(k), list(collapsed)) & ~empty
+    tests = {
+        "has lost its rows": empty,
+        "has no extent of its own in some direction": gone,
+        f"has no more rows than its {needed} parameters": (counts <= needed) & ~empty & ~gone,
+        f"is thinner than {THIN:g} of the pooled variance": (thinnest < THIN) & ~gone,
+        "equals a component before it": np.array([equal_before(params, component) for component in range(k)]),
+    }
+    complaints = tuple(tuple(sentence for sentence, where in tests.items() if where[c]) for c in range(k))
+    return Diagnosis(params.weights, counts, thinnest, widest, complaints)
+
+
+def own_parameters(params: Any) -> int:
+    """Of one component, its weight and what all share left out."""
+    shared = "covariances" if getattr(params, "covariance_type", "") == "tied" else "weights"
+    return int(params.n_free(("weights", shared)) // len(params.weights))
+
+
+def relative_extents(params: NormalParams) -> Array:
+    """(2, k) smallest and largest eigenvalues of each covariance with respect to the mean one."""
+    k = len(params.weights)
+    if not params.is_matrix:
+        ratios = params.variances() / (params.weights @ params.variances())
+        return np.array([ratios.min(axis=1), ratios.max(axis=1)])
+    if params.covariance_type == "tied":
+        return np.ones((2, k))
+    mean = np.tensordot(params.weights, params.covariances, 1)
+    A = NormalParams(np.ones(1), params.means[:1], mean[np.newaxis]).inverse_cholesky()[0]
+    values = np.linalg.eigvalsh(A @ params.covariances @ A.T)
+    return np.array([values[:, 0], values[:, -1]])
+
+
+def equal_before(params: Any, component: int) -> bool:
+    """Has a component before this one the same parameters but for its weight?"""
+    own = [params.means, params.covariances] if isinstance(params, NormalParams) else [params.probs]
+    if getattr(params, "covariance_type", "") == "tied":
+        own = own[:1]
+    return any(
+        all(np.allclose(each[other], each[component], rtol=EQUAL, atol=0.0) for each in own)
+        for other in range(component)
+    )

@@ -15,7 +15,7 @@ import numpy as np
 from fastem import checks
 from fastem.acceleration import ACCELERATORS
 from fastem.checkpoint import Journal, arrays_of, described
-from fastem.degenerate import POLICIES, Watch
+from fastem.degenerate import POLICIES, Diagnosis, Watch, diagnosis, renumbered
 from fastem.estimator import (
     BaseEstimator,
     ConvergenceWarning,
@@ -207,10 +207,12 @@ class Mixture(DensityMixin, BaseEstimator):
     def _keep(self, fits: list[Fit], dtype: type[np.floating], fixed: Fixed) -> None:
         """Set every attribute of a fit that has succeeded; parameters in the precision of the rows."""
         found = fits[0]
-        params, live, total = found.params, found.stats.live, found.stats.total
+        params, live, counts, total = found.params, found.stats.live, found.stats.counts, found.stats.total
+        collapses = list(found.collapses)
         if self.order_by:
             order = params.order(self.order_by)
-            params, live = params.take(order), live[order]
+            params, live, counts = params.take(order), live[order], counts[order]
+            collapses = [renumbered(each, order) if each.iteration == found.n_iter else each for each in collapses]
         self.starts_ = [Start(fit.loglik / fit.stats.total, fit.n_iter, fit.stop_reason) for fit in fits]
         for name, value in self._attributes(params).items():
             setattr(self, name, value.astype(dtype, copy=False))
@@ -219,8 +221,8 @@ class Mixture(DensityMixin, BaseEstimator):
         self.converged_ = found.converged
         self.stop_reason_ = found.stop_reason
         self.cut_short_ = any(fit.cut_short for fit in fits)
-        self.collapses_ = list(found.collapses)
-        self.counts_ = found.stats.counts[order] if self.order_by else found.stats.counts
+        self.collapses_ = collapses
+        self.counts_ = counts
         self.summary_ = found.summary
         self.remaining_gain_ = found.remaining_gain / total
         self.history_ = found.history
@@ -253,6 +255,37 @@ class Mixture(DensityMixin, BaseEstimator):
                 checks.EmptyComponentWarning,
                 stacklevel=4,
             )
+
+    def diagnose(self) -> Diagnosis:
+        """What tells whether the fit is a spurious maximum: components on few rows, on equal rows, or much thinner than
+        the others.
+
+        Returns
+        -------
+        Diagnosis
+            weights, counts, thinnest and widest (k,): the smallest and the largest variance of a component in any
+            direction, over the pooled one; complaints (k) tuples of sentences; spurious, the components that have any.
+            Printed, it is a table.
+
+        Raises
+        ------
+        NotFittedError
+            Before a fit.
+
+        References
+        ----------
+        McLachlan and Peel (2000), Finite mixture models, section 3.10.
+        Hathaway (1985), A constrained formulation of maximum-likelihood estimation for normal mixture distributions.
+
+        Examples
+        --------
+        >>> import numpy as np, fastem
+        >>> X = np.concatenate([np.arange(50.0), [99.0, 99.0, 99.0]])[:, np.newaxis]
+        >>> fastem.GaussianMixture(2, random_state=0).fit(X).diagnose().complaints
+        ((), ('has no extent of its own in some direction',))
+        """
+        params = self.params_
+        return diagnosis(params, self.counts_, {each.component for each in self.collapses_ if each.action == "floor"})
 
     def save(self, path: Any) -> None:
         """Write the fitted mixture to a file, with its settings and all attributes; `fastem.load` reads it.

@@ -1,0 +1,199 @@
+"""Components that collapse: seen, told, and treated as the policy says; and what tells a spurious maximum."""
+
+import math
+
+import numpy as np
+import pytest
+
+import fastem
+from fastem.degenerate import normal_extents, pooled, split_binomial, split_normal
+
+RNG = np.random.default_rng(0)
+CLOUD = RNG.normal(size=(300, 2))
+TIED = np.concatenate([CLOUD, np.full((20, 2), 7.0)])
+"""A component that sits on the equal rows has no extent."""
+
+START = {
+    "weights_init": [0.9, 0.1], "means_init": [[0.0, 0.0], [7.0, 7.0]], "tol": 1e-6, "max_iter": 300, "random_state": 0
+}  # fmt: skip
+KINDS = {"full": np.tile(np.eye(2), (2, 1, 1)), "diag": np.ones((2, 2)), "spherical": np.ones(2)}
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::fastem.ConvergenceWarning", "ignore::fastem.EmptyComponentWarning"
+)
+
+
+def fitted(policy, kind="full", X=TIED, **settings):
+    settings = START | {"covariance_type": kind, "precisions_init": KINDS[kind]} | settings
+    return fastem.GaussianMixture(2, on_collapse=policy, **settings).fit(X)
+
+
+@pytest.mark.parametrize("reg_covar", [0.0, 1e-6, "auto"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_component_on_equal_rows_is_seen_under_any_floor_and_in_any_units(kind, reg_covar):
+    for units in (1.0, 1e-3, 1e5):
+        if reg_covar == 1e-6 and units != 1.0:
+            continue  # a number has the units of the rows squared
+        (seen,) = fitted("floor", kind, TIED * units, reg_covar=reg_covar, **in_units(kind, units)).collapses_
+        assert (seen.component, seen.action) == (1, "floor")
+        assert seen.count == pytest.approx(20, abs=1e-6)
+        assert seen.smallest_eigenvalue <= 1.01e-6 * units**2 * 10
+
+
+def in_units(kind, units):
+    return {"means_init": np.array(START["means_init"]) * units, "precisions_init": KINDS[kind] / units**2}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_thin_is_not_collapsed_and_nor_are_rows_that_all_lie_in_a_plane(kind):
+    thin = np.concatenate([CLOUD, 7.0 + CLOUD[:50] * 1e-2])
+    assert fitted("raise", kind, thin).collapses_ == []
+    flat = np.concatenate([CLOUD, CLOUD + 7.0]) * [1.0, 0.0] + [0.0, 3.0]
+    assert fitted("raise", kind, flat).collapses_ == []
+    line = CLOUD[:, :1] * [1.0, 2.0]
+    assert fitted("raise", "full", np.concatenate([line, line * 2.0 + 3.0 * np.array([1.0, 2.0])])).collapses_ == []
+
+
+def test_a_fit_on_a_line_that_is_not_an_axis_collapses_onto_it():
+    """Two components, one on rows that lie on a line: of no extent across it, in no feature alone."""
+    X = np.concatenate([CLOUD, 7.0 + CLOUD[:50, :1] * [1.0, 1.0]])
+    (seen,) = fitted("floor", reg_covar=0.0, X=X).collapses_
+    assert seen.component == 1
+    assert seen.smallest_eigenvalue < 1e-12
+
+
+def test_raise_names_the_component_and_leaves_the_estimator_as_it_was():
+    mixture = fastem.GaussianMixture(2, on_collapse="raise", precisions_init=KINDS["full"], **START)
+    with pytest.raises(fastem.CollapsedComponentError, match="component 1 collapsed at iteration 1: its rows weigh 20"):
+        mixture.fit(TIED)
+    assert not hasattr(mixture, "weights_")
+    assert issubclass(fastem.CollapsedComponentError, ValueError)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("acceleration", [None, "anderson", "squarem", "quasi-newton"])
+def test_drop_goes_on_without_it(kind, acceleration):
+    mixture = fitted("drop", kind, acceleration=acceleration)
+    alone = fastem.GaussianMixture(1, covariance_type=kind).fit(TIED)
+    assert [(each.component, each.action) for each in mixture.collapses_] == [(1, "drop")]
+    assert mixture.weights_.tolist() == [1.0]
+    np.testing.assert_allclose(mixture.means_, alone.means_, rtol=1e-9)
+    assert mixture.loglik_ == pytest.approx(alone.loglik_, rel=1e-9)
+    assert mixture.history_.step[1] == "dropped"
+    assert mixture.predict(TIED).max() == 0
+
+
+def test_reseed_gives_it_another_chance_and_ends():
+    """Two clouds and a start on two equal rows of one: reseeded, it finds its cloud; with the floor it stays there."""
+    X = np.concatenate([CLOUD, CLOUD + np.array([8.0, 0.0]), [[8.0, 0.5], [8.0, 0.5]]])
+    start = {"means_init": [[4.0, 0.0], [8.0, 0.5]], "precisions_init": KINDS["full"] * [[[1e-2]], [[1e8]]]}
+    stuck, found = (fitted(policy, X=X, **start) for policy in ("floor", "reseed"))
+    assert [(each.component, each.iteration, each.action) for each in found.collapses_] == [(1, 1, "reseed")]
+    assert found.history_.step.count("reseeded") == 1
+    assert stuck.weights_[1] == pytest.approx(2 / 602, rel=1e-3)
+    assert np.sort(found.weights_)[0] > 0.4
+    hopeless = fitted("reseed")
+    actions = [each.action for each in hopeless.collapses_]
+    assert actions.count("reseed") <= 4
+
+
+def test_log_likelihood_falls_at_a_reseed_alone():
+    history = fitted("reseed", reg_covar=0.0).history_
+    falls = np.diff(history.loglik) < -1e-9 * np.abs(history.loglik[1:])
+    assert set(np.array(history.step)[1:][falls]) <= {"reseeded"}
+
+
+def test_a_count_model_drops_and_reseeds_components_without_rows():
+    X = np.repeat([0, 10], 50)
+    empty = {"probs_init": [0.0, 1.0, 0.0], "weights_init": [0.5, 0.5, 0.0], "random_state": 0}
+    floor, drop, reseed = (
+        fastem.BinomialMixture(3, on_collapse=policy, **empty).fit(X, trials=10)
+        for policy in ("floor", "drop", "reseed")
+    )
+    assert [each.component for each in floor.collapses_] == [2]
+    assert floor.collapses_[0].count < 1e-250
+    assert math.isnan(floor.collapses_[0].smallest_eigenvalue)
+    assert len(drop.weights_) == 2
+    assert reseed.collapses_[0].action == "reseed"
+    assert reseed.weights_[2] > 0
+
+
+def test_components_are_numbered_as_the_fit_has_them():
+    ordered = fitted("floor", order_by="weights")
+    assert [each.component for each in ordered.collapses_] == [0]
+    assert ordered.diagnose().spurious == [0]
+
+
+@pytest.mark.parametrize("policy", ["reseed", "drop"])
+def test_what_is_held_cannot_be_reseeded_or_dropped(policy):
+    with pytest.raises(ValueError, match=f"on_collapse must be 'floor' or 'raise' where .* fixed, got '{policy}'"):
+        fitted(policy, fixed=("means",))
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "tied"])
+def test_two_halves_have_the_mean_and_covariance_of_the_whole(kind):
+    """Where each component has its own covariance; a shared one stays what it is."""
+    covariances = {"full": np.array([[[2.0, 1.0], [1.0, 3.0]]] * 2), "diag": np.array([[2.0, 3.0]] * 2)}
+    covariances |= {"spherical": np.array([2.0, 3.0]), "tied": covariances["full"][0]}
+    params = fastem.NormalParams(np.array([1.0, 0.0]), np.array([[1.0, 2.0], [9.0, 9.0]]), covariances[kind], kind)
+    halves = split_normal(params, 0, 1)
+    assert halves.weights.tolist() == [0.5, 0.5]
+    assert (halves.means[0] != halves.means[1]).any()
+    np.testing.assert_allclose(halves.weights @ halves.means, params.means[0], rtol=1e-12)
+    if kind == "tied":
+        np.testing.assert_array_equal(halves.covariances, params.covariances)
+    else:
+        np.testing.assert_allclose(pooled(halves).covariances, pooled(params).covariances, rtol=1e-12)
+
+
+def test_two_halves_of_a_coin_have_its_rate():
+    halves = split_binomial(fastem.BinomialParams(np.array([0.8, 0.2, 0.0]), np.array([[0.3], [0.9], [0.1]])), 0, 2)
+    np.testing.assert_allclose(halves.weights, [0.4, 0.2, 0.4])
+    assert halves.weights[[0, 2]] @ halves.probs[[0, 2], 0] == pytest.approx(0.8 * 0.3)
+
+
+def test_extents_are_the_smallest_eigenvalues_in_units_of_the_floor():
+    rng = np.random.default_rng(1)
+    A = rng.normal(size=(3, 4, 4))
+    matrices = A @ A.mT + 1e-5 * np.eye(4)
+    matrices[1] = 1e-5 * np.eye(4) + np.ones((4, 4))
+    params = fastem.NormalParams(np.full(3, 1 / 3), rng.normal(size=(3, 4)), matrices)
+    found = normal_extents(params, 1e-5)
+    expected = np.linalg.eigvalsh(matrices)[:, 0] / 1e-5
+    assert found[1] == pytest.approx(1.0, abs=1e-6)
+    assert (found <= expected * (1 + 1e-6)).all()
+    assert (found[[0, 2]] > 1.01).all()
+
+
+# ---------------------------------------------------------------------------------------------------------- diagnosis
+
+
+def test_diagnosis_of_a_sound_fit_has_no_complaints():
+    mixture = fastem.GaussianMixture(2, random_state=0).fit(np.concatenate([CLOUD, CLOUD * 2 + 9.0]))
+    found = mixture.diagnose()
+    assert found.spurious == []
+    np.testing.assert_allclose(np.sort(found.counts), [300, 300], atol=1e-3)
+    assert (found.thinnest <= found.widest).all()
+    assert len(str(found).splitlines()) == 3
+
+
+def test_diagnosis_tells_few_rows_and_thin_ones():
+    few = np.concatenate([CLOUD, [[50.0, 50.0], [50.0, 51.0], [51.0, 50.0]]])
+    assert fitted("floor", X=few, means_init=[[0, 0], [50, 50]]).diagnose().complaints[1] == (
+        "has no more rows than its 5 parameters",
+    )
+    thin = np.concatenate([CLOUD, 50.0 + CLOUD[:100] * [1.0, 1e-3]])
+    found = fitted("floor", X=thin, means_init=[[0, 0], [50, 50]]).diagnose()
+    assert found.complaints == ((), ("is thinner than 0.0001 of the pooled variance",))
+    assert fitted("floor").diagnose().complaints[1] == ("has no extent of its own in some direction",)
+
+
+def test_diagnosis_of_counts_tells_equal_and_empty_components():
+    X = RNG.binomial(10, 0.5, size=200)
+    equal = fastem.BinomialMixture(2, probs_init=[0.4, 0.4]).fit(X, trials=10).diagnose()
+    assert equal.complaints == ((), ("equals a component before it",))
+    assert np.isnan(equal.thinnest).all()
+    empty = fastem.BinomialMixture(2, weights_init=[1.0, 0.0], probs_init=[0.4, 0.6]).fit(X, trials=10).diagnose()
+    assert empty.complaints[1] == ("has lost its rows",)
+    with pytest.raises(fastem.NotFittedError):
+        fastem.BinomialMixture(2).diagnose()
