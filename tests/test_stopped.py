@@ -33,7 +33,7 @@ def same_fit(found, expected):
         if name.endswith("_") and isinstance(value, np.ndarray):
             np.testing.assert_array_equal(getattr(found, name), value, err_msg=name)
         elif name.endswith("_") and name != "history_":
-            assert getattr(found, name) == value, name
+            assert repr(getattr(found, name)) == repr(value), name  # NaN is not equal to itself
     for name in ("loglik", "q", "entropy", "step"):
         np.testing.assert_array_equal(getattr(found.history_, name), getattr(expected.history_, name))
 
@@ -203,7 +203,7 @@ def test_restarts_random_numbers_and_history_go_on_too(settings, tmp_path):
     whole = fit(checkpoint=first) if drawn else fit(random_state=fresh(settings["random_state"]))
     if drawn:
         first.write_bytes(drawn)
-    found, _ = gone_on_with(fit, first, max_time=0.03)
+    found, _ = gone_on_with(fit, first, max_time=0.15)
     same_fit(found, whole)
 
 

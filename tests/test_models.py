@@ -1,0 +1,295 @@
+"""Models on disk: what is saved comes back; what is damaged, or was made to harm, is a ValueError."""
+
+import io
+import json
+import tracemalloc
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from test_stopped import same_fit
+
+import fastem
+from fastem.mixture import MODEL, MODEL_LAYOUT
+from fastem.storage import read, write
+
+RNG = np.random.default_rng(0)
+X = np.concatenate([RNG.normal(size=(200, 2)), RNG.normal(size=(100, 2)) + 5.0])
+HEADS = RNG.binomial(10, 0.4, size=(200, 2))
+RELEASED = sorted((Path(__file__).parent / "data").glob("*.npz"))
+
+MODELS = {
+    **{kind: fastem.GaussianMixture(2, covariance_type=kind, random_state=0) for kind in ("tied", "diag", "spherical")},
+    "full": fastem.GaussianMixture(2, random_state=np.random.default_rng(1), n_init=2, order_by="means"),
+    "held": fastem.GaussianMixture(2, fixed={"means": np.array([True, False])}, means_init=[[0, 0], [5, 5]]),
+    "prior": fastem.GaussianMixture(2, prior=fastem.NormalPrior(scale=np.eye(2)), random_state=0),
+    "collapsed": fastem.GaussianMixture(2, weights_init=[1.0, 0.0], random_state=0),
+    "counts": fastem.BinomialMixture(2, n_trials=10, prior=fastem.BinomialPrior(2.0), fixed=("weights",)),
+}
+
+pytestmark = pytest.mark.filterwarnings("ignore::fastem.EmptyComponentWarning")
+
+
+def fitted(name):
+    return MODELS[name].fit(HEADS if name == "counts" else X)
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """A file, and its header and arrays to be changed."""
+    path = tmp_path / "model.npz"
+    fitted("full").save(path)
+    return path, *read(path, MODEL, MODEL_LAYOUT)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_what_is_saved_comes_back(name, tmp_path):
+    mixture = fitted(name)
+    mixture.save(tmp_path / "model.npz")
+    again = fastem.load(tmp_path / "model.npz")
+    assert type(again) is type(mixture)
+    same_fit(again, mixture)
+    rows = HEADS if name == "counts" else X
+    np.testing.assert_array_equal(again.predict_proba(rows), mixture.predict_proba(rows))
+    assert str(again.diagnose()) == str(mixture.diagnose())
+    settings, expected = again.get_params(deep=False), mixture.get_params(deep=False)
+    if name == "full":
+        assert settings.pop("random_state") is None  # a generator is no value
+        del expected["random_state"]
+    assert {key: repr(value) for key, value in settings.items()} == {k: repr(value) for k, value in expected.items()}
+
+
+def test_precision_and_names_of_features_come_back(tmp_path):
+    frame = pd.DataFrame(X.astype(np.float32), columns=["height", "weight"])
+    mixture = fastem.GaussianMixture(2, random_state=0).fit(frame)
+    mixture.save(str(tmp_path / "model.npz"))
+    again = fastem.load(str(tmp_path / "model.npz"))
+    assert again.means_.dtype == np.float32
+    assert again.feature_names_in_.tolist() == ["height", "weight"]
+    np.testing.assert_array_equal(again.score_samples(frame), mixture.score_samples(frame))
+
+
+def test_rows_on_a_line_in_any_units_come_back(tmp_path):
+    """Covariances that are as good as singular are those of a mixture, as the floor has left them."""
+    for dtype in (np.float64, np.float32):
+        line = (RNG.normal(size=(50, 1)) * [1e-3, 1e4, 2.0]).astype(dtype)
+        variances = line.astype(float).var(axis=0)
+        start = {"weights_init": [0.5, 0.5], "means_init": line[:2]}
+        start["precisions_init"] = np.array([np.diag(1 / variances)] * 2)
+        mixture = fastem.GaussianMixture(2, reg_covar=0.0, **start).fit(line)
+        mixture.save(tmp_path / "model.npz")
+        same_fit(fastem.load(tmp_path / "model.npz"), mixture)
+
+
+@pytest.mark.parametrize("path", RELEASED, ids=lambda path: path.stem)
+def test_files_of_released_versions_stay_readable(path):
+    """Named after version and model; the predictions of that version stand in the JSON beside it."""
+    mixture, told = fastem.load(path), json.loads(path.with_suffix(".json").read_text())
+    np.testing.assert_allclose(mixture.score_samples(told["X"]), told["score_samples"], rtol=1e-9)
+    assert mixture.predict(told["X"]).tolist() == told["predict"]
+
+
+def test_there_are_files_of_released_versions():
+    assert {path.stem for path in RELEASED} >= {"0.1.0-normal", "0.1.0-binomial"}
+
+
+# ------------------------------------------------------------------------------------------------------------- errors
+
+
+def test_only_what_is_fitted_can_be_saved(tmp_path):
+    with pytest.raises(fastem.NotFittedError):
+        fastem.GaussianMixture(2).save(tmp_path / "model.npz")
+    with pytest.raises(TypeError, match="path must be a path, got 3"):
+        fitted("full").save(3)
+    with pytest.raises(TypeError, match="path must be a path, got None"):
+        fastem.load(None)
+
+
+def test_where_nothing_can_be_written_the_old_file_stays(tmp_path, monkeypatch):
+    path = tmp_path / "model.npz"
+    fitted("full").save(path)
+    before = path.read_bytes()
+    with pytest.raises(OSError, match="missing"):
+        fitted("full").save(tmp_path / "missing" / "model.npz")
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        fitted("diag").save(path)
+    assert path.read_bytes() == before
+    assert [each.name for each in tmp_path.iterdir()] == ["model.npz"]
+
+
+def test_a_missing_file_is_that():
+    with pytest.raises(FileNotFoundError):
+        fastem.load("/nowhere/model.npz")
+
+
+def mutated(content, rng):
+    """Bytes flipped, cut out, doubled or cut off, at random."""
+    at, length = int(rng.integers(len(content))), int(rng.integers(1, 64))
+    match rng.integers(4):
+        case 0:
+            noise = rng.integers(0, 256, length, dtype=np.uint8).tobytes()
+            return content[:at] + noise + content[at + length :]
+        case 1:
+            return content[:at] + content[at + length :]
+        case 2:
+            return content[:at] + content[at : at + length] + content[at:]
+        case _:
+            return content[:at]
+
+
+def mutants_refused(path, mixture, mutants, rng):
+    """Load so many mutants -> how many were refused; the others are the model itself (a date of zip's was changed)."""
+    content, refused = path.read_bytes(), 0
+    for _ in range(mutants):
+        path.write_bytes(mutated(content, rng))
+        try:
+            found = fastem.load(path)
+        except ValueError:
+            refused += 1
+        else:
+            same_fit(found, mixture)
+    return refused
+
+
+@pytest.mark.parametrize("name", ["full", "counts"])
+def test_mutants_are_refused(name, tmp_path):
+    """make torture does 10,000."""
+    mixture = fitted(name)
+    mixture.save(tmp_path / "model.npz")
+    tracemalloc.start()
+    refused = mutants_refused(tmp_path / "model.npz", mixture, 300, np.random.default_rng(0))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert refused > 250
+    assert peak < 1 << 24
+
+
+def npz(path, **members):
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(f"{name}.npy", content)
+
+
+def array_bytes(header):
+    text = header.encode().ljust(118 - 11) + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000,), }",
+        "{'descr': '|O', 'fortran_order': False, 'shape': (1,), }",
+        "{'descr': '<U1000000000', 'fortran_order': False, 'shape': (0,), }",
+        "{'descr': '<f8', 'fortran_order': False, 'shape': (-1,), }",
+        "{'descr': '<f8', 'fortran_order': False, 'shape': __import__('os').getcwd(), }",
+    ],
+)
+def test_no_array_is_made_that_is_larger_than_its_bytes_or_holds_objects(header, tmp_path):
+    path = tmp_path / "model.npz"
+    npz(path, header=array_bytes(header))
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="is damaged or no file of fastem's"):
+        fastem.load(path)
+    assert tracemalloc.get_traced_memory()[1] < 1 << 22
+    tracemalloc.stop()
+
+
+def test_a_bomb_is_not_unpacked(tmp_path):
+    path = tmp_path / "model.npz"
+    content = io.BytesIO()
+    np.save(content, np.zeros(1 << 24, np.uint8))
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("header.npy", content.getvalue())
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="its parts are larger than the file"):
+        fastem.load(path)
+    assert tracemalloc.get_traced_memory()[1] < 1 << 22
+    tracemalloc.stop()
+
+
+def where(header, name):
+    """The array of this attribute in the file."""
+    return header["attributes"]["dict"][name]["array"]
+
+
+def without_a_mean(header, arrays):
+    arrays[where(header, "means_")] = arrays[where(header, "means_")][:1]
+
+
+def not_a_number(header, arrays):
+    arrays[where(header, "means_")][0, 0] = np.nan
+
+
+def indefinite(header, arrays):
+    arrays[where(header, "covariances_")][1] = [[1.0, 2.0], [2.0, 1.0]]
+
+
+def too_heavy(header, arrays):
+    arrays[where(header, "weights_")][:] = 0.9
+
+
+
+def unknown_class(header, arrays):
+    header["class"] = "Popen"
+
+
+def unknown_value(header, arrays):
+    header["attributes"]["dict"]["history_"] = {"Popen": {"args": "ls"}}
+
+
+def private(header, arrays):
+    header["attributes"]["dict"]["__class__"] = 3
+
+
+def not_an_attribute(header, arrays):
+    header["attributes"]["dict"]["fit"] = 3
+
+
+def without_weights(header, arrays):
+    del header["attributes"]["dict"]["weights_"]
+
+
+def too_many_features(header, arrays):
+    header["attributes"]["dict"]["n_features_in_"] = 7
+
+
+def wrong_factors(header, arrays):
+    arrays[where(header, "precisions_cholesky_")] = np.zeros(3)
+
+
+def no_attributes(header, arrays):
+    header["attributes"] = None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        without_a_mean, not_a_number, indefinite, too_heavy, unknown_class, unknown_value, private,
+        not_an_attribute, without_weights, too_many_features, wrong_factors, no_attributes,
+    ],
+    ids=lambda change: change.__name__,
+)  # fmt: skip
+def test_a_whole_file_of_what_is_no_model_is_refused(change, saved):
+    path, header, arrays = saved
+    change(header, arrays)
+    write(path, MODEL, MODEL_LAYOUT, {name: header[name] for name in ("class", "attributes")}, arrays)
+    with pytest.raises(ValueError, match=r"model\.npz is damaged"):
+        fastem.load(path)
+
+
+def test_a_file_of_another_kind_or_layout_says_which(saved):
+    path, _, arrays = saved
+    write(path, "fastem checkpoint", 1, {}, arrays)
+    with pytest.raises(ValueError, match="is a 'fastem checkpoint', not a 'fastem model'"):
+        fastem.load(path)
+    write(path, MODEL, 99, {}, arrays)
+    with pytest.raises(ValueError, match=r"has layout 99 of a fastem model, written by fastem .*, which reads layout 1"):
+        fastem.load(path)
