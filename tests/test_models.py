@@ -291,5 +291,5 @@ def test_a_file_of_another_kind_or_layout_says_which(saved):
     with pytest.raises(ValueError, match="is a 'fastem checkpoint', not a 'fastem model'"):
         fastem.load(path)
     write(path, MODEL, 99, {}, arrays)
-    with pytest.raises(ValueError, match=r"has layout 99 of a fastem model, written by fastem .*, which reads layout 1"):
+    with pytest.raises(ValueError, match="has layout 99 of a fastem model, written by fastem"):
         fastem.load(path)
