@@ -134,7 +134,7 @@ class Extrapolation:
     """Where to go after an iteration: to its EM step, or as far along the way of an accelerator as its reach."""
 
     def __init__(self, acceleration: str | None, start: Any, fixed: Fixed) -> None:
-        if acceleration is not None and acceleration not in ACCELERATORS:
+        if acceleration is not None and not (isinstance(acceleration, str) and acceleration in ACCELERATORS):
             raise ValueError(
                 f"acceleration must be None or one of {', '.join(map(repr, ACCELERATORS))}, got {acceleration!r}"
             )

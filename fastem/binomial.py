@@ -54,12 +54,14 @@ class BinomialParams:
 
     def __post_init__(self) -> None:
         """The kernels trust these shapes."""
+        for name in GROUPS:
+            object.__setattr__(self, name, checks.table(getattr(self, name), name))
         checks.same_shape(self.weights, "weights", checks.rank_two(self.probs, "probs")[:1])
 
     def check(self) -> None:
         """Raise ValueError or TypeError where the values are not those of a mixture."""
         checks.mixing_weights(self.weights, "weights", len(self.weights))
-        checks.probabilities(self.probs, "probs", np.shape(self.probs))
+        checks.probabilities(self.probs, "probs", self.probs.shape)
 
     @property
     def n_features(self) -> int:
@@ -158,6 +160,7 @@ class BinomialStats(Stats):
 
     def maximize(self, *, fixed: Fixed = ()) -> BinomialParams:
         """The M-step: probs = successes / tosses.  A component without tosses keeps its probs; so does what is held."""
+        fixed = checks.groups(fixed, GROUPS, len(self.counts))
         tosses = self.successes + self.failures
         known = (tosses > EMPTY * self.total) & ~held(fixed, "probs", len(tosses))[:, np.newaxis]
         probs = np.where(known, self.successes / np.where(known, tosses, 1.0), self.params.probs)

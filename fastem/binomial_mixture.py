@@ -173,11 +173,11 @@ class BinomialMixture(Mixture):
         k = self.n_components
         probs = np.full((k, rows.data[0].shape[1]), np.nan)
         if self.probs_init is not None:
-            probs = np.array(self.probs_init, np.float64).reshape(k, -1)
+            probs = checks.table(self.probs_init, "probs").copy().reshape(k, -1)
         if len(open_probs := np.flatnonzero(np.isnan(probs).all(axis=1))):
             method = self.init_params if first else "random"
             probs[open_probs] = binomial_start(rows, len(open_probs), method=method, rng=rng).probs
-        weights = np.full(k, 1 / k) if self.weights_init is None else np.asarray(self.weights_init, np.float64)
+        weights = np.full(k, 1 / k) if self.weights_init is None else checks.table(self.weights_init, "weights")
         return BinomialParams(weights, probs)
 
     def _attributes(self, params: BinomialParams) -> dict[str, np.ndarray]:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastem import checks
 from fastem.acceleration import ROUNDING, Extrapolation
 from fastem.stats import Array, Fixed
 
@@ -137,8 +138,8 @@ def em(
 
     Raises
     ------
-    ValueError
-        If stopping or acceleration is unknown.
+    ValueError, TypeError
+        If stopping or acceleration is unknown, or tol or max_iter no number of its range.
 
     References
     ----------
@@ -156,8 +157,8 @@ def em(
     >>> fit.params.means.ravel().round(3)
     array([0.5, 9.5])
     """
-    if stopping not in STOPPING:
-        raise ValueError(f"stopping must be one of {', '.join(map(repr, STOPPING))}, got {stopping!r}")
+    checks.choice(stopping, "stopping", STOPPING)
+    max_iter, tol = checks.integer(max_iter, "max_iter", 0), checks.non_negative(tol, "tol")
     extrapolation = Extrapolation(acceleration, params, fixed)
     start, needs_gradient = params, acceleration is not None or stopping == "gradient"
     trace: list[tuple[float, float, float]] = []

@@ -83,6 +83,8 @@ class NormalParams:
     def __post_init__(self) -> None:
         """The kernels trust these shapes."""
         checks.choice(self.covariance_type, "covariance_type", COVARIANCE_TYPES)
+        for name in GROUPS:
+            object.__setattr__(self, name, checks.table(getattr(self, name), name))
         k, d = checks.rank_two(self.means, "means")
         checks.same_shape(self.weights, "weights", (k,))
         checks.same_shape(self.covariances, "covariances", self.covariance_shape(self.covariance_type, k, d))
@@ -90,8 +92,8 @@ class NormalParams:
     def check(self) -> None:
         """Raise ValueError or TypeError where the values are not those of a mixture."""
         checks.mixing_weights(self.weights, "weights", len(self.weights))
-        checks.shaped(self.means, "means", np.shape(self.means))
-        checks.definite(self.covariances, "covariances", np.shape(self.covariances), self.is_matrix)
+        checks.centers(self.means, "means", self.means.shape)
+        checks.definite(self.covariances, "covariances", self.covariances.shape, self.is_matrix)
 
     @property
     def n_features(self) -> int:
@@ -355,6 +357,8 @@ class NormalStats(Stats):
         delta = first / counts;  mean = origin + delta;  covariance = second / counts - delta delta^T + reg_covar I,
         with reg_covar a number or one for each feature (d,).
         """
+        reg_covar = checks.added_variance(reg_covar, "reg_covar", self.first.shape[1])
+        fixed = checks.groups(fixed, GROUPS, len(self.counts))
         at, rows_alone = self.params, self.scatter_counts is self.mean_counts  # no prior: the two need one look
         still = ~(self.mean_counts > EMPTY * self.total)
         rigid = still if rows_alone else ~(self.scatter_counts > EMPTY * self.total)

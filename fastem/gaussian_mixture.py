@@ -200,7 +200,7 @@ class GaussianMixture(Mixture):
         """
         fixed = self._check_common(GROUPS, NORMAL_STARTS)
         checks.choice(self.covariance_type, "covariance_type", COVARIANCE_TYPES)
-        if self.reg_covar != "auto":
+        if not isinstance(self.reg_covar, str) or self.reg_covar != "auto":
             checks.non_negative(self.reg_covar, "reg_covar")
         dtype = None if self.stopping == "loglik" and self.tol >= SINGLE_TOL else np.float64
         rows = self._open(X, None, sample_weight, fitting=True, dtype=dtype)
@@ -217,7 +217,7 @@ class GaussianMixture(Mixture):
         if self.weights_init is not None:
             checks.mixing_weights(self.weights_init, "weights", k)
         if self.means_init is not None:
-            checks.with_gaps(self.means_init, "means", (k, d))
+            checks.centers(self.means_init, "means", (k, d), gaps=True)
         if self.precisions_init is not None:
             shape = NormalParams.covariance_shape(kind, k, d)
             checks.definite(self.precisions_init, f"{kind} precision", shape, kind in ("full", "tied"))
@@ -227,8 +227,8 @@ class GaussianMixture(Mixture):
 
     def _start(self, rows: Rows, rng: np.random.Generator, terms: dict[str, Any], *, first: bool) -> NormalParams:
         weights, means, precisions = (
-            None if value is None else np.asarray(value, np.float64)
-            for value in (self.weights_init, self.means_init, self.precisions_init)
+            None if value is None else checks.table(value, name)
+            for name, value in zip(GROUPS, (self.weights_init, self.means_init, self.precisions_init), strict=True)
         )
         gaps = np.array([False] if means is None else np.isnan(means).all(axis=1))
         if weights is not None and means is not None and precisions is not None and not gaps.any():

@@ -67,6 +67,7 @@ class Mixture(DensityMixin, BaseEstimator):
         if self.order_by is not None:
             checks.choice(self.order_by, "order_by", groups[:2])
             checks.no_masks(fixed)
+        checks.flag(self.warm_start, "warm_start")
         checks.integer(self.verbose, "verbose", 0) if not isinstance(self.verbose, bool) else None
         checks.integer(self.verbose_interval, "verbose_interval", 1)
         return fixed
@@ -202,12 +203,13 @@ class Mixture(DensityMixin, BaseEstimator):
         return open_rows(X, trials, sample_weight, owner=type(self).__name__, **options)
 
     def _score(self, X: Any, trials: Any, sample_weight: Any) -> tuple[float, float]:
-        """Mean log density (of unweighted rows in their precision, as scikit-learn) and total weight."""
+        """Mean log density and total weight."""
         log_prob = self._posterior(X, trials, "log_prob")
         if sample_weight is None:
-            return float(log_prob.mean()), len(log_prob)
+            return float(log_prob.mean(dtype=np.float64)), len(log_prob)
         weights = checks.sample_weights(sample_weight, len(log_prob))
-        return float(np.average(log_prob, weights=weights)), float(weights.sum())
+        total = float(weights.sum())
+        return float(weights / total @ log_prob), total
 
     def _criterion(self, score: tuple[float, float], penalty: Callable[[float], float]) -> float:
         mean, total = score
@@ -227,4 +229,4 @@ class Mixture(DensityMixin, BaseEstimator):
     def _draw_labels(self, n_samples: int, rng: np.random.Generator) -> np.ndarray:
         weights = self.params_.weights
         checks.sample_size(n_samples)
-        return np.repeat(np.arange(len(weights)), rng.multinomial(n_samples, weights))
+        return np.repeat(np.arange(len(weights)), rng.multinomial(n_samples, weights / weights.sum()))

@@ -137,7 +137,8 @@ class NormalPrior:
         if self.mean is None and self.mean_precision > 0:
             raise ValueError("mean is needed where mean_precision is above 0")
         if self.mean is not None:
-            keep("mean", checks.shaped(self.mean, "mean", np.shape(self.mean)[:1] or (1,)))
+            mean = checks.table(self.mean, "mean")
+            keep("mean", checks.centers(mean, "mean", mean.shape[:1] or (1,)))
         if self.scale is not None:
             keep("scale", checks.square(self.scale, "scale"))
 

@@ -17,6 +17,9 @@ from fastem.stats import SLOT_ROWS, Array, fold, slot_count
 WAVE_BYTES = 1 << 25
 """Sums of this many bytes are held at a time before they are folded: the memory of a fit, whatever n is."""
 
+LOWEST_LOGLIK = -1e307
+"""Rows far beyond every component, with weights, have a sum that overflows: it counts as this."""
+
 PART_STEPS = (1021, 251, 61, 13)
 """Primes about four apart: a period of the rows shows in no part, unless it is a multiple of one of them."""
 
@@ -64,7 +67,7 @@ class Rows:
         tables = params.tables()
         single = self._single and params.single_is_enough(tables)
         sums, logliks = self._summed(name, rows, tables, (), params.sums_length, single)
-        sums[-2] = math.fsum(logliks) + self._log_base_measure(params)
+        sums[-2] = max(math.fsum(logliks) + self._log_base_measure(params), LOWEST_LOGLIK)
         return params.stats(sums)
 
     def posterior(self, params: Any, *wanted: str) -> Posterior:
@@ -356,15 +359,19 @@ def open_rows(
     data: tuple[np.ndarray, ...]
     if has_trials:
         data = checks.counts(X, trials, n_features=n_features, owner=owner)
+    elif trials is not None:
+        raise TypeError("trials belongs to binomial mixtures, not to Gaussian ones")
     else:
         data = (checks.matrix(X, n_features=n_features, owner=owner, fitting=fitting),)
-    return Rows(data, checks.sample_weights(sample_weight, len(data[0])), Backend(backend, n_threads), dtype)
+    weights = checks.sample_weights(sample_weight, len(data[0]))
+    if fitting:
+        checks.squares_fit(data[0], weights)
+    return Rows(data, weights, Backend(backend, n_threads), dtype)
 
 
 def _rows_for(params: Any, X: Any, trials: Any, sample_weight: Any, fitting: bool, **options: Any) -> Rows:
+    checks.mixture_params(params)
     params.check()
-    if trials is not None and not params.has_trials:
-        raise TypeError("trials belongs to binomial mixtures, not to Gaussian ones")
     return open_rows(
         X, trials, sample_weight, n_features=params.n_features, has_trials=params.has_trials, fitting=fitting, **options
     )
