@@ -60,7 +60,8 @@ class Anderson:
         u, s, vt = np.linalg.svd(residuals.T, full_matrices=False)
         if s[0] == 0:
             return f
-        mixture = (u.T @ f) * s / (s**2 + RIDGE * s[0] ** 2) @ vt
+        share = s / s[0]
+        mixture = (u.T @ f) / s[0] * share / (share**2 + RIDGE) @ vt
         ahead = -mixture @ steps
         return np.asarray(f + ahead if ahead @ f >= 0 else f - ahead)
 
@@ -155,7 +156,8 @@ class Extrapolation:
             self.gains.append(0.0)
             return reached, "plain"
         f = reached.to_vector(at, fixed) - x
-        way = self.accelerator.way(x, f, gradient)
+        with np.errstate(over="ignore", invalid="ignore"):  # such a way is not gone
+            way = self.accelerator.way(x, f, gradient)
         if way is None or not np.isfinite(way).all() or not way @ gradient > 0 or not np.linalg.norm(f) > 0:
             if f @ gradient <= ROUNDING * abs(stats.loglik):
                 self.gains.append(0.0)

@@ -264,7 +264,7 @@ class BinomialMixture(Mixture):
 
     def sample(self, n_samples: int = 1, *, trials: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Draw successes of `trials` tosses: X (n_samples, d) and the component (n_samples,) of each, in order."""
-        trials = checks.integer(self.n_trials if trials is None else trials, "trials", 0)
+        trials = checks.integer(self.n_trials if trials is None else trials, "trials", 0, checks.LARGEST_COUNT)
         rng = checks.generator(self.random_state)
         labels = self._draw_labels(n_samples, rng)
         return self.params_.sample(labels, trials, rng), labels

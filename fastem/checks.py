@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import numbers
 import sys
 import warnings
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -287,6 +288,12 @@ def with_gaps(values: Any, name: str, shape: tuple[int, ...], largest: float = n
     return array
 
 
+def holding(dtype: Any, arrays: Iterable[np.ndarray]) -> Any:
+    """float64 where `dtype` cannot hold these: of float32 rows, a precision beyond 1e38."""
+    largest = np.finfo(dtype).max
+    return dtype if all(np.abs(array).max() <= largest for array in arrays) else np.float64
+
+
 def centers(values: Any, name: str, shape: tuple[int, ...], gaps: bool = False) -> np.ndarray:
     """Means, which are within reach of rows: squares of their distances do not overflow."""
     return (with_gaps if gaps else shaped)(values, name, shape, LARGEST[np.dtype(np.float64)])
@@ -356,11 +363,13 @@ def identified(shares: np.ndarray, least: float) -> None:
 # ----------------------------------------------------------------------------------------------------------- settings
 
 
-def integer(value: Any, name: str, least: int) -> int:
+def integer(value: Any, name: str, least: int, most: float = math.inf) -> int:
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name} must be an int, got {value!r}")
     if value < least:
         raise ValueError(f"{name} must be at least {least}, got {value}")
+    if value > most:
+        raise ValueError(f"{name} must be at most {most}")
     return int(value)
 
 
@@ -375,7 +384,7 @@ def well_defined(eigenvalues: np.ndarray, least: float) -> None:
 
 
 def sample_size(n_samples: Any) -> None:
-    if integer(n_samples, "n_samples", -sys.maxsize) < 1:
+    if integer(n_samples, "n_samples", -sys.maxsize, LARGEST_COUNT) < 1:
         raise ValueError(f"Invalid value for 'n_samples': {n_samples}. The sampling requires at least one sample.")
 
 

@@ -149,7 +149,9 @@ class Mixture(DensityMixin, BaseEstimator):
             order = params.order(self.order_by)
             params, live = params.take(order), live[order]
         self.starts_ = [Start(fit.loglik / fit.stats.total, fit.n_iter, fit.stop_reason) for fit in fits]
-        for name, value in self._attributes(params).items():
+        attributes = self._attributes(params)
+        dtype = checks.holding(dtype, attributes.values())
+        for name, value in attributes.items():
             setattr(self, name, value.astype(dtype, copy=False))
         self.n_iter_ = found.n_iter
         self.n_sweeps_ = found.n_sweeps

@@ -67,7 +67,6 @@ class BinomialPrior:
         return replace(
             zero,
             counts=zero.counts + (self.concentration - 1),
-            prior_counts=np.full(len(params.weights), self.concentration - 1),
             successes=zero.successes + (self.successes - 1),
             failures=zero.failures + (self.failures - 1),
             loglik=dirichlet(params.weights, self.concentration) + self._beta(params.probs),
@@ -175,7 +174,6 @@ class NormalPrior:
         return replace(
             zero,
             counts=zero.counts + (self.concentration - 1),
-            prior_counts=np.full(k, self.concentration - 1),
             first=self.mean_precision * offset,
             second=second if params.is_matrix else diagonal(second),
             mean_counts=mean_counts,

@@ -165,7 +165,8 @@ def partition_params(
 def relative_extents(params: NormalParams, scale: Array) -> Array:
     """Variances along the axes of each component, each feature in units of its own standard deviation."""
     if not params.is_matrix:
-        return params.variances() * scale * scale
+        with np.errstate(over="ignore"):  # of a spherical variance, by a feature of a much smaller unit
+            return params.variances() * scale * scale
     return np.asarray(np.linalg.eigvalsh(params.covariances * scale[:, np.newaxis] * scale), np.float64)
 
 
@@ -176,7 +177,7 @@ def block_stats(origin: NormalParams, residual: Array, weights: Array, resp: Arr
     else:
         second = weighted.T @ residual**2
     counts = weighted.sum(axis=0)
-    return NormalStats(origin, counts, 0.0, 0.0, weighted.T @ residual, second, counts, counts)
+    return NormalStats(origin, counts, 0.0, 0.0, weighted.T @ residual, second, counts, counts, row_counts=counts)
 
 
 def row_blocks(n: int, length: int = 4096) -> Iterator[slice]:

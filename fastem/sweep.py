@@ -12,7 +12,7 @@ import numpy as np
 from fastem import checks
 from fastem.backend import BACKENDS, Backend
 from fastem.distinct import MOST_DISTINCT, DistinctCounts, distinct_rows
-from fastem.stats import SLOT_ROWS, Array, fold, slot_count
+from fastem.stats import SLOT_ROWS, Array, as_table, fold, slot_count
 
 WAVE_BYTES = 1 << 25
 """Sums of this many bytes are held at a time before they are folded: the memory of a fit, whatever n is."""
@@ -73,6 +73,8 @@ class Rows:
     def posterior(self, params: Any, *wanted: str) -> Posterior:
         """`wanted` of "log_prob", "resp", "labels" for each row."""
         self._match(params)
+        for each in wanted:
+            checks.choice(each, "wanted", Posterior._fields)
         n, k = len(self), len(params.weights)
         out = Posterior(
             np.empty(n if "log_prob" in wanted else 0),
@@ -88,7 +90,11 @@ class Rows:
 
     def nearest(self, centers: Array, scale: Array) -> tuple[Array, np.ndarray, Array, Array, float]:
         """Lloyd's step: distances (n,), labels (n,), counts (k,), first (k, d) about the centers, inertia."""
-        k, d = centers.shape
+        centers, scale = checks.table(centers, "centers"), checks.table(scale, "scale")
+        k, d = checks.rank_two(centers, "centers")
+        checks.same_shape(scale, "scale", (self.data[0].shape[1],))
+        checks.same_shape(centers, "centers", (k, len(scale)))
+        centers, scale = as_table(centers), as_table(scale)
         out = np.empty(len(self)), np.empty(len(self), np.int32)
         rows = (*self.data, self.sample_weight)
         sums, _ = self._summed("nearest", rows, (centers, scale), out, k + k * d + 1)
@@ -354,6 +360,10 @@ def open_rows(
     """
     checks.choice(backend, "backend", BACKENDS)
     checks.arithmetic(dtype)
+    checks.flag(has_trials, "has_trials")
+    checks.flag(fitting, "fitting")
+    if n_features is not None:
+        checks.integer(n_features, "n_features", 1)
     if n_threads is not None:
         checks.integer(n_threads, "n_threads", 1)
     data: tuple[np.ndarray, ...]
@@ -364,7 +374,7 @@ def open_rows(
     else:
         data = (checks.matrix(X, n_features=n_features, owner=owner, fitting=fitting),)
     weights = checks.sample_weights(sample_weight, len(data[0]))
-    if fitting:
+    if fitting and not has_trials:
         checks.squares_fit(data[0], weights)
     return Rows(data, weights, Backend(backend, n_threads), dtype)
 

@@ -9,6 +9,7 @@ import os
 import re
 import warnings
 from contextlib import contextmanager
+from itertools import pairwise
 
 import inputs
 import numpy as np
@@ -28,8 +29,8 @@ ERRORS = (ValueError, TypeError, ImportError, fastem.NotFittedError)
 ARGUMENTS = (
     r"\b(X|trials|sample_weight|params|weights|means|covariances|probs|precision|dtype|backend|method|fixed|mean|scale"
     r"|n_samples|n_components|tol|reg_covar|max_iter|n_init|init_params|random_state|warm_start|verbose|prior"
-    r"|verbose_interval|order_by|stopping|acceleration|warm_sweeps|n_threads|n_trials|covariance_type|mean_precision"
-    r"|degrees_of_freedom|concentration|successes|failures|rows)\b"
+    r"|verbose_interval|order_by|stopping|acceleration|warm_sweeps|n_threads|n_trials|n_features|has_trials|covariance_type|mean_precision"
+    r"|degrees_of_freedom|concentration|wanted|centers|successes|failures|rows)\b"
 )
 SENTENCES = (
     "ill-defined empirical covariance",  # scikit-learn's
@@ -181,14 +182,47 @@ def test_a_binomial_fit_of_any_counts(data, engine, k, settings):
         assert mixture.sample(3, trials=4)[0].shape == (3, X.shape[1])
 
 
+def climb(params, sweep, **terms):
+    """Statistics of the iterations of EM."""
+    for _ in range(12):
+        stats = sweep(params)
+        yield stats
+        params = stats.maximize(**terms)
+
+
+def assert_no_fall_but_rounding(trace):
+    for before, after in pairwise(trace):
+        assert before.loglik - after.loglik <= before.rounding + after.rounding
+
+
+@given(st.data(), inputs.engines, st.integers(1, 4), st.sampled_from(TYPES))
+def test_em_on_any_rows_never_falls(data, engine, k, kind):
+    X = data.draw(inputs.matrices())
+    w = data.draw(inputs.weights_of(len(X)))
+    with within(engine):
+        start = GaussianMixture(k, covariance_type=kind, max_iter=0, random_state=0, reg_covar=0.0).fit(X, None, w).params_
+        with fastem.open_rows(X, None, w, fitting=True, backend=engine[0]) as rows:
+            assert_no_fall_but_rounding(climb(start, rows.sweep, reg_covar=0.0))
+
+
+@given(st.data(), inputs.engines, st.integers(1, 4))
+def test_em_on_any_counts_never_falls(data, engine, k):
+    X, trials = data.draw(inputs.counts_of())
+    w = data.draw(inputs.weights_of(len(X)))
+    with within(engine):
+        start = BinomialMixture(k, max_iter=0, random_state=0).fit(X, trials=trials, sample_weight=w).params_
+        with fastem.open_rows(X, trials, w, has_trials=True, backend=engine[0]) as rows:
+            assert_no_fall_but_rounding(climb(start, rows.sweep))
+
+
 FITTED = GaussianMixture(2, random_state=0).fit(np.random.default_rng(0).normal(size=(20, 2)))
 COINS = BinomialMixture(2, random_state=0, n_trials=9).fit(np.random.default_rng(0).integers(0, 9, (20, 2)))
 
 
 @given(st.data(), inputs.engines)
 def test_predictions_of_any_rows(data, engine):
-    X = data.draw(inputs.matrices(d=2)) * data.draw(st.sampled_from([1.0, 1e100, 1e160]))
-    X = np.clip(np.nan_to_num(X), -1.7e308, 1.7e308)
+    with np.errstate(over="ignore"):
+        X = np.nan_to_num(data.draw(inputs.matrices(d=2)) * data.draw(st.sampled_from([1.0, 1e100, 1e160])))
     with within(engine):
         assert_predictions(FITTED, data.draw(inputs.dressed(X)), len(X))
 
@@ -320,13 +354,23 @@ CALLS = {
     "open_rows": lambda params, X, **options: fastem.open_rows(X, **options).sweep(FITTED.params_),
     "collapse": lambda params, X, **options: fastem.collapse(X, **{"trials": 5} | options),
     "warmup": lambda params, X, **options: fastem.warmup(**options),
+    "sample": lambda params, X, **options: FITTED.sample(**options),
+    "sample of counts": lambda params, X, **options: COINS.sample(**options),
+    "standard errors": lambda params, X, **options: FITTED.standard_errors(X, **options),
+    "rows": lambda params, X, wanted: fastem.open_rows(X).posterior(FITTED.params_, wanted),
+    "nearest": lambda params, X, **options: fastem.open_rows(X).nearest(**{"centers": X, "scale": X[0]} | options),
 }
 OPTIONS = {
     "accumulate": ("params", "X", "trials", "sample_weight", "dtype", "backend", "n_threads"),
     "posterior": ("params", "X", "trials", "backend", "n_threads"),
-    "open_rows": ("X", "trials", "sample_weight", "dtype", "backend", "n_threads", "n_features"),
+    "open_rows": ("X", "trials", "sample_weight", "dtype", "backend", "n_threads", "n_features", "has_trials"),
     "collapse": ("X", "trials", "sample_weight", "n_threads"),
     "warmup": ("backend",),
+    "sample": ("n_samples",),
+    "sample of counts": ("n_samples", "trials"),
+    "standard errors": ("method", "sample_weight"),
+    "rows": ("wanted",),
+    "nearest": ("centers", "scale"),
 }
 
 
@@ -375,6 +419,16 @@ def test_any_prior_of_counts(name, value):
     with within():
         prior = BinomialPrior(**{name: value})
         assert_fitted(BinomialMixture(2, prior=prior, random_state=0, max_iter=5).fit(np.arange(9), trials=9))
+
+
+@given(st.data(), binomial_settings(), st.sampled_from(["louis", "opg"]))
+def test_standard_errors_of_any_fit_of_counts(data, settings, method):
+    X, trials = data.draw(inputs.counts_of())
+    mixture = BinomialMixture(data.draw(st.integers(1, 3)), random_state=0, **settings)
+    with within():
+        errors = mixture.fit(X, trials=trials).standard_errors(X, trials=trials, method=method)
+        assert not np.isinf(errors.parameters_covariance).any()
+        assert errors.probs.shape == mixture.probs_.shape
 
 
 @given(st.data(), normal_settings(), st.sampled_from(["louis", "opg"]))
