@@ -54,7 +54,7 @@ def numeric(values: Any, name: str, whole: bool = False) -> np.ndarray:
     except (ValueError, TypeError, OverflowError) as error:
         raise ValueError(f"{name} is not an array: {error}") from None
     if isinstance(values, np.ma.MaskedArray) and values.mask.any():
-        array = values.astype(object).filled(None)  # masked is missing
+        array = np.ma.filled(values.astype(object), np.nan)  # masked is missing
     if hasattr(values, "toarray"):
         raise TypeError(f"{name}: sparse data was passed, but dense data is required; use {name}.toarray()")
     if array.dtype.kind == "c":
@@ -368,7 +368,7 @@ def integer(value: Any, name: str, least: int, most: float = math.inf) -> int:
         raise TypeError(f"{name} must be an int, got {value!r}")
     if value < least:
         raise ValueError(f"{name} must be at least {least}, got {value}")
-    if value > most:
+    if int(value) > most:
         raise ValueError(f"{name} must be at most {most}")
     return int(value)
 
@@ -479,9 +479,9 @@ def choice(value: Any, name: str, options: Collection[str]) -> str:
 
 
 def arithmetic(dtype: Any) -> None:
-    if dtype is not None and not any(dtype is each for each in (np.float64, float, np.dtype(float))):
-        if not isinstance(dtype, str) or dtype != "float64":
-            raise ValueError(f"dtype must be None or float64, got {dtype!r}")
+    named = isinstance(dtype, (type, str, np.dtype)) and dtype in (np.float64, float, "float64")
+    if not (named or dtype is None):
+        raise ValueError(f"dtype must be None or float64, got {dtype!r}")
 
 
 def groups(fixed: Any, options: Collection[str], k: int) -> tuple[str, ...] | dict[str, np.ndarray]:

@@ -219,8 +219,8 @@ class NormalParams:
         k, d = self.means.shape
         first, second = sums[k : k + k * d].reshape(k, d), sums[k + k * d : -2]
         second = second.reshape((k, d, d) if self.is_matrix else (k, d))
-        counts = sums[:k]
-        return NormalStats(self, counts, float(sums[-2]), float(sums[-1]), first, second, counts, counts, row_counts=counts)
+        counts, (loglik, entropy) = sums[:k], sums[-2:].tolist()
+        return NormalStats(self, counts, loglik, entropy, first, second, counts, counts, row_counts=counts)
 
     @cached_property
     def units(self) -> Array:

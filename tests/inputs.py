@@ -135,7 +135,7 @@ DRESSES = {
     "frame": lambda X: pd.DataFrame(X) if X.ndim == 2 else pd.Series(X) if X.ndim == 1 else X,
     "nullable frame": lambda X: pd.DataFrame(X).astype("Float64") if X.ndim == 2 else X,
     "polars": lambda X: X if X.ndim != 2 else __import__("polars").DataFrame(X),
-    "one row repeated": lambda X: np.broadcast_to(X[:1], X.shape) if (X == X[:1]).all() else X,
+    "one row repeated": lambda X: np.broadcast_to(X[:1], X.shape) if (X[:1] == X).all() else X,
 }
 dresses = st.sampled_from(list(DRESSES))
 REAL_TYPES = [np.dtype(code) for code in "efdg?bBhHiIlLqQ"]
@@ -215,8 +215,9 @@ def spoilt(draw, X):
 # ------------------------------------------------------------------------------------------------------------ settings
 
 NONSENSE = st.sampled_from(
-    [None, "", "nonsense", b"full", -1, -1.5, 0, 1.5, True, np.nan, np.inf, -np.inf, 10**400, 1j, (), [], {}, [[1], [2, 3]],
-     np.array([1, 2]), np.array([]), np.array("full"), np.array([[np.nan]]), np.float64("nan"), object, len,
-     fractions.Fraction(1, 3), np.ma.masked, pd.NA, pd.NaT, {"means": [True]}, {"weights": [[1], [2, 3]]}, ("means", 3)]
+    [None, "", "nonsense", b"full", -1, -1.5, 0, 1.5, True, np.nan, np.inf, -np.inf, 10**400, 1j, (), [], {},
+     [[1], [2, 3]], np.array([1, 2]), np.array([]), np.array("full"), np.array([[np.nan]]), np.float64("nan"),
+     object, len, fractions.Fraction(1, 3), np.ma.masked, pd.NA, pd.NaT, {"means": [True]}, {"weights": [[1], [2, 3]]},
+     ("means", 3)]
 )  # fmt: skip
 """Values of any type, most of which most settings refuse."""
