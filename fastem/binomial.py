@@ -178,8 +178,8 @@ class BinomialStats(Stats):
         nothing = EMPTY * tosses.sum(axis=0)
         known = (tosses > nothing) & ~held(fixed, "probs", len(tosses))[:, np.newaxis]
         probs = self.successes / np.where(known, tosses, 1.0)
-        probs = np.where(self.successes > nothing, np.maximum(probs, SMALLEST_WEIGHT), probs)
-        probs = np.where(self.failures > nothing, np.minimum(probs, 1 - SMALLEST_PROB), probs)
+        probs = np.maximum(probs, SMALLEST_WEIGHT * (self.successes > nothing))
+        probs = np.minimum(probs, 1 - SMALLEST_PROB * (self.failures > nothing))
         return BinomialParams(self.mixing_weights(fixed), np.where(known, probs, self.params.probs))
 
 

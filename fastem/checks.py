@@ -19,8 +19,9 @@ COUNT_TYPES = {np.dtype(t): np.dtype(t) for t in (np.uint8, np.uint16, np.int32,
     np.dtype(np.int8): np.dtype(np.int32),
     np.dtype(np.int16): np.dtype(np.int32),
     np.dtype(np.uint32): np.dtype(np.int64),
+    np.dtype(np.uint64): np.dtype(np.int64),
 }
-"""Types in which counts come, and those in which kernels read them; what is none of these is read as float64."""
+"""Types in which counts come, and those in which kernels read them."""
 
 LARGEST_COUNT = 2**53
 """The last whole number before float64 has gaps."""
@@ -65,6 +66,8 @@ def numeric(values: Any, name: str, whole: bool = False) -> np.ndarray:
         raise TypeError(f"{name} must hold real numbers, got {type(values).__name__} of dtype {array.dtype}")
     dtype = np.dtype(np.float32 if array.dtype.type is np.float32 else np.float64)
     if whole:
+        if array.dtype.kind == "u" and array.dtype.itemsize == 8:  # int64 takes the largest for negative ones
+            refuse(lambda block: block > LARGEST_COUNT, np.atleast_1d(array), f"{name} must not be above 2^53")
         dtype = COUNT_TYPES.get(array.dtype.newbyteorder("="), dtype)
     with np.errstate(over="ignore"):  # of longdouble: infinity is refused where all of it is
         array = np.require(array, dtype, "A")
