@@ -62,7 +62,8 @@ class Anderson:
         u, s, vt = np.linalg.svd(residuals.T, full_matrices=False)
         if s[0] == 0:
             return f
-        mixture = (u.T @ f) * s / (s**2 + RIDGE * s[0] ** 2) @ vt
+        share = s / s[0]
+        mixture = (u.T @ f) / s[0] * share / (share**2 + RIDGE) @ vt
         ahead = -mixture @ steps
         return np.asarray(f + ahead if ahead @ f >= 0 else f - ahead)
 
@@ -136,7 +137,7 @@ class Extrapolation:
     """Where to go after an iteration: to its EM step, or as far along the way of an accelerator as its reach."""
 
     def __init__(self, acceleration: str | None, start: Any, fixed: Fixed) -> None:
-        if acceleration is not None and acceleration not in ACCELERATORS:
+        if acceleration is not None and not (isinstance(acceleration, str) and acceleration in ACCELERATORS):
             raise ValueError(
                 f"acceleration must be None or one of {', '.join(map(repr, ACCELERATORS))}, got {acceleration!r}"
             )
@@ -157,7 +158,8 @@ class Extrapolation:
             self.gains.append(0.0)
             return reached, "plain"
         f = reached.to_vector(at, fixed) - x
-        way = self.accelerator.way(x, f, gradient)
+        with np.errstate(over="ignore", invalid="ignore"):  # such a way is not gone
+            way = self.accelerator.way(x, f, gradient)
         if way is None or not np.isfinite(way).all() or not way @ gradient > 0 or not np.linalg.norm(f) > 0:
             if f @ gradient <= ROUNDING * abs(stats.loglik):
                 self.gains.append(0.0)

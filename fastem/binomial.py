@@ -10,6 +10,7 @@ import numpy as np
 from fastem import checks
 from fastem.stats import (
     EMPTY,
+    SMALLEST_WEIGHT,
     Array,
     Chart,
     Fixed,
@@ -54,12 +55,14 @@ class BinomialParams:
 
     def __post_init__(self) -> None:
         """The kernels trust these shapes."""
+        for name in GROUPS:
+            object.__setattr__(self, name, checks.table(getattr(self, name), name))
         checks.same_shape(self.weights, "weights", checks.rank_two(self.probs, "probs")[:1])
 
     def check(self) -> None:
         """Raise ValueError or TypeError where the values are not those of a mixture."""
         checks.mixing_weights(self.weights, "weights", len(self.weights))
-        checks.probabilities(self.probs, "probs", np.shape(self.probs))
+        checks.probabilities(self.probs, "probs", self.probs.shape)
 
     @property
     def n_features(self) -> int:
@@ -106,7 +109,7 @@ class BinomialParams:
         """Name the sums of a kernel (one row, as _kernels lays them out)."""
         k = len(self.weights)
         successes, failures = sums[k:-2].reshape(2, *self.probs.shape)
-        return BinomialStats(self, sums[:k], float(sums[-2]), float(sums[-1]), successes, failures)
+        return BinomialStats(self, sums[:k], float(sums[-2]), float(sums[-1]), successes, failures, row_counts=sums[:k])
 
     def to_vector(self, at: BinomialParams, fixed: Fixed = ()) -> Array:
         """What is free, without constraints: log weights and logits; `at` is there for families with units."""
@@ -156,12 +159,33 @@ class BinomialStats(Stats):
         slopes = slopes[~held(fixed, "probs", len(slopes))]
         return np.concatenate([weight_slopes(self.counts, self.params.weights, fixed), slopes.ravel()])
 
+    def _rounded(self) -> tuple[float, float]:
+        """Logarithms of the tables are good to four units; the M-step leaves probs, and what they are short of 1, off
+        by half a unit of 1."""
+        params = self.params
+        terms = self.counts @ log_sizes(params.weights)
+        terms += (self.successes * log_sizes(params.probs) + self.failures * log_sizes(1 - params.probs)).sum()
+        return float(terms), float(4 * terms + self.successes.sum() + self.failures.sum())
+
     def maximize(self, *, fixed: Fixed = ()) -> BinomialParams:
-        """The M-step: probs = successes / tosses.  A component without tosses keeps its probs; so does what is held."""
+        """The M-step: probs = successes / tosses.  A component without tosses keeps its probs; so does what is held.
+
+        What has been seen does not get probability 0, however rare: 1 - 1e-20 is 1 to float64, and one failure of
+        1e20 would then have no density.
+        """
+        fixed = checks.groups(fixed, GROUPS, len(self.counts))
         tosses = self.successes + self.failures
-        known = (tosses > EMPTY * self.total) & ~held(fixed, "probs", len(tosses))[:, np.newaxis]
-        probs = np.where(known, self.successes / np.where(known, tosses, 1.0), self.params.probs)
-        return BinomialParams(self.mixing_weights(fixed), probs)
+        nothing = EMPTY * tosses.sum(axis=0)
+        known = (tosses > nothing) & ~held(fixed, "probs", len(tosses))[:, np.newaxis]
+        probs = self.successes / np.where(known, tosses, 1.0)
+        probs = np.maximum(probs, SMALLEST_WEIGHT * (self.successes > nothing))
+        probs = np.minimum(probs, 1 - SMALLEST_PROB * (self.failures > nothing))
+        return BinomialParams(self.mixing_weights(fixed), np.where(known, probs, self.params.probs))
+
+
+def log_sizes(probs: Array) -> Array:
+    """|log|, and 0 where the probability is."""
+    return np.abs(np.log(np.where(probs > 0, probs, 1.0)))
 
 
 def log_factorial(n: Array) -> Array:

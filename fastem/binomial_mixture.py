@@ -184,11 +184,11 @@ class BinomialMixture(Mixture):
         k = self.n_components
         probs = np.full((k, rows.data[0].shape[1]), np.nan)
         if self.probs_init is not None:
-            probs = np.array(self.probs_init, np.float64).reshape(k, -1)
+            probs = checks.table(self.probs_init, "probs").copy().reshape(k, -1)
         if len(open_probs := np.flatnonzero(np.isnan(probs).all(axis=1))):
             method = self.init_params if first else "random"
             probs[open_probs] = binomial_start(rows, len(open_probs), method=method, rng=rng).probs
-        weights = np.full(k, 1 / k) if self.weights_init is None else np.asarray(self.weights_init, np.float64)
+        weights = np.full(k, 1 / k) if self.weights_init is None else checks.table(self.weights_init, "weights")
         return BinomialParams(weights, probs)
 
     def _watch(self, terms: dict[str, Any]) -> Watch:
@@ -278,7 +278,7 @@ class BinomialMixture(Mixture):
 
     def sample(self, n_samples: int = 1, *, trials: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Draw successes of `trials` tosses: X (n_samples, d) and the component (n_samples,) of each, in order."""
-        trials = checks.integer(self.n_trials if trials is None else trials, "trials", 0)
+        trials = checks.integer(self.n_trials if trials is None else trials, "trials", 0, checks.LARGEST_COUNT)
         rng = checks.generator(self.random_state)
         labels = self._draw_labels(n_samples, rng)
         return self.params_.sample(labels, trials, rng), labels

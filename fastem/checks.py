@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import numbers
 import os
 import sys
 import warnings
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,12 @@ COUNT_TYPES = {np.dtype(t): np.dtype(t) for t in (np.uint8, np.uint16, np.int32,
 
 LARGEST_COUNT = 2**53
 """The last whole number before float64 has gaps."""
+
+TOTALS = 1e-100, 1e100
+"""Between these lies a total weight of which neither shares underflow nor sums overflow."""
+
+LARGEST_SUM = 1e305
+"""What a sum of squares may be: far enough from overflow for sums of sums."""
 
 BLOCK = 1 << 16
 """Elements searched at a time for the first bad one."""
@@ -50,8 +57,10 @@ def numeric(values: Any, name: str, whole: bool = False) -> np.ndarray:
     only of what is none of these."""
     try:
         array = np.asarray(values)
-    except ValueError as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise ValueError(f"{name} is not an array: {error}") from None
+    if isinstance(values, np.ma.MaskedArray) and values.mask.any():
+        array = np.ma.filled(values.astype(object), np.nan)  # masked is missing
     if hasattr(values, "toarray"):
         raise TypeError(f"{name}: sparse data was passed, but dense data is required; use {name}.toarray()")
     if array.dtype.kind == "c":
@@ -62,8 +71,11 @@ def numeric(values: Any, name: str, whole: bool = False) -> np.ndarray:
         raise TypeError(f"{name} must hold real numbers, got {type(values).__name__} of dtype {array.dtype}")
     dtype = np.dtype(np.float32 if array.dtype.type is np.float32 else np.float64)
     if whole:
+        if array.dtype.kind == "u" and array.dtype.itemsize == 8:  # int64 takes the largest for negative ones
+            refuse(lambda block: block > LARGEST_COUNT, np.atleast_1d(array), f"{name} must not be above 2^53")
         dtype = COUNT_TYPES.get(array.dtype.newbyteorder("="), dtype)
-    array = np.require(array, dtype, "A")
+    with np.errstate(over="ignore"):  # of longdouble: infinity is refused where all of it is
+        array = np.require(array, dtype, "A")
     return array if all(step % array.itemsize == 0 for step in array.strides) else array.copy()
 
 
@@ -78,7 +90,10 @@ def numbers_of(array: np.ndarray, name: str) -> np.ndarray:
             raise TypeError(
                 f"{name} must hold real numbers (an argument must be no string, only a number), got {value!r}{where}"
             )
-    return array.astype(np.float64)
+    try:
+        return array.astype(np.float64)
+    except OverflowError as error:
+        raise ValueError(f"{name} must hold numbers that float64 can hold: {error}") from None
 
 
 def first_where(bad: Callable[[np.ndarray], np.ndarray], array: np.ndarray) -> tuple[int, ...] | None:
@@ -206,9 +221,23 @@ def sample_weights(sample_weight: Any, n: int) -> np.ndarray:
         raise ValueError(f"sample_weight must have shape ({n},), one weight for each row of X, got {weights.shape}")
     finite(weights, "sample_weight")
     refuse(lambda block: block < 0, weights, "sample_weight must not be negative")
-    if not weights.max() > 0:
+    with np.errstate(over="ignore"):
+        total = weights.sum()
+    if total == 0:
         raise ValueError("sample_weight must hold a positive weight, got zeros only")
+    if not TOTALS[0] <= total <= TOTALS[1]:
+        raise ValueError(f"sample_weight must have a sum from {TOTALS[0]} to {TOTALS[1]}; rescale it, got {total}")
     return weights
+
+
+def squares_fit(X: np.ndarray, sample_weight: np.ndarray) -> None:
+    """Refuse weights with which the sums of squares of such rows would overflow."""
+    total = float(sample_weight[0]) * len(X) if sample_weight.strides == (0,) else float(sample_weight.sum())
+    if total * LARGEST[X.dtype] ** 2 < LARGEST_SUM:
+        return
+    largest = max(float(X.max()), -float(X.min()))
+    if total * largest * largest > LARGEST_SUM:
+        raise ValueError(f"sample_weight, of sum {total}, is too large for rows as large as {largest}; rescale either")
 
 
 def enough_rows(n: int, n_components: int) -> None:
@@ -219,16 +248,28 @@ def enough_rows(n: int, n_components: int) -> None:
 # --------------------------------------------------------------------------------------------------------- parameters
 
 
-def rank_two(values: Any, name: str) -> tuple[int, int]:
-    shape = np.shape(values)
+def table(values: Any, name: str) -> np.ndarray:
+    """A parameter as the kernels read it: float64, aligned; the same array where it is that already."""
+    if type(values) is np.ndarray and values.dtype == np.float64 and values.flags.aligned:
+        return values
+    return numeric(values, name).astype(np.float64)
+
+
+def rank_two(values: np.ndarray, name: str) -> tuple[int, int]:
+    shape = values.shape
     if len(shape) != 2 or 0 in shape:
         raise ValueError(f"The parameter {name!r} should have the shape of (k, d), but got {shape}")
     return shape
 
 
-def same_shape(values: Any, name: str, shape: tuple[int, ...]) -> None:
-    if np.shape(values) != shape:
-        raise ValueError(f"The parameter {name!r} should have the shape of {shape}, but got {np.shape(values)}")
+def same_shape(values: np.ndarray, name: str, shape: tuple[int, ...]) -> None:
+    if values.shape != shape:
+        raise ValueError(f"The parameter {name!r} should have the shape of {shape}, but got {values.shape}")
+
+
+def mixture_params(params: Any) -> None:
+    if not hasattr(params, "kernel"):
+        raise TypeError(f"params must be those of a mixture, NormalParams or BinomialParams, got {params!r}")
 
 
 def rows_of_params(has_trials: bool, n_features: int, params_have_trials: bool, params_features: int) -> None:
@@ -240,19 +281,30 @@ def rows_of_params(has_trials: bool, n_features: int, params_have_trials: bool, 
         raise ValueError(f"params have {params_features} features, but the rows at hand have {n_features}")
 
 
-def shaped(values: Any, name: str, shape: tuple[int, ...]) -> np.ndarray:
+def shaped(values: Any, name: str, shape: tuple[int, ...], largest: float = np.inf) -> np.ndarray:
     """A finite float64 array of this very shape."""
-    array = numeric(values, name).astype(np.float64)
+    array = table(values, name)
     same_shape(array, name, shape)
-    return finite(array, name)
+    return finite(array, name, largest)
 
 
-def with_gaps(values: Any, name: str, shape: tuple[int, ...]) -> np.ndarray:
+def with_gaps(values: Any, name: str, shape: tuple[int, ...], largest: float = np.inf) -> np.ndarray:
     """As shaped, but rows of NaN are left to be found."""
-    array = numeric(values, name).astype(np.float64)
+    array = table(values, name)
     same_shape(array, name, shape)
-    finite(array[~np.isnan(array).all(axis=1)], name)
+    finite(array[~np.isnan(array).all(axis=1)], name, largest)
     return array
+
+
+def holding(dtype: Any, arrays: Iterable[np.ndarray]) -> Any:
+    """float64 where `dtype` cannot hold these: of float32 rows, a precision beyond 1e38."""
+    largest = np.finfo(dtype).max
+    return dtype if all(np.abs(array).max() <= largest for array in arrays) else np.float64
+
+
+def centers(values: Any, name: str, shape: tuple[int, ...], gaps: bool = False) -> np.ndarray:
+    """Means, which are within reach of rows: squares of their distances do not overflow."""
+    return (with_gaps if gaps else shaped)(values, name, shape, LARGEST[np.dtype(np.float64)])
 
 
 def mixing_weights(values: Any, name: str, k: int) -> np.ndarray:
@@ -274,27 +326,31 @@ def probabilities(values: Any, name: str, shape: tuple[int, ...], gaps: bool = F
     return array
 
 
-def definite(values: Any, name: str, shape: tuple[int, ...], matrices: bool) -> np.ndarray:
-    """Covariances or precisions of densities: positive numbers, or symmetric positive definite matrices."""
+def definite(
+    values: Any, name: str, shape: tuple[int, ...], matrices: bool, rounding: float = 0.0
+) -> np.ndarray:
+    """Covariances or precisions of densities: positive numbers, or symmetric positive definite matrices, up to what
+    rounding has done to their elements."""
     array = shaped(values, name, shape)
     if not matrices:
         refuse(lambda block: block <= 0, array, f"{name!r} should be positive")
         return array
-    single = np.asarray(values).dtype == np.float32
-    least = -array.shape[-1] * float(np.finfo(np.float32).eps) if single else 0.0  # rounding may have taken so much
     for index, matrix in enumerate(array if array.ndim == 3 else array[np.newaxis]):
-        if not is_definite(matrix, least):
+        if not is_definite(matrix, -rounding * len(matrix)):
             raise ValueError(f"{name!r} should be symmetric, positive-definite; matrix {index} is not")
     return array
 
 
 def is_definite(matrix: np.ndarray, least: float) -> bool:
-    """Judged by its correlations, so that features of different units do not hide each other; their eigenvalues must be
-    above `least`."""
+    """Symmetric, and eigenvalues of its correlations, which have no units, above `least`."""
     variances = matrix.diagonal()
     if not (variances > 0).all():
         return False
-    correlations = matrix / np.sqrt(variances) / np.sqrt(variances)[:, np.newaxis]
+    sds = np.sqrt(variances)
+    with np.errstate(over="ignore"):
+        correlations = matrix / sds / sds[:, np.newaxis]
+    if not (np.abs(correlations) < 2).all():  # 1 at the most; infinity is no number to LAPACK
+        return False
     return np.allclose(correlations, correlations.T) and bool(np.linalg.eigvalsh(correlations)[0] > least)
 
 
@@ -318,11 +374,13 @@ def identified(shares: np.ndarray, least: float) -> None:
 # ----------------------------------------------------------------------------------------------------------- settings
 
 
-def integer(value: Any, name: str, least: int) -> int:
+def integer(value: Any, name: str, least: int, most: float = math.inf) -> int:
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name} must be an int, got {value!r}")
     if value < least:
         raise ValueError(f"{name} must be at least {least}, got {value}")
+    if int(value) > most:
+        raise ValueError(f"{name} must be at most {most}")
     return int(value)
 
 
@@ -337,17 +395,42 @@ def well_defined(eigenvalues: np.ndarray, least: float) -> None:
 
 
 def sample_size(n_samples: Any) -> None:
-    if integer(n_samples, "n_samples", -sys.maxsize) < 1:
+    if integer(n_samples, "n_samples", -sys.maxsize, LARGEST_COUNT) < 1:
         raise ValueError(f"Invalid value for 'n_samples': {n_samples}. The sampling requires at least one sample.")
 
 
 def non_negative(value: Any, name: str) -> float:
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be a number, got {value!r}")
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # of a longer int
+        number = np.inf
     if not 0 <= number < np.inf:
-        raise ValueError(f"{name} must be finite and not negative, got {value}")
+        raise ValueError(f"{name} must be finite and not negative, got {number}")
     return number
+
+
+def flag(value: Any, name: str) -> None:
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
+
+
+def added_variance(value: Any, name: str, d: int) -> Any:
+    """A finite number that is not negative, or one for each feature (d,)."""
+    if type(value) is float and 0 <= value < np.inf:
+        return value
+    if not isinstance(value, np.ndarray):
+        return non_negative(value, name)
+    array = shaped(value, name, (d,))
+    refuse(lambda block: block < 0, array, f"{name} must not be negative")
+    return array
+
+
+def storable(roots: np.ndarray) -> None:
+    """Refuse standard errors of which the squares overflow."""
+    if not np.abs(roots).max(initial=0.0) < LARGEST[np.dtype(np.float64)]:
+        raise ValueError("X is too large for standard errors: those of variances overflow; rescale it")
 
 
 def at_least(value: Any, name: str, least: float, *, strictly: bool = False) -> float:
@@ -360,10 +443,10 @@ def at_least(value: Any, name: str, least: float, *, strictly: bool = False) -> 
 
 def square(values: Any, name: str) -> np.ndarray:
     """A symmetric, positive definite matrix (d, d)."""
-    shape = np.shape(values)
-    if len(shape) != 2 or shape[0] != shape[1] or not shape[0]:
-        raise ValueError(f"{name} must be a square matrix, got shape {shape}")
-    return definite(values, name, shape, matrices=True)
+    array = table(values, name)
+    if array.ndim != 2 or array.shape[0] != array.shape[1] or not array.size:
+        raise ValueError(f"{name} must be a square matrix, got shape {array.shape}")
+    return definite(array, name, array.shape, matrices=True)
 
 
 def instance(value: Any, name: str, expected: type) -> None:
@@ -440,7 +523,8 @@ def path(value: Any, name: str) -> Any:
 
 
 def arithmetic(dtype: Any) -> None:
-    if dtype is not None and dtype not in (np.float64, float, "float64"):
+    named = isinstance(dtype, (type, str, np.dtype)) and dtype in (np.float64, float, "float64")
+    if not (named or dtype is None):
         raise ValueError(f"dtype must be None or float64, got {dtype!r}")
 
 
@@ -457,7 +541,10 @@ def groups(fixed: Any, options: Collection[str], k: int) -> tuple[str, ...] | di
 
 
 def mask(value: Any, name: str, k: int) -> np.ndarray:
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError:  # ragged
+        array = np.empty(0)
     if array.dtype != bool or array.shape != (k,):
         raise ValueError(f"{name} must be a mask of shape ({k},), one bool for each component, got {value!r}")
     return array

@@ -48,18 +48,18 @@ class Watch:
         gone = ~stats.live | (self.extents(reached) <= NO_EXTENT)
         if not gone.any():
             return None
-        lightest = int(np.where(gone, stats.counts, np.inf).argmin())
+        lightest = int(np.where(gone, stats.row_counts, np.inf).argmin())
 
         def note(component: int, action: str) -> None:
             smallest = smallest_eigenvalue(reached, component) if stats.live[component] else math.nan
-            collapses.append(Collapse(component, iteration, float(stats.counts[component]), smallest, action))
+            collapses.append(Collapse(component, iteration, float(stats.row_counts[component]), smallest, action))
 
         if self.policy == "drop" and len(gone) > 1:
             note(lightest, "drop")
             return without(reached, lightest), "dropped"
         if self.policy == "reseed" and not gone.all() and reseeds(collapses) < RESEEDS * len(gone):
             note(lightest, "reseed")
-            return self.split(reached, int(np.where(gone, -1.0, stats.counts).argmax()), lightest), "reseeded"
+            return self.split(reached, int(np.where(gone, -1.0, stats.row_counts).argmax()), lightest), "reseeded"
         known = {each.component for each in collapses if each.action == "floor"}
         for component in np.flatnonzero(gone).tolist():
             if component not in known:

@@ -8,6 +8,7 @@ from functools import partial, reduce
 
 import numpy as np
 
+from fastem import checks
 from fastem.backend import Backend, distinct_counts
 from fastem.stats import Array
 
@@ -35,6 +36,9 @@ class DistinctCounts:
 
     def __add__(self, other: DistinctCounts) -> DistinctCounts:
         """Those of all rows of the two."""
+        if type(other) is not type(self):
+            return NotImplemented
+        checks.same_shape(other.successes[:1], "successes", self.successes[:1].shape)
         joined = [np.concatenate(pair) for pair in zip(self._arrays, other._arrays, strict=True)]
         found = of_chunk(*joined, most=len(joined[2]))
         assert found is not None

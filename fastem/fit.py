@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from fastem import checks
 from fastem.acceleration import ROUNDING, Extrapolation
 from fastem.stats import Array, Fixed
 
@@ -254,8 +255,8 @@ def em(
 
     Raises
     ------
-    ValueError
-        If stopping, acceleration or on_interrupt is unknown.
+    ValueError, TypeError
+        If stopping, acceleration or on_interrupt is unknown, or tol, max_iter or max_time no number of its range.
 
     References
     ----------
@@ -273,11 +274,11 @@ def em(
     >>> fit.params.means.ravel().round(3)
     array([0.5, 9.5])
     """
-    for value, name, options in (stopping, "stopping", STOPPING), (on_interrupt, "on_interrupt", ON_INTERRUPT):
-        if value not in options:
-            raise ValueError(f"{name} must be one of {', '.join(map(repr, options))}, got {value!r}")
+    checks.choice(stopping, "stopping", STOPPING)
+    checks.choice(on_interrupt, "on_interrupt", ON_INTERRUPT)
+    max_iter, tol = checks.integer(max_iter, "max_iter", 0), checks.non_negative(tol, "tol")
     run = Run(params, acceleration, fixed, previous)
-    deadline = math.inf if max_time is None else time.monotonic() + max_time
+    deadline = math.inf if max_time is None else time.monotonic() + checks.non_negative(max_time, "max_time")
     if journal is not None:
         journal.resume(run)
     try:

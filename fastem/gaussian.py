@@ -13,6 +13,8 @@ from fastem import checks
 from fastem.backend import inverse_cholesky
 from fastem.stats import (
     EMPTY,
+    SMALLEST_WEIGHT,
+    UNIT,
     Array,
     Chart,
     Fixed,
@@ -31,6 +33,8 @@ GROUPS = ("weights", "means", "covariances")
 
 LOG2E = math.log2(math.e)
 EPS = float(np.finfo(np.float64).eps)
+SINGLE_EPS = float(np.finfo(np.float32).eps)
+"""Covariances of a fit of float32 rows are kept in float32; what that takes from an eigenvalue is given back."""
 RESOLUTION = 4 * EPS
 """Standard deviations below this share of a feature's magnitude are rounding, not spread."""
 SINGLE_REACH = 1000.0
@@ -83,6 +87,8 @@ class NormalParams:
     def __post_init__(self) -> None:
         """The kernels trust these shapes."""
         checks.choice(self.covariance_type, "covariance_type", COVARIANCE_TYPES)
+        for name in GROUPS:
+            object.__setattr__(self, name, checks.table(getattr(self, name), name))
         k, d = checks.rank_two(self.means, "means")
         checks.same_shape(self.weights, "weights", (k,))
         checks.same_shape(self.covariances, "covariances", self.covariance_shape(self.covariance_type, k, d))
@@ -90,8 +96,8 @@ class NormalParams:
     def check(self) -> None:
         """Raise ValueError or TypeError where the values are not those of a mixture."""
         checks.mixing_weights(self.weights, "weights", len(self.weights))
-        checks.shaped(self.means, "means", np.shape(self.means))
-        checks.definite(self.covariances, "covariances", np.shape(self.covariances), self.is_matrix)
+        checks.centers(self.means, "means", self.means.shape)
+        checks.definite(self.covariances, "covariances", self.covariances.shape, self.is_matrix, SINGLE_EPS)
 
     @property
     def n_features(self) -> int:
@@ -141,6 +147,12 @@ class NormalParams:
             covariances = np.repeat(covariances.mean(axis=0)[np.newaxis], k, axis=0)
             covariances[where] = self.covariances
         return NormalParams(weights, means, covariances, self.covariance_type)
+
+    def diagonals(self) -> Array:
+        """(k, d) variances of the features."""
+        if not self.is_matrix:
+            return self.variances()
+        return np.broadcast_to(diagonal(self.covariances), self.means.shape)
 
     def variances(self) -> Array:
         """(k, d) variances, for the types that have no more."""
@@ -209,8 +221,8 @@ class NormalParams:
         k, d = self.means.shape
         first, second = sums[k : k + k * d].reshape(k, d), sums[k + k * d : -2]
         second = second.reshape((k, d, d) if self.is_matrix else (k, d))
-        counts = sums[:k]
-        return NormalStats(self, counts, float(sums[-2]), float(sums[-1]), first, second, counts, counts)
+        counts, (loglik, entropy) = sums[:k], sums[-2:].tolist()
+        return NormalStats(self, counts, loglik, entropy, first, second, counts, counts, row_counts=counts)
 
     @cached_property
     def units(self) -> Array:
@@ -349,12 +361,31 @@ class NormalStats(Stats):
         slopes = slopes[..., *np.tril_indices(len(at.units))]
         return slopes[np.newaxis] if tied else slopes
 
+    def _rounded(self) -> tuple[float, float]:
+        """Of log weights, log scales and |L (x - mean)|^2 / 2; L (x - mean) is a sum, and L the inverse of a factor of
+        the covariances; a mean is off by half a unit, near the maximum of Q."""
+        params, d = self.params, self.params.n_features
+        L, spread = np.abs(params.precision_factors()), np.sqrt(np.maximum(self._second_diagonal(), 0.0))
+        scales = diagonal(L) if L.ndim == 3 else L
+        logs = np.abs(np.log(np.maximum(params.weights, SMALLEST_WEIGHT))) + np.abs(np.log(scales)).sum(axis=1)
+        squares = squares_of(L, spread)
+        terms = self.counts @ (logs + 0.5 * d * math.log(2 * math.pi)) + 0.5 * squares.sum()
+        condition = squares_of(L, np.sqrt(params.diagonals())) if L.ndim == 3 else 0.0
+        inverse = (3 * d + 1) * (condition * (squares + self.counts)).sum()
+        means = UNIT * (self.counts @ squares_of(L, np.abs(params.means)))
+        return float(terms), float(inverse + 2 * (d + 2) * squares.sum() + means)
+
+    def _second_diagonal(self) -> Array:
+        return diagonal(self.second) if self.params.is_matrix else self.second
+
     def maximize(self, *, fixed: Fixed = (), reg_covar: Any = 1e-6) -> NormalParams:
         """The M-step.  An empty component keeps its means and covariances, with weight 0; so does what is held.
 
         delta = first / counts;  mean = origin + delta;  covariance = second / counts - delta delta^T + reg_covar I,
         with reg_covar a number or one for each feature (d,).
         """
+        reg_covar = checks.added_variance(reg_covar, "reg_covar", self.first.shape[1])
+        fixed = checks.groups(fixed, GROUPS, len(self.counts))
         at, rows_alone = self.params, self.scatter_counts is self.mean_counts  # no prior: the two need one look
         still = ~(self.mean_counts > EMPTY * self.total)
         rigid = still if rows_alone else ~(self.scatter_counts > EMPTY * self.total)
@@ -424,11 +455,18 @@ def nearest_definite(covariances: Array, smallest: Any) -> Array:
     """Variances raised to `smallest`, and the eigenvalues of the correlations to what rounding can resolve."""
     sds = np.sqrt(np.maximum(diagonal(covariances), smallest))
     outer = sds[..., :, np.newaxis] * sds[..., np.newaxis, :]
-    correlations = np.clip(covariances / outer, -1.0, 1.0)
+    with np.errstate(over="ignore"):  # of what cancellation has left of variances
+        correlations = np.clip(covariances / outer, -1.0, 1.0)
     np.einsum("...ii->...i", correlations)[...] = 1.0
     values, vectors = np.linalg.eigh(correlations)
     values = np.maximum(values, sds.shape[-1] ** 2 * RESOLUTION)[..., np.newaxis, :]
     return (vectors * values) @ vectors.mT * outer
+
+
+def squares_of(L: Array, z: Array) -> Array:
+    """(k,) |L z|^2, z (k, d), of lower triangles or diagonals L."""
+    whitened = (L @ z[:, :, np.newaxis])[:, :, 0] if L.ndim == 3 else L * z
+    return np.asarray((whitened**2).sum(axis=1))
 
 
 def triangle(d: int) -> tuple[np.ndarray, np.ndarray, Array]:

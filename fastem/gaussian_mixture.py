@@ -125,7 +125,7 @@ class GaussianMixture(Mixture):
     summary_ : str, a line on how the fit ended and how far from the maximum.
     lower_bound_ : float, mean log likelihood before the last M-step, as scikit-learn.
     collapses_ : list of Collapse(component, iteration, count, smallest_eigenvalue, action), in the order of the fit.
-    counts_ : (k,) weight of the rows of each component, and of what a prior adds.
+    counts_ : (k,) weight of the rows of each component.
     history_ : History, loglik, q, entropy and kind of step of each iteration.
     starts_ : list of Start(mean_loglik, n_iter, stop_reason), one for each start, the best first.
     empty_components_ : indices of components that lost all points.
@@ -234,7 +234,7 @@ class GaussianMixture(Mixture):
         """
         fixed = self._check_common(GROUPS, NORMAL_STARTS)
         checks.choice(self.covariance_type, "covariance_type", COVARIANCE_TYPES)
-        if self.reg_covar != "auto":
+        if not isinstance(self.reg_covar, str) or self.reg_covar != "auto":
             checks.non_negative(self.reg_covar, "reg_covar")
         dtype = None if self.stopping == "loglik" and self.tol >= SINGLE_TOL else np.float64
         rows = self._open(X, None, sample_weight, fitting=True, dtype=dtype)
@@ -254,7 +254,7 @@ class GaussianMixture(Mixture):
         if self.weights_init is not None:
             checks.mixing_weights(self.weights_init, "weights", k)
         if self.means_init is not None:
-            checks.with_gaps(self.means_init, "means", (k, d))
+            checks.centers(self.means_init, "means", (k, d), gaps=True)
         if self.precisions_init is not None:
             shape = NormalParams.covariance_shape(kind, k, d)
             checks.definite(self.precisions_init, f"{kind} precision", shape, kind in ("full", "tied"))
@@ -264,8 +264,8 @@ class GaussianMixture(Mixture):
 
     def _start(self, rows: Rows, rng: np.random.Generator, terms: dict[str, Any], *, first: bool) -> NormalParams:
         weights, means, precisions = (
-            None if value is None else np.asarray(value, np.float64)
-            for value in (self.weights_init, self.means_init, self.precisions_init)
+            None if value is None else checks.table(value, name)
+            for name, value in zip(GROUPS, (self.weights_init, self.means_init, self.precisions_init), strict=True)
         )
         gaps = np.array([False] if means is None else np.isnan(means).all(axis=1))
         if weights is not None and means is not None and precisions is not None and not gaps.any():

@@ -110,6 +110,7 @@ def standard_errors(
     at = Coordinates(params, fixed)
     complete, observed = information(rows, params, at, method)
     half = at.jacobian()[:, at.free] @ inverse_root(complete[at.free], observed[np.ix_(at.free, at.free)])
+    checks.storable(half)
     covariance = half @ half.T
     covariance[at.unknown] = covariance[:, at.unknown] = np.nan
     return StandardErrors(parameters_covariance=covariance, **at.shaped(np.sqrt(covariance.diagonal())))

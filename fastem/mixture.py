@@ -95,6 +95,7 @@ class Mixture(DensityMixin, BaseEstimator):
         if self.checkpoint is not None:
             checks.path(self.checkpoint, "checkpoint")
         checks.non_negative(self.checkpoint_every, "checkpoint_every")
+        checks.flag(self.warm_start, "warm_start")
         checks.integer(self.verbose, "verbose", 0) if not isinstance(self.verbose, bool) else None
         checks.integer(self.verbose_interval, "verbose_interval", 1)
         return fixed
@@ -207,14 +208,16 @@ class Mixture(DensityMixin, BaseEstimator):
     def _keep(self, fits: list[Fit], dtype: type[np.floating], fixed: Fixed) -> None:
         """Set every attribute of a fit that has succeeded; parameters in the precision of the rows."""
         found = fits[0]
-        params, live, counts, total = found.params, found.stats.live, found.stats.counts, found.stats.total
+        params, live, counts, total = found.params, found.stats.live, found.stats.row_counts, found.stats.total
         collapses = list(found.collapses)
         if self.order_by:
             order = params.order(self.order_by)
             params, live, counts = params.take(order), live[order], counts[order]
             collapses = [renumbered(each, order) if each.iteration == found.n_iter else each for each in collapses]
         self.starts_ = [Start(fit.loglik / fit.stats.total, fit.n_iter, fit.stop_reason) for fit in fits]
-        for name, value in self._attributes(params).items():
+        attributes = self._attributes(params)
+        dtype = checks.holding(dtype, attributes.values())
+        for name, value in attributes.items():
             setattr(self, name, value.astype(dtype, copy=False))
         self.n_iter_ = found.n_iter
         self.n_sweeps_ = found.n_sweeps
@@ -328,12 +331,13 @@ class Mixture(DensityMixin, BaseEstimator):
         return open_rows(X, trials, sample_weight, owner=type(self).__name__, **options)
 
     def _score(self, X: Any, trials: Any, sample_weight: Any) -> tuple[float, float]:
-        """Mean log density (of unweighted rows in their precision, as scikit-learn) and total weight."""
+        """Mean log density and total weight."""
         log_prob = self._posterior(X, trials, "log_prob")
         if sample_weight is None:
-            return float(log_prob.mean()), len(log_prob)
+            return float(log_prob.mean(dtype=np.float64)), len(log_prob)
         weights = checks.sample_weights(sample_weight, len(log_prob))
-        return float(np.average(log_prob, weights=weights)), float(weights.sum())
+        total = float(weights.sum())
+        return float(weights / total @ log_prob), total
 
     def _criterion(self, score: tuple[float, float], penalty: Callable[[float], float]) -> float:
         mean, total = score
@@ -353,4 +357,4 @@ class Mixture(DensityMixin, BaseEstimator):
     def _draw_labels(self, n_samples: int, rng: np.random.Generator) -> np.ndarray:
         weights = self.params_.weights
         checks.sample_size(n_samples)
-        return np.repeat(np.arange(len(weights)), rng.multinomial(n_samples, weights))
+        return np.repeat(np.arange(len(weights)), rng.multinomial(n_samples, weights / weights.sum()))

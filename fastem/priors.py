@@ -67,7 +67,6 @@ class BinomialPrior:
         return replace(
             zero,
             counts=zero.counts + (self.concentration - 1),
-            prior_counts=np.full(len(params.weights), self.concentration - 1),
             successes=zero.successes + (self.successes - 1),
             failures=zero.failures + (self.failures - 1),
             loglik=dirichlet(params.weights, self.concentration) + self._beta(params.probs),
@@ -137,7 +136,8 @@ class NormalPrior:
         if self.mean is None and self.mean_precision > 0:
             raise ValueError("mean is needed where mean_precision is above 0")
         if self.mean is not None:
-            keep("mean", checks.shaped(self.mean, "mean", np.shape(self.mean)[:1] or (1,)))
+            mean = checks.table(self.mean, "mean")
+            keep("mean", checks.centers(mean, "mean", mean.shape[:1] or (1,)))
         if self.scale is not None:
             keep("scale", checks.square(self.scale, "scale"))
 
@@ -174,7 +174,6 @@ class NormalPrior:
         return replace(
             zero,
             counts=zero.counts + (self.concentration - 1),
-            prior_counts=np.full(k, self.concentration - 1),
             first=self.mean_precision * offset,
             second=second if params.is_matrix else diagonal(second),
             mean_counts=mean_counts,

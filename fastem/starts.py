@@ -9,7 +9,7 @@ import numpy as np
 
 from fastem import checks
 from fastem.binomial import BinomialParams
-from fastem.gaussian import RESOLUTION, NormalParams, NormalStats
+from fastem.gaussian import RESOLUTION, SMALLEST_VARIANCE, NormalParams, NormalStats
 from fastem.stats import Array
 from fastem.sweep import Rows
 
@@ -89,7 +89,7 @@ def normal_start(
 def relative_variances(rows: Rows, rng: np.random.Generator) -> Array:
     """(d,) RELATIVE of each feature's variance; of 1 for a constant feature."""
     few = subsample(rows, START_ROWS, rng)
-    return RELATIVE / feature_scale(few.data[0], few.sample_weight) ** 2
+    return RELATIVE * (1.0 / feature_scale(few.data[0], few.sample_weight)) ** 2
 
 
 def feature_scale(X: np.ndarray, weights: Array) -> Array:
@@ -153,7 +153,8 @@ def partition_params(
     """The M-step on given responsibilities, block by block; a component without rows takes the shape of all of them."""
     X, weights = rows.data[0], rows.sample_weight
     mean = weights @ X / weights.sum()
-    origin = NormalParams.from_variances(np.tile(mean, (k, 1)), 1 / scale**2, covariance_type)
+    variances = np.maximum((1.0 / scale) ** 2, SMALLEST_VARIANCE)
+    origin = NormalParams.from_variances(np.tile(mean, (k, 1)), variances, covariance_type)
     pieces = [block_stats(origin, X[b] - mean, weights[b], partition(b)) for b in row_blocks(len(X))]
     params = sum(pieces[1:], start=pieces[0]).maximize(reg_covar=reg_covar)
     if not np.any(reg_covar):
@@ -164,7 +165,8 @@ def partition_params(
 def relative_extents(params: NormalParams, scale: Array) -> Array:
     """Variances along the axes of each component, each feature in units of its own standard deviation."""
     if not params.is_matrix:
-        return params.variances() * scale**2
+        with np.errstate(over="ignore"):  # of a spherical variance, by a feature of a much smaller unit
+            return params.variances() * scale * scale
     return np.asarray(np.linalg.eigvalsh(params.covariances * scale[:, np.newaxis] * scale), np.float64)
 
 
@@ -175,7 +177,7 @@ def block_stats(origin: NormalParams, residual: Array, weights: Array, resp: Arr
     else:
         second = weighted.T @ residual**2
     counts = weighted.sum(axis=0)
-    return NormalStats(origin, counts, 0.0, 0.0, weighted.T @ residual, second, counts, counts)
+    return NormalStats(origin, counts, 0.0, 0.0, weighted.T @ residual, second, counts, counts, row_counts=counts)
 
 
 def row_blocks(n: int, length: int = 4096) -> Iterator[slice]:

@@ -26,6 +26,13 @@ SMALLEST_WEIGHT = 1e-300
 """What an empty component is taken to have where the logarithm of its weight is asked for."""
 
 
+UNIT = 2.0**-53
+"""What rounding changes a float64 by, relatively, at the most."""
+
+ADDITIONS = 170
+"""That a term of the log likelihood goes through: 128 of a lane's points, 8 lanes, 32 tiles of a slot; then fsum."""
+
+
 @dataclass(frozen=True, eq=False)
 class Stats:
     """Sums over rows, taken at `params`.  Families add their own sums; every sum is additive.
@@ -38,7 +45,7 @@ class Stats:
     counts: Array  # (k,)   sum w r
     loglik: float  #        sum w log p(x)
     entropy: float  #       -sum w sum_k r log r
-    prior_counts: Any = field(default=0.0, kw_only=True)  # (k,) what a prior has added to counts
+    row_counts: Array = field(kw_only=True)  # (k,) counts without what a prior has added to them
 
     @classmethod
     def zero(cls, params: Any) -> Self:
@@ -56,7 +63,7 @@ class Stats:
     @cached_property
     def total(self) -> float:
         """Total weight of the rows."""
-        return math.fsum((self.counts - self.prior_counts).tolist())
+        return math.fsum(self.row_counts.tolist())
 
     @property
     def q(self) -> float:
@@ -66,7 +73,20 @@ class Stats:
     @cached_property
     def live(self) -> NDArray[np.bool_]:
         """(k,) components that hold any weight of the rows."""
-        return self.counts - self.prior_counts > EMPTY * self.total
+        return self.row_counts > EMPTY * self.total
+
+    @property
+    def rounding(self) -> float:
+        """An upper bound of the rounding error of loglik in float64, but for the base measure, which is the same in
+        every sweep; and with that of the next iteration, of how far EM may fall (docs/numerics.md derives it)."""
+        terms, whitening = self._rounded()
+        sums = (ADDITIONS + 8 + 2 * self.params.n_features) * (terms + 2 * max(self.entropy, 0.0))
+        return UNIT * (sums + whitening + (len(self.counts) + 10) * self.total)
+
+    def _rounded(self) -> tuple[float, float]:
+        """sum w r of the absolute values of the terms of log(weight_k p_k(x)); and, in units of rounding, what
+        computing these terms, and the M-step that led to the parameters, may have changed the log likelihood by."""
+        raise NotImplementedError
 
     def mixing_weights(self, fixed: Fixed = ()) -> Array:
         """(k,) maximum likelihood mixing weights; 0 for an empty component.  Those not held share what these leave."""

@@ -13,7 +13,7 @@ import numpy as np
 from fastem import checks
 from fastem.backend import BACKENDS, Backend
 from fastem.distinct import MOST_DISTINCT, DistinctCounts, distinct_rows
-from fastem.stats import SLOT_ROWS, Array, fold, slot_count
+from fastem.stats import SLOT_ROWS, Array, as_table, fold, slot_count
 
 WAVE_BYTES = 1 << 25
 """Sums of this many bytes are held at a time before they are folded: the memory of a fit, whatever n is."""
@@ -21,6 +21,9 @@ DIGEST_ROWS = 1 << 18
 """Rows that are hashed at a time; a fingerprint depends on it."""
 WAVE_WORK = 1 << 29
 """Rows x sums of a slot in one call of the kernels, a tenth of a second or two: an interruption waits for its end."""
+
+LOWEST_LOGLIK = -1e307
+"""Rows far beyond every component, with weights, have a sum that overflows: it counts as this."""
 
 PART_STEPS = (1021, 251, 61, 13)
 """Primes about four apart: a period of the rows shows in no part, unless it is a multiple of one of them."""
@@ -69,12 +72,14 @@ class Rows:
         tables = params.tables()
         single = self._single and params.single_is_enough(tables)
         sums, logliks = self._summed(name, rows, tables, (), params.sums_length, single)
-        sums[-2] = math.fsum(logliks) + self._log_base_measure(params)
+        sums[-2] = max(math.fsum(logliks) + self._log_base_measure(params), LOWEST_LOGLIK)
         return params.stats(sums)
 
     def posterior(self, params: Any, *wanted: str) -> Posterior:
         """`wanted` of "log_prob", "resp", "labels" for each row."""
         self._match(params)
+        for each in wanted:
+            checks.choice(each, "wanted", Posterior._fields)
         n, k = len(self), len(params.weights)
         out = Posterior(
             np.empty(n if "log_prob" in wanted else 0),
@@ -95,7 +100,11 @@ class Rows:
 
     def nearest(self, centers: Array, scale: Array) -> tuple[Array, np.ndarray, Array, Array, float]:
         """Lloyd's step: distances (n,), labels (n,), counts (k,), first (k, d) about the centers, inertia."""
-        k, d = centers.shape
+        centers, scale = checks.table(centers, "centers"), checks.table(scale, "scale")
+        k, d = checks.rank_two(centers, "centers")
+        checks.same_shape(scale, "scale", (self.data[0].shape[1],))
+        checks.same_shape(centers, "centers", (k, len(scale)))
+        centers, scale = as_table(centers), as_table(scale)
         out = np.empty(len(self)), np.empty(len(self), np.int32)
         rows = (*self.data, self.sample_weight)
         sums, _ = self._summed("nearest", rows, (centers, scale), out, k + k * d + 1)
@@ -375,20 +384,28 @@ def open_rows(
     """
     checks.choice(backend, "backend", BACKENDS)
     checks.arithmetic(dtype)
+    checks.flag(has_trials, "has_trials")
+    checks.flag(fitting, "fitting")
+    if n_features is not None:
+        checks.integer(n_features, "n_features", 1)
     if n_threads is not None:
         checks.integer(n_threads, "n_threads", 1)
     data: tuple[np.ndarray, ...]
     if has_trials:
         data = checks.counts(X, trials, n_features=n_features, owner=owner)
+    elif trials is not None:
+        raise TypeError("trials belongs to binomial mixtures, not to Gaussian ones")
     else:
         data = (checks.matrix(X, n_features=n_features, owner=owner, fitting=fitting),)
-    return Rows(data, checks.sample_weights(sample_weight, len(data[0])), Backend(backend, n_threads), dtype)
+    weights = checks.sample_weights(sample_weight, len(data[0]))
+    if fitting and not has_trials:
+        checks.squares_fit(data[0], weights)
+    return Rows(data, weights, Backend(backend, n_threads), dtype)
 
 
 def _rows_for(params: Any, X: Any, trials: Any, sample_weight: Any, fitting: bool, **options: Any) -> Rows:
+    checks.mixture_params(params)
     params.check()
-    if trials is not None and not params.has_trials:
-        raise TypeError("trials belongs to binomial mixtures, not to Gaussian ones")
     return open_rows(
         X, trials, sample_weight, n_features=params.n_features, has_trials=params.has_trials, fitting=fitting, **options
     )

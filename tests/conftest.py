@@ -1,12 +1,18 @@
 """Every test that touches a kernel runs on both twins; those of the kernels themselves, on every instruction set."""
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from fastem.backend import INSTRUCTION_SETS, cython_twin
 
+SLOW_IS_FINE = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
+settings.register_profile("house", max_examples=150, derandomize=True, **SLOW_IS_FINE)
+settings.register_profile("torture", max_examples=20_000, **SLOW_IS_FINE)
+settings.load_profile("house")
+
 TWINS = ("cython", "numba")
 EVERY_TWIN = (*(f"cython-{isa}" for isa in INSTRUCTION_SETS), "numba")
-ON_EVERY_TWIN = ("test_kernels", "test_statistics")  # elsewhere the compiled sums are not what is on trial
+ON_EVERY_TWIN = ("test_accuracy", "test_kernels", "test_statistics")  # elsewhere the sums are not what is on trial
 
 
 def pytest_generate_tests(metafunc):

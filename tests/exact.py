@@ -1,0 +1,73 @@
+"""The truth in 60 digits, by mpmath: densities, posteriors and one M-step, from their definitions.
+
+Arrays are NumPy's, of mpf: what fastem computes in float64 is computed here from the same float64 parameters and rows.
+"""
+
+import math
+from types import SimpleNamespace
+
+import mpmath as mp
+import numpy as np
+
+mp.mp.dps = 60
+
+exactly = np.vectorize(mp.mpf, otypes=[object])
+log = np.vectorize(lambda a: mp.log(a) if a > 0 else mp.mpf("-inf"), otypes=[object])
+exp = np.vectorize(mp.exp, otypes=[object])
+LOG_2_PI = mp.log(2 * mp.pi)
+
+
+def inverse_cholesky(covariance):
+    """L with L^T L = covariance^-1, and the logarithms of its diagonal."""
+    sds = [mp.sqrt(v) for v in covariance.diagonal()]
+    correlations = exactly(covariance) / sds / np.array(sds)[:, np.newaxis]  # mpmath takes 1e-100 for 0
+    L = mp.cholesky(mp.matrix(correlations.tolist())) ** -1
+    L = np.array([[L[i, j] / sds[j] for j in range(len(sds))] for i in range(len(sds))], object)
+    return L, [mp.log(a) for a in L.diagonal()]
+
+
+def normal_densities(X, means, covariances):
+    """Log densities (n, k) and squares of Mahalanobis's distances (n, k); covariances (k, d, d)."""
+    densities, squares = (np.empty((len(X), len(means)), object) for _ in range(2))
+    for c, covariance in enumerate(covariances):
+        L, logs = inverse_cholesky(covariance)
+        z = (exactly(X) - exactly(means[c])) @ L.T
+        squares[:, c] = (z * z).sum(axis=1)
+        densities[:, c] = -squares[:, c] / 2 + sum(logs) - len(logs) * LOG_2_PI / 2
+    return densities, squares
+
+
+def binomial_densities(X, trials, probs):
+    """Log densities (n, k), and the absolute values of the terms that they are sums of."""
+    x, n, p = exactly(X)[:, np.newaxis], exactly(trials)[:, np.newaxis], exactly(probs)
+    factorials = np.vectorize(lambda a: mp.loggamma(a + 1), otypes=[object])
+    a, b, c = factorials(n), factorials(x), factorials(n - x)
+    kernel = x * log(p) + (n - x) * log(1 - p)
+    return (a - b - c + kernel).sum(axis=2), (a + b + c - kernel).sum(axis=2)
+
+
+def posterior(densities, weights):
+    """Log densities of the mixture (n,) and responsibilities (n, k)."""
+    joint = densities + log(exactly(weights))
+    top = joint.max(axis=1, keepdims=True)
+    shares = exp(joint - top)
+    total = shares.sum(axis=1, keepdims=True)
+    return (top + log(total))[:, 0], shares / total
+
+
+def normal_step(X, resp, means):
+    """counts, means and covariances (k, d, d) after an M-step; spread (k, d), of the rows about the means before."""
+    counts = resp.sum(axis=0)
+    new = (resp.T @ exactly(X)) / counts[:, np.newaxis]
+    covariances, spread = [], []
+    for c, count in enumerate(counts):
+        residual = exactly(X) - new[c]
+        covariances.append((resp[:, c, np.newaxis] * residual).T @ residual / count)
+        spread.append((resp[:, c] @ (exactly(X) - exactly(means[c])) ** 2) / count)
+    spread = np.array([[math.sqrt(v) for v in row] for row in spread])
+    return SimpleNamespace(counts=counts, means=new, covariances=np.array(covariances), spread=spread)
+
+
+def errors(found, truth):
+    """|found - truth| as float64."""
+    return np.abs(exactly(found) - truth).astype(float)
