@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from fastem.degenerate import Diagnosis
     from fastem.distinct import DistinctCounts
     from fastem.estimator import ConvergenceWarning, NotFittedError
-    from fastem.fit import Collapse, Fit, History, em
+    from fastem.fit import Ascent, Collapse, Fit, History, em
     from fastem.gaussian import NormalParams, NormalStats
     from fastem.gaussian_mixture import GaussianMixture
     from fastem.information import StandardErrors
@@ -65,6 +65,7 @@ _HOME = {
     "em": "fit",
     "Fit": "fit",
     "History": "fit",
+    "Ascent": "fit",
     "Collapse": "fit",
     "Diagnosis": "degenerate",
     "accumulate": "sweep",
@@ -98,6 +99,7 @@ __all__ = [  # noqa: RUF022 - by importance
     "em",
     "Fit",
     "History",
+    "Ascent",
     "Collapse",
     "Diagnosis",
     "accumulate",

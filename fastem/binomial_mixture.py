@@ -58,8 +58,8 @@ class BinomialMixture(Mixture):
     probs_ : (k, d) probabilities of success.
     params_ : BinomialParams, the same as one value for the building blocks.
     converged_, stop_reason_, cut_short_, summary_, remaining_gain_, n_iter_, n_sweeps_, loglik_, log_posterior_,
-    entropy_, counts_, collapses_, n_parameters_, aic_, bic_, icl_, lower_bound_, lower_bounds_, history_, starts_,
-    empty_components_, n_features_in_, feature_names_in_
+    entropy_, counts_, collapses_, ascent_, n_parameters_, aic_, bic_, icl_, lower_bound_, lower_bounds_, history_,
+    starts_, empty_components_, n_features_in_, feature_names_in_
         As for GaussianMixture; log likelihoods include the binomial coefficients.
 
     References

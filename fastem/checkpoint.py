@@ -21,7 +21,7 @@ from fastem.storage import read, write
 
 KIND, LAYOUT = "fastem checkpoint", 1
 
-RUN_SCALARS = ("step", "previous", "criterion", "distance", "since")
+RUN_SCALARS = ("step", "previous", "criterion", "distance", "since", "fall", "fall_bound", "fell_at")
 EXTRAPOLATION_SCALARS = ("reach", "size", "held_back")
 
 

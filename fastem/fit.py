@@ -58,6 +58,23 @@ class Collapse:
     action: str  # "floor", "reseed" or "drop"
 
 
+@dataclass(frozen=True)
+class Ascent:
+    """A certificate: the largest fall of the log likelihood from one iteration to the next, and what explains it.
+
+    The M-step cannot lower it, but rounding can (docs/numerics.md derives the bound, of float64 arithmetic), and an
+    extrapolation is taken that lowers it by 1e-12 of its size.  What reg_covar adds is explained by neither.
+    """
+
+    largest_fall: float  # 0 where nothing fell; a reseeded or dropped component is no fall
+    bound: float  # there, or where the run ended
+    iteration: int  # iterations before it; 0 where nothing fell
+
+    @property
+    def holds(self) -> bool:
+        return self.largest_fall <= self.bound
+
+
 @dataclass(frozen=True, eq=False)
 class Fit:
     """The result of `em`: params and, at these params, their statistics; how it got there and why it stopped."""
@@ -73,6 +90,7 @@ class Fit:
     """Whether its time was over, or it was interrupted."""
     collapses: tuple[Collapse, ...] = ()
     """What `mend` has noted."""
+    ascent: Ascent = Ascent(0.0, 0.0, 0)
 
     @property
     def summary(self) -> str:
@@ -115,6 +133,7 @@ class Run:
         self.previous, self.criterion = -math.inf, previous
         self.distance = math.inf  # what tol is compared with
         self.since = 0  # the iteration at which it was mended
+        self.fall, self.fall_bound, self.fell_at = 0.0, 0.0, 0  # the largest: see Ascent
         self.cut_short = False
         self.torn = False  # by an interruption, in the middle of an iteration
         self.known: tuple[Any, Any, int] | None = None  # the last params swept, their statistics, iterations to them
@@ -124,8 +143,20 @@ class Run:
         if self.step == "accelerated" and fell(stats.loglik, self.trace[-1][0]):
             self.params, self.step = self.extrapolation.give_up(), "rejected"
             return False
-        self.known = self.params, stats, len(self.trace)
+        self._know(self.params, stats)
         return True
+
+    def _know(self, params: Any, stats: Any) -> None:
+        """Take note of parameters that have been swept and stay, and of a fall to them."""
+        fall = self.trace[-1][0] - stats.loglik if len(self.trace) > self.since else 0.0
+        if fall > self.fall:
+            self.fall, self.fall_bound, self.fell_at = fall, self._explained(stats), len(self.trace)
+        self.known = params, stats, len(self.trace)
+
+    def _explained(self, stats: Any) -> float:
+        """A fall to these statistics, from others that are nearly as high."""
+        rounding = 2 * getattr(stats, "rounding", 0.0)
+        return max(rounding, ROUNDING * abs(stats.loglik)) if self.step == "accelerated" else rounding
 
     def advance(self, stats: Any, reached: Any, stopping: str) -> None:
         """An iteration: from the accepted sweep and what its M-step has reached to the next parameters."""
@@ -157,7 +188,7 @@ class Run:
     def arrive(self, sweep: Callable[[Any], Any]) -> None:
         """The last sweep, at the last M-step."""
         params = self.extrapolation.reached
-        self.known = params, sweep(params), len(self.trace)
+        self._know(params, sweep(params))
 
     def ended(self, reason: str, *, converged: bool = False, cut_short: bool = False) -> Fit:
         """At the last parameters that were swept."""
@@ -168,7 +199,8 @@ class Run:
         gain = self.remaining([*self.trace[:n_iter], (stats.loglik, stats.q, stats.entropy)])
         self.cut_short = cut_short
         collapses = tuple(each for each in self.collapses if each.iteration <= n_iter)
-        return Fit(params, stats, history, converged, reason, gain, cut_short, collapses)
+        ascent = Ascent(self.fall, self.fall_bound if self.fell_at else self._explained(stats), self.fell_at)
+        return Fit(params, stats, history, converged, reason, gain, cut_short, collapses, ascent)
 
 
 Mend = Callable[[Any, Any, int, list[Collapse]], tuple[Any, str] | None]

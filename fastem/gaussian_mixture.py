@@ -126,6 +126,8 @@ class GaussianMixture(Mixture):
     lower_bound_ : float, mean log likelihood before the last M-step, as scikit-learn.
     collapses_ : list of Collapse(component, iteration, count, smallest_eigenvalue, action), in the order of the fit.
     counts_ : (k,) weight of the rows of each component.
+    ascent_ : Ascent(largest_fall, bound, iteration), a certificate: how far the log likelihood has fallen in an
+        iteration, and how far rounding may have let it.
     history_ : History, loglik, q, entropy and kind of step of each iteration.
     starts_ : list of Start(mean_loglik, n_iter, stop_reason), one for each start, the best first.
     empty_components_ : indices of components that lost all points.

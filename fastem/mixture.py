@@ -226,6 +226,7 @@ class Mixture(DensityMixin, BaseEstimator):
         self.cut_short_ = any(fit.cut_short for fit in fits)
         self.collapses_ = collapses
         self.counts_ = counts
+        self.ascent_ = found.ascent
         self.summary_ = found.summary
         self.remaining_gain_ = found.remaining_gain / total
         self.history_ = found.history

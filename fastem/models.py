@@ -8,7 +8,7 @@ import numpy as np
 
 from fastem import checks
 from fastem.binomial_mixture import BinomialMixture
-from fastem.fit import Collapse, History
+from fastem.fit import Ascent, Collapse, History
 from fastem.gaussian_mixture import GaussianMixture
 from fastem.mixture import MODEL, MODEL_LAYOUT, Mixture
 from fastem.priors import BinomialPrior, NormalPrior
@@ -16,7 +16,7 @@ from fastem.restarts import Start
 from fastem.storage import MALFORMED, decode, read
 
 ESTIMATORS = {each.__name__: each for each in (GaussianMixture, BinomialMixture)}
-VALUES = {each.__name__: each for each in (Collapse, History, Start, NormalPrior, BinomialPrior)}
+VALUES = {each.__name__: each for each in (Ascent, Collapse, History, Start, NormalPrior, BinomialPrior)}
 
 
 def load(path: Any) -> Any:

@@ -95,6 +95,32 @@ def test_every_public_name_is_there():
         fastem.nothing  # noqa: B018
 
 
+# ----------------------------------------------------------------------------------------------------- the certificate
+
+
+@pytest.mark.parametrize("acceleration", [None, "anderson", "squarem", "quasi-newton"])
+@pytest.mark.parametrize("world", worlds.NORMAL_WORLDS, ids=lambda world: world.name)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_no_fit_falls_by_more_than_is_explained(world, acceleration):
+    fit = fastem.em(
+        lambda params: fastem.accumulate(params, world.X), lambda stats: stats.maximize(reg_covar=0.0),
+        normal_params(world, "full"), tol=0.0, max_iter=150, acceleration=acceleration,
+    )  # fmt: skip
+    logliks = [*fit.history.loglik, fit.loglik]
+    assert fit.ascent.largest_fall == max(0.0, *(-np.diff(logliks)))
+    assert fit.ascent.holds
+    if fit.ascent.iteration:
+        assert logliks[fit.ascent.iteration - 1] - logliks[fit.ascent.iteration] == fit.ascent.largest_fall
+
+
+def test_a_fall_that_nothing_explains_is_told():
+    """An M-step that is none: it walks past the maximum."""
+    fit = fastem.em(Climb, lambda stats: stats.x + 2.0, 0.0, tol=0.0, max_iter=5)
+    assert fit.ascent == fastem.Ascent(largest_fall=24.0, bound=0.0, iteration=5)
+    assert not fit.ascent.holds
+    assert climb().ascent.largest_fall == 0.0
+
+
 # ---------------------------------------------------------------------------------------- first on parts of the rows
 
 
