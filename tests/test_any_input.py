@@ -220,7 +220,10 @@ def test_scores_of_rows_far_out_are_finite():
     far = np.full((9, 2), 1e300)
     assert np.isfinite(mixture.score(far, sample_weight=np.full(9, 1e30)))
     narrow = NormalParams(np.ones(1), np.zeros((1, 2)), np.full((1, 2), 1e-60), "diag")
-    assert fastem.accumulate(narrow, far * 1e-170, sample_weight=np.full(9, 1e20)).loglik == -1e307
+    for n, weight in ((9, 1e20), (9_000, 1e20), (9_000, 6e4)):  # a row, a slot, two slots overflow
+        rows, weights = np.full((n, 2), 1e130), np.full(n, weight)
+        stats = fastem.accumulate(narrow, rows, sample_weight=weights)
+        assert (stats.loglik, stats.rounding) == (-1e307, np.inf)
 
 
 def test_standard_errors_that_overflow():
