@@ -62,8 +62,7 @@ class Anderson:
         u, s, vt = np.linalg.svd(residuals.T, full_matrices=False)
         if s[0] == 0:
             return f
-        share = s / s[0]
-        mixture = (u.T @ f) / s[0] * share / (share**2 + RIDGE) @ vt
+        mixture = (u.T @ f) * s / (s**2 + RIDGE * s[0] ** 2) @ vt
         ahead = -mixture @ steps
         return np.asarray(f + ahead if ahead @ f >= 0 else f - ahead)
 

@@ -370,10 +370,11 @@ class NormalStats(Stats):
         logs = np.abs(np.log(np.maximum(params.weights, SMALLEST_WEIGHT))) + np.abs(np.log(scales)).sum(axis=1)
         squares = squares_of(L, spread)
         terms = self.counts @ (logs + 0.5 * d * math.log(2 * math.pi)) + 0.5 * squares.sum()
-        condition = squares_of(L, np.sqrt(params.diagonals())) if L.ndim == 3 else 0.0
-        inverse = (3 * d + 1) * (condition * (squares + self.counts)).sum()
-        means = UNIT * (self.counts @ squares_of(L, np.abs(params.means)))
-        return float(terms), float(inverse + 2 * (d + 2) * squares.sum() + means)
+        whitening = 2 * (d + 2) * squares.sum() + UNIT * (self.counts @ squares_of(L, np.abs(params.means)))
+        if L.ndim == 3:
+            condition = squares_of(L, np.sqrt(params.diagonals()))
+            whitening += (3 * d + 1) * (condition * (squares + self.counts)).sum()
+        return float(terms), float(whitening)
 
     def _second_diagonal(self) -> Array:
         return diagonal(self.second) if self.params.is_matrix else self.second

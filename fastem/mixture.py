@@ -332,10 +332,12 @@ class Mixture(DensityMixin, BaseEstimator):
         return open_rows(X, trials, sample_weight, owner=type(self).__name__, **options)
 
     def _score(self, X: Any, trials: Any, sample_weight: Any) -> tuple[float, float]:
-        """Mean log density and total weight."""
+        """Mean log density (of unweighted rows in their precision, as scikit-learn) and total weight."""
         log_prob = self._posterior(X, trials, "log_prob")
         if sample_weight is None:
-            return float(log_prob.mean(dtype=np.float64)), len(log_prob)
+            with np.errstate(over="ignore"):  # float32 cannot add two rows that are far out
+                mean = log_prob.mean()
+            return float(mean if np.isfinite(mean) else log_prob.mean(dtype=np.float64)), len(log_prob)
         weights = checks.sample_weights(sample_weight, len(log_prob))
         total = float(weights.sum())
         return float(weights / total @ log_prob), total

@@ -79,7 +79,8 @@ class Stats:
     def rounding(self) -> float:
         """An upper bound of the rounding error of loglik in float64, but for the base measure, which is the same in
         every sweep; and with that of the next iteration, of how far EM may fall (docs/numerics.md derives it)."""
-        terms, whitening = self._rounded()
+        with np.errstate(over="ignore"):  # where rows are out of reach: infinite
+            terms, whitening = self._rounded()
         sums = (ADDITIONS + 8 + 2 * self.params.n_features) * (terms + 2 * max(self.entropy, 0.0))
         return UNIT * (sums + whitening + (len(self.counts) + 10) * self.total)
 

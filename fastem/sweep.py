@@ -72,7 +72,7 @@ class Rows:
         tables = params.tables()
         single = self._single and params.single_is_enough(tables)
         sums, logliks = self._summed(name, rows, tables, (), params.sums_length, single)
-        sums[-2] = max(math.fsum(logliks) + self._log_base_measure(params), LOWEST_LOGLIK)
+        sums[-2] = max(total_of(logliks) + self._log_base_measure(params), LOWEST_LOGLIK)
         return params.stats(sums)
 
     def posterior(self, params: Any, *wanted: str) -> Posterior:
@@ -176,7 +176,8 @@ class Rows:
                 name, [a[span] for a in rows], tables, [a[span] for a in out], part, slot_rows=SLOT_ROWS, single=single
             )
             logliks += part[:, -2].tolist()
-            sums[0] = fold(sums[: len(part) + 1])
+            with np.errstate(over="ignore"):  # of the log likelihood, which total_of adds
+                sums[0] = fold(sums[: len(part) + 1])
         return sums[0].copy(), logliks
 
     def _log_base_measure(self, params: Any) -> float:
@@ -193,6 +194,13 @@ class Rows:
 
     def _blocks(self) -> list[slice]:
         return [slice(begin, begin + SLOT_ROWS) for begin in range(0, len(self), SLOT_ROWS)]
+
+
+def total_of(logliks: list[float]) -> float:
+    try:
+        return math.fsum(logliks)
+    except OverflowError:
+        return LOWEST_LOGLIK
 
 
 # ------------------------------------------------------------------------------------------ for packages on top of us

@@ -38,12 +38,14 @@ def normal_densities(X, means, covariances):
 
 
 def binomial_densities(X, trials, probs):
-    """Log densities (n, k), and the absolute values of the terms that they are sums of."""
+    """Log densities (n, k); and the absolute values of the terms that they are sums of: those of the coefficients (n,),
+    and those that depend on the parameters (n, k)."""
     x, n, p = exactly(X)[:, np.newaxis], exactly(trials)[:, np.newaxis], exactly(probs)
     factorials = np.vectorize(lambda a: mp.loggamma(a + 1), otypes=[object])
     a, b, c = factorials(n), factorials(x), factorials(n - x)
     kernel = x * log(p) + (n - x) * log(1 - p)
-    return (a - b - c + kernel).sum(axis=2), (a + b + c - kernel).sum(axis=2)
+    sizes = (a + b + c).sum(axis=(1, 2)), -kernel.sum(axis=2)
+    return (a - b - c + kernel).sum(axis=2), *(size.astype(float) for size in sizes)
 
 
 def posterior(densities, weights):

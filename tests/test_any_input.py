@@ -8,11 +8,20 @@ import pytest
 
 import fastem
 from fastem import BinomialMixture, BinomialParams, BinomialPrior, GaussianMixture, NormalParams, NormalPrior
+from fastem.acceleration import Extrapolation
+from fastem.gaussian import nearest_definite
 
 X = np.random.default_rng(0).normal(size=(20, 2))
 EYES = np.tile(np.eye(2), (2, 1, 1))
 LONG = 10**400
 PARAMS = NormalParams(np.full(2, 0.5), np.array([[0.0, 0.0], [1.0, 1.0]]), EYES)
+
+
+class NoArray:
+    """What another library may have in the place of an array."""
+
+    def __array__(self, dtype=None, copy=None):
+        raise TypeError("no array")
 
 
 def refused(error, message, call):
@@ -39,6 +48,7 @@ def test_a_missing_mean_is_found_whatever_it_is_called(missing):
 
 
 def test_numbers_that_no_float64_can_hold():
+    refused(ValueError, "X is not an array: no array", lambda: GaussianMixture().fit(NoArray()))
     for value in ([[LONG, 1.0]], np.array([[LONG, 1.0]], object), [[fractions.Fraction(LONG), 1.0]]):
         refused(ValueError, "X .*too large", lambda value=value: GaussianMixture().fit(value))
     if np.finfo(np.longdouble).max > np.finfo(float).max:
@@ -101,8 +111,10 @@ def test_parameters_of_any_type_and_layout():
     records = np.zeros(2, [("a", "i1"), ("x", "f8", (2, 2))])
     records["x"] = EYES
     expected = fastem.accumulate(PARAMS, X).loglik
-    for covariances in (EYES.tolist(), EYES.astype(np.float32), EYES.astype(">f8"), records["x"], EYES[::-1]):
+    for covariances in (EYES.tolist(), EYES.astype(np.float32), EYES.astype(">f8"), records["x"], EYES[::-1],
+                        np.frombuffer(b"\0" + EYES.tobytes(), offset=1).reshape(2, 2, 2)):  # fmt: skip
         params = NormalParams([0.5, 0.5], PARAMS.means.astype(">f8"), covariances)
+        assert params.covariances.flags.aligned
         assert fastem.accumulate(params, X).loglik == expected
     assert BinomialParams([1.0], [[0.5]]).probs.dtype == float
 
@@ -175,6 +187,20 @@ def test_fits_at_the_ends_of_the_range(kind, scale):
         mixture.params_.check()
 
 
+def test_what_cancellation_leaves_of_a_covariance_is_made_definite():
+    found = nearest_definite(np.array([[-1.0, 1e200], [1e200, -1.0]]), 1e-200)
+    assert (np.linalg.eigvalsh(1e200 * found) > 0).all()
+
+
+def test_a_way_that_is_no_number_is_not_gone():
+    """Steps of which the squares are 0: Anderson's method divides by them."""
+    at = NormalParams(np.ones(1), np.zeros((1, 1)), np.ones((1, 1, 1)))
+    extrapolation, stats = Extrapolation("anderson", at, ()), fastem.accumulate(at, [[0.0]])
+    for step in (1e-170, 2e-170):
+        reached = NormalParams(np.ones(1), np.full((1, 1), step), np.ones((1, 1, 1)))
+        assert extrapolation.after(at, stats, reached, np.ones(3)) == (reached, "plain")
+
+
 def test_a_spherical_start_with_units_that_do_not_belong_together():
     rows = X * [1e63, 1e-100]
     mixture = GaussianMixture(covariance_type="spherical", reg_covar=0.0).fit(rows)
@@ -194,7 +220,10 @@ def test_scores_of_rows_far_out_are_finite():
     far = np.full((9, 2), 1e300)
     assert np.isfinite(mixture.score(far, sample_weight=np.full(9, 1e30)))
     narrow = NormalParams(np.ones(1), np.zeros((1, 2)), np.full((1, 2), 1e-60), "diag")
-    assert fastem.accumulate(narrow, far * 1e-170, sample_weight=np.full(9, 1e20)).loglik == -1e307
+    for n, weight in ((9, 1e20), (9_000, 1e20), (9_000, 6e4)):  # a row, a slot, two slots overflow
+        rows, weights = np.full((n, 2), 1e130), np.full(n, weight)
+        stats = fastem.accumulate(narrow, rows, sample_weight=weights)
+        assert (stats.loglik, stats.rounding) == (-1e307, np.inf)
 
 
 def test_standard_errors_that_overflow():
