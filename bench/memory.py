@@ -29,7 +29,7 @@ PART_ROWS = 1 << 14
 SLACK = 4 << 20
 """Stacks of threads, what the allocator rounds up and keeps; seen: 2 MB."""
 TABLE_BYTES = 8 * CHUNK_ROWS
-"""Of a table of distinct counts: an int32 for each of the places, at least twice as many as distinct rows may be met."""
+"""Of a table of distinct counts: an int32 for each place, twice as many as distinct rows may be met, or more."""
 HOARD = "--hoard"
 
 
