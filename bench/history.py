@@ -35,8 +35,9 @@ def past(commits: list[str]) -> None:
 
 
 def benchmarks_of_today(tree: Path) -> None:
+    """Without the history: runs of the past have number 1, and the last one kept stays the one to compare with."""
     shutil.rmtree(tree / "bench")
-    shutil.copytree(ROOT / "bench", tree / "bench", ignore=shutil.ignore_patterns("output", "__pycache__"))
+    shutil.copytree(ROOT / "bench", tree / "bench", ignore=shutil.ignore_patterns("output", "history", "__pycache__"))
     shutil.copy(ROOT / "tests" / "naive.py", tree / "tests")
     shutil.copy(ROOT / "Makefile", tree)
 

@@ -104,7 +104,7 @@ def running(command: list[str], errors: TextIO) -> Iterator[subprocess.Popen[str
     try:
         process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=errors, text=True)
     except FileNotFoundError:
-        raise AbsentError(f"{Path(command[0]).name} is not installed") from None
+        raise AbsentError(f"{command[0].removeprefix(f'{HERE.parent}/')} is not there") from None
     with process:
         yield process
 

@@ -81,7 +81,11 @@ def peers(columns: dict) -> list[str]:
 def iteration(took: dict, name: str) -> str:
     if name not in took:
         return "-"
-    return f"{took[name]:.3g}" + (f" ({took[name] / took['fastem']:.2g})" if name != "fastem" else "")
+    return brief(took[name]) + (f" ({brief(took[name] / took['fastem'])})" if name != "fastem" else "")
+
+
+def brief(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.2g}"
 
 
 def fit(took: dict, name: str) -> str:
@@ -98,7 +102,7 @@ def absences(found: dict) -> list[str]:
         for title, column in found[part].items():
             for name, reason in column["absent"].items():
                 where.setdefault((name, reason), []).append(title)
-    return [f"- {name} ({'; '.join(dict.fromkeys(titles))}): {reason}." for (name, reason), titles in where.items()]
+    return [f"- {name} ({'; '.join(dict.fromkeys(titles))}): {reason.rstrip('.')}." for (name, reason), titles in where.items()]
 
 
 # ------------------------------------------------------------------------------------------------------------- picture
@@ -123,6 +127,7 @@ def bars(axis, columns: dict, names: list[str], height) -> None:
         at = np.arange(len(columns)) + BAR * (place - (len(names) - 1) / 2)
         axis.bar(at, [np.nan if value is None else value for value in heights], BAR, color=colour, label=name)
     axis.set_yscale("log")
+    axis.set_ylim(bottom=axis.get_ylim()[0] / 3)  # a bar for the least, too
     axis.set_xticks(range(len(columns)), list(columns))
     axis.grid(axis="y", alpha=0.3)
     axis.set_axisbelow(True)
