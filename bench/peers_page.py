@@ -102,7 +102,10 @@ def absences(found: dict) -> list[str]:
         for title, column in found[part].items():
             for name, reason in column["absent"].items():
                 where.setdefault((name, reason), []).append(title)
-    return [f"- {name} ({'; '.join(dict.fromkeys(titles))}): {reason.rstrip('.')}." for (name, reason), titles in where.items()]
+    return [
+        f"- {name} ({'; '.join(dict.fromkeys(titles))}): {reason.rstrip('.')}."
+        for (name, reason), titles in where.items()
+    ]
 
 
 # ------------------------------------------------------------------------------------------------------------- picture
