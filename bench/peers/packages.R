@@ -46,7 +46,8 @@ mixtools <- if (package == "mixtools") local({
     if (fit$restarts > 0) stop("it began anew, by a numerical problem of its own", call. = FALSE)
     list(...)
   }
-  coins <- function(...) multmixEM(cbind(X, trials - X), k = k, ...)  # with epsilon = 0 it begins anew at the end
+  # of the total: where it gains less, rounding may lower it, and then multmixEM begins anew
+  coins <- function(...) multmixEM(cbind(X, trials - X), k = k, epsilon = 1e-3, ...)
   normals <- function(...) normalmixEM(X, k = k, epsilon = 0, ...)
   if (trials > 0) list(
     given = function(iterations) coins(lambda = weights, theta = cbind(means, 1 - means), maxit = iterations),
