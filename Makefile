@@ -4,7 +4,11 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/ready
 
-.PHONY: demo test test-slow conformance lint bench bench-quick bench-answers bench-check bench-peers clean
+# OpenBLAS shall choose its own kernels, here and in scikit-learn.
+unexport OPENBLAS_CORETYPE OPENBLAS_L2_SIZE
+
+.PHONY: demo test test-slow conformance lint kernels clean \
+  bench bench-quick bench-answers bench-check bench-peers bench-keep keep bench-compare
 
 demo: $(READY)
 	$(RUN) examples/demo.py
@@ -33,23 +37,52 @@ bench-quick: $(READY)
 	mkdir -p bench/output
 	$(BENCH) bench/bench_kernels.py --quick --benchmark-json=bench/output/bench-quick.json
 
+# The throughput of this commit, kept in bench/history and drawn; and how what is at hand compares with the last one kept.
+KEEP := bench/bench_kernels.py -k "test_iteration and cython" --quick --alone --benchmark-storage=bench/history
+
+bench-keep: $(READY) keep
+	$(RUN) bench/history.py draw
+
+keep:
+	$(BENCH) $(KEEP) --benchmark-save=$(shell git rev-parse --short HEAD)
+
+bench-compare: $(READY)
+	$(BENCH) $(KEEP) --benchmark-compare
+
 # The answers alone: every benchmark compares before it times.
 bench-answers: $(READY)
 	$(RUN) -m pytest bench/bench_kernels.py bench/bench_fit.py -q --benchmark-disable
 
-# Is a kernel slower than it was?  Instructions under valgrind, and times beside frozen kernels.
+# Is a kernel slower than it was, does a fit take more memory than is promised?  Instructions under valgrind, times beside
+# frozen kernels, peak memory beside its budget.
 bench-check: $(READY)
+	$(RUN) bench/memory.py
 	$(RUN) bench/instructions.py
 	$(RUN) bench/ratio.py
 
-# Peers in an environment of their own: daal4py needs an older scikit-learn.
-bench-peers: $(READY) .venv-peers/ready
-	$(RUN) bench/bench_peers.py .venv-peers/bin/python
+# Other packages beside us; tables and picture in docs/benchmarks.md.  One that is missing takes no part, and the output
+# says so.  Debian has r-cran-mclust, r-cran-mixtools, r-cran-flexmix, r-cran-mvtnorm, libarmadillo-dev, python3-torch.
+bench-peers: $(READY) .venv-peers/ready .venv-torch/ready bench/output/armadillo
+	$(RUN) bench/bench_peers.py
 
+# An environment of its own: daal4py needs an older scikit-learn.
 .venv-peers/ready:
 	test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check "daal4py==2024.7.0" "scikit-learn<1.6" packaging pandas
 	touch $@
+
+# pomegranate needs torch, whose wheel for Linux brings gigabytes for graphics cards: the one of the system, if there is one.
+SYSTEM_PYTHON ?= /usr/bin/python3
+.venv-torch/ready:
+	-$(SYSTEM_PYTHON) -c "import torch" && $(SYSTEM_PYTHON) -m venv --system-site-packages .venv-torch \
+	&& .venv-torch/bin/python -m pip install --quiet --disable-pip-version-check apricot-select networkx scikit-learn "numpy<2" \
+	&& .venv-torch/bin/python -m pip install --quiet --disable-pip-version-check --no-deps "pomegranate==1.1.2"
+	mkdir -p .venv-torch
+	touch $@
+
+bench/output/armadillo: bench/peers/armadillo.cpp
+	mkdir -p bench/output
+	-$(CXX) -O3 -march=native -fopenmp -o $@ $< -larmadillo
 
 # The kernels are compiled in place, so that the tree at hand is what runs.
 $(READY): pyproject.toml setup.py fastem/_kernels.pyx fastem/_simd.h
@@ -57,5 +90,9 @@ $(READY): pyproject.toml setup.py fastem/_kernels.pyx fastem/_simd.h
 	$(RUN) -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
 	touch $@
 
+# Alone: for a tree that runs in the environment of another (bench/history.py).
+kernels:
+	$(RUN) setup.py --quiet build_ext --inplace
+
 clean:
-	rm -rf $(VENV) .venv-peers build dist *.egg-info fastem/*.so fastem/__pycache__ examples/output bench/output
+	rm -rf $(VENV) .venv-peers .venv-torch build dist *.egg-info fastem/*.so fastem/__pycache__ examples/output bench/output

@@ -1,5 +1,5 @@
-"""Binomial mixtures at genome scale: one EM iteration on all rows and on the distinct ones, beside vectorised NumPy
-and, where R has them, mixtools and flexmix; and whole fits of up to 1e8 rows, with their memory.
+"""Binomial mixtures at genome scale: one EM iteration on all rows and on the distinct ones, beside vectorised NumPy;
+and whole fits of up to 1e8 rows, with their memory.
 
     python bench/bench_binomial.py [rows of the largest fit, default 100000000]
 
@@ -7,11 +7,8 @@ Answers are compared before anything is timed.
 """
 
 import resource
-import shutil
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
@@ -27,32 +24,6 @@ COINS = np.array([0.2, 0.5, 0.75])
 WEIGHTS = np.array([0.5, 0.3, 0.2])
 REPEATS = 7
 
-R_ITERATIONS, R_ROWS = 20, 100_000
-R_ATOL = 1e-3
-"""Of probabilities, after as many iterations: both start with an E-step at the same parameters."""
-
-R_CODE = """
-x <- scan("{path}", quiet = TRUE); trials <- 50; probs <- c({probs})
-timed <- function(call) {{
-  begun <- proc.time()[["elapsed"]]
-  found <- call()
-  c(proc.time()[["elapsed"]] - begun, sort(found))
-}}
-mixtools <- function() {{
-  fit <- mixtools::multmixEM(cbind(x, trials - x), lambda = rep(1, 3) / 3, theta = cbind(probs, 1 - probs),
-                             maxit = {iterations}, epsilon = 0)
-  fit$theta[, 1]
-}}
-flexmix <- function() {{
-  suppressMessages(library(flexmix))
-  resp <- sapply(probs, function(p) dbinom(x, trials, p))
-  fit <- flexmix::flexmix(cbind(x, trials - x) ~ 1, k = 3, model = flexmix::FLXMRglm(family = "binomial"),
-                          cluster = resp / rowSums(resp),
-                          control = list(iter.max = {iterations}, tolerance = 0, minprior = 0))
-  stats::plogis(flexmix::parameters(fit))
-}}
-cat("\\nfound", timed({package}))
-"""
 
 def rows(n: int, trials: tuple[int, int], seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Allele counts: depths between the two numbers, uint8; drawn in blocks, so that n is all that is held."""
@@ -138,45 +109,10 @@ def whole_fits(most: int) -> None:
         )
 
 
-def beside_r() -> None:
-    """mixtools and flexmix, on rows of 50 trials."""
-    if shutil.which("Rscript") is None:
-        print("R is not installed: mixtools and flexmix take no part")
-        return
-    for package in ("mixtools", "flexmix"):
-        if "TRUE" in r(f'cat(requireNamespace("{package}", quietly = TRUE))'):
-            time_in_r(package)
-        else:
-            print(f"R has no {package}: it takes no part")
-
-
-def r(code: str) -> str:
-    return subprocess.run(["Rscript", "-e", code], capture_output=True, text=True, check=True).stdout
-
-
-def time_in_r(package: str) -> None:
-    X, depths = rows(R_ROWS, (50, 50))
-    with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
-        np.savetxt(file, X, fmt="%d")
-        file.flush()
-        probs = ",".join(map(str, start().probs[:, 0]))
-        told = r(R_CODE.format(path=file.name, probs=probs, iterations=R_ITERATIONS, package=package))
-    seconds, *found = map(float, told.split("found")[1].split())
-    with fastem.open_rows(X, depths, has_trials=True) as whole:
-        fit = fastem.em(whole.sweep, lambda stats: stats.maximize(), start(), tol=0.0, max_iter=R_ITERATIONS)
-        np.testing.assert_allclose(np.sort(fit.params.probs[:, 0]), found, atol=R_ATOL)
-        own = mean_seconds(partial(measure.iteration, whole, start()), 20)
-    theirs = seconds / R_ITERATIONS
-    scale = 1e9 / (R_ROWS * 3)
-    print(f"{package}: {scale * theirs:.0f} ns per point, component and iteration; all rows {scale * own:.2f},"
-          f" {theirs / own:.0f} x")
-
-
 def main() -> None:
     begin = time.perf_counter()
     iterations()
     whole_fits(int(sys.argv[1]) if len(sys.argv) > 1 else 100_000_000)
-    beside_r()
     print(f"{time.perf_counter() - begin:.0f} s in all")
 
 

@@ -37,10 +37,14 @@ class Fit:
     tol: float = 1e-3
 
 
-def five(distance: float) -> np.ndarray:
-    """A million points around the corners and the center of a square: `distance` standard deviations from there."""
-    means = distance * np.array([[-1.0, -1.0], [-1.0, 1.0], [0.0, 0.0], [1.0, -1.0], [1.0, 1.0]])
-    return normal_rows(np.random.default_rng(0), 1_000_000, means)
+def five_means(distance: float) -> np.ndarray:
+    """The corners and the center of a square: `distance` standard deviations from there."""
+    return distance * np.array([[-1.0, -1.0], [-1.0, 1.0], [0.0, 0.0], [1.0, -1.0], [1.0, 1.0]])
+
+
+def five(distance: float, n: int = 1_000_000) -> np.ndarray:
+    """n points around these."""
+    return normal_rows(np.random.default_rng(0), n, five_means(distance))
 
 
 def old_faithful() -> np.ndarray:

@@ -39,7 +39,7 @@ def machine(dtype: str = "float64", threads: int | None = None) -> dict[str, obj
 
 @pytest.mark.parametrize("twin", measure.TWINS)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_iteration(benchmark, tell, case, twin):
+def test_iteration(benchmark, tell, pytestconfig, case, twin):
     benchmark.group = case.name
     if why := measure.why_missing(twin):
         pytest.skip(why)
@@ -48,20 +48,19 @@ def test_iteration(benchmark, tell, case, twin):
     with measure.opened(problem, twin) as rows:
         benchmark.pedantic(measure.iteration, (rows, problem.start), rounds=15, warmup_rounds=2)
     if benchmark.enabled:
-        tell(record(benchmark, case, twin))
+        tell(record(benchmark, case, twin, {} if pytestconfig.getoption("--alone") else side_by_side(case)))
 
 
-def record(benchmark, case: Case, twin: str) -> str:
-    """Fill extra_info; -> the line to read."""
+def record(benchmark, case: Case, twin: str, times: dict[str, float]) -> str:
+    """Fill extra_info, with ratios to the others that have been timed; -> the line to read."""
     median = benchmark.stats.stats.median
     nanoseconds = 1e9 * median / (case.n * case.k)
-    times = side_by_side(case)
     found = {
         f"ratio_to_{rival.replace(' ', '_').replace('-', '_')}": times[rival] / times[twin]
         for rival in ("naive loop", "scikit-learn")
         if rival in times
     }
-    if case.family == "full":
+    if times and case.family == "full":
         found["share_of_matmul"] = times["matmul"] * case.multiply_adds / times[twin]
     benchmark.extra_info.update(
         n=case.n,

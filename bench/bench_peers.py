@@ -1,117 +1,209 @@
-"""One EM iteration beside oneDAL's em_gmm (daal4py), the fastest CPU peer, from equal starts, answers compared first.
+"""Peers side by side: an EM iteration from equal starts, and seconds to an equal log likelihood from own starts.
 
-    make bench-peers
+    make bench-peers                          measures, and writes tables and picture into docs/benchmarks.md
+    python bench/bench_peers.py PACKAGE ...   prints what these take
 
-daal4py needs an older scikit-learn, so it runs in an environment of its own, whose Python is the argument of this
-script.  Times are differences of a long and a short run, over the iterations that it says it made: it stops early where
-the likelihood has not changed.
+1. Iterations: nothing is regularised, parameters after a few iterations are compared with ours, and the time is the
+   difference of a long and a short run over that of the iterations made.
+2. Fits: the best known log likelihood is that at the end of EM from beside the truth.  Iteration limits are doubled,
+   with every tolerance at 0, until the parameters that come back are within SLACK per row of it, judged by
+   tests/naive.py; the seconds are those of that run.
 """
 
+import math
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
+from itertools import count
 
+import cpuinfo
 import measure
 import numpy as np
-from cases import FULL_2, FULL_8, FULL_32, NORMAL, Case, Problem, make
+import peers_page
+from bench_fit import five, five_means
+from cases import BINOMIAL, FULL_2, FULL_8, FULL_32, NORMAL, Case, Problem, make, normal_params
+from peer import COMMANDS, AbsentError, Peer, flat, started
 
 import fastem
 
-CASES = (NORMAL, FULL_2, FULL_8, FULL_32)
-"""em_gmm refuses the largest of the others, d = 64 and k = 32: "ill-conditioned covariance matrix"."""
-SHORT, LONG = 2, 7
-REPEATS = 5
-RTOL = 1e-6
-"""After SHORT iterations, of the largest element."""
+SHORT = 2
+LONG, LONG_SECONDS = (7, 100), 0.2
+"""The long run makes as many iterations as take so long, between these two."""
+REPEATS = 3
+RTOL = {"flexmix": 1e-2, "mixtools": 5e-2}
+"""Of parameters after SHORT iterations, of the largest element.  flexmix tells weights that are an iteration ahead of
+the rest, and corrects covariances for bias; mixtools takes variances about the means of the iteration before."""
+DEFAULT_RTOL = 1e-6
 
-PEER = """
-import sys, time
-import daal4py, numpy as np
-data = np.load(sys.argv[1])
-X, weights, means = data["X"], data["weights"][None], data["means"]
-covariances = list(data["covariances"])
-
-def run(iterations):
-    algorithm = daal4py.em_gmm(nComponents=len(means), maxIterations=iterations, accuracyThreshold=0.0)
-    begin = time.perf_counter()
-    found = algorithm.compute(X, weights, means, covariances)
-    return time.perf_counter() - begin, int(found.nIterations[0, 0]), found
-
-seconds, made, found = run(SHORT)
-assert made == SHORT, made
-np.savez(sys.argv[2], weights=found.weights, means=found.means, covariances=np.array(found.covariances))
-for line in sys.stdin:
-    long, short = run(LONG), run(SHORT)
-    print((long[0] - short[0]) / (long[1] - short[1]), flush=True)
-"""
+FIT_ROWS = 20_000
+SLACK = 1e-3
+"""Per row: the default tol of scikit-learn."""
+STANDSTILL = 1e-7
+"""Per row: where twice the iterations gain less, the run has ended at another maximum."""
+SEEDS = 3
+ENOUGH = 3.0
+"""Seconds: a run that took longer is the last of its peer on these rows."""
 
 
-def compare(case: Case, python: str, folder: Path) -> None:
-    problem = make(case)
-    start = problem.start
-    given, answer = folder / "given.npz", folder / "answer.npz"
-    covariances = measure.naive.expand_covariances(start.covariances, start.covariance_type, case.k, case.d)
-    np.savez(given, X=problem.X, weights=start.weights, means=start.means, covariances=covariances)
-    code = PEER.replace("SHORT", str(SHORT)).replace("LONG", str(LONG))
-    command = [python, "-c", code, str(given), str(answer)]
-    with (
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as peer,
-        measure.opened(problem, "cython") as rows,
-    ):
-        theirs = partial(ask, peer)
-        theirs()  # and the answer is there
-        check(problem, rows, answer)
-        taken = [(turn(theirs), turn(partial(ours, rows, problem))) for _ in range(REPEATS)]
-    peers, own = (1e9 * statistics.median(column) / (case.n * case.k) for column in zip(*taken, strict=True))
-    print(
-        f"{case.name:26s} oneDAL {peers:8.2f} ns  fastem {own:8.2f} ns per point and component  {peers / own:6.1f} x",
-        flush=True,
-    )
+# ---------------------------------------------------------------------------------------------------------- iterations
+
+TENTH = 10
+"""Of the rows of `make bench`: some peers take minutes for all."""
+ITERATIONS = {
+    "d = 1, k = 3": NORMAL,
+    "d = 2, k = 5": FULL_2,
+    "d = 8, k = 10": FULL_8,
+    "d = 32, k = 16": FULL_32,
+    "binomial, k = 3": BINOMIAL,
+}
 
 
-def turn(sample: Callable[[], float]) -> float:
-    time.sleep(measure.REST)
-    return sample()
+def iterations(case: Case, names: list[str]) -> dict[str, dict]:
+    """Nanoseconds per point, component and iteration of those that take part; why the others do not."""
+    problem, samplers, absent, versions = make(replace(case, n=case.n // TENTH)), {}, {}, {}
+    with ExitStack() as stack:
+        for name in names:
+            try:
+                peer = stack.enter_context(started(name, problem))
+                samplers[name], versions[name] = checked(name, peer, problem), peer.version
+            except AbsentError as reason:
+                absent[name] = str(reason)
+        return {"took": measure.medians(samplers, REPEATS), "absent": absent, "versions": versions}
 
 
-def ask(peer: subprocess.Popen) -> float:
-    """Have the peer take its turn -> seconds of an iteration."""
-    assert peer.stdin is not None
-    assert peer.stdout is not None
-    peer.stdin.write("\n")
-    peer.stdin.flush()
-    return float(peer.stdout.readline())
+def checked(name: str, peer: Peer, problem: Problem) -> measure.Sampler:
+    """Has the peer's answer compared with ours; -> tells its time of an iteration."""
+    short = peer.ask("given", SHORT)
+    try:
+        measure.compare([short.parameters], [flat(our_answer(problem))], RTOL.get(name, DEFAULT_RTOL))
+    except AssertionError as error:
+        raise AbsentError(f"another answer than ours: {' '.join(str(error).split())}") from None
+    more = peer.ask("given", LONG[0])
+    each = (more.seconds - short.seconds) / (LONG[0] - SHORT)
+    long = int(np.clip(LONG_SECONDS / max(each, 1e-9), *LONG))
+    sample = partial(of_an_iteration, peer, long, 1e9 / (problem.case.n * problem.case.k))
+    sample()  # one that fails here takes no part
+    return sample
 
 
-def ours(rows: fastem.Rows, problem: Problem) -> float:
-    measure.iteration(rows, problem.start)
-    return measure.seconds(lambda: [measure.iteration(rows, problem.start) for _ in range(LONG - SHORT)]) / (
-        LONG - SHORT
-    )
+def our_answer(problem: Problem) -> fastem.NormalParams | fastem.BinomialParams:
+    terms = {} if problem.case.is_binomial else {"reg_covar": 0.0}
+    with measure.opened(problem, "cython") as rows:
+        return fastem.em(
+            rows.sweep, lambda stats: stats.maximize(**terms), problem.start, tol=0.0, max_iter=SHORT
+        ).params
 
 
-def check(problem: Problem, rows: fastem.Rows, answer: Path) -> None:
-    """Our parameters after as many iterations."""
-    fit = fastem.em(
-        rows.sweep, lambda stats: stats.maximize(reg_covar=0.0), problem.start, tol=0.0, max_iter=SHORT
-    )
-    theirs = np.load(answer)
-    covariances = theirs["covariances"].reshape(fit.params.covariances.shape)
-    found = [fit.params.weights, fit.params.means, fit.params.covariances]
-    measure.compare(found, [theirs["weights"][0], theirs["means"], covariances], RTOL)
+def of_an_iteration(peer: Peer, most: int, scale: float) -> float:
+    short, long = peer.ask("given", SHORT), peer.ask("given", most)
+    return scale * (long.seconds - short.seconds) / (long.iterations - short.iterations)
+
+
+# ---------------------------------------------------------------------------------------------------------------- fits
+
+
+def five_normals(distance: float) -> Problem:
+    """Of bench_fit.py, beside the truth."""
+    case = Case("full", FIT_ROWS, 2, 5)
+    return Problem(case, five(distance, FIT_ROWS), None, normal_params(case, five_means(distance)))
+
+
+FITS: dict[str, Callable[[], Problem]] = {
+    "univariate, k = 3": lambda: make(replace(NORMAL, n=FIT_ROWS)),
+    "d = 2, k = 5, separated": lambda: five_normals(10.0),
+    "d = 2, k = 5, overlapping": lambda: five_normals(2.0),
+    "d = 8, k = 10": lambda: make(replace(FULL_8, n=FIT_ROWS)),
+    "binomial, k = 3": lambda: make(replace(BINOMIAL, n=FIT_ROWS)),
+}
+
+
+def loglik(problem: Problem, parameters: np.ndarray) -> float:
+    """Per row, of parameters one behind the other."""
+    k, d = problem.case.k, problem.case.d
+    weights, means, covariances = np.split(parameters, [k, k + k * d])
+    if problem.case.is_binomial:
+        density = measure.naive.binomial_log_density(problem.X, problem.trials, means.reshape(k, d))
+    else:
+        density = measure.naive.normal_log_density(problem.X, means.reshape(k, d), covariances.reshape(k, d, d))
+    return float(measure.naive.posterior(density, weights)[0].mean())
+
+
+def best_known(problem: Problem) -> float:
+    """Log likelihood per row at the end of EM from beside the truth."""
+    with measure.opened(problem, "cython") as rows:
+        fit = fastem.em(rows.sweep, lambda stats: stats.maximize(), problem.start, tol=1e-10, max_iter=10_000)
+    return loglik(problem, flat(fit.params))
+
+
+def reach(peer: Peer, problem: Problem, target: float, seed: int) -> tuple[float, float]:
+    """-> seconds of the first run to the target (infinite if there is none), log likelihood per row of the last."""
+    before = -math.inf
+    for doublings in count():
+        run = peer.ask("own", 2**doublings, seed)
+        found = loglik(problem, run.parameters)
+        if found >= target:
+            return run.seconds, found
+        if run.seconds > ENOUGH or found - before < STANDSTILL:
+            return math.inf, found
+        before = found
+
+
+def fits(problem: Problem, names: list[str]) -> dict[str, dict]:
+    """What those that take part needed with every seed; why the others do not."""
+    best, took, absent = best_known(problem), {}, {}
+    for name in names:
+        try:
+            with started(name, problem) as peer:
+                peer.ask("own", 1, 0)  # whatever a first run has to load
+                runs = [reach(peer, problem, best - SLACK, seed) for seed in range(SEEDS)]
+        except AbsentError as reason:
+            absent[name] = str(reason)
+            continue
+        seconds, ends = zip(*runs, strict=True)
+        reached = list(filter(math.isfinite, seconds))
+        took[name] = {
+            "seconds": statistics.median(reached) if reached else None,
+            "reached": len(reached),
+            "short_of_best": best - max(ends),
+        }
+    return {"took": took, "absent": absent}
+
+
+# ---------------------------------------------------------------------------------------------------------------- main
+
+
+def told(title: str, column: dict[str, dict]) -> dict[str, dict]:
+    for name, found in column["took"].items():
+        print(f"{title:28s} {name:14s} {found}", flush=True)
+    for name, reason in column["absent"].items():
+        print(f"{title:28s} {name:14s} takes no part: {reason}", flush=True)
+    return column
+
+
+def machine() -> str:
+    config = fastem.show_config()
+    brand = cpuinfo.get_cpu_info().get("brand_raw", "unknown processor")
+    return f"{brand}, {config.instruction_set}, {config.threads.n_threads} threads"
 
 
 def main() -> None:
-    if len(sys.argv) != 2:
-        raise SystemExit("usage: python bench/bench_peers.py PYTHON-OF-THE-PEERS")
-    with tempfile.TemporaryDirectory() as folder:
-        for case in CASES:
-            compare(case, sys.argv[1], Path(folder))
+    names = sys.argv[1:] or list(COMMANDS)
+    begin = time.perf_counter()
+    found = {
+        "date": time.strftime("%Y-%m-%d"),
+        "machine": machine(),
+        "seeds": SEEDS,
+        "iterations": {title: told(title, iterations(case, names)) for title, case in ITERATIONS.items()},
+        "fits": {title: told(title, fits(problem(), names)) for title, problem in FITS.items()},
+    }
+    print(f"{time.perf_counter() - begin:.0f} s in all")
+    if len(sys.argv) == 1:
+        peers_page.keep(found)
+        peers_page.write()
 
 
 if __name__ == "__main__":

@@ -77,6 +77,7 @@ FULL_2 = sized(Case("full", 1_000_000, 2, 5))
 FULL_8 = sized(Case("full", 500_000, 8, 10))
 FULL_32 = sized(Case("full", 200_000, 32, 16))
 DIAG_8 = sized(Case("diag", 500_000, 8, 10))
+BINOMIAL = sized(Case("binomial", 1_000_000, 1, 3, trials=50))
 
 CASES = (
     NORMAL,
@@ -88,7 +89,7 @@ CASES = (
     sized(Case("diag", 200_000, 32, 64)),
     sized(Case("tied", 500_000, 8, 10)),
     sized(Case("spherical", 500_000, 8, 10)),
-    sized(Case("binomial", 1_000_000, 1, 3, trials=50)),
+    BINOMIAL,
 )
 
 SINGLE_CASES = (NORMAL, FULL_2, FULL_8, FULL_32, DIAG_8)

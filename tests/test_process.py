@@ -66,46 +66,6 @@ print([m for m in sys.modules if m.startswith(("sklearn.", "scipy", "numba"))])"
     assert python(code).strip() == "[]"
 
 
-PEAK = """
-import resource, sys
-import numpy as np, fastem
-from fastem.sweep import open_rows
-
-n, d, k, family = int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
-X = np.zeros((n, d))
-if family == "binomial":
-    X[::2] = 7.0
-    fit = lambda X: fastem.BinomialMixture(k, max_iter=2, tol=0.0, random_state=0).fit(X, trials=10)
-else:
-    X[::2] = 1.0
-    X[::3, 0] = 2.0
-    X[:, -1] += np.arange(n) % (k + 3)
-    fit = lambda X: fastem.GaussianMixture(k, covariance_type=family, max_iter=2, tol=0.0, random_state=0).fit(X)
-import warnings
-warnings.simplefilter("ignore")
-fit(X[:100_000])
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-fit(X)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("d", "k", "family"), [(1, 3, "full"), (4, 3, "full"), (4, 3, "diag"), (8, 10, "full"), (1, 3, "binomial")]
-)
-def test_memory_of_a_fit_does_not_grow_with_its_rows(d, k, family):
-    """Peak resident memory of a fit beyond its data, n = 1e7 against 1e5: an n x k array would be 240 or 800 MB."""
-    run = subprocess.run(
-        [sys.executable, "-c", PEAK, "10000000", str(d), str(k), family],
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=True,
-    )
-    assert int(run.stdout) < 16 * 1024  # KiB; a wave of sums and the start's subsample
-
-
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_child_fits(twin, monkeypatch):
