@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from fastem.binomial import BinomialParams, BinomialStats
     from fastem.binomial_mixture import BinomialMixture
     from fastem.checks import EmptyComponentWarning, IdentifiabilityWarning
+    from fastem.chunks import Chunks, open_chunks
     from fastem.config import Config, show_config, warmup
     from fastem.distinct import DistinctCounts
     from fastem.estimator import ConvergenceWarning, NotFittedError
@@ -59,6 +60,8 @@ _HOME = {
     "accumulate": "sweep",
     "open_rows": "sweep",
     "Rows": "sweep",
+    "open_chunks": "chunks",
+    "Chunks": "chunks",
     "posterior": "sweep",
     "Posterior": "sweep",
     "collapse": "sweep",
@@ -88,6 +91,8 @@ __all__ = [  # noqa: RUF022 - by importance
     "accumulate",
     "open_rows",
     "Rows",
+    "open_chunks",
+    "Chunks",
     "posterior",
     "Posterior",
     "collapse",

@@ -6,9 +6,12 @@ import numbers
 import sys
 import warnings
 from collections.abc import Callable, Collection, Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
+
+from fastem.mapped import in_use, pieces
 
 LARGEST = {np.dtype(np.float64): 1e140, np.dtype(np.float32): 1e18}
 """Rows beyond this are refused by a fit: a variance, in the precision of the rows, would overflow."""
@@ -37,6 +40,17 @@ class IdentifiabilityWarning(UserWarning):
     """Different parameters have the same likelihood, whatever the rows."""
 
 
+class BadValueError(ValueError):
+    """A value that is refused: what is wrong with it, and where it stands."""
+
+    def __init__(self, sentence: str, index: tuple[int, ...]) -> None:
+        super().__init__(sentence, index)
+        self.sentence, self.index = sentence, index
+
+    def __str__(self) -> str:
+        return f"{self.sentence} at {place(self.index)}"
+
+
 # ------------------------------------------------------------------------------------------------------------- arrays
 
 
@@ -58,7 +72,8 @@ def numeric(values: Any, name: str, whole: bool = False) -> np.ndarray:
     dtype = np.dtype(np.float32 if array.dtype.type is np.float32 else np.float64)
     if whole:
         dtype = COUNT_TYPES.get(array.dtype.newbyteorder("="), dtype)
-    array = np.require(array, dtype, "A")
+    with in_use(array) if array.dtype != dtype else nullcontext():
+        array = np.require(array, dtype, "A")
     return array if all(step % array.itemsize == 0 for step in array.strides) else array.copy()
 
 
@@ -93,17 +108,23 @@ def place(index: tuple[int, ...]) -> str:
 def refuse(bad: Callable[[np.ndarray], np.ndarray], array: np.ndarray, sentence: str) -> None:
     index = first_where(bad, array)
     if index is not None:
-        raise ValueError(f"{sentence}, got {array[index]} at {place(index)}")
+        raise BadValueError(f"{sentence}, got {array[index]}", index)
 
 
 def finite(array: np.ndarray, name: str, largest: float = np.inf) -> np.ndarray:
     """Minimum and maximum carry a NaN and find what is too large, without memory; both are taken once."""
-    low, high = (float(array.min()), float(array.max())) if array.size else (0.0, 0.0)
+    low, high = map(float, extremes(array)) if array.size else (0.0, 0.0)
     if not (np.isfinite(low) and np.isfinite(high)):
         refuse(lambda block: ~np.isfinite(block), array, f"{name} must be finite, without NaN or infinity")
     if max(high, -low) > largest:
         refuse(lambda block: np.abs(block) > largest, array, f"{name} must be below {largest} in magnitude; rescale it")
     return array
+
+
+def extremes(array: np.ndarray) -> tuple[Any, Any]:
+    """Minimum and maximum, NaN where there is one."""
+    found = np.array([(piece.min(), piece.max()) for piece in pieces(array)])
+    return found.min(), found.max()
 
 
 def matrix(X: Any, *, n_features: int | None = None, owner: str = "mixture", fitting: bool = False) -> np.ndarray:
@@ -146,8 +167,8 @@ def counts(
         if over.any():
             row, column = np.argwhere(over)[0]
             index = (begin + int(row), int(column))
-            raise ValueError(
-                f"X must not exceed trials, got {array[index]:g} successes of {tosses[index]:g} at {place(index)}"
+            raise BadValueError(
+                f"X must not exceed trials, got {array[index]:g} successes of {tosses[index]:g}", index
             )
     return array, tosses
 
@@ -178,7 +199,7 @@ def trials_like(X: np.ndarray, trials: np.ndarray) -> np.ndarray:
 
 def whole_numbers(array: np.ndarray, name: str) -> float:
     """The largest of them; ValueError if one is none."""
-    low, high = array.min(), array.max()
+    low, high = extremes(array)
     if not (np.isfinite(low) and np.isfinite(high)):
         finite(array, name)
     if low < 0:
@@ -191,7 +212,15 @@ def whole_numbers(array: np.ndarray, name: str) -> float:
 
 
 def sample_weights(sample_weight: Any, n: int) -> np.ndarray:
-    """(n,) float64; None is 1 for every row, which takes no memory."""
+    """(n,) float64, not negative; None is 1 for every row, which takes no memory."""
+    weights = weights_like(sample_weight, n)
+    if sample_weight is not None:
+        some_weight(weights_of_part(weights).max())
+    return weights
+
+
+def weights_like(sample_weight: Any, n: int) -> np.ndarray:
+    """(n,) float64, whatever the values."""
     if sample_weight is None:
         return np.broadcast_to(np.float64(1.0), (n,))
     weights = numeric(sample_weight, "sample_weight").astype(np.float64, copy=False)
@@ -199,11 +228,29 @@ def sample_weights(sample_weight: Any, n: int) -> np.ndarray:
         weights = np.broadcast_to(weights, (n,))
     if weights.shape != (n,):
         raise ValueError(f"sample_weight must have shape ({n},), one weight for each row of X, got {weights.shape}")
+    return weights
+
+
+def weights_of_part(weights: np.ndarray) -> np.ndarray:
+    """Those of a part of the rows may all be 0."""
     finite(weights, "sample_weight")
     refuse(lambda block: block < 0, weights, "sample_weight must not be negative")
-    if not weights.max() > 0:
-        raise ValueError("sample_weight must hold a positive weight, got zeros only")
     return weights
+
+
+def some_weight(largest: float) -> None:
+    if not largest > 0:
+        raise ValueError("sample_weight must hold a positive weight, got zeros only")
+
+
+def one_source(X: Any, chunks: Any, trials: Any, sample_weight: Any) -> None:
+    """Rows come in X or in chunks, which bring all with them that is told of each row."""
+    if X is None and chunks is None:
+        raise TypeError("fit needs X or chunks")
+    if chunks is not None and (X is not None or sample_weight is not None):
+        raise TypeError("chunks take the place of X and bring their own sample_weight: pass None for both")
+    if chunks is not None and np.ndim(trials):
+        raise TypeError("trials must be None or one number with chunks; those of rows come as chunks (X, trials)")
 
 
 def enough_rows(n: int, n_components: int) -> None:
@@ -370,9 +417,10 @@ def no_masks(fixed: Any) -> None:
         raise ValueError("order_by must be None where fixed has masks: these speak of components by number")
 
 
-def identifiable(trials: np.ndarray, k: int) -> None:
-    """Warn of a mixture of binomials that others with as many components equal (Blischke 1964)."""
-    if trials.shape[1] == 1 and k > 1 and (most := int(trials.max())) < 2 * k - 1:
+def identifiable(n_features: int, most: int, k: int) -> None:
+    """Warn of a mixture of binomials, of at most so many trials, that others with as many components equal (Blischke
+    1964)."""
+    if n_features == 1 and k > 1 and most < 2 * k - 1:
         warnings.warn(
             f"a mixture of {k} binomials cannot be identified from rows of at most {most} trials: it takes "
             f"{2 * k - 1}, 2 k - 1.  Its likelihood is right, but other parameters have the same one",

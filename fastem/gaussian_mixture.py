@@ -8,13 +8,13 @@ from typing import Any, Self
 import numpy as np
 
 from fastem import checks
+from fastem.chunks import AnyRows
 from fastem.estimator import NotFittedError
 from fastem.gaussian import COVARIANCE_TYPES, GROUPS, NormalParams
 from fastem.information import StandardErrors
 from fastem.mixture import NOT_FITTED, Mixture
 from fastem.priors import NormalPrior
 from fastem.starts import NORMAL_STARTS, normal_start, relative_variances
-from fastem.sweep import Rows
 
 SINGLE_TOL = 1e-6
 """A stop rule finer than the rounding of a mean log likelihood in float32 needs float64."""
@@ -176,7 +176,7 @@ class GaussianMixture(Mixture):
         self.backend = backend
         self.n_threads = n_threads
 
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+    def fit(self, X: Any = None, y: Any = None, sample_weight: Any = None, *, chunks: Any = None) -> Self:
         """Fit the mixture.
 
         Parameters
@@ -188,6 +188,10 @@ class GaussianMixture(Mixture):
         y : ignored
         sample_weight : array-like of shape (n,), default=None
             Non-negative; a weight of w counts as w equal rows.
+        chunks : sequence, iterable or callable, default=None
+            In the place of X: what gives the rows in chunks, in every sweep the same; `open_chunks` tells more.  A
+            chunk is X or a tuple (X, sample_weight).  The fit has the bits of that of all rows in memory.  A start
+            takes a pass over the chunks; `warm_sweeps` must be None.  Predict chunk by chunk.
 
         Returns
         -------
@@ -203,12 +207,12 @@ class GaussianMixture(Mixture):
         if self.reg_covar != "auto":
             checks.non_negative(self.reg_covar, "reg_covar")
         dtype = None if self.stopping == "loglik" and self.tol >= SINGLE_TOL else np.float64
-        rows = self._open(X, None, sample_weight, fitting=True, dtype=dtype)
+        rows = self._opened(X, chunks, None, sample_weight, dtype=dtype)
         checks.enough_rows(len(rows), self.n_components)
-        self._check_inits(rows.data[0].shape[1])
+        self._check_inits(rows.n_features)
         return self._fit(X, rows, fixed)
 
-    def _terms(self, rows: Rows, rng: np.random.Generator) -> dict[str, Any]:
+    def _terms(self, rows: AnyRows, rng: np.random.Generator) -> dict[str, Any]:
         """A number to add to variances, or one for each feature."""
         return {"reg_covar": relative_variances(rows, rng) if self.reg_covar == "auto" else self.reg_covar}
 
@@ -225,7 +229,7 @@ class GaussianMixture(Mixture):
             checks.instance(self.prior, "prior", NormalPrior)
             self.prior.check(kind, d)
 
-    def _start(self, rows: Rows, rng: np.random.Generator, terms: dict[str, Any], *, first: bool) -> NormalParams:
+    def _start(self, rows: AnyRows, rng: np.random.Generator, terms: dict[str, Any], *, first: bool) -> NormalParams:
         weights, means, precisions = (
             None if value is None else np.asarray(value, np.float64)
             for value in (self.weights_init, self.means_init, self.precisions_init)

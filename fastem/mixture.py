@@ -12,6 +12,7 @@ import numpy as np
 
 from fastem import checks
 from fastem.acceleration import ACCELERATORS
+from fastem.chunks import AnyRows, open_chunks
 from fastem.estimator import (
     BaseEstimator,
     ConvergenceWarning,
@@ -82,11 +83,11 @@ class Mixture(DensityMixin, BaseEstimator):
         """The public attributes of these parameters."""
         raise NotImplementedError
 
-    def _terms(self, rows: Rows, rng: np.random.Generator) -> dict[str, Any]:
+    def _terms(self, rows: AnyRows, rng: np.random.Generator) -> dict[str, Any]:
         """What the M-step adds to variances, for families that have any."""
         return {}
 
-    def _start(self, rows: Rows, rng: np.random.Generator, terms: dict[str, Any], *, first: bool) -> Any:
+    def _start(self, rows: AnyRows, rng: np.random.Generator, terms: dict[str, Any], *, first: bool) -> Any:
         raise NotImplementedError
 
     # ---- fit
@@ -94,7 +95,7 @@ class Mixture(DensityMixin, BaseEstimator):
     def _is_fitted(self) -> bool:
         return hasattr(self, "weights_")
 
-    def _fit(self, X: Any, rows: Rows, fixed: Fixed) -> Self:
+    def _fit(self, X: Any, rows: AnyRows, fixed: Fixed) -> Self:
         rng = checks.generator(self.random_state)
         with rows:
             terms = {"fixed": fixed} | self._terms(rows, rng)
@@ -107,12 +108,12 @@ class Mixture(DensityMixin, BaseEstimator):
                 parts = rows.parts(start_size(rows, self.n_components)) if self.warm_sweeps else []
                 lead = warmed(parts, partial(self._em, terms=terms, progress=None))
                 fits = best_first(starts, lambda start: run(lead(start)), self._screen(rows, rng, terms))
-        learn_features(self, X, rows.data[0])
+        learn_features(self, X, rows.n_features)
         self._keep(fits, rows.precision, fixed)
         return self
 
     def _em(
-        self, rows: Rows, terms: dict[str, Any], progress: Progress | None, start: Any, **options: Any
+        self, rows: AnyRows, terms: dict[str, Any], progress: Progress | None, start: Any, **options: Any
     ) -> Fit:
         names = ("max_iter", "tol", "stopping", "acceleration")
         options = {name: getattr(self, name) for name in names} | {"fixed": terms["fixed"]} | options
@@ -120,12 +121,12 @@ class Mixture(DensityMixin, BaseEstimator):
             self._sweep(rows), lambda stats: stats.maximize(**terms), start, on_iteration=progress, **options
         )
 
-    def _sweep(self, rows: Rows) -> Callable[[Any], Any]:
+    def _sweep(self, rows: AnyRows) -> Callable[[Any], Any]:
         """The statistics of the rows and, as if of more rows, of the prior."""
         prior = self.prior
         return rows.sweep if prior is None else lambda params: rows.sweep(params) + prior.stats(params)
 
-    def _screen(self, rows: Rows, rng: np.random.Generator, terms: dict[str, Any]) -> Callable[[Any], Fit] | None:
+    def _screen(self, rows: AnyRows, rng: np.random.Generator, terms: dict[str, Any]) -> Callable[[Any], Fit] | None:
         """A short run on a part of the rows, where there are many rows and many starts."""
         size = start_size(rows, self.n_components)
         if self.n_init <= CARRIED or len(rows) <= size:
@@ -200,6 +201,14 @@ class Mixture(DensityMixin, BaseEstimator):
     def _open(self, X: Any, trials: Any, sample_weight: Any = None, **options: Any) -> Rows:
         options |= {"has_trials": self._has_trials, "backend": self.backend, "n_threads": self.n_threads}
         return open_rows(X, trials, sample_weight, owner=type(self).__name__, **options)
+
+    def _opened(self, X: Any, chunks: Any, trials: Any, sample_weight: Any, **options: Any) -> AnyRows:
+        """The rows of a fit: X in memory or, where that is None, chunks."""
+        checks.one_source(X, chunks, trials, sample_weight)
+        if chunks is None:
+            return self._open(X, trials, sample_weight, fitting=True, **options)
+        options |= {"backend": self.backend, "n_threads": self.n_threads}
+        return open_chunks(chunks, has_trials=self._has_trials, trials=trials, fitting=True, **options)
 
     def _score(self, X: Any, trials: Any, sample_weight: Any) -> tuple[float, float]:
         """Mean log density (of unweighted rows in their precision, as scikit-learn) and total weight."""

@@ -4,6 +4,7 @@ but what the caller asks for."""
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterator
 from typing import Any, NamedTuple, Self
 
@@ -12,6 +13,7 @@ import numpy as np
 from fastem import checks
 from fastem.backend import BACKENDS, Backend
 from fastem.distinct import MOST_DISTINCT, DistinctCounts, distinct_rows
+from fastem.mapped import Mapping, gather, in_use, rows_at_a_time
 from fastem.stats import SLOT_ROWS, Array, fold, slot_count
 
 WAVE_BYTES = 1 << 25
@@ -44,8 +46,9 @@ class Rows:
         self.backend = backend
         self.dtype = dtype
         self._base_measure: float | None = None
+        self._mapped = [array for array in (*data, sample_weight) if Mapping.of(array)]
         unit = sample_weight.strides == (0,) and sample_weight[0] == 1.0
-        self._single = data[0].dtype == np.float32 and dtype is None and unit
+        self.single = data[0].dtype == np.float32 and dtype is None and unit
 
     def __enter__(self) -> Self:
         self.backend.__enter__()
@@ -59,17 +62,20 @@ class Rows:
 
     def sweep(self, params: Any) -> Any:
         """The statistics of all rows at `params`: one fused E-step and accumulation."""
-        self._match(params)
-        name, rows = f"accumulate_{params.kernel}", (*self.data, self.sample_weight)
+        self.match(params)
         tables = params.tables()
-        single = self._single and params.single_is_enough(tables)
-        sums, logliks = self._summed(name, rows, tables, (), params.sums_length, single)
+        sums, logliks = self.added(None, params, tables, self.single and params.single_is_enough(tables))
         sums[-2] = math.fsum(logliks) + self._log_base_measure(params)
         return params.stats(sums)
 
+    def added(self, total: Array | None, params: Any, tables: Any, single: bool) -> tuple[Array, list[float]]:
+        """The sums of these rows added to those of the rows before, and the log likelihood of each slot."""
+        name, rows = f"accumulate_{params.kernel}", (*self.data, self.sample_weight)
+        return self._summed(name, rows, tables, (), params.sums_length, single, total)
+
     def posterior(self, params: Any, *wanted: str) -> Posterior:
         """`wanted` of "log_prob", "resp", "labels" for each row."""
-        self._match(params)
+        self.match(params)
         n, k = len(self), len(params.weights)
         out = Posterior(
             np.empty(n if "log_prob" in wanted else 0),
@@ -103,6 +109,23 @@ class Rows:
     def _view(self, rows: slice) -> Rows:
         return Rows(tuple(array[rows] for array in self.data), self.sample_weight[rows], self.backend, self.dtype)
 
+    def take(self, positions: np.ndarray) -> Rows:
+        """The rows at these positions, in this order."""
+        data = tuple(gather(array, positions) for array in self.data)
+        return Rows(data, self.sample_weight[positions], self.backend, self.dtype)
+
+    def first_weighted(self, size: int) -> np.ndarray:
+        """Positions of the first `size` rows that have weight."""
+        return np.flatnonzero(self.sample_weight)[:size]
+
+    @property
+    def n_features(self) -> int:
+        return self.data[0].shape[1]
+
+    @property
+    def most_trials(self) -> int:
+        return int(self.data[1].max())
+
     @property
     def precision(self) -> type[np.floating]:
         """Of what is told of the rows: float32 for rows of float32, float64 for all others."""
@@ -112,51 +135,71 @@ class Rows:
         """Equal rows of counts as one, with their weight, where that leaves at most a share `most`; else these rows."""
         X, trials = self.data
         found = distinct_rows(X, trials, self.sample_weight, self.backend, most)
-        if found is None:
-            return self
-        data = found.successes.astype(self.precision), found.trials.astype(self.precision)
-        return Rows(data, found.sample_weight, self.backend, self.dtype)
+        return self if found is None else self.of_distinct(found, self.precision, self.backend, self.dtype)
 
-    def _match(self, params: Any) -> None:
+    @classmethod
+    def of_distinct(
+        cls, found: DistinctCounts, precision: type[np.floating], backend: Backend, dtype: Any
+    ) -> Rows:
+        data = found.successes.astype(precision), found.trials.astype(precision)
+        return cls(data, found.sample_weight, backend, dtype)
+
+    def match(self, params: Any) -> None:
         """The kernels trust that rows and parameters have the same features."""
-        checks.rows_of_params(len(self.data) == 2, self.data[0].shape[1], params.has_trials, params.n_features)
+        checks.rows_of_params(len(self.data) == 2, self.n_features, params.has_trials, params.n_features)
 
     def _summed(
-        self, name: str, rows: tuple[np.ndarray, ...], tables: Any, out: Any, length: int, single: bool = False
+        self,
+        name: str,
+        rows: tuple[np.ndarray, ...],
+        tables: Any,
+        out: Any,
+        length: int,
+        single: bool = False,
+        total: Array | None = None,
     ) -> tuple[Array, list[float]]:
         """The folded sums of a kernel over all slots, a wave at a time, and the next to last sum of each slot.
 
         The total so far is row 0 of the next wave, so that the fold is the same whatever the length of a wave.
         """
         n = len(self)
-        if n <= SLOT_ROWS:  # nothing to fold: 5 us of a small fit's iteration
+        if n <= SLOT_ROWS and total is None:  # nothing to fold: 5 us of a small fit's iteration
             only = np.empty((1, length))
             self.backend.run(name, rows, tables, out, only, slot_rows=SLOT_ROWS, single=single)
             return only[0], [float(only[0, -2])]
-        wave = min(slot_count(n), max(self.backend.n_threads, WAVE_BYTES // (8 * length)))
+        wave = min(slot_count(n), max(self.backend.n_threads, WAVE_BYTES // (8 * length)), self._mapped_slots())
         sums = np.zeros((wave + 1, length))
+        sums[0] = 0.0 if total is None else total
         logliks: list[float] = []
         for begin in range(0, n, wave * SLOT_ROWS):
             span = slice(begin, begin + wave * SLOT_ROWS)
             part = sums[1 : 1 + slot_count(min(n - begin, wave * SLOT_ROWS))]
-            self.backend.run(
-                name, [a[span] for a in rows], tables, [a[span] for a in out], part, slot_rows=SLOT_ROWS, single=single
-            )
+            args = name, [a[span] for a in rows], tables, [a[span] for a in out], part
+            with in_use(*(array[span] for array in self._mapped)):
+                self.backend.run(*args, slot_rows=SLOT_ROWS, single=single)
             logliks += part[:, -2].tolist()
             sums[0] = fold(sums[: len(part) + 1])
         return sums[0].copy(), logliks
 
+    def _mapped_slots(self) -> int:
+        """Of which the pages of a mapped file are in memory together."""
+        return min((1 + rows_at_a_time(array) // SLOT_ROWS for array in self._mapped), default=sys.maxsize)
+
     def _log_base_measure(self, params: Any) -> float:
         """sum w log h(x) of the terms that no parameter enters: the same in every sweep, so computed once."""
         if self._base_measure is None:
-            parts = []
-            for rows in self._blocks():
-                base = params.log_base_measure(*(array[rows] for array in self.data))
-                if base is None:
-                    break
-                parts.append(float(self.sample_weight[rows] @ base))
-            self._base_measure = math.fsum(parts)
+            self._base_measure = math.fsum(self.base_parts(params))
         return self._base_measure
+
+    def base_parts(self, params: Any) -> list[float]:
+        """The same, slot by slot; empty where there are no such terms."""
+        parts: list[float] = []
+        for rows in self._blocks():
+            base = params.log_base_measure(*(array[rows] for array in self.data))
+            if base is None:
+                break
+            parts.append(float(self.sample_weight[rows] @ base))
+        return parts
 
     def _blocks(self) -> list[slice]:
         return [slice(begin, begin + SLOT_ROWS) for begin in range(0, len(self), SLOT_ROWS)]
@@ -349,16 +392,22 @@ def open_rows(
     >>> fit.params.means.ravel().round(1)
     array([0.5, 4.5])
     """
-    checks.choice(backend, "backend", BACKENDS)
-    checks.arithmetic(dtype)
-    if n_threads is not None:
-        checks.integer(n_threads, "n_threads", 1)
+    kernels = chosen_backend(dtype, backend, n_threads)
     data: tuple[np.ndarray, ...]
     if has_trials:
         data = checks.counts(X, trials, n_features=n_features, owner=owner)
     else:
         data = (checks.matrix(X, n_features=n_features, owner=owner, fitting=fitting),)
-    return Rows(data, checks.sample_weights(sample_weight, len(data[0])), Backend(backend, n_threads), dtype)
+    return Rows(data, checks.sample_weights(sample_weight, len(data[0])), kernels, dtype)
+
+
+def chosen_backend(dtype: Any, backend: str, n_threads: int | None) -> Backend:
+    """What is to sweep, once these settings have been looked at."""
+    checks.choice(backend, "backend", BACKENDS)
+    checks.arithmetic(dtype)
+    if n_threads is not None:
+        checks.integer(n_threads, "n_threads", 1)
+    return Backend(backend, n_threads)
 
 
 def _rows_for(params: Any, X: Any, trials: Any, sample_weight: Any, fitting: bool, **options: Any) -> Rows:

@@ -15,11 +15,13 @@ FLOORS = {
     "binomial_mixture": 7,
     "mixture": 6,
     "fit": 5,
-    "starts": 4,
+    "chunks": 4,
+    "starts": 5,
     "acceleration": 4,
     "information": 4,
     "priors": 3,
     "sweep": 3,
+    "reading": 2,
     "distinct": 2,
     "config": 2,
     "gaussian": 2,
@@ -29,6 +31,7 @@ FLOORS = {
     "checks": 1,
     "estimator": 1,
     "threads": 0,
+    "mapped": 0,
     "_kernels_numba": 0,
 }
 SOURCES = sorted(PACKAGE.glob("*.py"))
