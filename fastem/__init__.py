@@ -37,6 +37,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fastem.arrow import ArrowRows, from_arrow
     from fastem.binomial import BinomialParams, BinomialStats
     from fastem.binomial_mixture import BinomialMixture
     from fastem.checks import EmptyComponentWarning, IdentifiabilityWarning
@@ -62,6 +63,8 @@ _HOME = {
     "Rows": "sweep",
     "open_chunks": "chunks",
     "Chunks": "chunks",
+    "from_arrow": "arrow",
+    "ArrowRows": "arrow",
     "posterior": "sweep",
     "Posterior": "sweep",
     "collapse": "sweep",
@@ -93,6 +96,8 @@ __all__ = [  # noqa: RUF022 - by importance
     "Rows",
     "open_chunks",
     "Chunks",
+    "from_arrow",
+    "ArrowRows",
     "posterior",
     "Posterior",
     "collapse",

@@ -25,6 +25,9 @@ COUNT_TYPES = {np.dtype(t): np.dtype(t) for t in (np.uint8, np.uint16, np.int32,
 }
 """Types in which counts come, and those in which kernels read them."""
 
+ARROW_NUMBERS = {"bool", "float", "double", "halffloat"} | {f"{s}int{b}" for s in ("", "u") for b in (8, 16, 32, 64)}
+"""Arrow's names of types that are read as numbers."""
+
 LARGEST_COUNT = 2**53
 """The last whole number before float64 has gaps."""
 
@@ -253,6 +256,21 @@ def one_source(X: Any, chunks: Any, trials: Any, sample_weight: Any) -> None:
         raise TypeError("trials must be None or one number with chunks; those of rows come as chunks (X, trials)")
 
 
+def number_column(schema: Any, name: str) -> str:
+    """The type of a column of an Arrow schema, which must hold numbers."""
+    if schema.get_field_index(name) < 0:
+        raise ValueError(f"column {name!r} is missing, or there are several; the columns are {schema.names}")
+    found = str(schema.field(name).type)
+    if found not in ARROW_NUMBERS:
+        raise TypeError(f"column {name!r} must hold numbers, got {found}")
+    return found
+
+
+def refuse_null(nulls: np.ndarray, name: str, begin: int) -> None:
+    """The first of them, in rows from `begin` on."""
+    raise BadValueError(f"column {name!r} must be finite, without null", (begin + int(nulls.argmax()),))
+
+
 def enough_rows(n: int, n_components: int) -> None:
     if n < n_components:
         raise ValueError(f"Expected n_samples >= n_components but got n_components = {n_components}, n_samples = {n}")
@@ -440,6 +458,12 @@ def choice(value: Any, name: str, options: Collection[str]) -> str:
 def arithmetic(dtype: Any) -> None:
     if dtype is not None and dtype not in (np.float64, float, "float64"):
         raise ValueError(f"dtype must be None or float64, got {dtype!r}")
+
+
+def real_type(dtype: Any) -> np.dtype:
+    if dtype not in (np.float32, np.float64):
+        raise ValueError(f"dtype must be None, float32 or float64, got {dtype!r}")
+    return np.dtype(dtype)
 
 
 def groups(fixed: Any, options: Collection[str], k: int) -> tuple[str, ...] | dict[str, np.ndarray]:

@@ -14,6 +14,9 @@ from fastem import checks
 from fastem.mapped import in_use
 from fastem.stats import SLOT_ROWS
 
+LONG_ROWS = 1 << 16
+"""Of a chunk that is swept where it is: so few take about as long to sweep as to copy."""
+
 Arrays = tuple[np.ndarray, ...]
 """(X,) or (X, trials), with sample_weight behind them where the chunks have weights."""
 
@@ -83,7 +86,7 @@ class Source:
             except StopIteration:
                 return
             except Exception as error:
-                error.add_note(f"while reading chunk {index} of chunks")
+                error.add_note(f"while reading chunk {index} of {getattr(self.chunks, 'name', 'chunks')}")
                 raise
             yield index, chunk
 
@@ -132,7 +135,7 @@ def recut(chunks: Iterator[Arrays], length: int) -> Iterator[Arrays]:
     gathered = Gathered(length)
     for chunk in chunks:
         n, begin = len(chunk[0]), 0
-        if n >= length and not any(array.flags.writeable for array in chunk):
+        if n >= LONG_ROWS and not any(array.flags.writeable for array in chunk):
             begin = gathered.add(part(chunk, 0, -gathered.rows % SLOT_ROWS))
             if gathered.rows:
                 yield gathered.take()

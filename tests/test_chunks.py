@@ -126,7 +126,8 @@ def test_a_source_may_use_its_arrays_again(short_blocks):
 
 @pytest.mark.parametrize("lasting", [True, False])
 @pytest.mark.parametrize("sizes", [[1, 5, 4096], [50_000], [20_000, 3, 20_000], [0, 8192, 8192, 1]])
-def test_blocks_are_the_rows_in_whole_slots(sizes, lasting):
+def test_blocks_are_the_rows_in_whole_slots(sizes, lasting, monkeypatch):
+    monkeypatch.setattr("fastem.reading.LONG_ROWS", 2 * SLOT_ROWS)
     length = 2 * SLOT_ROWS
     numbers = np.arange(sum(sizes)).reshape(-1, 1)
     numbers.flags.writeable = not lasting
