@@ -155,15 +155,35 @@ class BinomialMixture(Mixture):
         fixed = self._check_common(GROUPS, BINOMIAL_STARTS)
         rows = self._opened(X, chunks, self._tosses(trials), sample_weight)
         checks.enough_rows(len(rows), self.n_components)
-        if self.weights_init is not None:
-            checks.mixing_weights(self.weights_init, "weights", self.n_components)
-        if self.probs_init is not None:
-            checks.probabilities(self.probs_init, "probs", (self.n_components, rows.n_features), gaps=True)
-        if self.prior is not None:
-            checks.instance(self.prior, "prior", BinomialPrior)
+        self._check_inits(rows.n_features)
         rows = rows.collapsed()
         checks.identifiable(rows.n_features, rows.most_trials, self.n_components)
         return self._fit(X, rows, fixed)
+
+    def partial_fit(self, X: Any, y: Any = None, *, trials: Any = None, sample_weight: Any = None) -> Self:
+        """Go on with rows that come once, as GaussianMixture.partial_fit; X, trials, sample_weight as for fit.
+
+        Examples
+        --------
+        >>> import fastem
+        >>> coins = fastem.BinomialMixture(2, n_trials=10).partial_fit([2, 9, 3, 8])
+        >>> coins.partial_fit([1, 2, 9, 9]).probs_.round(1).ravel()
+        array([0.2, 0.9])
+        """
+        fixed = self._check_common(GROUPS, BINOMIAL_STARTS)
+        n_features = self.params_.n_features if self._is_fitted() else None
+        rows = self._open(X, trials, sample_weight, n_features=n_features)
+        checks.enough_rows(len(rows), 1 if self._is_fitted() else self.n_components)
+        self._check_inits(rows.n_features)
+        return self._partial_fit(X, rows, fixed)
+
+    def _check_inits(self, d: int) -> None:
+        if self.weights_init is not None:
+            checks.mixing_weights(self.weights_init, "weights", self.n_components)
+        if self.probs_init is not None:
+            checks.probabilities(self.probs_init, "probs", (self.n_components, d), gaps=True)
+        if self.prior is not None:
+            checks.instance(self.prior, "prior", BinomialPrior)
 
     def _open(self, X: Any, trials: Any, sample_weight: Any = None, **options: Any) -> Rows:
         return super()._open(X, self._tosses(trials), sample_weight, **options)

@@ -15,6 +15,7 @@ from fastem.information import StandardErrors
 from fastem.mixture import NOT_FITTED, Mixture
 from fastem.priors import NormalPrior
 from fastem.starts import NORMAL_STARTS, normal_start, relative_variances
+from fastem.stats import Fixed
 
 SINGLE_TOL = 1e-6
 """A stop rule finer than the rounding of a mean log likelihood in float32 needs float64."""
@@ -202,15 +203,67 @@ class GaussianMixture(Mixture):
         ValueError, TypeError
             On unusable data or settings; the estimator stays as it was.
         """
-        fixed = self._check_common(GROUPS, NORMAL_STARTS)
-        checks.choice(self.covariance_type, "covariance_type", COVARIANCE_TYPES)
-        if self.reg_covar != "auto":
-            checks.non_negative(self.reg_covar, "reg_covar")
+        fixed = self._check_settings()
         dtype = None if self.stopping == "loglik" and self.tol >= SINGLE_TOL else np.float64
         rows = self._opened(X, chunks, None, sample_weight, dtype=dtype)
         checks.enough_rows(len(rows), self.n_components)
         self._check_inits(rows.n_features)
         return self._fit(X, rows, fixed)
+
+    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Go on with rows that come once: one sweep over them, and an M-step on what is known of all rows so far.
+
+        Stepwise EM: the sums of the rows before, which were taken at older parameters, lose weight in favour of these.
+        So the result comes near that of `fit` on all rows and depends on their order; where all of them can be read
+        again, `fit(chunks=...)` is exact.  The first call fits its rows (from one start), which should be some hundreds
+        for each component and in no order; after `fit`, the first call begins at its parameters.  Components keep the
+        numbers of the first call.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Finite rows; of the first call at least k.
+        y : ignored
+        sample_weight : array-like of shape (n,), default=None
+            Non-negative; a weight of w counts as w equal rows.
+
+        Returns
+        -------
+        self
+            With the fitted parameters, and `stats_`: what is remembered of all rows, as NormalStats.  What `fit` tells
+            beside (`loglik_`, `history_`, ...) is not updated.
+
+        Raises
+        ------
+        ValueError, TypeError
+            On unusable data or settings; the estimator stays as it was.
+
+        References
+        ----------
+        Cappe and Moulines (2009), On-line expectation-maximization algorithm for latent data models.
+
+        Examples
+        --------
+        >>> import numpy as np, fastem
+        >>> rng, mixture = np.random.default_rng(0), fastem.GaussianMixture(2, random_state=0, order_by="means")
+        >>> for _ in range(20):
+        ...     mixture = mixture.partial_fit(rng.normal(size=(500, 1)) + rng.choice([0.0, 9.0], size=(500, 1)))
+        >>> mixture.means_.round(1).ravel() + 0.0, mixture.stats_.total
+        (array([0., 9.]), 10000.0)
+        """
+        fixed = self._check_settings()
+        n_features = self.params_.n_features if self._is_fitted() else None
+        rows = self._open(X, None, sample_weight, n_features=n_features, fitting=True)
+        checks.enough_rows(len(rows), 1 if self._is_fitted() else self.n_components)
+        self._check_inits(rows.n_features)
+        return self._partial_fit(X, rows, fixed)
+
+    def _check_settings(self) -> Fixed:
+        fixed = self._check_common(GROUPS, NORMAL_STARTS)
+        checks.choice(self.covariance_type, "covariance_type", COVARIANCE_TYPES)
+        if self.reg_covar != "auto":
+            checks.non_negative(self.reg_covar, "reg_covar")
+        return fixed
 
     def _terms(self, rows: AnyRows, rng: np.random.Generator) -> dict[str, Any]:
         """A number to add to variances, or one for each feature."""

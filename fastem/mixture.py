@@ -24,6 +24,7 @@ from fastem.fit import CARRIED, SCREEN_ITERATIONS, STOPPING, Fit, Progress, Star
 from fastem.information import StandardErrors, standard_errors
 from fastem.starts import start_size, subsample
 from fastem.stats import Fixed
+from fastem.stepwise import step
 from fastem.sweep import Rows, open_rows
 
 NOT_FITTED = "This {} instance is not fitted yet. Call 'fit' with appropriate arguments before using this estimator."
@@ -109,7 +110,29 @@ class Mixture(DensityMixin, BaseEstimator):
                 lead = warmed(parts, partial(self._em, terms=terms, progress=None))
                 fits = best_first(starts, lambda start: run(lead(start)), self._screen(rows, rng, terms))
         learn_features(self, X, rows.n_features)
+        if hasattr(self, "stats_"):
+            del self.stats_  # of partial fits before
         self._keep(fits, rows.precision, fixed)
+        return self
+
+    def _partial_fit(self, X: Any, rows: Rows, fixed: Fixed) -> Self:
+        """One sweep over rows that come once; the first of them are fitted, for a start."""
+        rng, seen = checks.generator(self.random_state), getattr(self, "stats_", None)
+        with rows:
+            terms = {"fixed": fixed} | self._terms(rows, rng)
+            if self._is_fitted():
+                checks.same_shape(self.weights_, "weights_", (self.n_components,))
+                params = self.params_
+            else:
+                params = self._em(rows, terms, None, self._start(rows, rng, terms, first=True)).params
+                params = params.take(params.order(self.order_by)) if self.order_by else params
+            batch = rows.sweep(params)
+        stats = batch if seen is None else step(seen, batch)
+        reached = (stats if self.prior is None else stats + self.prior.stats(params)).maximize(**terms)
+        learn_features(self, X, rows.n_features)
+        for name, value in self._attributes(reached).items():
+            setattr(self, name, value.astype(rows.precision, copy=False))
+        self.stats_ = stats
         return self
 
     def _em(

@@ -50,8 +50,16 @@ class Stats:
             return NotImplemented
         if not same(self.params, other.params):
             raise ValueError("statistics taken at different parameters do not add: their origins differ")
-        names = [each.name for each in fields(self) if each.name != "params"]
-        return type(self)(self.params, **{name: getattr(self, name) + getattr(other, name) for name in names})
+        return type(self)(
+            self.params, **{name: getattr(self, name) + getattr(other, name) for name in self._sums()}
+        )
+
+    def __mul__(self, factor: float) -> Self:
+        """The statistics of rows with `factor` times the weight."""
+        return type(self)(self.params, **{name: factor * getattr(self, name) for name in self._sums()})
+
+    def _sums(self) -> list[str]:
+        return [each.name for each in fields(self) if each.name != "params"]
 
     @cached_property
     def total(self) -> float:

@@ -22,6 +22,7 @@ FLOORS = {
     "priors": 3,
     "sweep": 3,
     "reading": 2,
+    "stepwise": 0,
     "arrow": 2,
     "distinct": 2,
     "config": 2,
