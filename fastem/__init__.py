@@ -6,19 +6,24 @@ The house, from the door to the ground; imports only go down, floors of one numb
     7  __main__.py   python -m fastem doctor
     6  mixture.py    what the estimators share: they check settings, wire, compute nothing
     5  fit.py        em(): the driver; best of several starts; Fit and History
+    5  starts.py     where a fit begins: k-means, k-means++, random, quantiles
     4  acceleration.py  where EM is heading: Anderson's method, SQUAREM, quasi-Newton
-    4  starts.py     where a fit begins: k-means, k-means++, random, quantiles
+    4  chunks.py     data x params -> statistics: rows that come in chunks, read anew in each sweep
     4  information.py  standard errors from the information of the rows: Louis's, and of gradients
     3  sweep.py      data x params -> statistics: rows in memory
     3  priors.py     BinomialPrior, NormalPrior: statistics that are added before the M-step
     2  gaussian.py   NormalParams, NormalStats, the M-step: full, tied, diag, spherical
     2  binomial.py   BinomialParams, BinomialStats, the M-step
+    2  reading.py    chunks at the door: checked, cut to the slot grid, read ahead
+    2  arrow.py      Parquet files and Arrow tables as chunks
     2  distinct.py   equal rows of counts as one with their weight
     2  config.py     show_config(): twins, instruction set, threads; warmup()
     1  stats.py      the law of addition: zero, +; the slot grid and its fold
     1  backend.py    which compiled twin answers
     1  checks.py     arrays and settings at the door; every message
     1  estimator.py  scikit-learn's base classes where it is installed, a stand-in where not
+    0  stepwise.py   how the sums of a batch are mixed into those before it
+    0  mapped.py     arrays in mapped files: read by and by, pages given back
     0  threads.py    how many threads: argument, environment, cores, quota
     0  _kernels.pyx  and _kernels_numba.py: the same kernels, compiled ahead of time and when first used
 
@@ -50,6 +55,7 @@ if TYPE_CHECKING:
     from fastem.gaussian_mixture import GaussianMixture
     from fastem.information import StandardErrors
     from fastem.priors import BinomialPrior, NormalPrior
+    from fastem.stats import merge
     from fastem.sweep import Posterior, Rows, accumulate, collapse, open_rows, posterior
 
 _HOME = {
@@ -65,6 +71,7 @@ _HOME = {
     "Chunks": "chunks",
     "from_arrow": "arrow",
     "ArrowRows": "arrow",
+    "merge": "stats",
     "posterior": "sweep",
     "Posterior": "sweep",
     "collapse": "sweep",
@@ -98,6 +105,7 @@ __all__ = [  # noqa: RUF022 - by importance
     "Chunks",
     "from_arrow",
     "ArrowRows",
+    "merge",
     "posterior",
     "Posterior",
     "collapse",

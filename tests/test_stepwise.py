@@ -52,6 +52,25 @@ def test_a_multiple_of_the_sums_is_a_multiple_of_the_weights():
     assert_close(found * 0.5, fastem.accumulate(at, X, trials=trials, sample_weight=w / 2))
 
 
+def test_merged_sums_are_those_of_all_rows():
+    X, at = rows(9000), params(k=3)
+    parts = [fastem.accumulate(at, X[part::3]) for part in range(3)]
+    assert_close(fastem.merge(*parts), fastem.accumulate(at, X))
+
+
+def test_what_does_not_belong_together_is_not_merged():
+    X, at = rows(100), params(k=3)
+    stats = fastem.accumulate(at, X)
+    with pytest.raises(ValueError, match="merge needs statistics, got none"):
+        fastem.merge()
+    with pytest.raises(ValueError, match="statistics 1 were not taken at the parameters of statistics 0"):
+        fastem.merge(stats, fastem.accumulate(params(k=3, seed=1), X))
+    with pytest.raises(ValueError, match="statistics 1 are not finite"):
+        fastem.merge(stats, stats * np.nan)
+    with pytest.raises(TypeError, match="merge: 1 is ndarray, where NormalStats are merged"):
+        fastem.merge(stats, X)
+
+
 def test_a_step_keeps_the_weight_of_all_rows_and_prefers_the_new_ones():
     at, then = params(k=3), params(k=3, seed=1)
     seen, batch = fastem.accumulate(at, rows(9000)), fastem.accumulate(then, rows(1000, seed=1))
