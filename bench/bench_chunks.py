@@ -3,9 +3,9 @@
     python bench/bench_chunks.py [rows of one column, in millions] [folder]
 
 A tenth as many rows of eight columns are taken as well (default 200: files of 1.6 and 1.28 GB), in files that are
-deleted behind it.  Each way to read them runs in a process of its own, on a file that is in the page cache; all must give
-the same sums, bit for bit, or nothing is shown.  Memory is the most that the process had resident, pages of the file
-included, over what it had before it opened the rows.
+deleted behind it.  Each way to read them runs in a process of its own, on a file that is in the page cache; all must
+give the same sums, bit for bit, or nothing is shown.  Memory is the most that the process had resident, pages of the
+file included, over what it had before it opened the rows.
 """
 
 import json

@@ -148,7 +148,16 @@ def test_posteriors_come_block_by_block(short_blocks):
     np.testing.assert_array_equal(found, fastem.posterior(params, X).log_prob)
 
 
-def test_rows_of_weight_zero_start_no_component():
+def test_rows_are_taken_in_the_order_of_their_positions(short_blocks):
+    X, w = rows(), np.random.default_rng(1).random(N)
+    positions = np.random.default_rng(2).permutation(N)[:500]
+    with fastem.open_chunks(cut(999, X, w)) as opened:
+        few = opened.take(positions)
+    np.testing.assert_array_equal(few.data[0], X[positions])
+    np.testing.assert_array_equal(few.sample_weight, w[positions])
+
+
+def test_rows_of_weight_zero_start_no_component(short_blocks):
     """Those drawn for the start have none, but for a few."""
     X, w = rows(20_000), np.zeros(20_000)
     w[[3, 4000, 19_000, 19_500]] = 1.0
