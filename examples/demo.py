@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import federated
 import galaxies
 import heights
 import old_faithful
@@ -27,7 +28,8 @@ HEADINGS: dict[str, Callable[[], list[Path] | None]] = {
     "Old Faithful": old_faithful.main,
     "Galaxies": galaxies.main,
     "Families of Saxony": saxony.main,
-    "Rows in a file": out_of_core.main,
+    "Rows in files": out_of_core.main,
+    "Rows that stay where they are": federated.main,
 }
 
 

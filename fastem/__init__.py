@@ -10,13 +10,16 @@ The house, from the door to the ground; imports only go down, floors of one numb
     6  checkpoint.py the runs of a fit on disk
     6  degenerate.py components that collapse: which, and what is done
     5  fit.py        em(): the driver; Fit and History
+    5  starts.py     where a fit begins: k-means, k-means++, random, quantiles
     4  acceleration.py  where EM is heading: Anderson's method, SQUAREM, quasi-Newton
-    4  starts.py     where a fit begins: k-means, k-means++, random, quantiles
+    4  chunks.py     data x params -> statistics: rows that come in chunks, read anew in each sweep
     4  information.py  standard errors from the information of the rows: Louis's, and of gradients
     3  sweep.py      data x params -> statistics: rows in memory
     3  priors.py     BinomialPrior, NormalPrior: statistics that are added before the M-step
     2  gaussian.py   NormalParams, NormalStats, the M-step: full, tied, diag, spherical
     2  binomial.py   BinomialParams, BinomialStats, the M-step
+    2  reading.py    chunks at the door: checked, cut to the slot grid, read ahead
+    2  arrow.py      Parquet files and Arrow tables as chunks
     2  distinct.py   equal rows of counts as one with their weight
     2  config.py     show_config(): twins, instruction set, threads; warmup()
     1  stats.py      the law of addition: zero, +; the slot grid and its fold
@@ -25,6 +28,8 @@ The house, from the door to the ground; imports only go down, floors of one numb
     1  estimator.py  scikit-learn's base classes where it is installed, a stand-in where not
     1  storage.py    a header and named arrays in one file, written whole or not at all
     0  progress.py   lines while a fit is under way
+    0  stepwise.py   how the sums of a batch are mixed into those before it
+    0  mapped.py     arrays in mapped files: read by and by, pages given back
     0  threads.py    how many threads: argument, environment, cores, quota
     0  _kernels.pyx  and _kernels_numba.py: the same kernels, compiled ahead of time and when first used
 
@@ -43,9 +48,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fastem.arrow import ArrowRows, from_arrow
     from fastem.binomial import BinomialParams, BinomialStats
     from fastem.binomial_mixture import BinomialMixture
     from fastem.checks import CollapsedComponentError, EmptyComponentWarning, IdentifiabilityWarning
+    from fastem.chunks import Chunks, open_chunks
     from fastem.config import Config, show_config, warmup
     from fastem.degenerate import Diagnosis
     from fastem.distinct import DistinctCounts
@@ -56,6 +63,7 @@ if TYPE_CHECKING:
     from fastem.information import StandardErrors
     from fastem.models import load
     from fastem.priors import BinomialPrior, NormalPrior
+    from fastem.stats import merge
     from fastem.sweep import Posterior, Rows, accumulate, collapse, open_rows, posterior
 
 _HOME = {
@@ -71,6 +79,11 @@ _HOME = {
     "accumulate": "sweep",
     "open_rows": "sweep",
     "Rows": "sweep",
+    "open_chunks": "chunks",
+    "Chunks": "chunks",
+    "from_arrow": "arrow",
+    "ArrowRows": "arrow",
+    "merge": "stats",
     "posterior": "sweep",
     "Posterior": "sweep",
     "collapse": "sweep",
@@ -105,6 +118,11 @@ __all__ = [  # noqa: RUF022 - by importance
     "accumulate",
     "open_rows",
     "Rows",
+    "open_chunks",
+    "Chunks",
+    "from_arrow",
+    "ArrowRows",
+    "merge",
     "posterior",
     "Posterior",
     "collapse",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -151,6 +151,10 @@ class BinomialStats(Stats):
 
     successes: Array  # (k, d)  sum w r x
     failures: Array  #  (k, d)  sum w r (trials - x)
+
+    def about(self, params: BinomialParams) -> BinomialStats:
+        """The same sums, to be added to those at other parameters: counts have no origin."""
+        return replace(self, params=params)
 
     def gradient(self, reached: BinomialParams, at: BinomialParams, fixed: Fixed = ()) -> Array:
         """Of the log likelihood, at the parameters of these sums, by what stands in to_vector(at, fixed); `reached` are

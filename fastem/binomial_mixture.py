@@ -9,6 +9,7 @@ import numpy as np
 
 from fastem import checks
 from fastem.binomial import GROUPS, BinomialParams
+from fastem.chunks import AnyRows
 from fastem.degenerate import Watch, binomial_extents, split_binomial
 from fastem.estimator import NotFittedError
 from fastem.information import StandardErrors
@@ -133,7 +134,9 @@ class BinomialMixture(Mixture):
         self.backend = backend
         self.n_threads = n_threads
 
-    def fit(self, X: Any, y: Any = None, *, trials: Any = None, sample_weight: Any = None) -> Self:
+    def fit(
+        self, X: Any = None, y: Any = None, *, trials: Any = None, sample_weight: Any = None, chunks: Any = None
+    ) -> Self:
         """Fit the mixture.
 
         Parameters
@@ -146,6 +149,10 @@ class BinomialMixture(Mixture):
             n_trials.
         sample_weight : array-like of shape (n,), default=None
             Non-negative; a weight of w counts as w equal rows.
+        chunks : sequence, iterable or callable, default=None
+            In the place of X: what gives the rows in chunks, in every sweep the same; `open_chunks` tells more.  A
+            chunk is X or a tuple (X, trials) or (X, trials, sample_weight).  `trials`, one number, is then for chunks
+            that have none.
 
         Returns
         -------
@@ -157,22 +164,46 @@ class BinomialMixture(Mixture):
             On unusable data or settings; the estimator stays as it was.
         """
         fixed = self._check_common(GROUPS, BINOMIAL_STARTS)
-        rows = self._open(X, trials, sample_weight)
+        rows = self._opened(X, chunks, self._tosses(trials), sample_weight)
         checks.enough_rows(len(rows), self.n_components)
+        self._check_inits(rows.n_features)
+        rows = rows.collapsed()
+        checks.identifiable(rows.n_features, rows.most_trials, self.n_components)
+        return self._fit(X, rows, fixed)
+
+    def partial_fit(self, X: Any, y: Any = None, *, trials: Any = None, sample_weight: Any = None) -> Self:
+        """Go on with rows that come once, as GaussianMixture.partial_fit; X, trials, sample_weight as for fit.
+
+        Examples
+        --------
+        >>> import fastem
+        >>> coins = fastem.BinomialMixture(2, n_trials=10).partial_fit([2, 9, 3, 8])
+        >>> coins.partial_fit([1, 2, 9, 9]).probs_.round(1).ravel()
+        array([0.2, 0.9])
+        """
+        fixed = self._check_common(GROUPS, BINOMIAL_STARTS)
+        n_features = self.params_.n_features if self._is_fitted() else None
+        rows = self._open(X, trials, sample_weight, n_features=n_features)
+        checks.enough_rows(len(rows), 1 if self._is_fitted() else self.n_components)
+        self._check_inits(rows.n_features)
+        return self._partial_fit(X, rows, fixed)
+
+    def _check_inits(self, d: int) -> None:
         if self.weights_init is not None:
             checks.mixing_weights(self.weights_init, "weights", self.n_components)
         if self.probs_init is not None:
-            checks.probabilities(self.probs_init, "probs", (self.n_components, rows.data[0].shape[1]), gaps=True)
+            checks.probabilities(self.probs_init, "probs", (self.n_components, d), gaps=True)
         if self.prior is not None:
             checks.instance(self.prior, "prior", BinomialPrior)
-        rows = rows.collapsed()
-        checks.identifiable(rows.data[1], self.n_components)
-        return self._fit(X, rows, fixed)
 
     def _open(self, X: Any, trials: Any, sample_weight: Any = None, **options: Any) -> Rows:
+        return super()._open(X, self._tosses(trials), sample_weight, **options)
+
+    def _tosses(self, trials: Any) -> Any:
+        """trials, or n_trials in their place."""
         if self.n_trials is not None:
             checks.integer(self.n_trials, "n_trials", 0)
-        return super()._open(X, self.n_trials if trials is None else trials, sample_weight, **options)
+        return self.n_trials if trials is None else trials
 
     def __sklearn_tags__(self) -> Any:
         """Counts: whole numbers from 0."""
@@ -180,9 +211,9 @@ class BinomialMixture(Mixture):
         tags.input_tags.categorical = tags.input_tags.positive_only = True
         return tags
 
-    def _start(self, rows: Rows, rng: np.random.Generator, terms: dict[str, Any], *, first: bool) -> BinomialParams:
+    def _start(self, rows: AnyRows, rng: np.random.Generator, terms: dict[str, Any], *, first: bool) -> BinomialParams:
         k = self.n_components
-        probs = np.full((k, rows.data[0].shape[1]), np.nan)
+        probs = np.full((k, rows.n_features), np.nan)
         if self.probs_init is not None:
             probs = checks.table(self.probs_init, "probs").copy().reshape(k, -1)
         if len(open_probs := np.flatnonzero(np.isnan(probs).all(axis=1))):

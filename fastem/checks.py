@@ -8,9 +8,12 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
+
+from fastem.mapped import in_use, pieces
 
 LARGEST = {np.dtype(np.float64): 1e140, np.dtype(np.float32): 1e18}
 """Rows beyond this are refused by a fit: a variance, in the precision of the rows, would overflow."""
@@ -23,6 +26,9 @@ COUNT_TYPES = {np.dtype(t): np.dtype(t) for t in (np.uint8, np.uint16, np.int32,
     np.dtype(np.uint64): np.dtype(np.int64),
 }
 """Types in which counts come, and those in which kernels read them."""
+
+ARROW_NUMBERS = {"bool", "float", "double", "halffloat"} | {f"{s}int{b}" for s in ("", "u") for b in (8, 16, 32, 64)}
+"""Arrow's names of types that are read as numbers."""
 
 LARGEST_COUNT = 2**53
 """The last whole number before float64 has gaps."""
@@ -43,6 +49,17 @@ class EmptyComponentWarning(UserWarning):
 
 class IdentifiabilityWarning(UserWarning):
     """Different parameters have the same likelihood, whatever the rows."""
+
+
+class BadValueError(ValueError):
+    """A value that is refused: what is wrong with it, and where it stands."""
+
+    def __init__(self, sentence: str, index: tuple[int, ...]) -> None:
+        super().__init__(sentence, index)
+        self.sentence, self.index = sentence, index
+
+    def __str__(self) -> str:
+        return f"{self.sentence} at {place(self.index)}"
 
 
 class CollapsedComponentError(ValueError):
@@ -74,7 +91,7 @@ def numeric(values: Any, name: str, whole: bool = False) -> np.ndarray:
         if array.dtype.kind == "u" and array.dtype.itemsize == 8:  # int64 takes the largest for negative ones
             refuse(lambda block: block > LARGEST_COUNT, np.atleast_1d(array), f"{name} must not be above 2^53")
         dtype = COUNT_TYPES.get(array.dtype.newbyteorder("="), dtype)
-    with np.errstate(over="ignore"):  # of longdouble: infinity is refused where all of it is
+    with np.errstate(over="ignore"), in_use(array) if array.dtype != dtype else nullcontext():  # of longdouble
         array = np.require(array, dtype, "A")
     return array if all(step % array.itemsize == 0 for step in array.strides) else array.copy()
 
@@ -113,17 +130,23 @@ def place(index: tuple[int, ...]) -> str:
 def refuse(bad: Callable[[np.ndarray], np.ndarray], array: np.ndarray, sentence: str) -> None:
     index = first_where(bad, array)
     if index is not None:
-        raise ValueError(f"{sentence}, got {array[index]} at {place(index)}")
+        raise BadValueError(f"{sentence}, got {array[index]}", index)
 
 
 def finite(array: np.ndarray, name: str, largest: float = np.inf) -> np.ndarray:
     """Minimum and maximum carry a NaN and find what is too large, without memory; both are taken once."""
-    low, high = (float(array.min()), float(array.max())) if array.size else (0.0, 0.0)
+    low, high = map(float, extremes(array)) if array.size else (0.0, 0.0)
     if not (np.isfinite(low) and np.isfinite(high)):
         refuse(lambda block: ~np.isfinite(block), array, f"{name} must be finite, without NaN or infinity")
     if max(high, -low) > largest:
         refuse(lambda block: np.abs(block) > largest, array, f"{name} must be below {largest} in magnitude; rescale it")
     return array
+
+
+def extremes(array: np.ndarray) -> tuple[Any, Any]:
+    """Minimum and maximum, NaN where there is one."""
+    found = np.array([(piece.min(), piece.max()) for piece in pieces(array)])
+    return found.min(), found.max()
 
 
 def matrix(X: Any, *, n_features: int | None = None, owner: str = "mixture", fitting: bool = False) -> np.ndarray:
@@ -166,8 +189,8 @@ def counts(
         if over.any():
             row, column = np.argwhere(over)[0]
             index = (begin + int(row), int(column))
-            raise ValueError(
-                f"X must not exceed trials, got {array[index]:g} successes of {tosses[index]:g} at {place(index)}"
+            raise BadValueError(
+                f"X must not exceed trials, got {array[index]:g} successes of {tosses[index]:g}", index
             )
     return array, tosses
 
@@ -198,7 +221,7 @@ def trials_like(X: np.ndarray, trials: np.ndarray) -> np.ndarray:
 
 def whole_numbers(array: np.ndarray, name: str) -> float:
     """The largest of them; ValueError if one is none."""
-    low, high = array.min(), array.max()
+    low, high = extremes(array)
     if not (np.isfinite(low) and np.isfinite(high)):
         finite(array, name)
     if low < 0:
@@ -211,7 +234,15 @@ def whole_numbers(array: np.ndarray, name: str) -> float:
 
 
 def sample_weights(sample_weight: Any, n: int) -> np.ndarray:
-    """(n,) float64; None is 1 for every row, which takes no memory."""
+    """(n,) float64, not negative; None is 1 for every row, which takes no memory."""
+    weights = weights_like(sample_weight, n)
+    if sample_weight is not None:
+        weight_total(total_weight(weights_of_part(weights)))
+    return weights
+
+
+def weights_like(sample_weight: Any, n: int) -> np.ndarray:
+    """(n,) float64, whatever the values."""
     if sample_weight is None:
         return np.broadcast_to(np.float64(1.0), (n,))
     weights = numeric(sample_weight, "sample_weight").astype(np.float64, copy=False)
@@ -219,25 +250,61 @@ def sample_weights(sample_weight: Any, n: int) -> np.ndarray:
         weights = np.broadcast_to(weights, (n,))
     if weights.shape != (n,):
         raise ValueError(f"sample_weight must have shape ({n},), one weight for each row of X, got {weights.shape}")
+    return weights
+
+
+def weights_of_part(weights: np.ndarray) -> np.ndarray:
+    """Those of a part of the rows may all be 0."""
     finite(weights, "sample_weight")
     refuse(lambda block: block < 0, weights, "sample_weight must not be negative")
+    return weights
+
+
+def total_weight(weights: np.ndarray) -> float:
     with np.errstate(over="ignore"):
-        total = weights.sum()
+        return float(weights[0]) * len(weights) if weights.strides == (0,) else float(weights.sum())
+
+
+def weight_total(total: float) -> None:
+    """Refuse a total weight of which shares underflow or sums overflow."""
     if total == 0:
         raise ValueError("sample_weight must hold a positive weight, got zeros only")
     if not TOTALS[0] <= total <= TOTALS[1]:
         raise ValueError(f"sample_weight must have a sum from {TOTALS[0]} to {TOTALS[1]}; rescale it, got {total}")
-    return weights
 
 
-def squares_fit(X: np.ndarray, sample_weight: np.ndarray) -> None:
-    """Refuse weights with which the sums of squares of such rows would overflow."""
-    total = float(sample_weight[0]) * len(X) if sample_weight.strides == (0,) else float(sample_weight.sum())
+def squares_fit(X: np.ndarray, total: float) -> None:
+    """Refuse rows, of so much weight in all, whose sums of squares would overflow."""
     if total * LARGEST[X.dtype] ** 2 < LARGEST_SUM:
         return
     largest = max(float(X.max()), -float(X.min()))
     if total * largest * largest > LARGEST_SUM:
         raise ValueError(f"sample_weight, of sum {total}, is too large for rows as large as {largest}; rescale either")
+
+
+def one_source(X: Any, chunks: Any, trials: Any, sample_weight: Any) -> None:
+    """Rows come in X or in chunks, which bring all with them that is told of each row."""
+    if X is None and chunks is None:
+        raise TypeError("fit needs X or chunks")
+    if chunks is not None and (X is not None or sample_weight is not None):
+        raise TypeError("chunks take the place of X and bring their own sample_weight: pass None for both")
+    if chunks is not None and np.ndim(trials):
+        raise TypeError("trials must be None or one number with chunks; those of rows come as chunks (X, trials)")
+
+
+def number_column(schema: Any, name: str) -> str:
+    """The type of a column of an Arrow schema, which must hold numbers."""
+    if schema.get_field_index(name) < 0:
+        raise ValueError(f"column {name!r} is missing, or there are several; the columns are {schema.names}")
+    found = str(schema.field(name).type)
+    if found not in ARROW_NUMBERS:
+        raise TypeError(f"column {name!r} must hold numbers, got {found}")
+    return found
+
+
+def refuse_null(nulls: np.ndarray, name: str, begin: int) -> None:
+    """The first of them, in rows from `begin` on."""
+    raise BadValueError(f"column {name!r} must be finite, without null", (begin + int(nulls.argmax()),))
 
 
 def enough_rows(n: int, n_components: int) -> None:
@@ -497,9 +564,10 @@ def same_fit(found: Any, expected: Mapping[str, Any], path: Any) -> None:
     )
 
 
-def identifiable(trials: np.ndarray, k: int) -> None:
-    """Warn of a mixture of binomials that others with as many components equal (Blischke 1964)."""
-    if trials.shape[1] == 1 and k > 1 and (most := int(trials.max())) < 2 * k - 1:
+def identifiable(n_features: int, most: int, k: int) -> None:
+    """Warn of a mixture of binomials, of at most so many trials, that others with as many components equal (Blischke
+    1964)."""
+    if n_features == 1 and k > 1 and most < 2 * k - 1:
         warnings.warn(
             f"a mixture of {k} binomials cannot be identified from rows of at most {most} trials: it takes "
             f"{2 * k - 1}, 2 k - 1.  Its likelihood is right, but other parameters have the same one",
@@ -526,6 +594,12 @@ def arithmetic(dtype: Any) -> None:
     named = isinstance(dtype, (type, str, np.dtype)) and dtype in (np.float64, float, "float64")
     if not (named or dtype is None):
         raise ValueError(f"dtype must be None or float64, got {dtype!r}")
+
+
+def real_type(dtype: Any) -> np.dtype:
+    if dtype not in (np.float32, np.float64):
+        raise ValueError(f"dtype must be None, float32 or float64, got {dtype!r}")
+    return np.dtype(dtype)
 
 
 def groups(fixed: Any, options: Collection[str], k: int) -> tuple[str, ...] | dict[str, np.ndarray]:

@@ -54,17 +54,25 @@ def distinct_rows(
 ) -> DistinctCounts | None:
     """The distinct rows; None if more than a share `most` of all, by the look of some, or of CHUNK_ROWS of them are."""
     arrays, n = (X, trials, sample_weight), len(X)
-    step = min(n // TESTED_ROWS, TESTED_SHARE)
-    if most < 1 and step > 1:
-        tested = -(-n // step)
-        some = sample_of(arrays, slice(None, None, step), 1.0)
-        assert some is not None
-        equals = tested - len(some)  # of s rows, s^2 / 2 N if N are equally likely, or more
-        if tested**2 > 2 * equals * most * n:
-            return None
+    step = tested_step(n)
+    if most < 1 and step > 1 and not pays(sample_of(arrays, slice(None, None, step), 1.0), n, most):
+        return None
     chunks = [slice(begin, begin + CHUNK_ROWS) for begin in range(0, n, CHUNK_ROWS)]
     found = backend.each(partial(sample_of, arrays, most=most), chunks)
     return None if any(part is None for part in found) else reduce(DistinctCounts.__add__, found)
+
+
+def tested_step(n: int) -> int:
+    """Every so many rows are looked at before all are."""
+    return min(n // TESTED_ROWS, TESTED_SHARE)
+
+
+def pays(some: DistinctCounts | None, n: int, most: float) -> bool:
+    """Are there at most a share `most` of distinct rows among all n, by those of every tested_step(n)?"""
+    assert some is not None
+    tested = -(-n // tested_step(n))
+    equals = tested - len(some)  # of s rows, s^2 / 2 N if N are equally likely, or more
+    return tested**2 <= 2 * equals * most * n
 
 
 def sample_of(arrays: tuple[np.ndarray, ...], rows: slice, most: float) -> DistinctCounts | None:

@@ -62,18 +62,18 @@ except ImportError:
 
     BaseEstimator = PlainEstimator
 
-    def learn_features(estimator: Any, X: Any, array: np.ndarray) -> None:
+    def learn_features(estimator: Any, X: Any, n_features: int) -> None:
         """Remember the number of features."""
-        estimator.n_features_in_ = array.shape[1]
+        estimator.n_features_in_ = n_features
 
     def same_features(estimator: Any, X: Any) -> None:
         """Names of features are compared where scikit-learn is installed."""
 
 else:
 
-    def learn_features(estimator: Any, X: Any, array: np.ndarray) -> None:
+    def learn_features(estimator: Any, X: Any, n_features: int) -> None:
         """Remember the number of features and, if X is a data frame, their names."""
-        validate_data(estimator, X if hasattr(X, "columns") else array, skip_check_array=True)
+        validate_data(estimator, X if hasattr(X, "columns") else np.empty((1, n_features)), skip_check_array=True)
 
     def same_features(estimator: Any, X: Any) -> None:
         """Warn or raise, as scikit-learn does, if a data frame has not the features of the fit."""

@@ -327,6 +327,15 @@ class NormalStats(Stats):
     mean_counts: Array  #     (k,)  what stands behind first: counts, and the pseudo-counts of a prior
     scatter_counts: Array  #  (k,)  what stands behind second
 
+    def about(self, params: NormalParams) -> NormalStats:
+        """The same sums of rows about the means of other parameters: x - m' = (x - m) + (m - m')."""
+        shift = self.params.means - params.means
+        first = self.first + self.counts[:, np.newaxis] * shift
+        both = 0.5 * (self.first + first)
+        cross = both[:, :, np.newaxis] * shift[:, np.newaxis, :] if params.is_matrix else both * shift
+        second = self.second + cross + (cross.mT if params.is_matrix else cross)
+        return replace(self, params=params, first=first, second=second)
+
     def gradient(self, reached: NormalParams, at: NormalParams, fixed: Fixed = ()) -> Array:
         """Of the log likelihood, at the parameters of these sums, by what stands in to_vector(at, fixed).
 

@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from fastem import checks
+from fastem.chunks import AnyRows
 from fastem.degenerate import Watch, normal_extents, split_normal
 from fastem.estimator import NotFittedError
 from fastem.gaussian import COVARIANCE_TYPES, GROUPS, NormalParams
@@ -16,7 +17,7 @@ from fastem.information import StandardErrors
 from fastem.mixture import NOT_FITTED, Mixture
 from fastem.priors import NormalPrior
 from fastem.starts import NORMAL_STARTS, normal_start, relative_variances
-from fastem.sweep import Rows
+from fastem.stats import Fixed
 
 SINGLE_TOL = 1e-6
 """A stop rule finer than the rounding of a mean log likelihood in float32 needs float64."""
@@ -212,7 +213,7 @@ class GaussianMixture(Mixture):
         self.backend = backend
         self.n_threads = n_threads
 
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+    def fit(self, X: Any = None, y: Any = None, sample_weight: Any = None, *, chunks: Any = None) -> Self:
         """Fit the mixture.
 
         Parameters
@@ -224,6 +225,10 @@ class GaussianMixture(Mixture):
         y : ignored
         sample_weight : array-like of shape (n,), default=None
             Non-negative; a weight of w counts as w equal rows.
+        chunks : sequence, iterable or callable, default=None
+            In the place of X: what gives the rows in chunks, in every sweep the same; `open_chunks` tells more.  A
+            chunk is X or a tuple (X, sample_weight).  The fit has the bits of that of all rows in memory.  A start
+            takes a pass over the chunks; `warm_sweeps` must be None.  Predict chunk by chunk.
 
         Returns
         -------
@@ -234,17 +239,69 @@ class GaussianMixture(Mixture):
         ValueError, TypeError
             On unusable data or settings; the estimator stays as it was.
         """
+        fixed = self._check_settings()
+        dtype = None if self.stopping == "loglik" and self.tol >= SINGLE_TOL else np.float64
+        rows = self._opened(X, chunks, None, sample_weight, dtype=dtype)
+        checks.enough_rows(len(rows), self.n_components)
+        self._check_inits(rows.n_features)
+        return self._fit(X, rows, fixed)
+
+    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Go on with rows that come once: one sweep over them, and an M-step on what is known of all rows so far.
+
+        Stepwise EM: the sums of the rows before, which were taken at older parameters, lose weight in favour of these.
+        So the result comes near that of `fit` on all rows and depends on their order; where all of them can be read
+        again, `fit(chunks=...)` is exact.  The first call fits its rows (from one start), which should be some hundreds
+        for each component and in no order; after `fit`, the first call begins at its parameters.  Components keep the
+        numbers of the first call.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Finite rows; of the first call at least k.
+        y : ignored
+        sample_weight : array-like of shape (n,), default=None
+            Non-negative; a weight of w counts as w equal rows.
+
+        Returns
+        -------
+        self
+            With the fitted parameters, and `stats_`: what is remembered of all rows, as NormalStats.  What `fit` tells
+            beside (`loglik_`, `history_`, ...) is not updated.
+
+        Raises
+        ------
+        ValueError, TypeError
+            On unusable data or settings; the estimator stays as it was.
+
+        References
+        ----------
+        Cappe and Moulines (2009), On-line expectation-maximization algorithm for latent data models.
+
+        Examples
+        --------
+        >>> import numpy as np, fastem
+        >>> rng, mixture = np.random.default_rng(0), fastem.GaussianMixture(2, random_state=0, order_by="means")
+        >>> for _ in range(20):
+        ...     mixture = mixture.partial_fit(rng.normal(size=(500, 1)) + rng.choice([0.0, 9.0], size=(500, 1)))
+        >>> mixture.means_.round(1).ravel() + 0.0, mixture.stats_.total
+        (array([0., 9.]), 10000.0)
+        """
+        fixed = self._check_settings()
+        n_features = self.params_.n_features if self._is_fitted() else None
+        rows = self._open(X, None, sample_weight, n_features=n_features, fitting=True)
+        checks.enough_rows(len(rows), 1 if self._is_fitted() else self.n_components)
+        self._check_inits(rows.n_features)
+        return self._partial_fit(X, rows, fixed)
+
+    def _check_settings(self) -> Fixed:
         fixed = self._check_common(GROUPS, NORMAL_STARTS)
         checks.choice(self.covariance_type, "covariance_type", COVARIANCE_TYPES)
         if not isinstance(self.reg_covar, str) or self.reg_covar != "auto":
             checks.non_negative(self.reg_covar, "reg_covar")
-        dtype = None if self.stopping == "loglik" and self.tol >= SINGLE_TOL else np.float64
-        rows = self._open(X, None, sample_weight, fitting=True, dtype=dtype)
-        checks.enough_rows(len(rows), self.n_components)
-        self._check_inits(rows.data[0].shape[1])
-        return self._fit(X, rows, fixed)
+        return fixed
 
-    def _terms(self, rows: Rows, rng: np.random.Generator) -> dict[str, Any]:
+    def _terms(self, rows: AnyRows, rng: np.random.Generator) -> dict[str, Any]:
         """A number to add to variances, or one for each feature."""
         return {"reg_covar": relative_variances(rows, rng) if self.reg_covar == "auto" else self.reg_covar}
 
@@ -264,7 +321,7 @@ class GaussianMixture(Mixture):
             checks.instance(self.prior, "prior", NormalPrior)
             self.prior.check(kind, d)
 
-    def _start(self, rows: Rows, rng: np.random.Generator, terms: dict[str, Any], *, first: bool) -> NormalParams:
+    def _start(self, rows: AnyRows, rng: np.random.Generator, terms: dict[str, Any], *, first: bool) -> NormalParams:
         weights, means, precisions = (
             None if value is None else checks.table(value, name)
             for name, value in zip(GROUPS, (self.weights_init, self.means_init, self.precisions_init), strict=True)

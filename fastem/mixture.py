@@ -15,6 +15,7 @@ import numpy as np
 from fastem import checks
 from fastem.acceleration import ACCELERATORS
 from fastem.checkpoint import Journal, arrays_of, described
+from fastem.chunks import AnyRows, open_chunks
 from fastem.degenerate import POLICIES, Diagnosis, Watch, diagnosis, renumbered
 from fastem.estimator import (
     BaseEstimator,
@@ -29,6 +30,7 @@ from fastem.progress import Progress
 from fastem.restarts import CARRIED, SCREEN_ITERATIONS, Start, best_first, warmed
 from fastem.starts import start_size, subsample
 from fastem.stats import Fixed
+from fastem.stepwise import step
 from fastem.storage import encode, write
 from fastem.sweep import Rows, open_rows
 
@@ -111,11 +113,11 @@ class Mixture(DensityMixin, BaseEstimator):
         """The public attributes of these parameters."""
         raise NotImplementedError
 
-    def _terms(self, rows: Rows, rng: np.random.Generator) -> dict[str, Any]:
+    def _terms(self, rows: AnyRows, rng: np.random.Generator) -> dict[str, Any]:
         """What the M-step adds to variances, for families that have any."""
         return {}
 
-    def _start(self, rows: Rows, rng: np.random.Generator, terms: dict[str, Any], *, first: bool) -> Any:
+    def _start(self, rows: AnyRows, rng: np.random.Generator, terms: dict[str, Any], *, first: bool) -> Any:
         raise NotImplementedError
 
     def _watch(self, terms: dict[str, Any]) -> Watch:
@@ -127,7 +129,7 @@ class Mixture(DensityMixin, BaseEstimator):
     def _is_fitted(self) -> bool:
         return hasattr(self, "weights_")
 
-    def _fit(self, X: Any, rows: Rows, fixed: Fixed) -> Self:
+    def _fit(self, X: Any, rows: AnyRows, fixed: Fixed) -> Self:
         deadline = math.inf if self.max_time is None else time.monotonic() + self.max_time
         rng = checks.generator(self.random_state)
         with rows:
@@ -149,13 +151,36 @@ class Mixture(DensityMixin, BaseEstimator):
             fits[0] = watch.looked_at(fits[0])
             if journal is not None:
                 journal.close()
-        learn_features(self, X, rows.data[0])
+        learn_features(self, X, rows.n_features)
+        if hasattr(self, "stats_"):
+            del self.stats_  # of partial fits before
         self._keep(fits, rows.precision, fixed)
+        return self
+
+    def _partial_fit(self, X: Any, rows: Rows, fixed: Fixed) -> Self:
+        """One sweep over rows that come once; the first of them are fitted, for a start."""
+        rng, seen = checks.generator(self.random_state), getattr(self, "stats_", None)
+        with rows:
+            terms = {"fixed": fixed} | self._terms(rows, rng)
+            if self._is_fitted():
+                checks.same_shape(self.weights_, "weights_", (self.n_components,))
+                params = self.params_
+            else:
+                start = self._start(rows, rng, terms, first=True)
+                params = self._em(rows, start=start, terms=terms, deadline=math.inf).params
+                params = params.take(params.order(self.order_by)) if self.order_by else params
+            batch = rows.sweep(params)
+        stats = batch if seen is None else step(seen, batch)
+        reached = (stats if self.prior is None else stats + self.prior.stats(params)).maximize(**terms)
+        learn_features(self, X, rows.n_features)
+        for name, value in self._attributes(reached).items():
+            setattr(self, name, value.astype(rows.precision, copy=False))
+        self.stats_ = stats
         return self
 
     def _em(
         self,
-        rows: Rows,
+        rows: AnyRows,
         *,
         start: Any,
         terms: dict[str, Any],
@@ -172,7 +197,7 @@ class Mixture(DensityMixin, BaseEstimator):
             self._sweep(rows), lambda stats: stats.maximize(**terms), start, on_iteration=progress, **options
         )
 
-    def _journal(self, rows: Rows, rng: np.random.Generator) -> Journal | None:
+    def _journal(self, rows: AnyRows, rng: np.random.Generator) -> Journal | None:
         """Where the runs of the fit are kept, if anywhere."""
         if self.checkpoint is None:
             return None
@@ -184,12 +209,12 @@ class Mixture(DensityMixin, BaseEstimator):
         identity |= {"rows": len(rows), "data": rows.fingerprint()}
         return Journal(self.checkpoint, self.checkpoint_every, identity, rng)
 
-    def _sweep(self, rows: Rows) -> Callable[[Any], Any]:
+    def _sweep(self, rows: AnyRows) -> Callable[[Any], Any]:
         """The statistics of the rows and, as if of more rows, of the prior."""
         prior = self.prior
         return rows.sweep if prior is None else lambda params: rows.sweep(params) + prior.stats(params)
 
-    def _screen(self, rows: Rows, rng: np.random.Generator, options: dict[str, Any]) -> Callable[[Any], Fit] | None:
+    def _screen(self, rows: AnyRows, rng: np.random.Generator, options: dict[str, Any]) -> Callable[[Any], Fit] | None:
         """A short run on a part of the rows, where there are many rows and many starts."""
         size = start_size(rows, self.n_components)
         if self.n_init <= CARRIED or len(rows) <= size:
@@ -330,6 +355,14 @@ class Mixture(DensityMixin, BaseEstimator):
     def _open(self, X: Any, trials: Any, sample_weight: Any = None, **options: Any) -> Rows:
         options |= {"has_trials": self._has_trials, "backend": self.backend, "n_threads": self.n_threads}
         return open_rows(X, trials, sample_weight, owner=type(self).__name__, **options)
+
+    def _opened(self, X: Any, chunks: Any, trials: Any, sample_weight: Any, **options: Any) -> AnyRows:
+        """The rows of a fit: X in memory or, where that is None, chunks."""
+        checks.one_source(X, chunks, trials, sample_weight)
+        if chunks is None:
+            return self._open(X, trials, sample_weight, fitting=True, **options)
+        options |= {"backend": self.backend, "n_threads": self.n_threads}
+        return open_chunks(chunks, has_trials=self._has_trials, trials=trials, fitting=True, **options)
 
     def _score(self, X: Any, trials: Any, sample_weight: Any) -> tuple[float, float]:
         """Mean log density (of unweighted rows in their precision, as scikit-learn) and total weight."""

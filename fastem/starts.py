@@ -9,6 +9,7 @@ import numpy as np
 
 from fastem import checks
 from fastem.binomial import BinomialParams
+from fastem.chunks import AnyRows
 from fastem.gaussian import RESOLUTION, SMALLEST_VARIANCE, NormalParams, NormalStats
 from fastem.stats import Array
 from fastem.sweep import Rows
@@ -37,31 +38,29 @@ Partition = Callable[[slice], Array]
 """Rows of a block -> their responsibilities (b, k)."""
 
 
-def start_size(rows: Rows, k: int) -> int:
+def start_size(rows: AnyRows, k: int) -> int:
     """How many rows a start of k components looks at."""
-    return max(START_ROWS, ROWS_PER_MEAN * k * (rows.data[0].shape[1] + 1))
+    return max(START_ROWS, ROWS_PER_MEAN * k * (rows.n_features + 1))
 
 
-def subsample(rows: Rows, size: int, rng: np.random.Generator) -> Rows:
+def subsample(rows: AnyRows, size: int, rng: np.random.Generator) -> Rows:
     """The rows that have weight, or `size` of all drawn without replacement, in an order of their own.
 
     The order makes a start the same however the rows come, and a row of weight w the same as w equal rows.
     """
-    n, weights = len(rows), rows.sample_weight
-    chosen = np.arange(n) if n <= size else rng.choice(n, size, replace=False, shuffle=False)
-    if not weights[chosen].any():
-        chosen = np.flatnonzero(weights)[:size]
-    chosen = chosen[weights[chosen] > 0]
-    data = tuple(array[chosen] for array in rows.data)
-    order = np.lexsort([column for array in data for column in array.T])
-    return Rows(tuple(array[order] for array in data), weights[chosen][order], rows.backend, rows.dtype)
+    n = len(rows)
+    few = rows.take(np.arange(n) if n <= size else rng.choice(n, size, replace=False, shuffle=False))
+    if not few.sample_weight.any():
+        few = rows.take(rows.first_weighted(size))
+    few = few.take(np.flatnonzero(few.sample_weight))
+    return few.take(np.lexsort([column for array in few.data for column in array.T]))
 
 
 # ------------------------------------------------------------------------------------------------------------- normal
 
 
 def normal_start(
-    rows: Rows,
+    rows: AnyRows,
     k: int,
     covariance_type: str,
     *,
@@ -86,7 +85,7 @@ def normal_start(
     return partition_params(rows, k, scale, covariance_type, reg_covar, lambda block: np.eye(k)[labels[block]])
 
 
-def relative_variances(rows: Rows, rng: np.random.Generator) -> Array:
+def relative_variances(rows: AnyRows, rng: np.random.Generator) -> Array:
     """(d,) RELATIVE of each feature's variance; of 1 for a constant feature."""
     few = subsample(rows, START_ROWS, rng)
     return RELATIVE * (1.0 / feature_scale(few.data[0], few.sample_weight)) ** 2
@@ -188,7 +187,7 @@ def row_blocks(n: int, length: int = 4096) -> Iterator[slice]:
 # ----------------------------------------------------------------------------------------------------------- binomial
 
 
-def binomial_start(rows: Rows, k: int, *, method: str, rng: np.random.Generator) -> BinomialParams:
+def binomial_start(rows: AnyRows, k: int, *, method: str, rng: np.random.Generator) -> BinomialParams:
     """Probs at even quantiles of the rates of success, at k-means centers of them or at the rates of random rows."""
     rows = subsample(rows, start_size(rows, k), rng).collapsed(most=1.0)
     successes, trials = (array.astype(np.float64) for array in rows.data)

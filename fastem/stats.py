@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import add
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -57,8 +58,16 @@ class Stats:
             return NotImplemented
         if not same(self.params, other.params):
             raise ValueError("statistics taken at different parameters do not add: their origins differ")
-        names = [each.name for each in fields(self) if each.name != "params"]
-        return type(self)(self.params, **{name: getattr(self, name) + getattr(other, name) for name in names})
+        return type(self)(
+            self.params, **{name: getattr(self, name) + getattr(other, name) for name in self._sums()}
+        )
+
+    def __mul__(self, factor: float) -> Self:
+        """The statistics of rows with `factor` times the weight."""
+        return type(self)(self.params, **{name: factor * getattr(self, name) for name in self._sums()})
+
+    def _sums(self) -> list[str]:
+        return [each.name for each in fields(self) if each.name != "params"]
 
     @cached_property
     def total(self) -> float:
@@ -98,6 +107,43 @@ class Stats:
         if (rest := shares[free].sum()) > 0:
             weights[free] = shares[free] / rest * weights_left(weights, free)
         return weights
+
+
+def merge(*stats: Any) -> Any:
+    """The statistics of all rows from those of parts of them: what one site does with the sums of others.
+
+    Parameters
+    ----------
+    *stats : NormalStats or BinomialStats
+        Taken at the same parameters, wherever that was.
+
+    Returns
+    -------
+    NormalStats or BinomialStats
+        Their sum; added in this order, so that the same parts give the same bits.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For no statistics, those of another family, at other parameters, or that are not finite; by number.
+
+    Examples
+    --------
+    >>> import numpy as np, fastem
+    >>> params = fastem.NormalParams(np.array([1.0]), np.zeros((1, 1)), np.ones((1, 1, 1)))
+    >>> fastem.merge(fastem.accumulate(params, [[1.0]]), fastem.accumulate(params, [[3.0]])).maximize().means
+    array([[2.]])
+    """
+    if not stats:
+        raise ValueError("merge needs statistics, got none")
+    for number, each in enumerate(stats):
+        if not isinstance(each, Stats) or type(each) is not type(stats[0]):
+            raise TypeError(f"merge: {number} is {type(each).__name__}, where {type(stats[0]).__name__} are merged")
+        if not same(each.params, stats[0].params):
+            raise ValueError(f"merge: statistics {number} were not taken at the parameters of statistics 0")
+        if not all(np.isfinite(getattr(each, name)).all() for name in each._sums()):
+            raise ValueError(f"merge: statistics {number} are not finite")
+    return reduce(add, stats)
 
 
 class Chart(NamedTuple):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import sys
 from collections.abc import Iterator
 from typing import Any, NamedTuple, Self
 
@@ -13,6 +14,7 @@ import numpy as np
 from fastem import checks
 from fastem.backend import BACKENDS, Backend
 from fastem.distinct import MOST_DISTINCT, DistinctCounts, distinct_rows
+from fastem.mapped import Mapping, gather, in_use, rows_at_a_time
 from fastem.stats import SLOT_ROWS, Array, as_table, fold, slot_count
 
 WAVE_BYTES = 1 << 25
@@ -52,8 +54,9 @@ class Rows:
         self.backend = backend
         self.dtype = dtype
         self._base_measure: float | None = None
+        self._mapped = [array for array in (*data, sample_weight) if Mapping.of(array)]
         unit = sample_weight.strides == (0,) and sample_weight[0] == 1.0
-        self._single = data[0].dtype == np.float32 and dtype is None and unit
+        self.single = data[0].dtype == np.float32 and dtype is None and unit
 
     def __enter__(self) -> Self:
         self.backend.__enter__()
@@ -67,17 +70,20 @@ class Rows:
 
     def sweep(self, params: Any) -> Any:
         """The statistics of all rows at `params`: one fused E-step and accumulation."""
-        self._match(params)
-        name, rows = f"accumulate_{params.kernel}", (*self.data, self.sample_weight)
+        self.match(params)
         tables = params.tables()
-        single = self._single and params.single_is_enough(tables)
-        sums, logliks = self._summed(name, rows, tables, (), params.sums_length, single)
+        sums, logliks = self.added(None, params, tables, self.single and params.single_is_enough(tables))
         sums[-2] = max(total_of(logliks) + self._log_base_measure(params), LOWEST_LOGLIK)
         return params.stats(sums)
 
+    def added(self, total: Array | None, params: Any, tables: Any, single: bool) -> tuple[Array, list[float]]:
+        """The sums of these rows added to those of the rows before, and the log likelihood of each slot."""
+        name, rows = f"accumulate_{params.kernel}", (*self.data, self.sample_weight)
+        return self._summed(name, rows, tables, (), params.sums_length, single, total)
+
     def posterior(self, params: Any, *wanted: str) -> Posterior:
         """`wanted` of "log_prob", "resp", "labels" for each row."""
-        self._match(params)
+        self.match(params)
         for each in wanted:
             checks.choice(each, "wanted", Posterior._fields)
         n, k = len(self), len(params.weights)
@@ -87,11 +93,13 @@ class Rows:
             np.empty(n if "labels" in wanted else 0, np.int32),
         )
         tables = params.tables()
-        step = max(1, WAVE_WORK // (SLOT_ROWS * sum(table.size for table in tables))) * SLOT_ROWS
+        slots = min(WAVE_WORK // (SLOT_ROWS * sum(table.size for table in tables)), self._mapped_slots())
+        step = max(1, slots) * SLOT_ROWS
         for begin in range(0, n, step):
             span = slice(begin, begin + step)
             part, filled = [array[span] for array in self.data], [array[span] for array in out]
-            self.backend.run(f"posterior_{params.kernel}", part, tables, filled, slot_rows=SLOT_ROWS)
+            with in_use(*(array[span] for array in self._mapped)):
+                self.backend.run(f"posterior_{params.kernel}", part, tables, filled, slot_rows=SLOT_ROWS)
         for rows in self._blocks() if "log_prob" in wanted else ():
             base = params.log_base_measure(*(array[rows] for array in self.data))
             if base is not None:
@@ -122,6 +130,23 @@ class Rows:
     def _view(self, rows: slice) -> Rows:
         return Rows(tuple(array[rows] for array in self.data), self.sample_weight[rows], self.backend, self.dtype)
 
+    def take(self, positions: np.ndarray) -> Rows:
+        """The rows at these positions, in this order."""
+        data = tuple(gather(array, positions) for array in self.data)
+        return Rows(data, self.sample_weight[positions], self.backend, self.dtype)
+
+    def first_weighted(self, size: int) -> np.ndarray:
+        """Positions of the first `size` rows that have weight."""
+        return np.flatnonzero(self.sample_weight)[:size]
+
+    @property
+    def n_features(self) -> int:
+        return self.data[0].shape[1]
+
+    @property
+    def most_trials(self) -> int:
+        return int(self.data[1].max())
+
     @property
     def precision(self) -> type[np.floating]:
         """Of what is told of the rows: float32 for rows of float32, float64 for all others."""
@@ -131,17 +156,22 @@ class Rows:
         """Equal rows of counts as one, with their weight, where that leaves at most a share `most`; else these rows."""
         X, trials = self.data
         found = distinct_rows(X, trials, self.sample_weight, self.backend, most)
-        if found is None:
-            return self
-        data = found.successes.astype(self.precision), found.trials.astype(self.precision)
-        return Rows(data, found.sample_weight, self.backend, self.dtype)
+        return self if found is None else self.of_distinct(found, self.precision, self.backend, self.dtype)
+
+    @classmethod
+    def of_distinct(
+        cls, found: DistinctCounts, precision: type[np.floating], backend: Backend, dtype: Any
+    ) -> Rows:
+        data = found.successes.astype(precision), found.trials.astype(precision)
+        return cls(data, found.sample_weight, backend, dtype)
 
     def fingerprint(self) -> str:
         """SHA-256 of the rows and their weights, by blocks: as good as the rows themselves to tell others from them."""
         blocks = [slice(begin, begin + DIGEST_ROWS) for begin in range(0, len(self), DIGEST_ROWS)]
-        return hashlib.sha256(b"".join(self.backend.each(self._digest, blocks))).hexdigest()
+        return hashlib.sha256(b"".join(self.backend.each(self.digest, blocks))).hexdigest()
 
-    def _digest(self, rows: slice) -> bytes:
+    def digest(self, rows: slice) -> bytes:
+        """Of a block."""
         found = hashlib.sha256()
         for array in (*self.data, self.sample_weight):
             part = np.ascontiguousarray(array[rows])
@@ -149,48 +179,64 @@ class Rows:
             found.update(part.tobytes())
         return found.digest()
 
-    def _match(self, params: Any) -> None:
+    def match(self, params: Any) -> None:
         """The kernels trust that rows and parameters have the same features."""
-        checks.rows_of_params(len(self.data) == 2, self.data[0].shape[1], params.has_trials, params.n_features)
+        checks.rows_of_params(len(self.data) == 2, self.n_features, params.has_trials, params.n_features)
 
     def _summed(
-        self, name: str, rows: tuple[np.ndarray, ...], tables: Any, out: Any, length: int, single: bool = False
+        self,
+        name: str,
+        rows: tuple[np.ndarray, ...],
+        tables: Any,
+        out: Any,
+        length: int,
+        single: bool = False,
+        total: Array | None = None,
     ) -> tuple[Array, list[float]]:
         """The folded sums of a kernel over all slots, a wave at a time, and the next to last sum of each slot.
 
         The total so far is row 0 of the next wave, so that the fold is the same whatever the length of a wave.
         """
         n = len(self)
-        if n <= SLOT_ROWS:  # nothing to fold: 5 us of a small fit's iteration
+        if n <= SLOT_ROWS and total is None:  # nothing to fold: 5 us of a small fit's iteration
             only = np.empty((1, length))
             self.backend.run(name, rows, tables, out, only, slot_rows=SLOT_ROWS, single=single)
             return only[0], [float(only[0, -2])]
         most = min(WAVE_BYTES // (8 * length), WAVE_WORK // (SLOT_ROWS * length))
-        wave = min(slot_count(n), max(self.backend.n_threads, most))
+        wave = min(slot_count(n), max(self.backend.n_threads, most), self._mapped_slots())
         sums = np.zeros((wave + 1, length))
+        sums[0] = 0.0 if total is None else total
         logliks: list[float] = []
         for begin in range(0, n, wave * SLOT_ROWS):
             span = slice(begin, begin + wave * SLOT_ROWS)
             part = sums[1 : 1 + slot_count(min(n - begin, wave * SLOT_ROWS))]
-            self.backend.run(
-                name, [a[span] for a in rows], tables, [a[span] for a in out], part, slot_rows=SLOT_ROWS, single=single
-            )
+            args = name, [a[span] for a in rows], tables, [a[span] for a in out], part
+            with in_use(*(array[span] for array in self._mapped)):
+                self.backend.run(*args, slot_rows=SLOT_ROWS, single=single)
             logliks += part[:, -2].tolist()
             with np.errstate(over="ignore"):  # of the log likelihood, which total_of adds
                 sums[0] = fold(sums[: len(part) + 1])
         return sums[0].copy(), logliks
 
+    def _mapped_slots(self) -> int:
+        """Of which the pages of a mapped file are in memory together."""
+        return min((1 + rows_at_a_time(array) // SLOT_ROWS for array in self._mapped), default=sys.maxsize)
+
     def _log_base_measure(self, params: Any) -> float:
         """sum w log h(x) of the terms that no parameter enters: the same in every sweep, so computed once."""
         if self._base_measure is None:
-            parts = []
-            for rows in self._blocks():
-                base = params.log_base_measure(*(array[rows] for array in self.data))
-                if base is None:
-                    break
-                parts.append(float(self.sample_weight[rows] @ base))
-            self._base_measure = math.fsum(parts)
+            self._base_measure = math.fsum(self.base_parts(params))
         return self._base_measure
+
+    def base_parts(self, params: Any) -> list[float]:
+        """The same, slot by slot; empty where there are no such terms."""
+        parts: list[float] = []
+        for rows in self._blocks():
+            base = params.log_base_measure(*(array[rows] for array in self.data))
+            if base is None:
+                break
+            parts.append(float(self.sample_weight[rows] @ base))
+        return parts
 
     def _blocks(self) -> list[slice]:
         return [slice(begin, begin + SLOT_ROWS) for begin in range(0, len(self), SLOT_ROWS)]
@@ -390,14 +436,11 @@ def open_rows(
     >>> fit.params.means.ravel().round(1)
     array([0.5, 4.5])
     """
-    checks.choice(backend, "backend", BACKENDS)
-    checks.arithmetic(dtype)
+    kernels = chosen_backend(dtype, backend, n_threads)
     checks.flag(has_trials, "has_trials")
     checks.flag(fitting, "fitting")
     if n_features is not None:
         checks.integer(n_features, "n_features", 1)
-    if n_threads is not None:
-        checks.integer(n_threads, "n_threads", 1)
     data: tuple[np.ndarray, ...]
     if has_trials:
         data = checks.counts(X, trials, n_features=n_features, owner=owner)
@@ -407,8 +450,17 @@ def open_rows(
         data = (checks.matrix(X, n_features=n_features, owner=owner, fitting=fitting),)
     weights = checks.sample_weights(sample_weight, len(data[0]))
     if fitting and not has_trials:
-        checks.squares_fit(data[0], weights)
-    return Rows(data, weights, Backend(backend, n_threads), dtype)
+        checks.squares_fit(data[0], checks.total_weight(weights))
+    return Rows(data, weights, kernels, dtype)
+
+
+def chosen_backend(dtype: Any, backend: str, n_threads: int | None) -> Backend:
+    """What is to sweep, once these settings have been looked at."""
+    checks.choice(backend, "backend", BACKENDS)
+    checks.arithmetic(dtype)
+    if n_threads is not None:
+        checks.integer(n_threads, "n_threads", 1)
+    return Backend(backend, n_threads)
 
 
 def _rows_for(params: Any, X: Any, trials: Any, sample_weight: Any, fitting: bool, **options: Any) -> Rows:

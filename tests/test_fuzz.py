@@ -19,6 +19,7 @@ from test_statistics import assert_no_fall_but_rounding
 
 import fastem
 from fastem import BinomialMixture, BinomialParams, BinomialPrior, GaussianMixture, NormalParams, NormalPrior
+from fastem.checks import BadValueError
 from fastem.degenerate import POLICIES
 from fastem.models import restored
 
@@ -27,7 +28,7 @@ HANG = 120.0
 
 TYPES = ("full", "tied", "diag", "spherical")
 DOCUMENTED = (fastem.ConvergenceWarning, fastem.EmptyComponentWarning, fastem.IdentifiabilityWarning)
-ERRORS = (ValueError, TypeError, ImportError, fastem.NotFittedError, fastem.CollapsedComponentError)
+ERRORS = (ValueError, BadValueError, TypeError, ImportError, fastem.NotFittedError, fastem.CollapsedComponentError)
 ARGUMENTS = (
     r"\b(X|trials|sample_weight|params|weights|means|covariances|probs|precision|dtype|backend|method|fixed|mean|scale"
     r"|n_samples|n_components|tol|reg_covar|max_iter|n_init|init_params|random_state|warm_start|verbose|prior"

@@ -395,7 +395,9 @@ def test_constructor_begins_as_scikit_learns():
 def test_methods_take_what_scikit_learns_take(method):
     ours = list(inspect.signature(getattr(GaussianMixture, method)).parameters.values())
     theirs = list(inspect.signature(getattr(Reference, method)).parameters.values())
-    assert [(p.name, p.default) for p in ours[: len(theirs)]] == [(p.name, p.default) for p in theirs]
+    assert [p.name for p in ours[: len(theirs)]] == [p.name for p in theirs]
+    # fit has a default for X, where chunks may stand in its place: what scikit-learn takes is taken
+    assert all(a.default == b.default for a, b in zip(ours, theirs, strict=False) if a.name != "X")
     assert all(p.default is not p.empty for p in ours[len(theirs) :])
 
 

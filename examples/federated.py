@@ -1,0 +1,47 @@
+"""Rows that may not leave the places where they are: every site sums its own, one maximises, and only sums travel.
+
+The sums of a site are k (1 + d + d^2) numbers and its log likelihood, however many rows it has.  They are not anonymous
+by themselves: those of a site with very few rows tell of these rows.
+"""
+
+import numpy as np
+
+import fastem
+
+SITES, ROWS = 3, 20_000
+
+
+def sums_at(site: np.ndarray, params: fastem.NormalParams) -> fastem.NormalStats:
+    """What a site does with the parameters that it is sent; the rows stay here."""
+    return fastem.accumulate(params, site)
+
+
+def fit_sites(sites: list[np.ndarray], start: fastem.NormalParams) -> fastem.Fit:
+    """EM: parameters go to all sites, and their sums come back."""
+    return fastem.em(
+        lambda params: fastem.merge(*(sums_at(site, params) for site in sites)),
+        lambda stats: stats.maximize(),
+        start,
+        tol=1e-8,
+    )
+
+
+def draw(rng: np.random.Generator) -> list[np.ndarray]:
+    """Sites that see two kinds of rows in other proportions."""
+    shares = rng.random(SITES)
+    return [rng.normal(size=(ROWS, 2)) + 4.0 * (rng.random((ROWS, 1)) < share) for share in shares]
+
+
+def main() -> None:
+    sites = draw(np.random.default_rng(0))
+    start = fastem.NormalParams(np.full(2, 0.5), np.array([[-1.0, 0.0], [3.0, 5.0]]), np.tile(np.eye(2), (2, 1, 1)))
+    found, together = fit_sites(sites, start), fit_sites([np.concatenate(sites)], start)
+    difference = np.abs(found.params.means - together.params.means).max()
+    numbers = start.weights.size + start.means.size + start.covariances.size
+    print(f"{SITES} sites of {ROWS} rows: means {found.params.means.round(3).tolist()}, {found.n_iter} iterations")
+    print(f"{numbers + 2} numbers from each site in each; from all rows in one place: within {difference:.1e}")
+    assert difference < 1e-10
+
+
+if __name__ == "__main__":
+    main()

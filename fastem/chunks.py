@@ -1,0 +1,241 @@
+"""Rows that come in chunks, read anew in each sweep: the sums have the bits of the same rows in memory."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from typing import Any, NoReturn, Self
+
+import numpy as np
+
+from fastem import checks
+from fastem.backend import Backend
+from fastem.distinct import CHUNK_ROWS, MOST_DISTINCT, DistinctCounts, of_chunk, pays, tested_step
+from fastem.reading import Arrays, Source, ahead, recut
+from fastem.stats import SLOT_ROWS, Array
+from fastem.sweep import DIGEST_ROWS, LOWEST_LOGLIK, Posterior, Rows, chosen_backend, total_of
+
+BLOCK_BYTES = 1 << 24
+"""Of the rows of a block: long beside what it takes to wake threads, and three of them are little memory."""
+
+
+class Chunks:
+    """Rows that are read anew in each sweep, with the methods of `Rows` that a fit needs.  A context manager, as these.
+
+    Opening reads all chunks once, and checks their values.
+    """
+
+    def __init__(self, source: Source, backend: Backend, dtype: Any = None) -> None:
+        self.source = source
+        self.backend = backend
+        self.dtype = dtype
+        self._base_measure: float | None = None
+        self._survey()
+
+    def _survey(self) -> None:
+        """Read all chunks and check them: how many rows there are, and what else takes all of them to tell."""
+        self._n, self.most_trials, total, first = 0, 0, 0.0, None
+        for arrays in self.source.read(first=True):
+            rows = self._rows(arrays)
+            first = first or rows.take(np.arange(1))
+            self._n += len(rows)
+            total += checks.total_weight(rows.sample_weight)
+            if self.source.fitting and not self.source.has_trials:
+                checks.squares_fit(rows.data[0], total)
+            self.most_trials = max(self.most_trials, rows.most_trials if self.source.has_trials else 0)
+            self.single = rows.single
+        if first is None:
+            raise ValueError("chunks: found 0 rows, a minimum of 1 is required")
+        checks.weight_total(total)
+        self._first = first
+        row_bytes = sum(array[:1].nbytes for array in (*first.data, first.sample_weight))
+        self._block_rows = max(1, BLOCK_BYTES // (row_bytes * SLOT_ROWS)) * SLOT_ROWS
+
+    def __enter__(self) -> Self:
+        self.backend.__enter__()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.backend.__exit__(*exception)
+
+    def __len__(self) -> int:
+        return self._n
+
+    @property
+    def n_features(self) -> int:
+        return self._first.n_features
+
+    @property
+    def precision(self) -> type[np.floating]:
+        """As that of Rows."""
+        return self._first.precision
+
+    def sweep(self, params: Any) -> Any:
+        """The statistics of all rows at `params`: one fused E-step and accumulation, and one pass over the chunks."""
+        self._first.match(params)
+        tables = params.tables()
+        single = self.single and params.single_is_enough(tables)
+        total: Array | None = None
+        logliks: list[float] = []
+        base: list[float] = []
+        with closing(self._blocks(self._block_rows)) as blocks:
+            for block in blocks:
+                total, more = block.added(total, params, tables, single)
+                logliks += more
+                base += block.base_parts(params) if self._base_measure is None else ()
+        assert total is not None
+        self._same_values(total)
+        if self._base_measure is None:
+            self._base_measure = math.fsum(base)
+        total[-2] = max(total_of(logliks) + self._base_measure, LOWEST_LOGLIK)
+        return params.stats(total)
+
+    def posteriors(self, params: Any, *wanted: str) -> Iterator[Posterior]:
+        """`wanted` of "log_prob", "resp", "labels" for each row, block by block."""
+        return (block.posterior(params, *wanted) for block in self._blocks(self._block_rows))
+
+    def take(self, positions: np.ndarray) -> Rows:
+        """The rows at these positions, in this order: in memory."""
+        order = np.argsort(positions)
+        ascending, begin = positions[order], 0
+        pieces: list[Arrays] = []
+        for block in self._blocks(self._block_rows):
+            low, high = np.searchsorted(ascending, (begin, begin + len(block)))
+            if low < high:
+                found = block.take(ascending[low:high] - begin)
+                pieces.append((*found.data, found.sample_weight))
+            begin += len(block)
+        back = np.argsort(order)
+        *data, weights = (np.concatenate(arrays)[back] for arrays in zip(*pieces, strict=True))
+        self._same_values(*data)
+        return Rows(tuple(data), weights, self.backend, self.dtype)
+
+    def first_weighted(self, size: int) -> np.ndarray:
+        """Positions of the first `size` rows that have weight."""
+        found, begin = [np.empty(0, np.intp)], 0
+        for block in self._blocks(self._block_rows):
+            room = size - sum(map(len, found))
+            found.append(begin + block.first_weighted(room))
+            begin += len(block)
+        return np.concatenate(found)
+
+    def collapsed(self, most: float = MOST_DISTINCT) -> Rows | Chunks:
+        """Equal rows of counts as one, with their weight, in memory, where that leaves at most a share `most` of them
+        and CHUNK_ROWS; else these chunks."""
+        step = tested_step(self._n)
+        if step > 1:
+            some = self.take(np.arange(0, self._n, step))
+            if not pays(distinct_of(some, len(some)), self._n, most):
+                return self
+        found: DistinctCounts | None = None
+        with closing(self._blocks(CHUNK_ROWS)) as blocks:
+            for block in blocks:
+                more = distinct_of(block, int(most * len(block)))
+                if more is None:
+                    return self
+                found = more if found is None else found + more
+                if len(found) > CHUNK_ROWS:
+                    return self
+        assert found is not None
+        return Rows.of_distinct(found, self.precision, self.backend, self.dtype)
+
+    def fingerprint(self) -> str:
+        """As that of Rows, and the same for the same rows."""
+        found = hashlib.sha256()
+        with closing(self._blocks(DIGEST_ROWS)) as blocks:
+            for block in blocks:
+                found.update(block.digest(slice(None)))
+        return found.hexdigest()
+
+    def parts(self, least: int) -> NoReturn:
+        """Parts would be read as often as all rows are."""
+        raise ValueError("warm_sweeps must be None with chunks: to read a part of the rows takes as long as all")
+
+    def _blocks(self, length: int) -> Generator[Rows]:
+        """One pass: the rows in blocks of whole slots, each read while the one before is in use."""
+        n = 0
+        with closing(ahead(recut(self.source.read(), length))) as blocks:
+            for arrays in blocks:
+                n += len(arrays[0])
+                yield self._rows(arrays)
+        if n != self._n:
+            raise ValueError(
+                f"chunks gave {n} rows, but {self._n} when they were first read: they must give the same rows each time"
+            )
+
+    def _same_values(self, *arrays: np.ndarray) -> None:
+        """Values have changed since they were checked, where what was made of them is not finite: say which."""
+        if not all(np.isfinite(array).all() for array in arrays):
+            self._survey()
+
+    def _rows(self, arrays: Arrays) -> Rows:
+        data, weights = arrays[: 1 + self.source.has_trials], arrays[1 + self.source.has_trials :]
+        return Rows(data, weights[0] if weights else checks.weights_like(None, len(data[0])), self.backend, self.dtype)
+
+
+def distinct_of(rows: Rows, most: int) -> DistinctCounts | None:
+    X, trials = rows.data
+    return of_chunk(X, trials, rows.sample_weight, most=most)
+
+
+AnyRows = Rows | Chunks
+"""What a fit can sweep."""
+
+
+def open_chunks(
+    chunks: Any,
+    *,
+    has_trials: bool = False,
+    trials: int | None = None,
+    fitting: bool = False,
+    dtype: Any = None,
+    backend: str = "auto",
+    n_threads: int | None = None,
+) -> Chunks:
+    """Rows that come in chunks, to be swept often: `open_rows` for rows that need not fit in memory.
+
+    Every sweep reads all chunks, a block ahead of the sums.  The sums have the same bits as those of the same rows in
+    memory, however long the chunks are.  Memory is a few blocks of 16 MiB, or the longest chunk if that is more.
+
+    Parameters
+    ----------
+    chunks : sequence, iterable or callable
+        What gives the same chunks in every pass: a list, an object that can be iterated again and again, or a function
+        that returns an iterator.  A chunk is X of shape (n_i, d) or a tuple: (X, sample_weight), or of counts
+        (X, trials), (X, trials, sample_weight), where trials is one number, one for each row, or (n_i, d).  All have
+        the same columns and precision, and weights or none.  Arrays may be used again for the next chunk.
+    has_trials : bool, default=False
+        Whether these are counts.
+    trials : int, default=None
+        Trials of the chunks that come without.
+    fitting : bool, default=False
+        Refuse rows that are too large for sums of squares.
+    dtype, backend, n_threads
+        As for `accumulate`.
+
+    Returns
+    -------
+    Chunks
+        A context manager with `sweep(params)` and `posteriors(params, *wanted)`, which goes from block to block.
+
+    Raises
+    ------
+    ValueError, TypeError
+        On unusable input, with a sentence that names the chunk and the first bad place; in a later pass, where chunks
+        give another number of rows, or sums that are not finite.  What the source itself raises comes with a note.
+
+    Examples
+    --------
+    >>> import numpy as np, fastem
+    >>> start = fastem.NormalParams(np.full(2, 0.5), np.array([[0.0], [5.0]]), np.ones((2, 1, 1)))
+    >>> with fastem.open_chunks([[[0.0], [1.0]], [[4.0], [5.0]]], fitting=True) as chunks:
+    ...     fit = fastem.em(chunks.sweep, lambda stats: stats.maximize(), start)
+    >>> fit.params.means.ravel().round(1)
+    array([0.5, 4.5])
+    """
+    kernels = chosen_backend(dtype, backend, n_threads)
+    if trials is not None:
+        checks.integer(trials, "trials", 0)
+    return Chunks(Source(chunks, has_trials, trials, fitting), kernels, dtype)
