@@ -3,19 +3,20 @@
     python bench/bench_chunks.py [rows of one column, in millions] [folder]
 
 A tenth as many rows of eight columns are taken as well (default 200: files of 1.6 and 1.28 GB), in files that are
-deleted behind it.  Each way to read them runs in a process of its own, on a file that is in the page cache; all must
-give the same sums, bit for bit, or nothing is shown.  Memory is the most that the process had resident, pages of the
-file included, over what it had before it opened the rows.
+deleted behind it.  Files are in the page cache.  All ways to read them must give the same sums, bit for bit, or nothing
+is timed; then they are swept in turns, for a busy minute to fall on all alike, and medians are shown.  Memory is taken
+in a process for each: the most that was resident, pages of the file included, over that before the rows were opened.
 """
 
-import json
+import importlib
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -85,48 +86,53 @@ def scan(path: Path) -> int:
     return sum(len(batch) for batch in dataset.dataset(path.with_suffix(".parquet")).to_batches(batch_size=1 << 17))
 
 
-def measure(way: str, path: Path, k: int) -> dict[str, Any]:
-    """In a process of its own."""
-    if way == "scan":
-        return {"seconds": statistics.median(seconds(lambda: scan(path)) for _ in range(SWEEPS))}
+def clusters(k: int, path: Path) -> fastem.NormalParams:
     d = np.load(path, mmap_mode="r").shape[1]
     means = np.repeat(3.0 * np.arange(k)[:, np.newaxis], d, axis=1)
-    params = fastem.NormalParams.from_variances(means, np.ones(d), "full")
-    fastem.accumulate(params, np.zeros((1, d)))
-    if way in ("parquet", "cached"):
-        from pyarrow import dataset  # noqa: F401 - a matter of the interpreter, as NumPy is
+    return fastem.NormalParams.from_variances(means, np.ones(d), "full")
+
+
+def in_turns(path: Path, k: int) -> dict[str, float]:
+    """way -> seconds of a sweep; of Arrow's scan where it is alone."""
+    params = clusters(k, path)
+    with ExitStack() as stack:
+        rows = {way: stack.enter_context(opened(way, path)) for way in WAYS}
+        sums = {way: each.sweep(params) for way, each in rows.items()}
+        for each in sums.values():
+            assert each.loglik == sums["memory"].loglik
+            assert np.array_equal(each.second, sums["memory"].second)
+        calls = {way: partial(each.sweep, params) for way, each in rows.items()} | {"scan": partial(scan, path)}
+        turns = [{way: seconds(call) for way, call in calls.items()} for _ in range(SWEEPS)]
+    return {way: statistics.median(turn[way] for turn in turns) for way in calls}
+
+
+def memory_taken(way: str, path: Path, k: int) -> float:
+    """MB, of this process."""
+    params = clusters(k, path)
+    fastem.accumulate(params, np.zeros((1, params.n_features)))
+    importlib.import_module("pyarrow.dataset")
     before = most_resident()
-    begin = time.perf_counter()
     with opened(way, path) as rows:
-        opening = time.perf_counter() - begin
-        stats = rows.sweep(params)
-        times = [seconds(lambda: rows.sweep(params)) for _ in range(SWEEPS)]
-    return {
-        "opening": opening,
-        "seconds": statistics.median(times),
-        "memory": most_resident() - before,
-        "answer": [stats.loglik.hex(), stats.first.sum().hex(), stats.second.sum().hex()],
-    }
+        rows.sweep(params)
+    return most_resident() - before
 
 
-def in_process(way: str, path: Path, k: int) -> dict[str, Any]:
-    command = [sys.executable, __file__, "--one", way, str(path), str(k)]
-    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+def in_process(way: str, path: Path, k: int) -> float:
+    command = [sys.executable, __file__, "--memory", way, str(path), str(k)]
+    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
 def compare(path: Path, n: int, d: int, k: int) -> None:
     draw(path, n, d, k)
     to_parquet(path)
-    found = {way: in_process(way, path, k) for way in WAYS}
-    assert all(each["answer"] == found["memory"]["answer"] for each in found.values())
+    times = in_turns(path, k)
     print(f"n = {n}, d = {d}, k = {k}: {8e-9 * n * d:.2f} GB; all sums have the same bits")
-    for way, each in found.items():
-        share, rate = found["memory"]["seconds"] / each["seconds"], n / each["seconds"] / 1e6
+    for way in WAYS:
         print(
-            f"  {way:8} opening {each['opening']:6.2f} s, sweep {each['seconds']:6.3f} s ({rate:5.1f} million rows/s,"
-            f" {share:4.2f} of the speed in memory), {each['memory']:6.0f} MB"
+            f"  {way:8} {times[way]:6.3f} s a sweep, {n / times[way] / 1e6:5.1f} million rows/s,"
+            f" {times['memory'] / times[way]:4.2f} of the speed in memory, {in_process(way, path, k):5.0f} MB"
         )
-    print(f"  Arrow's own scan of the columns: {n / in_process('scan', path, k)['seconds'] / 1e6:5.1f} million rows/s")
+    print(f"  Arrow's own scan of the columns: {n / times['scan'] / 1e6:5.1f} million rows/s", flush=True)
 
 
 def main(millions: float, folder: str | None) -> None:
@@ -136,7 +142,7 @@ def main(millions: float, folder: str | None) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--one"]:
-        print(json.dumps(measure(sys.argv[2], Path(sys.argv[3]), int(sys.argv[4]))))
+    if sys.argv[1:2] == ["--memory"]:
+        print(memory_taken(sys.argv[2], Path(sys.argv[3]), int(sys.argv[4])))
     else:
         main(float(sys.argv[1]) if len(sys.argv) > 1 else 200.0, sys.argv[2] if len(sys.argv) > 2 else None)

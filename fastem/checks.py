@@ -282,13 +282,11 @@ def squares_fit(X: np.ndarray, total: float) -> None:
         raise ValueError(f"sample_weight, of sum {total}, is too large for rows as large as {largest}; rescale either")
 
 
-def one_source(X: Any, chunks: Any, trials: Any, sample_weight: Any) -> None:
-    """Rows come in X or in chunks, which bring all with them that is told of each row."""
-    if X is None and chunks is None:
-        raise TypeError("fit needs X or chunks")
-    if chunks is not None and (X is not None or sample_weight is not None):
+def chunks_alone(X: Any, trials: Any, sample_weight: Any) -> None:
+    """Chunks bring all with them that is told of each row."""
+    if X is not None or sample_weight is not None:
         raise TypeError("chunks take the place of X and bring their own sample_weight: pass None for both")
-    if chunks is not None and np.ndim(trials):
+    if np.ndim(trials):
         raise TypeError("trials must be None or one number with chunks; those of rows come as chunks (X, trials)")
 
 

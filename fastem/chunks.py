@@ -101,12 +101,13 @@ class Chunks:
         order = np.argsort(positions)
         ascending, begin = positions[order], 0
         pieces: list[Arrays] = []
-        for block in self._blocks(self._block_rows):
-            low, high = np.searchsorted(ascending, (begin, begin + len(block)))
-            if low < high:
-                found = block.take(ascending[low:high] - begin)
-                pieces.append((*found.data, found.sample_weight))
-            begin += len(block)
+        with closing(self._blocks(self._block_rows)) as blocks:
+            for block in blocks:
+                low, high = np.searchsorted(ascending, (begin, begin + len(block)))
+                if low < high:
+                    found = block.take(ascending[low:high] - begin)
+                    pieces.append((*found.data, found.sample_weight))
+                begin += len(block)
         back = np.argsort(order)
         *data, weights = (np.concatenate(arrays)[back] for arrays in zip(*pieces, strict=True))
         self._same_values(*data)

@@ -358,9 +358,9 @@ class Mixture(DensityMixin, BaseEstimator):
 
     def _opened(self, X: Any, chunks: Any, trials: Any, sample_weight: Any, **options: Any) -> AnyRows:
         """The rows of a fit: X in memory or, where that is None, chunks."""
-        checks.one_source(X, chunks, trials, sample_weight)
         if chunks is None:
             return self._open(X, trials, sample_weight, fitting=True, **options)
+        checks.chunks_alone(X, trials, sample_weight)
         options |= {"backend": self.backend, "n_threads": self.n_threads}
         return open_chunks(chunks, has_trials=self._has_trials, trials=trials, fitting=True, **options)
 

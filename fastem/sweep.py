@@ -198,7 +198,7 @@ class Rows:
         The total so far is row 0 of the next wave, so that the fold is the same whatever the length of a wave.
         """
         n = len(self)
-        if n <= SLOT_ROWS and total is None:  # nothing to fold: 5 us of a small fit's iteration
+        if n <= SLOT_ROWS and total is None and not self._mapped:  # nothing to fold: 5 us of a small fit's iteration
             only = np.empty((1, length))
             self.backend.run(name, rows, tables, out, only, slot_rows=SLOT_ROWS, single=single)
             return only[0], [float(only[0, -2])]

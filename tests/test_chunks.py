@@ -294,6 +294,16 @@ def test_a_mapped_file_that_lost_rows_is_named(length, dtype, tmp_path, short_bl
         fastem.GaussianMixture(2).fit(mapped)
 
 
+def test_a_short_mapped_file_that_lost_rows_is_named(tmp_path):
+    path = tmp_path / "rows.npy"
+    np.save(path, rows(1000))
+    with fastem.open_rows(np.load(path, mmap_mode="r")) as opened:
+        with path.open("r+b") as file:
+            file.truncate(100)
+        with pytest.raises(ValueError, match="rows are lost"):
+            opened.sweep(fastem.NormalParams(np.ones(1), np.zeros((1, 2)), np.eye(2)[np.newaxis]))
+
+
 def test_a_file_that_disappears_is_named(tmp_path):
     paths = [tmp_path / f"{i}.npy" for i in range(3)]
     for path in paths:
@@ -352,7 +362,7 @@ def test_chunks_stand_alone():
         fastem.GaussianMixture(2).fit(X, chunks=[X])
     with pytest.raises(TypeError, match="chunks take the place of X"):
         fastem.GaussianMixture(2).fit(chunks=[X], sample_weight=np.ones(100))
-    with pytest.raises(TypeError, match="fit needs X or chunks"):
+    with pytest.raises(ValueError, match="X: Expected 2D array"):
         fastem.GaussianMixture(2).fit()
     with pytest.raises(ValueError, match="warm_sweeps must be None with chunks"):
         fastem.GaussianMixture(2, warm_sweeps="auto").fit(chunks=[X])
