@@ -4,7 +4,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/ready
 
-.PHONY: demo test test-slow conformance lint bench bench-quick bench-answers bench-check bench-peers clean
+.PHONY: demo test test-slow torture conformance lint bench bench-quick bench-answers bench-check bench-peers clean
 
 demo: $(READY)
 	$(RUN) examples/demo.py
@@ -14,6 +14,10 @@ test: $(READY)
 
 test-slow: $(READY)
 	$(RUN) -m pytest -q -m slow
+
+# Faults, really injected: sanitizers, bounds checks, Numba's modes, allocations that fail.  TORTURE=small is minutes.
+torture: $(READY)
+	$(RUN) tests/torture/run_all.py
 
 conformance: $(READY)
 	$(RUN) tests/conformance/run.py

@@ -6,7 +6,7 @@ from fastem.backend import INSTRUCTION_SETS, cython_twin
 
 TWINS = ("cython", "numba")
 EVERY_TWIN = (*(f"cython-{isa}" for isa in INSTRUCTION_SETS), "numba")
-ON_EVERY_TWIN = ("test_kernels", "test_statistics")  # elsewhere the compiled sums are not what is on trial
+ON_EVERY_TWIN = ("test_kernels", "test_statistics", "test_bits")  # elsewhere the compiled sums are not what is on trial
 
 
 def pytest_generate_tests(metafunc):

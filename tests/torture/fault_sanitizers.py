@@ -20,7 +20,7 @@ ONE_TWIN = ("-k", "not numba and not twins")
 FAULTS = {
     "sums_agree": ("heap-buffer-overflow", "second_length + 1] = t.entropy", "second_length + 2] = t.entropy"),
     "normal_posterior": ("use-after-poison", "log_prob[row + i] = t.total[i]", "log_prob[row + i] = t.total[TILE]"),
-    "nearest_agrees and two_far": ("signed integer overflow", "<int32_t> c\n", "<int32_t> c + <int32_t> 0x7fffffff\n"),
+    "nearest_agrees and two_far": ("signed integer overflow", "<int32_t> c\n", "<int32_t> c + <int32_t> 2147483647\n"),
 }
 """Tests that meet it -> what is reported, what stands in the kernels, the fault in its place."""
 
