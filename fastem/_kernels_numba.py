@@ -14,7 +14,8 @@ Its design note holds here too, but for these points:
  f. The univariate normal is the diagonal one with d = 1.
  g. Inside a share arrays are `borrowed`: no reference to them is counted.  Counting is atomic, and d = 2 took three
     times as long with it.
- h. Memory is asked for before the threads are: an exception in one of them is lost, and rows of `sums` with it.
+ h. Kernels ask for no memory: an exception in a thread is lost, and rows of `sums` with it; one in a compiled function
+    keeps a reference to every argument.  Tiles are made in Python, one for each share of the work.
 
 A family is two functions of a tile, `densities` and `moments`; all else is written once.
 """
@@ -62,7 +63,7 @@ class Kernel:
     """A kernel for rows of float32 and of float64, each compiled when it is first called.
 
     Left to itself Numba compiles anew for every mix of C, Fortran, strided and read-only arguments.  A kernel's last
-    argument is not for callers: into how many shares the work is cut (it could ask, but is not cached if it does).
+    argument, its tiles, is not for callers.
     """
 
     def __init__(self, function, parallel):
@@ -70,10 +71,17 @@ class Kernel:
         self.function = function
         self.parallel = parallel
         self.dispatchers = {}
+        declared = list(function.__annotations__.values())
+        self.location, self.sources = declared.index(matrix), declared.count(rows)
 
     def __call__(self, X, *args):
         dispatcher = self.dispatchers.get(X.dtype) or self.compile(X.dtype)
-        return dispatcher(X, *args, numba.get_num_threads() if self.parallel else 1)
+        return dispatcher(X, *args, self.tiles(X, *args))
+
+    def tiles(self, *args):
+        """One for each share of the work.  Rows of points, of features for each source of rows, and of components."""
+        k, d = args[self.location].shape
+        return new_tiles(numba.get_num_threads() if self.parallel else 1, 9 + k + (1 + self.sources) * d)
 
     def compile_ahead(self):
         for dtype in (np.dtype(np.float32), np.dtype(np.float64)):
@@ -124,6 +132,7 @@ reals_out = types.Array(types.float64, 1, "A")
 labels_out = types.Array(types.int32, 1, "A")
 matrix_out = types.Array(types.float64, 2, "A")
 sums_out = types.Array(types.float64, 2, "C")
+tiles_scratch = types.Array(types.float64, 3, "C")
 
 
 # ---------------------------------------------------------------------------------------------------------- vectors
@@ -371,23 +380,11 @@ if numba.config.DISABLE_JIT:  # NUMBA_DISABLE_JIT=1: what the compiler was taugh
 
 # ---------------------------------------------------------------------------------------------------------- tiles
 
-@pointwise
-def new_rows(n):
-    """(n, ROW) from a new cache line on: a vector that crosses one costs two accesses."""
-    flat = np.empty(n * ROW + LINE)
-    skip = -(flat.ctypes.data // flat.itemsize) % LINE
-    return flat[skip:skip + n * ROW].reshape(n, ROW)
-
-
-@pointwise
 def new_tiles(shares, height):
-    """A tile of so many rows for each share of the work."""
-    return new_rows(shares * height).reshape(shares, height, ROW)
-
-
-@pointwise
-def tile_rows(k, d, d_trials):
-    return 9 + k + 2 * d + d_trials
+    """(shares, height, ROW) from a new cache line on: a vector that crosses one costs two accesses."""
+    flat = np.empty(shares * height * ROW + LINE)
+    skip = -(flat.ctypes.data // flat.itemsize) % LINE
+    return flat[skip:skip + shares * height * ROW].reshape(shares, height, ROW)
 
 
 @pointwise
@@ -641,9 +638,8 @@ def accumulate_normal(X: rows,                 # IN   (n, 1)
                       means: matrix,           # IN   (k, 1)
                       scale: matrix,           # IN   (k, 1)  sqrt(log2(e) / 2) / sd
                       sums: sums_out,          # OUT  (s, 3 k + 2)
-                      shares: int64):          # IN
+                      tiles: tiles_scratch):  # SCRATCH
     # -> per slot: sum w r, sum w r (x - mean), sum w r (x - mean)^2, sum w log p(x), -sum w sum_k r log r
-    tiles = new_tiles(shares, tile_rows(means.shape[0], means.shape[1], 0))
     for share in prange(len(tiles)):
         diag_share(int64(share), tiles, slot_rows, X, X[:, :0], sample_weight, log_norm, means, scale, sums)
 
@@ -656,9 +652,8 @@ def posterior_normal(X: rows,                # IN   (n, 1)
                      log_prob: reals_out,    # OUT  (n,)    or (0,)
                      resp: matrix_out,       # OUT  (n, k)  or (0, k)
                      labels: labels_out,     # OUT  (n,)    or (0,)
-                     shares: int64):         # IN
+                     tiles: tiles_scratch): # SCRATCH
     # -> log density, responsibilities and most probable component of each row
-    tiles = new_tiles(shares, tile_rows(means.shape[0], means.shape[1], 0))
     for share in prange(len(tiles)):
         diag_posterior(int64(share), tiles, X, X[:, :0], log_norm, means, scale, log_prob, resp, labels)
 
@@ -671,9 +666,8 @@ def accumulate_mvnormal_diag(X: rows,                 # IN   (n, d)
                              means: matrix,           # IN   (k, d)
                              scale: matrix,           # IN   (k, d)  sqrt(log2(e) / 2) / sd
                              sums: sums_out,          # OUT  (s, k + 2 k d + 2)
-                             shares: int64):          # IN
+                             tiles: tiles_scratch):  # SCRATCH
     # -> per slot: sum w r, sum w r (x - mean), sum w r (x - mean)^2, sum w log p(x), -sum w sum_k r log r
-    tiles = new_tiles(shares, tile_rows(means.shape[0], means.shape[1], 0))
     for share in prange(len(tiles)):
         diag_share(int64(share), tiles, slot_rows, X, X[:, :0], sample_weight, log_norm, means, scale, sums)
 
@@ -686,9 +680,8 @@ def posterior_mvnormal_diag(X: rows,                # IN   (n, d)
                             log_prob: reals_out,    # OUT  (n,)    or (0,)
                             resp: matrix_out,       # OUT  (n, k)  or (0, k)
                             labels: labels_out,     # OUT  (n,)    or (0,)
-                            shares: int64):         # IN
+                            tiles: tiles_scratch): # SCRATCH
     # -> log density, responsibilities and most probable component of each row
-    tiles = new_tiles(shares, tile_rows(means.shape[0], means.shape[1], 0))
     for share in prange(len(tiles)):
         diag_posterior(int64(share), tiles, X, X[:, :0], log_norm, means, scale, log_prob, resp, labels)
 
@@ -874,9 +867,8 @@ def accumulate_mvnormal_full(X: rows,                 # IN   (n, d)
                              means: matrix,           # IN   (k, d)
                              factor: matrices,        # IN   (k, d, d)  lower L, L^T L = log2(e) / 2 S^-1
                              sums: sums_out,          # OUT  (s, k + k d + k d d + 2)
-                             shares: int64):          # IN
+                             tiles: tiles_scratch):  # SCRATCH
     # -> per slot: sum w r, sum w r (x - mean), sum w r (x - mean)(x - mean)^T, sum w log p(x), -sum w sum_k r log r
-    tiles = new_tiles(shares, tile_rows(means.shape[0], means.shape[1], 0))
     for share in prange(len(tiles)):
         full_share(int64(share), tiles, slot_rows, X, X[:, :0], sample_weight, log_norm, means, factor, sums)
     for slot in range(len(sums)):
@@ -891,9 +883,8 @@ def posterior_mvnormal_full(X: rows,                # IN   (n, d)
                             log_prob: reals_out,    # OUT  (n,)       or (0,)
                             resp: matrix_out,       # OUT  (n, k)     or (0, k)
                             labels: labels_out,     # OUT  (n,)       or (0,)
-                            shares: int64):         # IN
+                            tiles: tiles_scratch): # SCRATCH
     # -> log density, responsibilities and most probable component of each row
-    tiles = new_tiles(shares, tile_rows(means.shape[0], means.shape[1], 0))
     for share in prange(len(tiles)):
         full_posterior(int64(share), tiles, X, X[:, :0], log_norm, means, factor, log_prob, resp, labels)
 
@@ -939,10 +930,9 @@ def accumulate_binomial(X: rows,                 # IN   (n, d)  successes
                         log_p: matrix,           # IN   (k, d)  log2 of p, finite
                         log_q: matrix,           # IN   (k, d)  log2 of 1 - p, finite
                         sums: sums_out,          # OUT  (s, k + 2 k d + 2)
-                        shares: int64):          # IN
+                        tiles: tiles_scratch):  # SCRATCH
     # -> per slot: sum w r, sum w r x, sum w r (trials - x), sum w log p(x), -sum w sum_k r log r;
     #    log p(x) without the binomial coefficients
-    tiles = new_tiles(shares, tile_rows(log_p.shape[0], log_p.shape[1], trials.shape[1]))
     for share in prange(len(tiles)):
         binomial_share(int64(share), tiles, slot_rows, X, trials, sample_weight, log_norm, log_p, log_q, sums)
 
@@ -956,9 +946,8 @@ def posterior_binomial(X: rows,                # IN   (n, d)  successes
                        log_prob: reals_out,    # OUT  (n,)    or (0,)
                        resp: matrix_out,       # OUT  (n, k)  or (0, k)
                        labels: labels_out,     # OUT  (n,)    or (0,)
-                       shares: int64):         # IN
+                       tiles: tiles_scratch): # SCRATCH
     # -> log density without the binomial coefficients, responsibilities and most probable component of each row
-    tiles = new_tiles(shares, tile_rows(log_p.shape[0], log_p.shape[1], trials.shape[1]))
     for share in prange(len(tiles)):
         binomial_posterior(int64(share), tiles, X, trials, log_norm, log_p, log_q, log_prob, resp, labels)
 
@@ -997,7 +986,7 @@ def add_nearest(x, weight, centers, smallest, label, count, sums):
 @pointwise
 def nearest_share(share, tiles, slot_rows, X, sample_weight, centers, scale, distances, labels, sums):
     tile = borrowed(tiles[share])
-    weight, square, smallest, label, x = tile[0], tile[1], tile[2], tile[3], tile[4:]
+    weight, square, smallest, label, x = tile[0], tile[1], tile[2], tile[3], tile[4:4 + X.shape[1]]
     for slot in range(edge(share, len(tiles), len(sums)), edge(share + 1, len(tiles), len(sums))):
         own = sums[slot]
         own[:] = 0.0
@@ -1022,8 +1011,7 @@ def nearest(X: rows,                 # IN   (n, d)
             distances: reals_out,    # OUT  (n,)    smallest squared distance
             labels: labels_out,      # OUT  (n,)    the center it belongs to
             sums: sums_out,          # OUT  (s, k + k d + 1)
-            shares: int64):          # IN
+            tiles: tiles_scratch):  # SCRATCH
     # -> per slot: sum w, sum w (x - center) of the rows nearest to each center; sum w * distance
-    tiles = new_tiles(shares, 4 + X.shape[1])
     for share in prange(len(tiles)):
         nearest_share(int64(share), tiles, slot_rows, X, sample_weight, centers, scale, distances, labels, sums)

@@ -119,7 +119,7 @@ def test_twins_have_equal_kernels_and_arguments():
     ahead = arguments_in_cython((PACKAGE / "_kernels.pyx").read_text())
     assert len(ahead) == 9
     in_python = arguments_in_python(tree_of(PACKAGE / "_kernels_numba.py"))
-    assert {name: in_python.get(name) for name in ahead} == {name: [*ahead[name], "shares"] for name in ahead}
+    assert {name: in_python.get(name) for name in ahead} == {name: [*ahead[name], "tiles"] for name in ahead}
 
 
 def test_naive_imports_nothing_of_ours():
