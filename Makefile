@@ -7,7 +7,7 @@ READY := $(VENV)/ready
 # OpenBLAS shall choose its own kernels, here and in scikit-learn.
 unexport OPENBLAS_CORETYPE OPENBLAS_L2_SIZE
 
-.PHONY: demo test test-slow conformance lint kernels clean \
+.PHONY: demo test test-slow torture conformance lint kernels clean \
   bench bench-quick bench-answers bench-check bench-peers bench-keep keep bench-compare
 
 demo: $(READY)
@@ -18,6 +18,10 @@ test: $(READY)
 
 test-slow: $(READY)
 	$(RUN) -m pytest -q -m slow
+
+# Faults, really injected: sanitizers, bounds checks, Numba's modes, allocations that fail.  TORTURE=small is minutes.
+torture: $(READY)
+	$(RUN) tests/torture/run_all.py
 
 conformance: $(READY)
 	$(RUN) tests/conformance/run.py

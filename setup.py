@@ -9,6 +9,7 @@ whole process.
 import os
 import platform
 import shutil
+import sys
 from pathlib import Path
 
 from Cython.Build import cythonize
@@ -20,6 +21,22 @@ VARIANTS = {
     "_avx2": ["-mavx2", "-mfma"],
     "_avx512": ["-mavx512f", "-mavx512dq", "-mfma", "-mprefer-vector-width=512"],
 }
+
+FAST_MATH = {
+    "-ffast-math", "-Ofast", "-funsafe-math-optimizations", "-ffinite-math-only", "-fassociative-math",
+    "-ffp-model=fast", "/fp:fast",
+}  # fmt: skip
+FLAG_VARIABLES = ("CC", "CXX", "LDSHARED", "CFLAGS", "CPPFLAGS", "CXXFLAGS", "LDFLAGS", "CL", "_CL_")
+
+
+def refuse_fast_math(environment):
+    """Flags of the environment are the compiler's before ours: none of them may undo what is said above."""
+    for variable in FLAG_VARIABLES:
+        for flag in FAST_MATH.intersection(environment.get(variable, "").split()):
+            sys.exit(
+                f"{variable} has {flag}: fastem's kernels rely on infinities, which it lets the compiler forget, and"
+                " linking with it can make the whole process flush subnormal numbers to zero; build without it"
+            )
 
 
 def extension(suffix, flags, macros):
@@ -46,6 +63,7 @@ def extensions():
 
 
 if __name__ == "__main__":  # bench/ratio.py asks for the flags
+    refuse_fast_math(os.environ)
     setup(
         ext_modules=cythonize(list(extensions()), build_dir="build/cython", quiet=True),
         options={"build_ext": {"parallel": os.cpu_count()}},

@@ -52,6 +52,7 @@ cdef extern from "_simd.h" nogil:
     double lane_sum(vec) noexcept
     double fold(const double *) noexcept
     real *aligned(real *) noexcept
+    void guard(const real *, Py_ssize_t) noexcept
     bint SINGLE
     void add_lane_sums(double *, double *, vec, vec, vec, vec, vec, vec, vec, vec) noexcept
     bint has_avx2() noexcept
@@ -143,6 +144,7 @@ cdef real *new_tile(Tile *t, Py_ssize_t k, Py_ssize_t d, const double *log_norm,
     t.location = t.log_norm + k
     t.scaling = t.location + k * d
     copy_tables(t, log_norm, location, scaling, scaling_length)
+    guard(t.x, 8 + k + d + has_trials * d + rows)
     return block
 
 

@@ -1,19 +1,21 @@
 """Numba kernels, compiled at the first call: the same names, arguments and sums as the Cython twin `_kernels.pyx`.
 
 Its design note holds here too, but for these points:
- a. Threads: a kernel runs its slots by `prange`, and slot s still writes row s alone, so that the bits do not depend
-    on their number.  `kernel.serial` is the same loop without threads, for a forked child and for a thread that finds
-    another one inside a launch.
+ a. Threads: a kernel runs shares of the slots by `prange`, and slot s still writes row s alone, so that the bits do not
+    depend on their number.  `kernel.serial` is the same loop without threads, for a forked child and for a thread that
+    finds another one inside a launch.
  b. Lanes: `vec` is a type that we teach to Numba, LANES doubles to LLVM, with the operators of a double.  A `pair` is
     two of them.  Left to itself LLVM makes vectors of loops over points, but half as long as the registers, needs
     permission to reorder sums, and writes to memory what one loop has for the next: kernels took twice the time.
  c. Sums over a tile go straight to the slot's row of `sums`, lanes added up; nothing is kept by lane.
  d. One compilation for each of float32 and float64, whatever the strides: the types of all arguments are declared,
     as annotations, and anything that converts to them is taken as it is.
- e. `posterior_*` has no slots: it runs over blocks of POSTERIOR_ROWS rows.
+ e. `posterior_*` has no slots: its shares are runs of tiles.
  f. The univariate normal is the diagonal one with d = 1.
- g. Inside a slot arrays are `borrowed`: no reference to them is counted.  Counting is atomic, and d = 2 took three
+ g. Inside a share arrays are `borrowed`: no reference to them is counted.  Counting is atomic, and d = 2 took three
     times as long with it.
+ h. Kernels ask for no memory: an exception in a thread is lost, and rows of `sums` with it; one in a compiled function
+    keeps a reference to every argument.  Tiles are made in Python, one for each share of the work.
 
 A family is two functions of a tile, `densities` and `moments`; all else is written once.
 """
@@ -38,7 +40,6 @@ LINE = 8                 # doubles of a cache line
 ROW = TILE + LINE        # from a row of a tile to the next.  At a power of two the points of a vector would lie in two
 #                          sets of the cache, whatever d is: 7 to 11 % more time at d = 16 to 64
 LARGEST_PRODUCT_K = 128  # 128^VECTORS is finite, whatever LANES is
-POSTERIOR_ROWS = 4096    # rows of a block of posterior_*
 LOWEST = -900.0          # a density below 2^-900 of the largest counts as 2^-900 of it, far from subnormal
 FAR_OUT = -1e300         # log density of a point out of reach of every component: finite
 LN2 = 0.6931471805599453
@@ -61,7 +62,8 @@ pointwise = njit(fastmath=POINTWISE, **POLICY, **INNER)
 class Kernel:
     """A kernel for rows of float32 and of float64, each compiled when it is first called.
 
-    Left to itself Numba compiles anew for every mix of C, Fortran, strided and read-only arguments.
+    Left to itself Numba compiles anew for every mix of C, Fortran, strided and read-only arguments.  A kernel's last
+    argument, its tiles, is not for callers.
     """
 
     def __init__(self, function, parallel):
@@ -69,10 +71,17 @@ class Kernel:
         self.function = function
         self.parallel = parallel
         self.dispatchers = {}
+        declared = list(function.__annotations__.values())
+        self.location, self.sources = declared.index(matrix), declared.count(rows)
 
-    def __call__(self, X, *args, **kwargs):
+    def __call__(self, X, *args):
         dispatcher = self.dispatchers.get(X.dtype) or self.compile(X.dtype)
-        return dispatcher(X, *args, **kwargs)
+        return dispatcher(X, *args, self.tiles(X, *args))
+
+    def tiles(self, *args):
+        """One for each share of the work.  Rows of points, of features for each source of rows, and of components."""
+        k, d = args[self.location].shape
+        return new_tiles(numba.get_num_threads() if self.parallel else 1, 9 + k + (1 + self.sources) * d)
 
     def compile_ahead(self):
         for dtype in (np.dtype(np.float32), np.dtype(np.float64)):
@@ -95,7 +104,8 @@ class Kernel:
         The cache lies where Numba's rules put it: NUMBA_CACHE_DIR, else our __pycache__, else the user's directory.
         Nothing public says "the user's directory" for one function alone, and a setting would move those of others.
         """
-        return njit(signature, fastmath=POINTWISE, **POLICY, parallel=self.parallel, cache=cache)(self.function)
+        compiled = njit(signature, fastmath=POINTWISE, **POLICY, parallel=self.parallel, cache=cache)(self.function)
+        return np.errstate(all="ignore")(compiled) if numba.config.DISABLE_JIT else compiled
 
 
 def kernel(function):
@@ -122,6 +132,7 @@ reals_out = types.Array(types.float64, 1, "A")
 labels_out = types.Array(types.int32, 1, "A")
 matrix_out = types.Array(types.float64, 2, "A")
 sums_out = types.Array(types.float64, 2, "C")
+tiles_scratch = types.Array(types.float64, 3, "C")
 
 
 # ---------------------------------------------------------------------------------------------------------- vectors
@@ -271,12 +282,6 @@ def borrowed(typingctx, array):
     return array(array), lowered
 
 
-@intrinsic
-def hold(typingctx, owner):
-    """The last use of an owner, behind the last use of what was borrowed from it."""
-    return types.void(owner), lambda context, builder, signature, args: context.get_dummy_value()
-
-
 # ------------------------------------------------------------------------------------------------- exp2 and log2
 
 BITS = {types.float64: types.uint64, vec: vec_bits, pair: pair_bits}
@@ -333,25 +338,64 @@ def log2_(x):
     return n + s * p
 
 
+# ---------------------------------------------------------------------------------------------------- with the JIT off
+
+if numba.config.DISABLE_JIT:  # NUMBA_DISABLE_JIT=1: what the compiler was taught, in NumPy, where indices are checked
+    def vector_at(index, lanes):
+        *row, i = index
+        return (*row, slice(i * lanes, (i + 1) * lanes))
+
+    def load(array, *index):
+        return array[vector_at(index, LANES)].copy()
+
+    def load_pair(array, *index):
+        return array[vector_at(index, 2 * LANES)].copy()
+
+    def store(array, *index_and_value):
+        *index, value = index_and_value
+        array[vector_at(index, len(value))] = value
+
+    def broadcast(number):
+        return np.full(LANES, number)
+
+    def broadcast_pair(number):
+        return np.full(2 * LANES, number)
+
+    def larger(a, b):
+        return np.where(a > b, a, b)
+
+    def add_lane_sums(out, at, *vectors):
+        for i, v in enumerate(vectors):
+            out[at + i] += v.sum()
+
+    def borrowed(array):
+        return array
+
+    def as_bits(x):
+        return x.view(np.uint64)
+
+    def as_float(x):
+        return x.view(np.float64)
+
+
 # ---------------------------------------------------------------------------------------------------------- tiles
 
-@pointwise
-def new_rows(n):
-    """(n, ROW) from a new cache line on: a vector that crosses one costs two accesses."""
-    flat = np.empty(n * ROW + LINE)
+def new_tiles(shares, height):
+    """(shares, height, ROW) from a new cache line on: a vector that crosses one costs two accesses."""
+    flat = np.empty(shares * height * ROW + LINE)
     skip = -(flat.ctypes.data // flat.itemsize) % LINE
-    return flat[skip:skip + n * ROW].reshape(n, ROW)
+    return flat[skip:skip + shares * height * ROW].reshape(shares, height, ROW)
 
 
 @pointwise
-def tile_rows(k, d, d_trials):
-    return 9 + k + 2 * d + d_trials
+def edge(share, shares, n):
+    """Where a share of n slots begins, and the one before it ends."""
+    return n * share // shares
 
 
 @pointwise
 def cut_tile(rows_of_tile, k, d):
     by_point, weighted, rest = rows_of_tile[:5], rows_of_tile[5:9], rows_of_tile[9:]
-    by_point[0] = 1.0
     return (rest[:d],               # x         columns of the rows at hand
             rest[2 * d + k:],       # trials    d rows or, but for the binomial, none
             by_point[0],            # weight    sample weights, 0 behind the last row
@@ -481,40 +525,40 @@ def responsibilities(density, scale, counts):
 # ---------------------------------------------------------------------------------------------------- slots of rows
 
 def family(densities, moments):
-    """-> accumulate_* of one slot, posterior_* of one block of rows"""
+    """-> accumulate_* of a share of the slots, posterior_* of a share of the rows"""
 
     @pointwise
-    def accumulate_slot(slot, slot_rows, X, trials, sample_weight, log_norm, location, scaling, sums):
+    def accumulate_share(share, tiles, slot_rows, X, trials, sample_weight, log_norm, location, scaling, sums):
         k, d = location.shape
-        tile = new_rows(tile_rows(k, d, trials.shape[1]))
-        x, tries, weight, density, top, total, slope, scale, residual, weighted = cut_tile(borrowed(tile), k, d)
+        x, tries, weight, density, top, total, slope, scale, residual, weighted = cut_tile(borrowed(tiles[share]), k, d)
         log_norm, location, scaling = borrowed(log_norm), borrowed(location), borrowed(scaling)
-        sums = borrowed(sums[slot])
-        sums[:] = 0.0
-        counts, first, second, logs = sums[:k], sums[k:k + k * d], sums[k + k * d:-2], sums[-2:]
         unit = all_unit(sample_weight)
-        end = min(X.shape[0], (slot + 1) * slot_rows)
-        for row in range(slot * slot_rows, end, TILE):
-            count = min(TILE, end - row)
-            load_columns(X, row, count, x)
-            load_columns(trials, row, count, tries)
-            if not (unit and count == TILE):
-                load_weights(sample_weight, row, count, weight)
-            densities(x, tries, log_norm, location, scaling, residual, density)
-            normalise(weight, density, top, total, slope, scale)
-            add_logs(weight, top, total, slope, scale, unit and count == TILE and k <= LARGEST_PRODUCT_K, logs)
-            responsibilities(density, scale, counts)
-            moments(x, tries, location, density, residual, weighted, first, second)
-        hold(tile)
+        for slot in range(edge(share, len(tiles), len(sums)), edge(share + 1, len(tiles), len(sums))):
+            own = borrowed(sums[slot])
+            own[:], weight[:] = 0.0, 1.0
+            counts, first, second, logs = own[:k], own[k:k + k * d], own[k + k * d:-2], own[-2:]
+            end = min(X.shape[0], (slot + 1) * slot_rows)
+            for row in range(slot * slot_rows, end, TILE):
+                count = min(TILE, end - row)
+                load_columns(X, row, count, x)
+                load_columns(trials, row, count, tries)
+                if not (unit and count == TILE):
+                    load_weights(sample_weight, row, count, weight)
+                densities(x, tries, log_norm, location, scaling, residual, density)
+                normalise(weight, density, top, total, slope, scale)
+                add_logs(weight, top, total, slope, scale, unit and count == TILE and k <= LARGEST_PRODUCT_K, logs)
+                responsibilities(density, scale, counts)
+                moments(x, tries, location, density, residual, weighted, first, second)
 
     @pointwise
-    def posterior_block(block, X, trials, log_norm, location, scaling, log_prob, resp, labels):
+    def posterior_share(share, tiles, X, trials, log_norm, location, scaling, log_prob, resp, labels):
         k, d = location.shape
-        tile = new_rows(tile_rows(k, d, trials.shape[1]))
-        x, tries, weight, density, top, total, slope, scale, residual, _ = cut_tile(borrowed(tile), k, d)
+        x, tries, weight, density, top, total, slope, scale, residual, _ = cut_tile(borrowed(tiles[share]), k, d)
         log_norm, location, scaling = borrowed(log_norm), borrowed(location), borrowed(scaling)
-        end = min(X.shape[0], (block + 1) * POSTERIOR_ROWS)
-        for row in range(block * POSTERIOR_ROWS, end, TILE):
+        weight[:] = 1.0
+        tiles_of_rows = -(-X.shape[0] // TILE)
+        end = min(X.shape[0], edge(share + 1, len(tiles), tiles_of_rows) * TILE)
+        for row in range(edge(share, len(tiles), tiles_of_rows) * TILE, end, TILE):
             count = min(TILE, end - row)
             load_columns(X, row, count, x)
             load_columns(trials, row, count, tries)
@@ -523,9 +567,8 @@ def family(densities, moments):
             put_log_prob(top, total, row, count, log_prob)
             put_resp(density, scale, row, count, resp)
             put_labels(density, slope, row, count, labels)
-        hold(tile)
 
-    return accumulate_slot, posterior_block
+    return accumulate_share, posterior_share
 
 
 @pointwise
@@ -584,7 +627,7 @@ def diag_moments(x, trials, means, resp, residual, weighted, first, second):
             add_lane_sums(second, c * d + j, s2)
 
 
-diag_slot, diag_block = family(diag_densities, diag_moments)
+diag_share, diag_posterior = family(diag_densities, diag_moments)
 
 
 @kernel
@@ -594,10 +637,11 @@ def accumulate_normal(X: rows,                 # IN   (n, 1)
                       log_norm: vector,        # IN   (k,)    log2 of weight / (sd sqrt(2 pi))
                       means: matrix,           # IN   (k, 1)
                       scale: matrix,           # IN   (k, 1)  sqrt(log2(e) / 2) / sd
-                      sums: sums_out):         # OUT  (s, 3 k + 2)
+                      sums: sums_out,          # OUT  (s, 3 k + 2)
+                      tiles: tiles_scratch):  # SCRATCH
     # -> per slot: sum w r, sum w r (x - mean), sum w r (x - mean)^2, sum w log p(x), -sum w sum_k r log r
-    for slot in prange(sums.shape[0]):
-        diag_slot(int64(slot), slot_rows, X, X[:, :0], sample_weight, log_norm, means, scale, sums)
+    for share in prange(len(tiles)):
+        diag_share(int64(share), tiles, slot_rows, X, X[:, :0], sample_weight, log_norm, means, scale, sums)
 
 
 @kernel
@@ -607,10 +651,11 @@ def posterior_normal(X: rows,                # IN   (n, 1)
                      scale: matrix,          # IN   (k, 1)
                      log_prob: reals_out,    # OUT  (n,)    or (0,)
                      resp: matrix_out,       # OUT  (n, k)  or (0, k)
-                     labels: labels_out):    # OUT  (n,)    or (0,)
+                     labels: labels_out,     # OUT  (n,)    or (0,)
+                     tiles: tiles_scratch): # SCRATCH
     # -> log density, responsibilities and most probable component of each row
-    for block in prange(-(-X.shape[0] // POSTERIOR_ROWS)):
-        diag_block(int64(block), X, X[:, :0], log_norm, means, scale, log_prob, resp, labels)
+    for share in prange(len(tiles)):
+        diag_posterior(int64(share), tiles, X, X[:, :0], log_norm, means, scale, log_prob, resp, labels)
 
 
 @kernel
@@ -620,10 +665,11 @@ def accumulate_mvnormal_diag(X: rows,                 # IN   (n, d)
                              log_norm: vector,        # IN   (k,)    log2 of weight / prod_j (sd_j sqrt(2 pi))
                              means: matrix,           # IN   (k, d)
                              scale: matrix,           # IN   (k, d)  sqrt(log2(e) / 2) / sd
-                             sums: sums_out):         # OUT  (s, k + 2 k d + 2)
+                             sums: sums_out,          # OUT  (s, k + 2 k d + 2)
+                             tiles: tiles_scratch):  # SCRATCH
     # -> per slot: sum w r, sum w r (x - mean), sum w r (x - mean)^2, sum w log p(x), -sum w sum_k r log r
-    for slot in prange(sums.shape[0]):
-        diag_slot(int64(slot), slot_rows, X, X[:, :0], sample_weight, log_norm, means, scale, sums)
+    for share in prange(len(tiles)):
+        diag_share(int64(share), tiles, slot_rows, X, X[:, :0], sample_weight, log_norm, means, scale, sums)
 
 
 @kernel
@@ -633,10 +679,11 @@ def posterior_mvnormal_diag(X: rows,                # IN   (n, d)
                             scale: matrix,          # IN   (k, d)
                             log_prob: reals_out,    # OUT  (n,)    or (0,)
                             resp: matrix_out,       # OUT  (n, k)  or (0, k)
-                            labels: labels_out):    # OUT  (n,)    or (0,)
+                            labels: labels_out,     # OUT  (n,)    or (0,)
+                            tiles: tiles_scratch): # SCRATCH
     # -> log density, responsibilities and most probable component of each row
-    for block in prange(-(-X.shape[0] // POSTERIOR_ROWS)):
-        diag_block(int64(block), X, X[:, :0], log_norm, means, scale, log_prob, resp, labels)
+    for share in prange(len(tiles)):
+        diag_posterior(int64(share), tiles, X, X[:, :0], log_norm, means, scale, log_prob, resp, labels)
 
 
 # ----------------------------------------------------------------------------- multivariate normal, full covariance
@@ -809,7 +856,7 @@ def mirror(second, k, d):
                 second[(c * d + j) * d + i] = second[(c * d + i) * d + j]
 
 
-full_slot, full_block = family(full_densities, full_moments)
+full_share, full_posterior = family(full_densities, full_moments)
 
 
 @kernel
@@ -819,10 +866,12 @@ def accumulate_mvnormal_full(X: rows,                 # IN   (n, d)
                              log_norm: vector,        # IN   (k,)       log2 of weight / sqrt(det(2 pi S))
                              means: matrix,           # IN   (k, d)
                              factor: matrices,        # IN   (k, d, d)  lower L, L^T L = log2(e) / 2 S^-1
-                             sums: sums_out):         # OUT  (s, k + k d + k d d + 2)
+                             sums: sums_out,          # OUT  (s, k + k d + k d d + 2)
+                             tiles: tiles_scratch):  # SCRATCH
     # -> per slot: sum w r, sum w r (x - mean), sum w r (x - mean)(x - mean)^T, sum w log p(x), -sum w sum_k r log r
-    for slot in prange(sums.shape[0]):
-        full_slot(int64(slot), slot_rows, X, X[:, :0], sample_weight, log_norm, means, factor, sums)
+    for share in prange(len(tiles)):
+        full_share(int64(share), tiles, slot_rows, X, X[:, :0], sample_weight, log_norm, means, factor, sums)
+    for slot in range(len(sums)):
         mirror(sums[slot, means.size + means.shape[0]:], means.shape[0], means.shape[1])
 
 
@@ -833,10 +882,11 @@ def posterior_mvnormal_full(X: rows,                # IN   (n, d)
                             factor: matrices,       # IN   (k, d, d)
                             log_prob: reals_out,    # OUT  (n,)       or (0,)
                             resp: matrix_out,       # OUT  (n, k)     or (0, k)
-                            labels: labels_out):    # OUT  (n,)       or (0,)
+                            labels: labels_out,     # OUT  (n,)       or (0,)
+                            tiles: tiles_scratch): # SCRATCH
     # -> log density, responsibilities and most probable component of each row
-    for block in prange(-(-X.shape[0] // POSTERIOR_ROWS)):
-        full_block(int64(block), X, X[:, :0], log_norm, means, factor, log_prob, resp, labels)
+    for share in prange(len(tiles)):
+        full_posterior(int64(share), tiles, X, X[:, :0], log_norm, means, factor, log_prob, resp, labels)
 
 
 # --------------------------------------------------------------------------------------------------------- binomial
@@ -868,7 +918,7 @@ def binomial_moments(x, trials, log_p, resp, residual, weighted, first, second):
             add_lane_sums(second, c * d + j, failures)
 
 
-binomial_slot, binomial_block = family(binomial_densities, binomial_moments)
+binomial_share, binomial_posterior = family(binomial_densities, binomial_moments)
 
 
 @kernel
@@ -879,11 +929,12 @@ def accumulate_binomial(X: rows,                 # IN   (n, d)  successes
                         log_norm: vector,        # IN   (k,)    log2 of weight
                         log_p: matrix,           # IN   (k, d)  log2 of p, finite
                         log_q: matrix,           # IN   (k, d)  log2 of 1 - p, finite
-                        sums: sums_out):         # OUT  (s, k + 2 k d + 2)
+                        sums: sums_out,          # OUT  (s, k + 2 k d + 2)
+                        tiles: tiles_scratch):  # SCRATCH
     # -> per slot: sum w r, sum w r x, sum w r (trials - x), sum w log p(x), -sum w sum_k r log r;
     #    log p(x) without the binomial coefficients
-    for slot in prange(sums.shape[0]):
-        binomial_slot(int64(slot), slot_rows, X, trials, sample_weight, log_norm, log_p, log_q, sums)
+    for share in prange(len(tiles)):
+        binomial_share(int64(share), tiles, slot_rows, X, trials, sample_weight, log_norm, log_p, log_q, sums)
 
 
 @kernel
@@ -894,10 +945,11 @@ def posterior_binomial(X: rows,                # IN   (n, d)  successes
                        log_q: matrix,          # IN   (k, d)
                        log_prob: reals_out,    # OUT  (n,)    or (0,)
                        resp: matrix_out,       # OUT  (n, k)  or (0, k)
-                       labels: labels_out):    # OUT  (n,)    or (0,)
+                       labels: labels_out,     # OUT  (n,)    or (0,)
+                       tiles: tiles_scratch): # SCRATCH
     # -> log density without the binomial coefficients, responsibilities and most probable component of each row
-    for block in prange(-(-X.shape[0] // POSTERIOR_ROWS)):
-        binomial_block(int64(block), X, trials, log_norm, log_p, log_q, log_prob, resp, labels)
+    for share in prange(len(tiles)):
+        binomial_posterior(int64(share), tiles, X, trials, log_norm, log_p, log_q, log_prob, resp, labels)
 
 
 # -------------------------------------------------------------------------------------------- k-means, for the starts
@@ -924,7 +976,7 @@ def nearest_center(x, centers, scale, square, smallest, label):
 def add_nearest(x, weight, centers, smallest, label, count, sums):
     k, d = centers.shape
     for i in range(count):
-        c = label[i]
+        c = int(label[i])
         sums[c] += weight[i]
         for j in range(d):
             sums[k + c * d + j] += weight[i] * (x[j, i] - centers[c, j])
@@ -932,21 +984,22 @@ def add_nearest(x, weight, centers, smallest, label, count, sums):
 
 
 @pointwise
-def nearest_slot(slot, slot_rows, X, sample_weight, centers, scale, distances, labels, sums):
-    x, weight = np.empty((centers.shape[1], TILE)), np.empty(TILE)
-    square, smallest, label = np.empty(TILE), np.empty(TILE), np.empty(TILE, np.int64)
-    sums = sums[slot]
-    sums[:] = 0.0
-    end = min(X.shape[0], (slot + 1) * slot_rows)
-    for row in range(slot * slot_rows, end, TILE):
-        count = min(TILE, end - row)
-        load_columns(X, row, count, x)
-        load_weights(sample_weight, row, count, weight)
-        nearest_center(x, centers, scale, square, smallest, label)
-        add_nearest(x, weight, centers, smallest, label, count, sums)
-        for i in range(count):
-            distances[row + i] = smallest[i]
-            labels[row + i] = label[i]
+def nearest_share(share, tiles, slot_rows, X, sample_weight, centers, scale, distances, labels, sums):
+    tile = borrowed(tiles[share])
+    weight, square, smallest, label, x = tile[0], tile[1], tile[2], tile[3], tile[4:4 + X.shape[1]]
+    for slot in range(edge(share, len(tiles), len(sums)), edge(share + 1, len(tiles), len(sums))):
+        own = sums[slot]
+        own[:] = 0.0
+        end = min(X.shape[0], (slot + 1) * slot_rows)
+        for row in range(slot * slot_rows, end, TILE):
+            count = min(TILE, end - row)
+            load_columns(X, row, count, x)
+            load_weights(sample_weight, row, count, weight)
+            nearest_center(x, centers, scale, square, smallest, label)
+            add_nearest(x, weight, centers, smallest, label, count, own)
+            for i in range(count):
+                distances[row + i] = smallest[i]
+                labels[row + i] = int(label[i])
 
 
 @kernel
@@ -957,7 +1010,8 @@ def nearest(X: rows,                 # IN   (n, d)
             scale: vector,           # IN   (d,)    distances are sum_j ((x_j - center_j) scale_j)^2
             distances: reals_out,    # OUT  (n,)    smallest squared distance
             labels: labels_out,      # OUT  (n,)    the center it belongs to
-            sums: sums_out):         # OUT  (s, k + k d + 1)
+            sums: sums_out,          # OUT  (s, k + k d + 1)
+            tiles: tiles_scratch):  # SCRATCH
     # -> per slot: sum w, sum w (x - center) of the rows nearest to each center; sum w * distance
-    for slot in prange(sums.shape[0]):
-        nearest_slot(int64(slot), slot_rows, X, sample_weight, centers, scale, distances, labels, sums)
+    for share in prange(len(tiles)):
+        nearest_share(int64(share), tiles, slot_rows, X, sample_weight, centers, scale, distances, labels, sums)

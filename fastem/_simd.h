@@ -153,6 +153,17 @@ static inline double lane_sum(vec v)
 /* The next cache line: a vector that crosses one costs two accesses. */
 static inline real *aligned(real *at) { return (real *)(((uintptr_t)at + LINE - 1) / LINE * LINE); }
 
+/* Under AddressSanitizer the line behind each of n columns is out of bounds, as if columns were allocated one by one. */
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+static inline void guard(const real *columns, ptrdiff_t n)
+{
+    for (ptrdiff_t j = 0; j < n; j++) __asan_poison_memory_region(columns + j * COLUMN + TILE, LINE);
+}
+#else
+static inline void guard(const real *columns, ptrdiff_t n) { (void)columns, (void)n; }
+#endif
+
 static inline bits as_bits(vec v) { bits b; memcpy(&b, &v, sizeof b); return b; }
 static inline vec as_vec(bits b) { vec v; memcpy(&v, &b, sizeof v); return v; }
 

@@ -287,34 +287,7 @@ def test_twins_agree(d):
     assert_same_sums(a, b, rtol=1e-10)
 
 
-# ------------------------------------------------------------------------------------------------------- same bits
-
-
-def bits(stats):
-    return [np.asarray(value).tobytes() for name, value in vars(stats).items() if name != "params"]
-
-
-@pytest.mark.parametrize("d", [1, 2, 9])
-@pytest.mark.parametrize("kind", ["full", "diag"])
-def test_same_bits_for_any_number_of_threads(kind, d, twin, monkeypatch):
-    monkeypatch.setattr("fastem.backend.PARALLEL_WORK", 0)
-    rng = np.random.default_rng(0)
-    X, w = rng.normal(size=(9 * SLOT_ROWS + 11, d)), rng.random(9 * SLOT_ROWS + 11)
-    params = NormalParams(np.full(3, 1 / 3), rng.normal(size=(3, d)), np.ones((3, d)), "diag")
-    if kind == "full":
-        params = NormalParams(params.weights, params.means, np.tile(np.eye(d), (3, 1, 1)))
-    for rows, weights in ((X, w), (X.astype(np.float32), None)):
-        runs = [bits(sweep(params, rows, twin, weights, n_threads=n)) for n in (1, 2, 3, 7)]
-        assert all(run == runs[0] for run in runs[1:])
-
-
-def test_same_bits_however_many_slots_are_held_at_a_time(twin, monkeypatch):
-    rng = np.random.default_rng(0)
-    X = rng.normal(size=(9 * SLOT_ROWS + 11, 2))
-    params = NormalParams(np.full(3, 1 / 3), rng.normal(size=(3, 2)), np.ones((3, 2)), "diag")
-    whole = bits(sweep(params, X, twin, n_threads=2))
-    monkeypatch.setattr("fastem.sweep.WAVE_BYTES", 0)
-    assert bits(sweep(params, X, twin, n_threads=2)) == whole
+# ------------------------------------------------------------------------------------------------ instruction sets
 
 
 @pytest.mark.parametrize("isa", INSTRUCTION_SETS)

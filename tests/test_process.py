@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -12,6 +13,12 @@ import numpy as np
 import pytest
 
 import fastem
+
+ON_FORK = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+HANG = 60.0
+"""Seconds after which a child that takes less than one is taken to hang."""
+CHILDREN = 3
+"""Forked at three moments of the fit."""
 
 
 def python(code, **environment):
@@ -66,7 +73,7 @@ print([m for m in sys.modules if m.startswith(("sklearn.", "scipy", "numba"))])"
     assert python(code).strip() == "[]"
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@ON_FORK
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_child_fits(twin, monkeypatch):
     monkeypatch.setattr("fastem.backend.PARALLEL_WORK", 0)
@@ -88,16 +95,79 @@ def test_a_forked_child_fits(twin, monkeypatch):
     assert process.exitcode == 0
 
 
+@ON_FORK
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.parametrize("n_threads", [2, 8])
+def test_a_child_that_is_forked_during_a_fit_fits(n_threads, twin, monkeypatch):
+    """Its parent's threads and locks are as they were at the fork, for ever: nothing of ours may wait for them."""
+    monkeypatch.setattr("fastem.backend.PARALLEL_WORK", 0)
+    X = np.random.default_rng(0).normal(size=(40_000, 2))
+
+    def fitted():
+        return fastem.GaussianMixture(2, random_state=0, backend=twin, n_threads=n_threads).fit(X).means_
+
+    here, stop = fitted(), threading.Event()
+
+    def fit_on():
+        while not stop.is_set():
+            fitted()
+
+    fitting = threading.Thread(target=fit_on)
+    fitting.start()
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    children = [context.Process(target=lambda: queue.put(fitted())) for _ in range(CHILDREN)]
+    try:
+        for child in children:
+            child.start()
+        for _ in children:
+            np.testing.assert_array_equal(queue.get(timeout=HANG), here)
+    finally:
+        stop.set()
+        fitting.join()
+        for child in children:
+            child.join(HANG)
+            child.kill()
+    assert [child.exitcode for child in children] == [0] * CHILDREN
+
+
+@ON_FORK
+def test_a_forked_child_does_not_inherit_a_pool(monkeypatch):
+    monkeypatch.setattr("fastem.backend.PARALLEL_WORK", 0)
+    X = np.random.default_rng(0).normal(size=(40_000, 2))
+    params = fastem.NormalParams(np.ones(1), np.zeros((1, 2)), np.ones((1, 2)), "diag")
+    with fastem.open_rows(X, n_threads=2) as rows:
+        here, parents = rows.sweep(params).counts, rows.backend._helpers
+        child = os.fork()
+        if child == 0:
+            signal.alarm(int(HANG))  # ends it
+            same = np.array_equal(rows.sweep(params).counts, here)
+            os._exit(0 if same and rows.backend._helpers is not parents else 1)
+        assert os.waitpid(child, 0)[1] == 0
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.parametrize("workers", ["loky", "threading"])
+def test_workers_of_joblib_fit_with_the_bits_of_one(workers, twin):
+    joblib = pytest.importorskip("joblib")
+    X = np.random.default_rng(0).normal(size=(40_000, 2))
+    mixture = fastem.GaussianMixture(2, random_state=0, backend=twin, n_threads=2)
+    alone = mixture.fit(X).means_
+    found = joblib.Parallel(n_jobs=2, backend=workers)(joblib.delayed(mixture.fit)(X) for _ in range(4))
+    for each in found:
+        np.testing.assert_array_equal(each.means_, alone)
+
+
 def test_threads_fit_at_once_with_the_bits_of_one(twin, monkeypatch):
     monkeypatch.setattr("fastem.backend.PARALLEL_WORK", 0)
     X = np.random.default_rng(0).normal(size=(40_000, 2))
     alone = fastem.GaussianMixture(2, random_state=0, backend=twin, n_threads=2).fit(X).means_
-    found = [None] * 6
+    found = [None] * 8
 
     def run(i):
         found[i] = fastem.GaussianMixture(2, random_state=0, backend=twin, n_threads=2).fit(X).means_
 
-    threads = [threading.Thread(target=run, args=(i,)) for i in range(6)]
+    threads = [threading.Thread(target=run, args=(i,)) for i in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:

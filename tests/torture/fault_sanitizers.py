@@ -1,0 +1,61 @@
+"""Memory errors and undefined behaviour: the kernels under GCC's sanitizers, on every instruction set there is.
+
+AddressSanitizer sees what leaves an array of NumPy's, the block of a tile or a column of it; UndefinedBehaviorSanitizer
+overflow, bad shifts, casts and alignment.  The Numba twin is left out: its machine code is not instrumented (see
+fault_numba.py).
+"""
+
+import subprocess
+from pathlib import Path
+
+from builds import ONE_SET, PYTEST, SMALL, build, expect, pytest, run
+
+from fastem.backend import processor_sets
+
+FLAGS = "-fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all -fno-omit-frame-pointer"
+KERNELS = ("tests/test_kernels.py", "tests/test_statistics.py", "tests/test_counts.py")
+"""They run each kernel; the first two do so on every instruction set, whatever FASTEM_ISA says."""
+ONE_TWIN = ("-k", "not numba and not twins")
+
+FAULTS = {
+    "sums_agree": ("heap-buffer-overflow", "second_length + 1] = t.entropy", "second_length + 2] = t.entropy"),
+    "normal_posterior": ("use-after-poison", "log_prob[row + i] = t.total[i]", "log_prob[row + i] = t.total[TILE]"),
+    "nearest_agrees and two_far": ("signed integer overflow", "<int32_t> c\n", "<int32_t> c + <int32_t> 2147483647\n"),
+}
+"""Tests that meet it -> what is reported, what stands in the kernels, the fault in its place."""
+
+
+def sanitized() -> dict[str, str]:
+    """The environment of a Python that runs instrumented modules; its own leaks at exit are not ours."""
+    found = [library(name) for name in ("libasan.so", "libubsan.so")]
+    return {
+        "LD_PRELOAD": " ".join(found),
+        "ASAN_OPTIONS": "detect_leaks=0",
+        "UBSAN_OPTIONS": "print_stacktrace=1",
+        "PYTHONMALLOC": "malloc",
+    }
+
+
+def library(name: str) -> str:
+    asked = subprocess.run(["gcc", f"-print-file-name={name}"], capture_output=True, text=True, check=True)
+    return str(Path(asked.stdout.strip()).resolve())
+
+
+def faults_are_seen() -> None:
+    edits = {"fastem/_kernels.pyx": [(old, new) for _, old, new in FAULTS.values()]}
+    tree = build("sanitizers-faults", edits, FLAGS, ONE_SET)
+    for tests, (message, _, _) in FAULTS.items():
+        chosen = ("tests/test_kernels.py", "-k", f"{tests} and baseline")
+        expect(message, run(tree, *PYTEST, *chosen, **sanitized()))
+
+
+def main() -> None:
+    faults_are_seen()
+    tree = build("sanitizers", {}, FLAGS)
+    pytest(tree, *KERNELS, *ONE_TWIN, **sanitized())
+    for isa in () if SMALL else processor_sets():
+        pytest(tree, "tests", *ONE_TWIN, "-m", "not slow", FASTEM_ISA=isa, **sanitized())
+
+
+if __name__ == "__main__":
+    main()
