@@ -1,0 +1,17 @@
+"""Any input: the laws of tests/test_fuzz.py on as many random inputs as there is patience for, new ones each time."""
+
+import subprocess
+import sys
+
+from builds import PYTEST, ROOT, SMALL
+
+PROFILE = "torture-small" if SMALL else "torture"
+
+
+def main():
+    command = [sys.executable, *PYTEST, "tests/test_fuzz.py", f"--hypothesis-profile={PROFILE}"]
+    subprocess.run(command, cwd=ROOT, check=True)
+
+
+if __name__ == "__main__":
+    main()
