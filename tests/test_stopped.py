@@ -1,5 +1,6 @@
 """A fit that is stopped: by its time, by Ctrl-C, by a kill; and gone on with."""
 
+import itertools
 import os
 import signal
 import subprocess
@@ -205,6 +206,22 @@ def test_restarts_random_numbers_and_history_go_on_too(settings, tmp_path):
         first.write_bytes(drawn)
     found, _ = gone_on_with(fit, first, max_time=0.15)
     same_fit(found, whole)
+
+
+@pytest.mark.parametrize("settings", [{"acceleration": "anderson"}, {"n_init": 5, "covariance_type": "diag"}], ids=str)
+def test_a_fit_of_chunks_goes_on_and_so_does_one_of_the_same_rows_in_memory(settings, tmp_path):
+    settings = {"n_components": 3} | SETTINGS | {"max_iter": 30} | settings
+    X = np.concatenate([CLOSE + i for i in range(4)])
+    whole = fastem.GaussianMixture(**settings).fit(X)
+    cuts = (np.array_split(X, pieces) for pieces in itertools.cycle((1, 7, 100)))
+
+    def fit(**more):
+        mixture = fastem.GaussianMixture(**(settings | more))
+        return mixture.fit(X) if (chunks := next(cuts))[0].shape == X.shape else mixture.fit(chunks=chunks)
+
+    found, parts = gone_on_with(fit, tmp_path / "fit.npz", max_time=0.0)
+    same_fit(found, whole)
+    assert parts > 6
 
 
 def fresh(random_state):
