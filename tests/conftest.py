@@ -7,7 +7,8 @@ from fastem.backend import INSTRUCTION_SETS, cython_twin
 
 SLOW_IS_FINE = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
 settings.register_profile("house", max_examples=150, derandomize=True, **SLOW_IS_FINE)
-settings.register_profile("torture", max_examples=20_000, **SLOW_IS_FINE)
+settings.register_profile("torture", max_examples=3_000, **SLOW_IS_FINE)
+settings.register_profile("long", max_examples=20_000, **SLOW_IS_FINE)
 settings.register_profile("torture-small", max_examples=300, **SLOW_IS_FINE)
 settings.load_profile("house")
 
