@@ -24,7 +24,7 @@ from fastem.estimator import (
     learn_features,
     same_features,
 )
-from fastem.fit import ON_INTERRUPT, STOPPING, Fit, em, still_to_go
+from fastem.fit import ON_INTERRUPT, STOPPING, Collapse, Fit, em, still_to_go
 from fastem.information import StandardErrors, standard_errors
 from fastem.progress import Progress
 from fastem.restarts import CARRIED, SCREEN_ITERATIONS, Start, best_first, warmed
@@ -175,7 +175,8 @@ class Mixture(DensityMixin, BaseEstimator):
         learn_features(self, X, rows.n_features)
         for name, value in self._attributes(reached).items():
             setattr(self, name, value.astype(rows.precision, copy=False))
-        self.stats_ = stats
+        self.stats_, self.counts_ = stats, stats.row_counts
+        self.collapses_: list[Collapse] = []
         return self
 
     def _em(

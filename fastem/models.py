@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 
 from fastem import checks
+from fastem.binomial import BinomialParams, BinomialStats
 from fastem.binomial_mixture import BinomialMixture
 from fastem.fit import Ascent, Collapse, History
+from fastem.gaussian import NormalParams, NormalStats
 from fastem.gaussian_mixture import GaussianMixture
 from fastem.mixture import MODEL, MODEL_LAYOUT, Mixture
 from fastem.priors import BinomialPrior, NormalPrior
@@ -16,7 +18,11 @@ from fastem.restarts import Start
 from fastem.storage import MALFORMED, decode, read
 
 ESTIMATORS = {each.__name__: each for each in (GaussianMixture, BinomialMixture)}
-VALUES = {each.__name__: each for each in (Ascent, Collapse, History, Start, NormalPrior, BinomialPrior)}
+KNOWN = (
+    Ascent, Collapse, History, Start, NormalPrior, BinomialPrior,
+    NormalParams, NormalStats, BinomialParams, BinomialStats,
+)  # fmt: skip
+VALUES = {each.__name__: each for each in KNOWN}
 
 
 def load(path: Any) -> Any:

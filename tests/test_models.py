@@ -71,6 +71,19 @@ def test_precision_and_names_of_features_come_back(tmp_path):
     np.testing.assert_array_equal(again.score_samples(frame), mixture.score_samples(frame))
 
 
+@pytest.mark.parametrize("mixture", [fastem.GaussianMixture(2, random_state=0), fastem.BinomialMixture(2, n_trials=10)])
+def test_what_partial_fit_remembers_comes_back(mixture, tmp_path):
+    rows = HEADS if mixture.get_params().get("n_trials") else X
+    mixture.partial_fit(rows[:100]).partial_fit(rows[100:])
+    mixture.save(tmp_path / "model.npz")
+    again = fastem.load(tmp_path / "model.npz")
+    assert str(again.diagnose()) == str(mixture.diagnose())
+    again.partial_fit(rows)
+    mixture.partial_fit(rows)
+    np.testing.assert_array_equal(again.weights_, mixture.weights_)
+    assert again.stats_.total == mixture.stats_.total
+
+
 def test_rows_on_a_line_in_any_units_come_back(tmp_path):
     """Covariances that are as good as singular are those of a mixture, as the floor has left them."""
     for dtype in (np.float64, np.float32):
