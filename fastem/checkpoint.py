@@ -17,7 +17,7 @@ from fastem import checks
 from fastem.acceleration import CAUTION
 from fastem.fit import STEPS, Collapse, Run
 from fastem.stats import Array
-from fastem.storage import read, write
+from fastem.storage import MALFORMED, read, write
 
 KIND, LAYOUT = "fastem checkpoint", 1
 
@@ -33,13 +33,16 @@ class Journal:
     """
 
     def __init__(self, path: Any, every: float, identity: Mapping[str, Any], rng: np.random.Generator) -> None:
-        self.path, self.every, self.identity = Path(path), every, {"fastem": version("fastem"), **identity}
-        self.random_state = rng.bit_generator.state
+        self.path, self.every, self.identity = Path(path).absolute(), every, {"fastem": version("fastem"), **identity}
+        self.random_state: Any = rng.bit_generator.state
         self.runs: list[Run] = []
         self.kept: list[tuple[dict[str, Any], dict[str, Array]]] = []
         if self.path.exists():
             self._read()
-            rng.bit_generator.state = self.random_state
+            try:
+                rng.bit_generator.state = self.random_state
+            except MALFORMED as error:
+                raise ValueError(f"checkpoint {self.path} is damaged: {error!r}") from None
         self.write()
 
     def resume(self, run: Run) -> None:
@@ -50,7 +53,10 @@ class Journal:
         if self.runs and self.runs[-1].cut_short:
             return
         if len(self.runs) < len(self.kept):
-            unpack(run, *self.kept[len(self.runs)])
+            try:
+                unpack(run, *self.kept[len(self.runs)])
+            except MALFORMED as error:
+                raise ValueError(f"checkpoint {self.path} is damaged: {error!r}") from None
         self.runs.append(run)
 
     def keep(self, run: Run) -> None:
@@ -75,8 +81,8 @@ class Journal:
     def _read(self) -> None:
         header, arrays = read(self.path, KIND, LAYOUT)
         checks.same_fit(header.get("identity"), self.identity, self.path)
-        self.random_state = header["random_state"]
-        for i, scalars in enumerate(header["runs"]):
+        self.random_state = header.get("random_state")
+        for i, scalars in enumerate(header.get("runs", [])):
             own = {name.split("/", 1)[1]: array for name, array in arrays.items() if name.startswith(f"{i}/")}
             self.kept.append((scalars, own))
 
@@ -126,8 +132,8 @@ def arrays_of(params: Any) -> dict[str, Array]:
 
 def described(value: Any) -> Any:
     """A setting as JSON can hold it; of arrays their hash."""
-    if value is None or isinstance(value, (bool, str)):
-        return value
+    if value is None or isinstance(value, (bool, np.bool_, str)):
+        return bool(value) if isinstance(value, np.bool_) else value
     if isinstance(value, numbers.Real):
         return int(value) if isinstance(value, numbers.Integral) else float(value)
     if isinstance(value, Mapping):
@@ -141,4 +147,6 @@ def described(value: Any) -> Any:
     if isinstance(value, (tuple, list, set, frozenset)) and all(isinstance(each, str) for each in value):
         return sorted(value)
     array = np.ascontiguousarray(value)
+    if array.dtype.kind == "O":
+        array = array.astype(np.float64)
     return f"{array.dtype}{array.shape} {hashlib.sha256(array.tobytes()).hexdigest()}"

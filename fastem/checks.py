@@ -555,7 +555,8 @@ def same_fit(found: Any, expected: Mapping[str, Any], path: Any) -> None:
     if found == expected:
         return
     found = found if isinstance(found, dict) else {}
-    name = next(name for name in [*expected, *found] if found.get(name) != expected.get(name))
+    missing = "missing"
+    name = next(name for name in [*expected, *found] if found.get(name, missing) != expected.get(name, missing))
     raise ValueError(
         f"checkpoint {path} was written by another fit: {name} was {found.get(name)!r}, and is {expected.get(name)!r};"
         " delete it or give another path"
@@ -585,7 +586,16 @@ def choice(value: Any, name: str, options: Collection[str]) -> str:
 def path(value: Any, name: str) -> Any:
     if not isinstance(value, (str, os.PathLike)):
         raise TypeError(f"{name} must be a path, got {value!r}")
-    return value
+    found = os.fsdecode(os.fspath(value))
+    if not found or "\0" in found:
+        raise ValueError(f"{name} must be the name of a file, got {value!r}")
+    return found
+
+
+def saveable(kind: type, base: type) -> None:
+    """A subclass would come back as nothing that `load` knows."""
+    if kind.__bases__[0] is not base:
+        raise TypeError(f"save keeps the estimators of fastem, not a subclass, got a {kind.__name__}")
 
 
 def arithmetic(dtype: Any) -> None:

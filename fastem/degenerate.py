@@ -36,10 +36,13 @@ class Watch:
     split: Callable[[Any, int, int], Any]
 
     def looked_at(self, fit: Fit) -> Fit:
-        """A fit with what is seen of its components where it ends."""
-        collapses = list(fit.collapses)
-        replace(self, policy="floor")(fit.stats, fit.params, fit.n_iter, collapses)
-        return replace(fit, collapses=tuple(collapses))
+        """A fit with what is seen of its components where it ends, and since when."""
+        past = [each for each in fit.collapses if each.action != "floor"]
+        since = {each.component: each.iteration for each in fit.collapses if each.action == "floor"}
+        ended: list[Collapse] = []
+        replace(self, policy="floor")(fit.stats, fit.params, fit.n_iter, ended)
+        now = [replace(each, iteration=since.get(each.component, each.iteration)) for each in ended]
+        return replace(fit, collapses=(*past, *now))
 
     def __call__(
         self, stats: Any, reached: Any, iteration: int, collapses: list[Collapse]

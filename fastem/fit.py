@@ -63,7 +63,8 @@ class Ascent:
     """A certificate: the largest fall of the log likelihood from one iteration to the next, and what explains it.
 
     The M-step cannot lower it, but rounding can (docs/numerics.md derives the bound, of float64 arithmetic), and an
-    extrapolation is taken that lowers it by 1e-12 of its size.  What reg_covar adds is explained by neither.
+    extrapolation is taken that lowers it by 1e-12 of its size.  What a floor under the variances does, reg_covar or the
+    resolution of the data for a component that has collapsed, is explained by neither.
     """
 
     largest_fall: float  # 0 where nothing fell; a reseeded or dropped component is no fall
@@ -329,9 +330,9 @@ def em(
                 journal.keep(run)
         run.arrive(sweep)
     except KeyboardInterrupt:
+        run.torn = True
         if on_interrupt == "raise" or run.known is None:
             raise
-        run.torn = True
         return run.ended("interrupted", cut_short=True)
     converged = run.distance < tol
     reason = f"{STOPPING[stopping]} below tol={tol:g}" if converged else f"max_iter={max_iter} reached"

@@ -95,7 +95,7 @@ class GaussianMixture(Mixture):
         A file that keeps the runs of the fit every `checkpoint_every` seconds.  If it is there when a fit begins, the
         fit goes on from it, and ends with the same bits as one that was never stopped.  It stays when the fit has
         ended (then a fit on the same rows is done at once).  ValueError where it was written by another model or
-        version or for other rows.
+        version, for other rows, or from another warm start.
     checkpoint_every : float, default=60
         Seconds; 0 is after each iteration.
     backend : {"auto", "cython", "numba"}, default="auto"
@@ -125,7 +125,8 @@ class GaussianMixture(Mixture):
         it; inf where the last iterations do not tell.
     summary_ : str, a line on how the fit ended and how far from the maximum.
     lower_bound_ : float, mean log likelihood before the last M-step, as scikit-learn.
-    collapses_ : list of Collapse(component, iteration, count, smallest_eigenvalue, action), in the order of the fit.
+    collapses_ : list of Collapse(component, iteration, count, smallest_eigenvalue, action), in the order of the fit;
+        those that were reseeded or dropped have the number they had then.
     counts_ : (k,) weight of the rows of each component.
     ascent_ : Ascent(largest_fall, bound, iteration), a certificate: how far the log likelihood has fallen in an
         iteration, and how far rounding may have let it.

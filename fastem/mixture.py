@@ -24,7 +24,7 @@ from fastem.estimator import (
     learn_features,
     same_features,
 )
-from fastem.fit import ON_INTERRUPT, STOPPING, Collapse, Fit, em, still_to_go
+from fastem.fit import ON_INTERRUPT, STOPPING, Fit, em, still_to_go
 from fastem.information import StandardErrors, standard_errors
 from fastem.progress import Progress
 from fastem.restarts import CARRIED, SCREEN_ITERATIONS, Start, best_first, warmed
@@ -43,6 +43,11 @@ WITHOUT_EFFECT = {
 MODEL, MODEL_LAYOUT = "fastem model", 1
 
 NOT_FITTED = "This {} instance is not fitted yet. Call 'fit' with appropriate arguments before using this estimator."
+
+
+def is_fitted_attribute(name: str) -> bool:
+    """By the custom of scikit-learn."""
+    return name.endswith("_") and not name.startswith("_")
 
 
 class Mixture(DensityMixin, BaseEstimator):
@@ -140,8 +145,7 @@ class Mixture(DensityMixin, BaseEstimator):
             whole = options | {"progress": self._progress(), "on_interrupt": self.on_interrupt}
             run = partial(self._em, rows, **whole, mend=None if self.on_collapse == "floor" else watch)
             if self.warm_start and self._is_fitted():
-                checks.same_shape(self.weights_, "weights_", (self.n_components,))
-                fits = [run(start=self.params_, previous=self._criterion_reached())]
+                fits = [run(start=self._going_on(), previous=self._criterion_reached())]
             else:
                 starts = (self._start(rows, rng, terms, first=i == 0) for i in range(self.n_init))
                 parts = rows.parts(start_size(rows, self.n_components)) if self.warm_sweeps else []
@@ -151,11 +155,29 @@ class Mixture(DensityMixin, BaseEstimator):
             fits[0] = watch.looked_at(fits[0])
             if journal is not None:
                 journal.close()
-        learn_features(self, X, rows.n_features)
-        if hasattr(self, "stats_"):
-            del self.stats_  # of partial fits before
-        self._keep(fits, rows.precision, fixed)
+        fitted = self._unfinished(X, rows)
+        fitted.__dict__.pop("stats_", None)  # of partial fits before
+        fitted._keep(fits, rows.precision, fixed)
+        return self._become(fitted)
+
+    def _unfinished(self, X: Any, rows: AnyRows) -> Self:
+        """A copy that takes the new attributes: an interruption, or a warning that is an error, leaves the estimator as
+        it was."""
+        fitted = object.__new__(type(self))
+        fitted.__dict__.update(self.__dict__)
+        learn_features(fitted, X, rows.n_features)
+        return fitted
+
+    def _become(self, fitted: Self) -> Self:
+        self.__dict__ = fitted.__dict__
         return self
+
+    def _going_on(self) -> Any:
+        """The parameters that a warm start begins at: those of the last fit, which may have dropped components."""
+        dropped = self.on_collapse == "drop" and len(self.weights_) < self.n_components
+        if not dropped:
+            checks.same_shape(self.weights_, "weights_", (self.n_components,))
+        return self.params_
 
     def _partial_fit(self, X: Any, rows: Rows, fixed: Fixed) -> Self:
         """One sweep over rows that come once; the first of them are fitted, for a start."""
@@ -163,8 +185,7 @@ class Mixture(DensityMixin, BaseEstimator):
         with rows:
             terms = {"fixed": fixed} | self._terms(rows, rng)
             if self._is_fitted():
-                checks.same_shape(self.weights_, "weights_", (self.n_components,))
-                params = self.params_
+                params = self._going_on()
             else:
                 start = self._start(rows, rng, terms, first=True)
                 params = self._em(rows, start=start, terms=terms, deadline=math.inf).params
@@ -172,12 +193,11 @@ class Mixture(DensityMixin, BaseEstimator):
             batch = rows.sweep(params)
         stats = batch if seen is None else step(seen, batch)
         reached = (stats if self.prior is None else stats + self.prior.stats(params)).maximize(**terms)
-        learn_features(self, X, rows.n_features)
+        fitted = self._unfinished(X, rows)
         for name, value in self._attributes(reached).items():
-            setattr(self, name, value.astype(rows.precision, copy=False))
-        self.stats_, self.counts_ = stats, stats.row_counts
-        self.collapses_: list[Collapse] = []
-        return self
+            setattr(fitted, name, value.astype(rows.precision, copy=False))
+        fitted.stats_, fitted.counts_, fitted.collapses_ = stats, stats.row_counts, []
+        return self._become(fitted)
 
     def _em(
         self,
@@ -228,7 +248,9 @@ class Mixture(DensityMixin, BaseEstimator):
         return Progress(int(self.verbose), self.verbose_interval) if self.verbose else None
 
     def _criterion_reached(self) -> float:
-        """What the last fit ended at, for the next to go on from."""
+        """What the last fit ended at, for the next to go on from; partial fits do not tell."""
+        if hasattr(self, "stats_"):
+            return -math.inf
         return self.history_.q[-1] if self.stopping == "q" and self.n_iter_ else self.lower_bound_
 
     def _keep(self, fits: list[Fit], dtype: type[np.floating], fixed: Fixed) -> None:
@@ -239,7 +261,7 @@ class Mixture(DensityMixin, BaseEstimator):
         if self.order_by:
             order = params.order(self.order_by)
             params, live, counts = params.take(order), live[order], counts[order]
-            collapses = [renumbered(each, order) if each.iteration == found.n_iter else each for each in collapses]
+            collapses = [renumbered(each, order) if each.action == "floor" else each for each in collapses]
         self.starts_ = [Start(fit.loglik / fit.stats.total, fit.n_iter, fit.stop_reason) for fit in fits]
         attributes = self._attributes(params)
         dtype = checks.holding(dtype, attributes.values())
@@ -321,7 +343,7 @@ class Mixture(DensityMixin, BaseEstimator):
         """Write the fitted mixture to a file, with its settings and all attributes; `fastem.load` reads it.
 
         No pickle: arrays and a header in NumPy's npz, written whole or not at all.  A random number generator among the
-        settings is not kept.
+        settings is not kept, nor are attributes that are neither settings nor end in an underscore.
 
         Parameters
         ----------
@@ -332,12 +354,17 @@ class Mixture(DensityMixin, BaseEstimator):
         ------
         NotFittedError
             Before a fit.
+        TypeError
+            If this is a subclass, or an attribute is nothing that a file can keep.
         OSError
             Where the file cannot be written; one that is there stays as it was.
         """
         self.params_  # noqa: B018 - raises before a fit
         arrays: dict[str, np.ndarray] = {}
-        header = {"class": type(self).__name__, "attributes": encode(vars(self), arrays)}
+        checks.saveable(type(self), Mixture)
+        settings = self.get_params(deep=False)
+        kept = {name: value for name, value in vars(self).items() if name in settings or is_fitted_attribute(name)}
+        header = {"class": type(self).__name__, "attributes": encode(kept, arrays)}
         write(Path(checks.path(path, "path")), MODEL, MODEL_LAYOUT, header, arrays)
 
     # ---- predictions

@@ -12,7 +12,7 @@ from fastem.binomial_mixture import BinomialMixture
 from fastem.fit import Ascent, Collapse, History
 from fastem.gaussian import NormalParams, NormalStats
 from fastem.gaussian_mixture import GaussianMixture
-from fastem.mixture import MODEL, MODEL_LAYOUT, Mixture
+from fastem.mixture import MODEL, MODEL_LAYOUT, Mixture, is_fitted_attribute
 from fastem.priors import BinomialPrior, NormalPrior
 from fastem.restarts import Start
 from fastem.storage import MALFORMED, decode, read
@@ -69,7 +69,7 @@ def restored(kind: type[Mixture], attributes: dict[str, Any]) -> Mixture:
     settings = {name: attributes.pop(name) for name in kind().get_params(deep=False) if name in attributes}
     mixture = kind(**settings)
     for name, value in attributes.items():
-        if name.startswith("_") or not name.endswith("_"):
+        if not is_fitted_attribute(name):
             raise ValueError(f"{name!r} is no attribute of a {kind.__name__}")
         setattr(mixture, name, value)
     params = mixture.params_

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import count
+from queue import SimpleQueue
+from threading import Thread
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -185,9 +186,33 @@ class Gathered:
 
 
 def ahead(items: Iterator[Any]) -> Generator[Any]:
-    """The same items, each read by a thread while the one before is in use; the thread ends with the pass."""
-    with ThreadPoolExecutor(1, "fastem-reader") as reader:
-        coming = reader.submit(next, items, None)
-        while (item := coming.result()) is not None:
-            coming = reader.submit(next, items, None)
+    """The same items, each read by a thread while the one before is in use; the thread ends with the pass.
+
+    Its queues are those that an interruption cannot leave locked, as it can an executor.
+    """
+    wanted: SimpleQueue[bool] = SimpleQueue()
+    found: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
+
+    def read() -> None:
+        while wanted.get():
+            try:
+                found.put((next(items, None), None))
+            except BaseException as error:  # noqa: BLE001 - for the other thread to raise
+                found.put((None, error))
+
+    reader = Thread(target=read, name="fastem-reader", daemon=True)
+    reader.start()
+    try:
+        wanted.put(True)
+        while (item := received(*found.get())) is not None:
+            wanted.put(True)
             yield item
+    finally:
+        wanted.put(False)
+        reader.join()
+
+
+def received(item: Any, error: BaseException | None) -> Any:
+    if error is not None:
+        raise error
+    return item

@@ -7,6 +7,7 @@ import json
 import math
 import numbers
 import os
+import secrets
 import struct
 import tokenize
 import zipfile
@@ -37,13 +38,18 @@ def write(path: Path, kind: str, layout: int, header: Mapping[str, Any], arrays:
     text = json.dumps(stamp | dict(header), default=np.ndarray.tolist)
     content = io.BytesIO()
     np.savez(content, allow_pickle=False, header=np.frombuffer(text.encode(), np.uint8), **arrays)
-    put(Path(path), content.getbuffer())
+    put(Path(path).resolve(), content.getbuffer())
 
 
 def put(path: Path, content: memoryview) -> None:
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    """By way of a file beside it, which has the permissions of the one that is there."""
+    if path.exists() and not path.is_file():
+        raise OSError(f"{path} is no file that can be replaced")
+    temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(8)}.tmp")
     try:
-        with temporary.open("wb") as file:
+        with temporary.open("xb") as file:
+            if path.exists():
+                temporary.chmod(path.stat().st_mode & 0o777)
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -119,8 +125,8 @@ def encode(value: Any, arrays: dict[str, np.ndarray]) -> Any:
         return os.fspath(value)
     if isinstance(value, (np.random.Generator, np.random.RandomState)):
         return None
-    if isinstance(value, np.ndarray):
-        return encode_array(value, arrays)
+    if hasattr(value, "__array__"):
+        return encode_array(np.asarray(value), arrays)
     if is_dataclass(value):
         return {type(value).__name__: {f.name: encode(getattr(value, f.name), arrays) for f in fields(value)}}
     if isinstance(value, Mapping):
@@ -132,8 +138,12 @@ def encode(value: Any, arrays: dict[str, np.ndarray]) -> Any:
 
 
 def encode_array(value: np.ndarray, arrays: dict[str, np.ndarray]) -> Any:
-    if value.dtype.kind in "OUS":
-        return {"strings": [str(each) for each in value.ravel()]}
+    if value.ndim == 1 and all(isinstance(each, str) for each in value):
+        return {"strings": [str(each) for each in value]}
+    if value.dtype.kind == "O":
+        value = value.astype(np.float64)
+    if value.dtype.kind not in "biuf":
+        raise TypeError(f"an array of {value.dtype} cannot be kept in a file")
     name = str(len(arrays))
     arrays[name] = value
     return {"array": name}
