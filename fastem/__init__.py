@@ -13,6 +13,7 @@ The house, from the door to the ground; imports only go down, floors of one numb
     5  starts.py     where a fit begins: k-means, k-means++, random, quantiles
     4  acceleration.py  where EM is heading: Anderson's method, SQUAREM, quasi-Newton
     4  chunks.py     data x params -> statistics: rows that come in chunks, read anew in each sweep
+    4  cluster.py   the same of Dask collections: a task for each block, sums come back
     4  information.py  standard errors from the information of the rows: Louis's, and of gradients
     3  sweep.py      data x params -> statistics: rows in memory
     3  priors.py     BinomialPrior, NormalPrior: statistics that are added before the M-step

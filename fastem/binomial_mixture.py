@@ -9,14 +9,13 @@ import numpy as np
 
 from fastem import checks
 from fastem.binomial import GROUPS, BinomialParams
-from fastem.chunks import AnyRows
 from fastem.degenerate import Watch, binomial_extents, split_binomial
 from fastem.estimator import NotFittedError
 from fastem.information import StandardErrors
 from fastem.mixture import NOT_FITTED, Mixture
 from fastem.priors import BinomialPrior
 from fastem.starts import BINOMIAL_STARTS, binomial_start
-from fastem.sweep import Rows
+from fastem.sweep import AnyRows, Rows
 
 
 class BinomialMixture(Mixture):

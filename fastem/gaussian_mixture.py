@@ -9,7 +9,6 @@ from typing import Any, Self
 import numpy as np
 
 from fastem import checks
-from fastem.chunks import AnyRows
 from fastem.degenerate import Watch, normal_extents, split_normal
 from fastem.estimator import NotFittedError
 from fastem.gaussian import COVARIANCE_TYPES, GROUPS, NormalParams
@@ -18,6 +17,7 @@ from fastem.mixture import NOT_FITTED, Mixture
 from fastem.priors import NormalPrior
 from fastem.starts import NORMAL_STARTS, normal_start, relative_variances
 from fastem.stats import Fixed
+from fastem.sweep import AnyRows
 
 SINGLE_TOL = 1e-6
 """A stop rule finer than the rounding of a mean log likelihood in float32 needs float64."""

@@ -21,6 +21,7 @@ FLOORS = {
     "restarts": 6,
     "fit": 5,
     "chunks": 4,
+    "cluster": 4,
     "starts": 5,
     "acceleration": 4,
     "information": 4,
