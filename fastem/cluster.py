@@ -10,6 +10,7 @@ import importlib
 import math
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial, reduce
 from itertools import chain
@@ -31,7 +32,7 @@ FAN_IN = 16
 """Sums of blocks that a task adds: a million blocks are five levels."""
 POLL_SECONDS = 1.0
 WORKERLESS_SECONDS = 30.0
-"""A cluster that has had no worker for so long will have none: a nanny starts another one in a few seconds."""
+"""A cluster that has had no running worker for so long will have none: a nanny starts another one in a few seconds."""
 
 
 def is_dask(X: Any) -> bool:
@@ -334,43 +335,47 @@ class Runner:
         if self.client is None:
             return self._here(tasks)
         futures = self.client.compute(tasks)
-        self._wait(futures)
-        for index, future in enumerate(futures):
-            if future.status == "error":
-                error = future.exception()
-                error.add_note(f"while working on block {index}")
-                raise error
-        return self.client.gather(futures)
+        with ThreadPoolExecutor(1, "fastem-gather") as pool:
+            coming = pool.submit(self.client.gather, futures)
+            try:
+                self._watch(coming)
+                return coming.result()
+            except BaseException as error:
+                name_block(error, [future.status == "error" for future in futures])
+                self.client.cancel(futures)
+                raise
 
     def _here(self, tasks: list[Any]) -> list[Any]:
         compute = importlib.import_module("dask").compute
         try:
             return list(compute(*tasks))
         except Exception:
-            for index, each in enumerate(tasks):  # again, one by one: Dask does not tell which
+            for each in tasks:  # again, one by one: Dask does not tell which
                 try:
                     compute(each)
                 except Exception as error:
-                    error.add_note(f"while working on block {index}")
+                    name_block(error, [each is other for other in tasks])
                     raise
             raise
 
-    def _wait(self, futures: list[Any]) -> None:
-        """Until all have ended.  Dask itself waits for ever for workers."""
-        wait, since = importlib.import_module("distributed").wait, time.monotonic()
-        while True:
-            try:
-                wait(futures, timeout=POLL_SECONDS)
-                return
-            except TimeoutError:
-                if self.client.nthreads():
-                    since = time.monotonic()
-                elif time.monotonic() - since > WORKERLESS_SECONDS:
-                    self.client.cancel(futures)
-                    raise RuntimeError(
-                        f"the cluster has had no workers for {WORKERLESS_SECONDS:.0f} s; a fit with `checkpoint` goes"
-                        " on from its file when it is called again"
-                    ) from None
+    def _watch(self, coming: Future[Any]) -> None:
+        """Until it has come.  Dask itself waits for ever for workers."""
+        since = time.monotonic()
+        while not wait([coming], timeout=POLL_SECONDS).done:
+            workers = self.client.scheduler_info(n_workers=-1)["workers"].values()
+            if any(each["status"] == "running" for each in workers):
+                since = time.monotonic()
+            elif time.monotonic() - since > WORKERLESS_SECONDS:
+                raise RuntimeError(
+                    f"the cluster has had no running workers for {WORKERLESS_SECONDS:.0f} s ({len(workers)} are closing"
+                    " or paused for want of memory); a fit with `checkpoint` goes on from its file"
+                )
+
+
+def name_block(error: BaseException, failed: list[bool]) -> None:
+    """Say which of the tasks it was, if it was one."""
+    if any(failed):
+        error.add_note(f"while working on block {failed.index(True)}")
 
 
 def open_blocks(

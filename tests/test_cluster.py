@@ -305,7 +305,7 @@ def test_without_workers_a_fit_ends_and_its_checkpoint_goes_on(tmp_path, monkeyp
     kept = mixture(checkpoint=tmp_path / "fit.npz", checkpoint_every=0.0)
     with started(2) as two, Client(two):
         at_sweep(4, lambda: two.scale(0), monkeypatch)
-        with pytest.raises(RuntimeError, match="has had no workers for 2 s; a fit with `checkpoint` goes on from"):
+        with pytest.raises(RuntimeError, match="has had no running workers for 2 s"):
             kept.fit(LAZY.map_blocks(slowly))
     assert not hasattr(kept, "weights_")
     assert_same_bits(kept.fit(LAZY), mixture().fit(rows(N)))

@@ -38,7 +38,7 @@ FLOORS = {
     "backend": 1,
     "checks": 1,
     "estimator": 1,
-    "storage": 1,
+    "storage": 0,
     "progress": 0,
     "threads": 0,
     "mapped": 0,
