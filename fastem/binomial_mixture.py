@@ -141,7 +141,8 @@ class BinomialMixture(Mixture):
         Parameters
         ----------
         X : array-like of shape (n,) or (n, d)
-            Successes: whole numbers from 0 to trials, of any type.  Integers are not copied.
+            Successes: whole numbers from 0 to trials, of any type.  Integers are not copied.  Also a Dask collection,
+            as for GaussianMixture; trials are then a number or one too.
         y : ignored
         trials : int or array-like of shape (n,), (d,) or (n, d), default=None
             Trials of all, of each row, of each column or of each place: whole numbers; 0 tells nothing.  None takes

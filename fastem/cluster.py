@@ -350,7 +350,7 @@ class Runner:
         try:
             return list(compute(*tasks))
         except Exception:
-            for each in tasks:  # again, one by one: Dask does not tell which
+            for each in tasks if len(tasks) > 1 else ():  # again, one by one: Dask does not tell which
                 try:
                     compute(each)
                 except Exception as error:
@@ -373,8 +373,8 @@ class Runner:
 
 
 def name_block(error: BaseException, failed: list[bool]) -> None:
-    """Say which of the tasks it was, if it was one."""
-    if any(failed):
+    """Say which of the tasks it was, if it was one of several: one alone may stand for all blocks."""
+    if any(failed) and len(failed) > 1:
         error.add_note(f"while working on block {failed.index(True)}")
 
 

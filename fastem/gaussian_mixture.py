@@ -221,7 +221,8 @@ class GaussianMixture(Mixture):
         X : array-like of shape (n, d)
             Finite rows, n >= k.  float32 and float64 arrays are not copied; sums are float64.  float32 rows without
             weights are computed in float32, twice as fast, unless tol is below 1e-6 or components lie over 1,000
-            standard deviations apart: then in float64.
+            standard deviations apart: then in float64.  Also a Dask array or data frame: a task for each of its blocks,
+            on the `Client` that is current or in this process; on a cluster they stay with the workers for the fit.
         y : ignored
         sample_weight : array-like of shape (n,), default=None
             Non-negative; a weight of w counts as w equal rows.
