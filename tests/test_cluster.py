@@ -149,6 +149,7 @@ def test_the_few_numbers_of_a_sum_are_exact():
     halves = cluster.exact(values[:300].tolist()) + cluster.exact(values[300:].tolist())
     assert len(halves) < 20
     assert math.fsum(halves) == math.fsum(values)
+    assert math.fsum(cluster.exact([1.0, 2.0**-54]) + cluster.exact([2.0**-53])) == 1.0 + 2.0**-52  # no tie, together
     assert cluster.exact([]) == []
     assert cluster.exact([-math.inf, 1.0]) == [-math.inf]
     assert cluster.exact([-1e308, -1e308]) == [cluster.LOWEST_LOGLIK]

@@ -50,7 +50,10 @@ def kill_now_and_then(client: Client, seed: int, stop: threading.Event, killed: 
     rng = np.random.default_rng(seed)
     while not stop.wait(rng.uniform(0.05, 0.5)) and len(killed) < 2:
         client.wait_for_workers(2, timeout=MOST_SECONDS)
-        pids = list(client.run(os.getpid).values())
+        try:
+            pids = list(client.run(os.getpid).values())
+        except OSError:  # one that is dead has not been missed yet
+            continue
         killed.append(pids[rng.integers(len(pids))])
         os.kill(killed[-1], signal.SIGKILL)
 
