@@ -4,6 +4,9 @@ The sums of a site are k (1 + d + d^2) numbers and its log likelihood, however m
 by themselves: those of a site with very few rows tell of these rows.
 """
 
+import tempfile
+from pathlib import Path
+
 import numpy as np
 
 import fastem
@@ -11,19 +14,24 @@ import fastem
 SITES, ROWS = 3, 20_000
 
 
-def sums_at(site: np.ndarray, params: fastem.NormalParams) -> fastem.NormalStats:
-    """What a site does with the parameters that it is sent; the rows stay here."""
-    return fastem.accumulate(params, site)
+def sums_at(site: np.ndarray, question: Path) -> Path:
+    """What a site does with the file that it is sent: it answers with one of its sums; the rows stay here."""
+    answer = question.with_name(f"sums-{len(list(question.parent.iterdir()))}.npz")
+    fastem.accumulate(fastem.load_stats(question).params, site).save(answer)
+    return answer
+
+
+def sweep(sites: list[np.ndarray], params: fastem.NormalParams) -> fastem.NormalStats:
+    """Parameters go to all sites, as the statistics of no rows, and their sums come back, through files."""
+    with tempfile.TemporaryDirectory() as folder:
+        question = Path(folder) / "params.npz"
+        fastem.NormalStats.zero(params).save(question)
+        return fastem.merge(*(fastem.load_stats(sums_at(site, question)) for site in sites))
 
 
 def fit_sites(sites: list[np.ndarray], start: fastem.NormalParams) -> fastem.Fit:
-    """EM: parameters go to all sites, and their sums come back."""
-    return fastem.em(
-        lambda params: fastem.merge(*(sums_at(site, params) for site in sites)),
-        lambda stats: stats.maximize(),
-        start,
-        tol=1e-8,
-    )
+    """EM over rows that nobody has together."""
+    return fastem.em(lambda params: sweep(sites, params), lambda stats: stats.maximize(), start, tol=1e-8)
 
 
 def draw(rng: np.random.Generator) -> list[np.ndarray]:

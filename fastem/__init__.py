@@ -2,7 +2,7 @@
 
 The house, from the door to the ground; imports only go down, floors of one number do not import each other:
 
-    9  models.py     load(): fitted models from disk
+    9  models.py     load(), load_stats(): fitted models and statistics from disk
     9  __main__.py   python -m fastem doctor
     8  gaussian_mixture.py, binomial_mixture.py   the estimators: settings, starts, attributes
     7  mixture.py    what the estimators share: they check settings, wire, compute nothing
@@ -13,6 +13,7 @@ The house, from the door to the ground; imports only go down, floors of one numb
     5  starts.py     where a fit begins: k-means, k-means++, random, quantiles
     4  acceleration.py  where EM is heading: Anderson's method, SQUAREM, quasi-Newton
     4  chunks.py     data x params -> statistics: rows that come in chunks, read anew in each sweep
+    4  cluster.py   the same of Dask collections: a task for each block, sums come back
     4  information.py  standard errors from the information of the rows: Louis's, and of gradients
     3  sweep.py      data x params -> statistics: rows in memory
     3  priors.py     BinomialPrior, NormalPrior: statistics that are added before the M-step
@@ -26,7 +27,7 @@ The house, from the door to the ground; imports only go down, floors of one numb
     1  backend.py    which compiled twin answers
     1  checks.py     arrays and settings at the door; every message
     1  estimator.py  scikit-learn's base classes where it is installed, a stand-in where not
-    1  storage.py    a header and named arrays in one file, written whole or not at all
+    0  storage.py    a header and named arrays in one file, written whole or not at all
     0  progress.py   lines while a fit is under way
     0  stepwise.py   how the sums of a batch are mixed into those before it
     0  mapped.py     arrays in mapped files: read by and by, pages given back
@@ -61,7 +62,7 @@ if TYPE_CHECKING:
     from fastem.gaussian import NormalParams, NormalStats
     from fastem.gaussian_mixture import GaussianMixture
     from fastem.information import StandardErrors
-    from fastem.models import load
+    from fastem.models import load, load_stats
     from fastem.priors import BinomialPrior, NormalPrior
     from fastem.stats import merge
     from fastem.sweep import Posterior, Rows, accumulate, collapse, open_rows, posterior
@@ -84,6 +85,7 @@ _HOME = {
     "from_arrow": "arrow",
     "ArrowRows": "arrow",
     "merge": "stats",
+    "load_stats": "models",
     "posterior": "sweep",
     "Posterior": "sweep",
     "collapse": "sweep",
@@ -123,6 +125,7 @@ __all__ = [  # noqa: RUF022 - by importance
     "from_arrow",
     "ArrowRows",
     "merge",
+    "load_stats",
     "posterior",
     "Posterior",
     "collapse",

@@ -9,14 +9,13 @@ import numpy as np
 
 from fastem import checks
 from fastem.binomial import GROUPS, BinomialParams
-from fastem.chunks import AnyRows
 from fastem.degenerate import Watch, binomial_extents, split_binomial
 from fastem.estimator import NotFittedError
 from fastem.information import StandardErrors
 from fastem.mixture import NOT_FITTED, Mixture
 from fastem.priors import BinomialPrior
 from fastem.starts import BINOMIAL_STARTS, binomial_start
-from fastem.sweep import Rows
+from fastem.sweep import AnyRows, Rows
 
 
 class BinomialMixture(Mixture):
@@ -142,7 +141,8 @@ class BinomialMixture(Mixture):
         Parameters
         ----------
         X : array-like of shape (n,) or (n, d)
-            Successes: whole numbers from 0 to trials, of any type.  Integers are not copied.
+            Successes: whole numbers from 0 to trials, of any type.  Integers are not copied.  Also a Dask collection,
+            as for GaussianMixture; trials are then a number or one too.
         y : ignored
         trials : int or array-like of shape (n,), (d,) or (n, d), default=None
             Trials of all, of each row, of each column or of each place: whole numbers; 0 tells nothing.  None takes

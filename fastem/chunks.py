@@ -12,7 +12,7 @@ import numpy as np
 
 from fastem import checks
 from fastem.backend import Backend
-from fastem.distinct import CHUNK_ROWS, MOST_DISTINCT, DistinctCounts, of_chunk, pays, tested_step
+from fastem.distinct import CHUNK_ROWS, MOST_DISTINCT, DistinctCounts, pays, tested_step
 from fastem.reading import Arrays, Source, ahead, recut
 from fastem.stats import SLOT_ROWS, Array
 from fastem.sweep import DIGEST_ROWS, LOWEST_LOGLIK, Posterior, Rows, chosen_backend, total_of
@@ -128,12 +128,12 @@ class Chunks:
         step = tested_step(self._n)
         if step > 1:
             some = self.take(np.arange(0, self._n, step))
-            if not pays(distinct_of(some, len(some)), self._n, most):
+            if not pays(some.distinct(len(some)), self._n, most):
                 return self
         found: DistinctCounts | None = None
         with closing(self._blocks(CHUNK_ROWS)) as blocks:
             for block in blocks:
-                more = distinct_of(block, int(most * len(block)))
+                more = block.distinct(int(most * len(block)))
                 if more is None:
                     return self
                 found = more if found is None else found + more
@@ -172,17 +172,8 @@ class Chunks:
             self._survey()
 
     def _rows(self, arrays: Arrays) -> Rows:
-        data, weights = arrays[: 1 + self.source.has_trials], arrays[1 + self.source.has_trials :]
-        return Rows(data, weights[0] if weights else checks.weights_like(None, len(data[0])), self.backend, self.dtype)
+        return Rows.of(arrays, self.source.has_trials, self.backend, self.dtype)
 
-
-def distinct_of(rows: Rows, most: int) -> DistinctCounts | None:
-    X, trials = rows.data
-    return of_chunk(X, trials, rows.sample_weight, most=most)
-
-
-AnyRows = Rows | Chunks
-"""What a fit can sweep."""
 
 
 def open_chunks(

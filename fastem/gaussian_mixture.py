@@ -9,7 +9,6 @@ from typing import Any, Self
 import numpy as np
 
 from fastem import checks
-from fastem.chunks import AnyRows
 from fastem.degenerate import Watch, normal_extents, split_normal
 from fastem.estimator import NotFittedError
 from fastem.gaussian import COVARIANCE_TYPES, GROUPS, NormalParams
@@ -18,6 +17,7 @@ from fastem.mixture import NOT_FITTED, Mixture
 from fastem.priors import NormalPrior
 from fastem.starts import NORMAL_STARTS, normal_start, relative_variances
 from fastem.stats import Fixed
+from fastem.sweep import AnyRows
 
 SINGLE_TOL = 1e-6
 """A stop rule finer than the rounding of a mean log likelihood in float32 needs float64."""
@@ -222,7 +222,8 @@ class GaussianMixture(Mixture):
         X : array-like of shape (n, d)
             Finite rows, n >= k.  float32 and float64 arrays are not copied; sums are float64.  float32 rows without
             weights are computed in float32, twice as fast, unless tol is below 1e-6 or components lie over 1,000
-            standard deviations apart: then in float64.
+            standard deviations apart: then in float64.  Also a Dask array or data frame: a task for each of its blocks,
+            on the `Client` that is current or in this process; on a cluster they stay with the workers for the fit.
         y : ignored
         sample_weight : array-like of shape (n,), default=None
             Non-negative; a weight of w counts as w equal rows.

@@ -15,7 +15,8 @@ import numpy as np
 from fastem import checks
 from fastem.acceleration import ACCELERATORS
 from fastem.checkpoint import Journal, arrays_of, described
-from fastem.chunks import AnyRows, open_chunks
+from fastem.chunks import open_chunks
+from fastem.cluster import described_by, is_dask, lazy_posterior, mean_of, open_blocks
 from fastem.degenerate import POLICIES, Diagnosis, Watch, diagnosis, renumbered
 from fastem.estimator import (
     BaseEstimator,
@@ -32,7 +33,7 @@ from fastem.starts import start_size, subsample
 from fastem.stats import Fixed
 from fastem.stepwise import step
 from fastem.storage import encode, write
-from fastem.sweep import Rows, open_rows
+from fastem.sweep import AnyRows, Rows, open_rows
 
 WITHOUT_EFFECT = {
     "random_state", "n_threads", "verbose", "verbose_interval", "max_time", "on_interrupt", "checkpoint",
@@ -165,7 +166,7 @@ class Mixture(DensityMixin, BaseEstimator):
         it was."""
         fitted = object.__new__(type(self))
         fitted.__dict__.update(self.__dict__)
-        learn_features(fitted, X, rows.n_features)
+        learn_features(fitted, described_by(X), rows.n_features)
         return fitted
 
     def _become(self, fitted: Self) -> Self:
@@ -372,29 +373,36 @@ class Mixture(DensityMixin, BaseEstimator):
     def _posterior(self, X: Any, trials: Any, wanted: str) -> Any:
         """log_prob, resp (in the precision of the rows) or labels of each row."""
         params = self.params_
-        same_features(self, X)
+        same_features(self, described_by(X))
+        if is_dask(X):
+            trials = self._tosses(trials)
+            return lazy_posterior(params, X, trials, wanted, owner=type(self).__name__, backend=self.backend)
         with self._open(X, trials, n_features=params.n_features) as rows:
-            found = getattr(rows.posterior(params, wanted), wanted)
-            dtype = rows.precision
-        if wanted == "labels":
-            return found.astype(np.intp)
-        return np.maximum(found, np.finfo(dtype).min, out=found).astype(dtype, copy=False)
+            return rows.told(params, wanted)
+
+    def _tosses(self, trials: Any) -> Any:
+        """Trials of the rows, where they have any."""
+        return trials
 
     def _open(self, X: Any, trials: Any, sample_weight: Any = None, **options: Any) -> Rows:
         options |= {"has_trials": self._has_trials, "backend": self.backend, "n_threads": self.n_threads}
         return open_rows(X, trials, sample_weight, owner=type(self).__name__, **options)
 
     def _opened(self, X: Any, chunks: Any, trials: Any, sample_weight: Any, **options: Any) -> AnyRows:
-        """The rows of a fit: X in memory or, where that is None, chunks."""
-        if chunks is None:
+        """The rows of a fit: X in memory or of Dask or, where that is None, chunks."""
+        if chunks is None and not is_dask(X):
             return self._open(X, trials, sample_weight, fitting=True, **options)
-        checks.chunks_alone(X, trials, sample_weight)
         options |= {"backend": self.backend, "n_threads": self.n_threads}
+        if chunks is None:
+            return open_blocks(X, trials, sample_weight, has_trials=self._has_trials, **options)
+        checks.chunks_alone(X, trials, sample_weight)
         return open_chunks(chunks, has_trials=self._has_trials, trials=trials, fitting=True, **options)
 
     def _score(self, X: Any, trials: Any, sample_weight: Any) -> tuple[float, float]:
         """Mean log density (of unweighted rows in their precision, as scikit-learn) and total weight."""
         log_prob = self._posterior(X, trials, "log_prob")
+        if is_dask(X):
+            return mean_of(log_prob, sample_weight)
         if sample_weight is None:
             with np.errstate(over="ignore"):  # float32 cannot add two rows that are far out
                 mean = log_prob.mean()

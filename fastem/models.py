@@ -1,4 +1,4 @@
-"""Fitted mixtures from disk."""
+"""Fitted mixtures, and statistics, from disk."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from fastem.gaussian_mixture import GaussianMixture
 from fastem.mixture import MODEL, MODEL_LAYOUT, Mixture, is_fitted_attribute
 from fastem.priors import BinomialPrior, NormalPrior
 from fastem.restarts import Start
+from fastem.stats import STATISTICS, STATISTICS_LAYOUT
 from fastem.storage import MALFORMED, decode, read
 
 ESTIMATORS = {each.__name__: each for each in (GaussianMixture, BinomialMixture)}
@@ -62,6 +63,52 @@ def load(path: Any) -> Any:
         return restored(ESTIMATORS[header["class"]], attributes)
     except MALFORMED as error:
         raise ValueError(f"{path} is damaged: {error}") from None
+
+
+SUMS = {each.__name__: each for each in (NormalStats, BinomialStats)}
+PARAMS = {each.__name__: each for each in (NormalParams, BinomialParams)}
+
+
+def load_stats(path: Any) -> Any:
+    """Read statistics that their `save` has written, with the parameters that they were taken at.
+
+    The file is checked before anything is made of it: its kind and layout, shapes, that the parameters are those of a
+    mixture and that all sums are finite.  No code of the file is run.
+
+    Parameters
+    ----------
+    path : path
+        A file of `NormalStats.save` or `BinomialStats.save`.
+
+    Returns
+    -------
+    NormalStats or BinomialStats
+        With the same bits.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged, or no such file.
+    OSError
+        If it cannot be read.
+
+    Examples
+    --------
+    >>> import fastem, numpy as np, pathlib, tempfile
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "sums.npz"
+    >>> params = fastem.NormalParams(np.array([1.0]), np.zeros((1, 1)), np.ones((1, 1, 1)))
+    >>> fastem.accumulate(params, [[1.0], [3.0]]).save(path)
+    >>> fastem.load_stats(path).maximize().means
+    array([[2.]])
+    """
+    header, arrays = read(checks.path(path, "path"), STATISTICS, STATISTICS_LAYOUT)
+    try:
+        ((kind, _),) = header["statistics"].items()
+        stats = decode(header["statistics"], arrays, {kind: SUMS[kind], **PARAMS})
+        stats.check()
+    except MALFORMED as error:
+        raise ValueError(f"{path} is damaged: {error}") from None
+    return stats
 
 
 def restored(kind: type[Mixture], attributes: dict[str, Any]) -> Mixture:

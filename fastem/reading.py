@@ -65,7 +65,7 @@ class Source:
         form, begin = None, 0
         for index, chunk in self._numbered():
             try:
-                arrays = self._arrays(chunk, first)
+                arrays = self.arrays(chunk, check_values=first)
                 found = form_of(arrays, self.has_trials)
                 if form not in (None, found) and len(arrays[0]):
                     raise ValueError(f"{found}; the chunks before have {form}")
@@ -91,7 +91,8 @@ class Source:
                 raise
             yield index, chunk
 
-    def _arrays(self, chunk: Any, check_values: bool) -> Arrays:
+    def arrays(self, chunk: Any, *, check_values: bool) -> Arrays:
+        """A chunk as arrays that kernels read."""
         X, trials, sample_weight = self._parts(chunk)
         X = checks.numeric(X, "X", whole=self.has_trials)
         if X.ndim and not len(X):

@@ -9,10 +9,9 @@ import numpy as np
 
 from fastem import checks
 from fastem.binomial import BinomialParams
-from fastem.chunks import AnyRows
 from fastem.gaussian import RESOLUTION, SMALLEST_VARIANCE, NormalParams, NormalStats
 from fastem.stats import Array
-from fastem.sweep import Rows
+from fastem.sweep import AnyRows, Rows
 
 NORMAL_STARTS = ("kmeans", "k-means++", "random", "random_from_data")
 BINOMIAL_STARTS = ("auto", "quantiles", "kmeans", "random")

@@ -7,10 +7,14 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property, reduce
 from operator import add
+from os import PathLike
+from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+from fastem.storage import encode, write
 
 Array = NDArray[np.float64]
 Fixed = Collection[str] | Mapping[str, Any]
@@ -29,6 +33,8 @@ SMALLEST_WEIGHT = 1e-300
 
 UNIT = 2.0**-53
 """What rounding changes a float64 by, relatively, at the most."""
+
+STATISTICS, STATISTICS_LAYOUT = "fastem statistics", 1
 
 ADDITIONS = 170
 """That a term of the log likelihood goes through: 128 of a lane's points, 8 lanes, 32 tiles of a slot; then fsum."""
@@ -65,6 +71,26 @@ class Stats:
     def __mul__(self, factor: float) -> Self:
         """The statistics of rows with `factor` times the weight."""
         return type(self)(self.params, **{name: factor * getattr(self, name) for name in self._sums()})
+
+    def save(self, path: Any) -> None:
+        """Write these sums, and the parameters that they were taken at, to a file; `fastem.load_stats` reads it.
+
+        No pickle: arrays and a header in NumPy's npz, written whole or not at all.  TypeError for what is no path,
+        OSError where it cannot be written; a file that is there is then as it was.
+        """
+        if not isinstance(path, (str, PathLike)):
+            raise TypeError(f"path must be a path, got {path!r}")
+        arrays: dict[str, np.ndarray] = {}
+        write(Path(path), STATISTICS, STATISTICS_LAYOUT, {"statistics": encode(self, arrays)}, arrays)
+
+    def check(self) -> None:
+        """Raise ValueError or TypeError where these are no sums of a mixture."""
+        self.params.check()
+        none = type(self).zero(self.params)
+        for name in self._sums():
+            found, expected = np.asarray(getattr(self, name)), np.shape(getattr(none, name))
+            if found.shape != expected or not np.isfinite(found).all():
+                raise ValueError(f"{name} must be finite and of shape {expected}, got {found.shape}: {found}")
 
     def _sums(self) -> list[str]:
         return [each.name for each in fields(self) if each.name != "params"]

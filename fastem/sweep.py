@@ -7,13 +7,13 @@ import hashlib
 import math
 import sys
 from collections.abc import Iterator
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 
 from fastem import checks
 from fastem.backend import BACKENDS, Backend
-from fastem.distinct import MOST_DISTINCT, DistinctCounts, distinct_rows
+from fastem.distinct import MOST_DISTINCT, DistinctCounts, distinct_rows, of_chunk
 from fastem.mapped import Mapping, gather, in_use, rows_at_a_time
 from fastem.stats import SLOT_ROWS, Array, as_table, fold, slot_count
 
@@ -80,6 +80,20 @@ class Rows:
         """The sums of these rows added to those of the rows before, and the log likelihood of each slot."""
         name, rows = f"accumulate_{params.kernel}", (*self.data, self.sample_weight)
         return self._summed(name, rows, tables, (), params.sums_length, single, total)
+
+    def slot_sums(self, params: Any, tables: Any, single: bool) -> Array:
+        """(slots, m) sums of each slot, for who folds them elsewhere."""
+        name, rows = f"accumulate_{params.kernel}", (*self.data, self.sample_weight)
+        sums = np.empty((slot_count(len(self)), params.sums_length))
+        self.backend.run(name, rows, tables, (), sums, slot_rows=SLOT_ROWS, single=single)
+        return sums
+
+    def told(self, params: Any, wanted: str) -> np.ndarray:
+        """One of "log_prob", "resp" (in the precision of the rows) and "labels", as the estimators tell it."""
+        found: np.ndarray = getattr(self.posterior(params, wanted), wanted)
+        if wanted == "labels":
+            return found.astype(np.intp)
+        return np.maximum(found, np.finfo(self.precision).min, out=found).astype(self.precision, copy=False)
 
     def posterior(self, params: Any, *wanted: str) -> Posterior:
         """`wanted` of "log_prob", "resp", "labels" for each row."""
@@ -157,6 +171,17 @@ class Rows:
         X, trials = self.data
         found = distinct_rows(X, trials, self.sample_weight, self.backend, most)
         return self if found is None else self.of_distinct(found, self.precision, self.backend, self.dtype)
+
+    def distinct(self, most: int) -> DistinctCounts | None:
+        """The distinct rows of counts; None if there are over `most`."""
+        X, trials = self.data
+        return of_chunk(X, trials, self.sample_weight, most=most)
+
+    @classmethod
+    def of(cls, arrays: tuple[np.ndarray, ...], has_trials: bool, backend: Backend, dtype: Any) -> Rows:
+        """Of (X,) or (X, trials), with or without weights behind."""
+        data, weights = arrays[: 1 + has_trials], arrays[1 + has_trials :]
+        return cls(data, weights[0] if weights else checks.weights_like(None, len(data[0])), backend, dtype)
 
     @classmethod
     def of_distinct(
@@ -240,6 +265,28 @@ class Rows:
 
     def _blocks(self) -> list[slice]:
         return [slice(begin, begin + SLOT_ROWS) for begin in range(0, len(self), SLOT_ROWS)]
+
+
+class AnyRows(Protocol):
+    """What a fit asks of its rows, wherever they are."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *exception: object) -> None: ...
+    def __len__(self) -> int: ...
+
+    @property
+    def n_features(self) -> int: ...
+    @property
+    def most_trials(self) -> int: ...
+    @property
+    def precision(self) -> type[np.floating]: ...
+
+    def sweep(self, params: Any) -> Any: ...
+    def take(self, positions: np.ndarray) -> Rows: ...
+    def first_weighted(self, size: int) -> np.ndarray: ...
+    def collapsed(self) -> AnyRows: ...
+    def parts(self, least: int) -> list[Rows]: ...
+    def fingerprint(self) -> str: ...
 
 
 def total_of(logliks: list[float]) -> float:

@@ -1,0 +1,486 @@
+"""Rows of Dask collections: blocks are summed where they are, their sums come back and are added in a fixed order.
+
+Dask does what schedules, ships and tries again; a block is a task, and so can be made anew where a worker is lost.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import math
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from functools import partial, reduce
+from itertools import chain
+from typing import Any, NamedTuple, NoReturn, Self
+
+import numpy as np
+
+from fastem import checks
+from fastem.backend import Backend
+from fastem.distinct import CHUNK_ROWS, MOST_DISTINCT, DistinctCounts, pays, tested_step
+from fastem.reading import Arrays, Form, Source, form_of
+from fastem.stats import Array, fold, slot_count
+from fastem.sweep import LOWEST_LOGLIK, Rows, chosen_backend, open_rows, total_of
+
+GATHERED_BYTES = 1 << 26
+"""Sums of slots that come back in a sweep, to be folded as those of rows in memory are: a tenth of a second of a slow
+network.  Where there would be more, a block folds its own."""
+FAN_IN = 16
+"""Sums of blocks that a task adds: a million blocks are five levels."""
+POLL_SECONDS = 1.0
+WORKERLESS_SECONDS = 30.0
+"""A cluster that has had no running worker for so long will have none: a nanny starts another one in a few seconds."""
+
+
+def is_dask(X: Any) -> bool:
+    """Without Dask."""
+    return hasattr(type(X), "__dask_graph__")
+
+
+def described_by(X: Any) -> Any:
+    """What has the names of the columns: of a Dask DataFrame, a frame without rows."""
+    return X._meta if is_dask(X) else X
+
+
+# ------------------------------------------------------------------------------------------------ what a task works out
+
+
+@dataclass(frozen=True)
+class Reader:
+    """How a task reads its block; one thread for each, since a worker runs as many tasks as it has threads."""
+
+    source: Source
+    dtype: Any
+    backend: str
+    n_threads: int
+
+    def checked(self, *parts: Any) -> Arrays | Exception:
+        """A block, or what is wrong with it: only who knows the blocks before it can say where that is."""
+        try:
+            return self.source.arrays(named_parts(parts), check_values=True)
+        except (ValueError, TypeError) as error:
+            return error
+
+    def unchecked(self, *parts: Any) -> Arrays:
+        return self.source.arrays(named_parts(parts), check_values=False)
+
+    def rows(self, arrays: Arrays) -> Rows:
+        return Rows.of(arrays, self.source.has_trials, Backend(self.backend, self.n_threads), self.dtype)
+
+    def surveyed(self, arrays: Arrays | Exception) -> Survey | Exception:
+        if isinstance(arrays, Exception) or not len(arrays[0]):
+            return arrays if isinstance(arrays, Exception) else NO_ROWS
+        rows, counts = self.rows(arrays), self.source.has_trials
+        return Survey(
+            len(rows),
+            form_of(arrays, counts),
+            rows.single,
+            rows.most_trials if counts else 0,
+            checks.total_weight(rows.sample_weight),
+            np.abs(np.stack(checks.extremes(rows.data[0]))).max(keepdims=True),
+        )
+
+    def taken(self, arrays: Arrays, positions: np.ndarray) -> Arrays:
+        few = self.rows(arrays).take(positions)
+        return *few.data, few.sample_weight
+
+    def first_weighted(self, arrays: Arrays, size: int) -> np.ndarray:
+        return self.rows(arrays).first_weighted(size)
+
+    def distinct(self, arrays: Arrays) -> DistinctCounts | None:
+        return few_enough(self.rows(arrays).distinct(len(arrays[0])))
+
+    def digest(self, arrays: Arrays) -> bytes:
+        return self.rows(arrays).digest(slice(None))
+
+
+def named_parts(parts: Sequence[Any]) -> tuple[Any, ...]:
+    """As a chunk has them: what is left out at the end is not there."""
+    return tuple(parts) if parts[-1] is not None else named_parts(parts[:-1])
+
+
+class Survey(NamedTuple):
+    """What all blocks are looked at for, once."""
+
+    n: int
+    form: Form | None
+    single: bool
+    most_trials: int
+    weight: float
+    largest: np.ndarray  # (1,) in magnitude, in the type of the rows
+
+
+NO_ROWS = Survey(0, None, False, 0, 0.0, np.zeros(1))
+
+
+class Sums(NamedTuple):
+    """Of a block, or of several.  loglik and base are numbers of which the sum is exact, whatever they are added to."""
+
+    n: int
+    sums: Array  # (slots, m), or (1, m) where they are folded
+    loglik: list[float]
+    base: list[float]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What a task does with the rows of its block: it has the parameters with it."""
+
+    reader: Reader
+    params: Any
+    single: bool
+    by_slot: bool
+    with_base: bool
+
+    def __call__(self, arrays: Arrays) -> Sums:
+        rows, params, tables = self.reader.rows(arrays), self.params, self.params.tables()
+        if self.by_slot:
+            sums = rows.slot_sums(params, tables, self.single)
+            logliks = sums[:, -2].tolist()
+        else:
+            folded, logliks = rows.added(None, params, tables, self.single)
+            sums = folded[np.newaxis]
+        base = rows.base_parts(params) if self.with_base else []
+        return Sums(len(rows), sums, exact(logliks), exact(base))
+
+
+def added(parts: Sequence[Sums]) -> Sums:
+    """The sums of blocks, folded in their order as slots in memory are."""
+    n, sums, logliks, bases = zip(*parts, strict=True)
+    with np.errstate(over="ignore"):  # of the log likelihood, which stands beside them
+        folded = fold(np.concatenate([np.zeros((1, sums[0].shape[1])), *sums]))
+    return Sums(sum(n), folded[np.newaxis], exact([*chain(*logliks)]), exact([*chain(*bases)]))
+
+
+def exact(values: list[float]) -> list[float]:
+    """A few numbers of which the exact sum is that of all values: what math.fsum left out is summed again."""
+    parts: list[float] = []
+    while (rest := total_of([*values, *(-part for part in parts)])) and math.isfinite(rest):
+        if rest == LOWEST_LOGLIK:
+            return [rest]
+        parts.append(rest)
+    return parts if rest == 0 else [rest]
+
+
+def few_enough(found: DistinctCounts | None) -> DistinctCounts | None:
+    return None if found is None or len(found) > CHUNK_ROWS else found
+
+
+def merged(parts: Sequence[DistinctCounts | None]) -> DistinctCounts | None:
+    """None where there are more than a fit would collapse."""
+    return reduce(lambda a, b: None if a is None or b is None else few_enough(a + b), parts)
+
+
+# ------------------------------------------------------------------------------------------------------------- the rows
+
+
+class Blocks:
+    """Rows in the blocks of a Dask collection, with the methods of `Rows` that a fit needs.  A context manager.
+
+    On a cluster the checked blocks stay with its workers while this is open; elsewhere, every sweep makes them anew.
+    Opening reads all blocks once, and checks their values.
+    """
+
+    def __init__(self, parts: list[tuple[Any, ...]], reader: Reader, dtype: Any) -> None:
+        """parts: of each block X, trials, weights (the last two may be None) as Dask's delayed values."""
+        self.backend = Backend(reader.backend, reader.n_threads)
+        self.reader = reader
+        self.dtype = dtype
+        self._run = Runner()
+        self._base_measure: float | None = None
+        self._checked = self._run.kept([task(reader.checked, *part) for part in parts])
+        surveys = self._survey()
+        blocks = self._checked if self._run.client else [task(reader.unchecked, *part) for part in parts]
+        self._blocks = [block for block, survey in zip(blocks, surveys, strict=True) if survey.n]
+        self._ends = np.cumsum([survey.n for survey in surveys if survey.n])
+
+    def _survey(self) -> list[Survey]:
+        """Look at all blocks; the first of which something is wrong is refused."""
+        surveys: list[Any] = self._run.all([task(self.reader.surveyed, block) for block in self._checked])
+        begin, weight, form = 0, 0.0, None
+        for index, survey in enumerate(surveys):
+            if isinstance(survey, checks.BadValueError):
+                row, *column = survey.index
+                raise checks.BadValueError(f"block {index}: {survey.sentence}", (begin + row, *column))
+            if isinstance(survey, Exception):
+                raise type(survey)(f"block {index}, from row {begin}: {survey}")
+            if survey.n and form not in (None, survey.form):
+                raise ValueError(f"block {index}, from row {begin}: {survey.form}; the blocks before have {form}")
+            form, begin, weight = survey.form or form, begin + survey.n, weight + survey.weight
+            if not self.reader.source.has_trials:
+                checks.squares_fit(survey.largest, weight)
+        if form is None:
+            raise ValueError("X: found 0 rows in all blocks, a minimum of 1 is required")
+        checks.weight_total(weight)
+        self.n_features, self._form, self._n = form.n_features, form, begin
+        self.most_trials = max(survey.most_trials for survey in surveys)
+        self.single = all(survey.single for survey in surveys if survey.n)
+        self._slots = sum(slot_count(survey.n) for survey in surveys)
+        return surveys
+
+    def __enter__(self) -> Self:
+        self.backend.__enter__()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.backend.__exit__(*exception)
+
+    def __len__(self) -> int:
+        return self._n
+
+    @property
+    def precision(self) -> type[np.floating]:
+        """As that of Rows."""
+        return np.float32 if self._form.precision == np.float32 else np.float64
+
+    def sweep(self, params: Any) -> Any:
+        """The statistics of all rows at `params`: a task for each block."""
+        has_trials = self.reader.source.has_trials
+        checks.rows_of_params(has_trials, self.n_features, params.has_trials, params.n_features)
+        single = self.single and params.single_is_enough(params.tables())
+        by_slot = 8 * params.sums_length * self._slots <= GATHERED_BYTES
+        sweep = Sweep(self.reader, params, single, by_slot, self._base_measure is None)
+        tasks = [task(sweep, block) for block in self._blocks]
+        found = added(self._run.all(tasks if by_slot else [in_tree(added, tasks)]))
+        self._same_rows(found)
+        if self._base_measure is None:
+            self._base_measure = total_of(found.base)
+        sums = found.sums[0]
+        sums[-2] = max(total_of(found.loglik) + self._base_measure, LOWEST_LOGLIK)
+        return params.stats(sums)
+
+    def take(self, positions: np.ndarray) -> Rows:
+        """The rows at these positions, in this order: in memory."""
+        order = np.argsort(positions)
+        own = np.split(positions[order], np.searchsorted(positions[order], self._ends[:-1]))
+        begins = [0, *self._ends[:-1]]
+        pieces = self._run.all([
+            task(partial(self.reader.taken, positions=some - begin), block)
+            for some, begin, block in zip(own, begins, self._blocks, strict=True)
+            if len(some)
+        ])  # fmt: skip
+        arrays = tuple(np.concatenate(same)[np.argsort(order)] for same in zip(*pieces, strict=True))
+        return Rows(arrays[:-1], arrays[-1], self.backend, self.dtype)
+
+    def first_weighted(self, size: int) -> np.ndarray:
+        """Positions of the first `size` rows that have weight."""
+        first = partial(self.reader.first_weighted, size=size)
+        found = self._run.all([task(first, block) for block in self._blocks])
+        begins = [0, *self._ends[:-1]]
+        return np.concatenate([begin + some for begin, some in zip(begins, found, strict=True)])[:size]
+
+    def collapsed(self, most: float = MOST_DISTINCT) -> Rows | Blocks:
+        """Equal rows of counts as one, with their weight, in memory, where that leaves at most a share `most` of them
+        and CHUNK_ROWS; else these blocks.  Blocks are collapsed where they are."""
+        step = tested_step(self._n)
+        if step > 1:
+            some = self.take(np.arange(0, self._n, step))
+            if not pays(some.distinct(len(some)), self._n, most):
+                return self
+        (found,) = self._run.all([in_tree(merged, [task(self.reader.distinct, block) for block in self._blocks])])
+        if found is None or len(found) > most * self._n:
+            return self
+        return Rows.of_distinct(found, self.precision, self.backend, self.dtype)
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the rows, their weights and where they are cut: the bits of sums depend on it."""
+        digests = self._run.all([task(self.reader.digest, block) for block in self._blocks])
+        return hashlib.sha256(b"".join(digests)).hexdigest()
+
+    def parts(self, least: int) -> NoReturn:
+        """Every so many rows of a block would be another grid of slots."""
+        raise ValueError("warm_sweeps must be None with Dask collections")
+
+    def _same_rows(self, found: Sums) -> None:
+        """Blocks that are made anew may come out otherwise."""
+        if found.n != self._n:
+            raise ValueError(f"X has {found.n} rows, but had {self._n} when it was first read: its blocks have changed")
+        if not np.isfinite(found.sums).all():
+            self._survey()
+
+
+# ----------------------------------------------------------------------------------------------------------------- Dask
+
+
+def task(call: Callable[..., Any], *arguments: Any) -> Any:
+    """`call` as a task; it may be a method with all its settings, which travel with it."""
+    delayed = importlib.import_module("dask").delayed
+    return delayed(call, pure=False, traverse=False)(*arguments)
+
+
+def in_tree(combine: Callable[[list[Any]], Any], tasks: list[Any]) -> Any:
+    """One task for all: of FAN_IN neighbours, again and again: the order depends on their number alone."""
+    while len(tasks) > 1:
+        tasks = [task(combine, tasks[begin : begin + FAN_IN]) for begin in range(0, len(tasks), FAN_IN)]
+    return tasks[0]
+
+
+class Runner:
+    """Runs tasks on the client that is current, or in this process."""
+
+    def __init__(self) -> None:
+        scheduler = importlib.import_module("dask.base").get_scheduler()
+        client = getattr(scheduler, "__self__", None)
+        self.client: Any = client if hasattr(client, "scheduler_info") else None
+
+    def kept(self, tasks: list[Any]) -> list[Any]:
+        """On a cluster, tasks whose results stay with the workers, and are worked out again where one is lost."""
+        return self.client.persist(tasks) if self.client else tasks
+
+    def all(self, tasks: list[Any]) -> list[Any]:
+        """Their results, in their order."""
+        if self.client is None:
+            return self._here(tasks)
+        futures = self.client.compute(tasks)
+        with ThreadPoolExecutor(1, "fastem-gather") as pool:
+            coming = pool.submit(self.client.gather, futures)
+            try:
+                self._watch(coming)
+                return coming.result()
+            except BaseException as error:
+                name_block(error, [future.status == "error" for future in futures])
+                self.client.cancel(futures)
+                raise
+
+    def _here(self, tasks: list[Any]) -> list[Any]:
+        compute = importlib.import_module("dask").compute
+        try:
+            return list(compute(*tasks))
+        except Exception:
+            for each in tasks if len(tasks) > 1 else ():  # again, one by one: Dask does not tell which
+                try:
+                    compute(each)
+                except Exception as error:
+                    name_block(error, [each is other for other in tasks])
+                    raise
+            raise
+
+    def _watch(self, coming: Future[Any]) -> None:
+        """Until it has come.  Dask itself waits for ever for workers."""
+        since = time.monotonic()
+        while not wait([coming], timeout=POLL_SECONDS).done:
+            workers = self.client.scheduler_info(n_workers=-1)["workers"].values()
+            if any(each["status"] == "running" for each in workers):
+                since = time.monotonic()
+            elif time.monotonic() - since > WORKERLESS_SECONDS:
+                raise RuntimeError(
+                    f"the cluster has had no running workers for {WORKERLESS_SECONDS:.0f} s ({len(workers)} are closing"
+                    " or paused for want of memory); a fit with `checkpoint` goes on from its file"
+                )
+
+
+def name_block(error: BaseException, failed: list[bool]) -> None:
+    """Say which of the tasks it was, if it was one of several: one alone may stand for all blocks."""
+    if any(failed) and len(failed) > 1:
+        error.add_note(f"while working on block {failed.index(True)}")
+
+
+def open_blocks(
+    X: Any,
+    trials: Any,
+    sample_weight: Any,
+    *,
+    has_trials: bool,
+    dtype: Any = None,
+    backend: str = "auto",
+    n_threads: int | None = None,
+) -> Blocks:
+    """The rows of a Dask array or data frame, to be fitted; trials, a number or such a collection, and weights too."""
+    chosen_backend(dtype, backend, n_threads)
+    array = matrix(X, has_trials)
+    one = trials if is_number(trials) else None
+    beside = [None if one is not None or trials is None else along(trials, array, "trials")] if has_trials else []
+    beside += [None if sample_weight is None else along(sample_weight, array, "sample_weight")]
+    n = array.numblocks[0]
+    columns = [array.to_delayed().ravel(), *([None] * n if a is None else a.to_delayed().ravel() for a in beside)]
+    reader = Reader(Source((), has_trials, one, fitting=True), dtype, backend, n_threads or 1)
+    return Blocks(list(zip(*columns, strict=True)), reader, dtype)
+
+
+def matrix(X: Any, has_trials: bool = False) -> Any:
+    """As a Dask array of whole rows in each block."""
+    array = X.to_dask_array() if hasattr(X, "to_dask_array") else X
+    if has_trials and array.ndim == 1:
+        array = array[:, np.newaxis]
+    if array.ndim != 2:
+        raise ValueError(f"X: Expected 2D array, got {array.ndim}D array instead, of shape {array.shape}.")
+    return array.rechunk({1: -1}) if array.numblocks[1] > 1 else array
+
+
+def is_number(value: Any) -> bool:
+    return value is not None and not is_dask(value) and np.ndim(value) == 0
+
+
+def along(values: Any, X: Any, name: str) -> Any:
+    """A Dask array cut as X is."""
+    if not is_dask(values):
+        raise TypeError(f"{name} must be a Dask collection where X is one, got {type(values).__name__}")
+    array = values.to_dask_array() if hasattr(values, "to_dask_array") else values
+    if not (np.isnan(X.shape[0]) or np.isnan(array.shape[0])):
+        if array.shape[0] != X.shape[0]:
+            raise ValueError(f"{name} must have one entry for each row of X, {X.shape[0]}, got {array.shape[0]}")
+        array = array.rechunk({0: X.chunks[0], **({1: -1} if array.ndim > 1 else {})})
+    if array.numblocks[0] != X.numblocks[0]:
+        raise ValueError(f"{name} has {array.numblocks[0]} blocks, but X has {X.numblocks[0]}")
+    return array
+
+
+# ---------------------------------------------------------------------------------------------------------- predictions
+
+
+def lazy_posterior(params: Any, X: Any, trials: Any, wanted: str, *, owner: str, backend: str) -> Any:
+    """A Dask array of what `Rows.told` tells of each row; nothing is read yet."""
+    map_blocks = importlib.import_module("dask.array").map_blocks
+    array = matrix(X, params.has_trials)
+    arrays = [array] if trials is None or is_number(trials) else [array, columned(along(trials, array, "trials"))]
+    options = {"n_features": params.n_features, "has_trials": params.has_trials, "backend": backend, "owner": owner}
+    call = partial(told_of_block, params=params, wanted=wanted, one=trials if is_number(trials) else None, **options)
+    single = array.dtype == np.float32
+    dtype = np.dtype(np.intp) if wanted == "labels" else np.dtype(np.float32 if single else np.float64)
+    if wanted == "resp":
+        shape = {"chunks": (array.chunks[0], (len(params.weights),)), "meta": np.empty((0, 0), dtype)}
+    else:
+        shape = {"drop_axis": 1, "meta": np.empty(0, dtype)}
+    return map_blocks(call, *arrays, dtype=dtype, **shape)
+
+
+def columned(trials: Any) -> Any:
+    return trials[:, np.newaxis] if trials.ndim == 1 else trials
+
+
+def told_of_block(
+    X: np.ndarray,
+    trials: Any = None,
+    *,
+    params: Any,
+    wanted: str,
+    one: Any,
+    block_id: tuple[int, ...] = (0,),
+    **options: Any,
+) -> np.ndarray:
+    """One thread, as in a fit; the number of the block is told where something is wrong with it."""
+    if not len(X):
+        return np.empty((0, len(params.weights)) if wanted == "resp" else 0)
+    try:
+        with open_rows(X, one if trials is None else trials, n_threads=1, **options) as rows:
+            return rows.told(params, wanted)
+    except checks.BadValueError as error:
+        raise checks.BadValueError(f"block {block_id[0]}: {error.sentence}, in the block", error.index) from None
+
+
+def mean_of(log_prob: Any, sample_weight: Any) -> tuple[float, float]:
+    """Weighted mean and total weight of a Dask array, in one pass; means are float64."""
+    arrays, values = importlib.import_module("dask.array"), log_prob.astype(np.float64)
+    if sample_weight is None:
+        weights = arrays.ones_like(values)
+    elif is_number(sample_weight):
+        weights = arrays.full_like(values, checks.non_negative(sample_weight, "sample_weight"))
+    else:
+        cut = along(sample_weight, values, "sample_weight").astype(np.float64)
+        weights = cut.map_blocks(checks.weights_of_part, dtype=np.float64, meta=np.empty(0))
+    total, weighted = importlib.import_module("dask").compute(weights.sum(), (weights * values).sum())
+    checks.weight_total(float(total))
+    return float(weighted / total), float(total)
