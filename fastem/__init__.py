@@ -2,8 +2,13 @@
 
 The house, from the door to the ground; imports only go down, floors of one number do not import each other:
 
+    12 __main__.py   python -m fastem
+    11 cli.py        the command line: fit, predict, describe, bench, doctor
+    10 selection.py  select(): several numbers of components in one table
     9  models.py     load(): fitted models from disk
-    9  __main__.py   python -m fastem doctor
+    9  display.py    pictures of fitted mixtures
+    9  doctor.py     what is here, and does it answer?
+    9  speed.py      EM iterations on this machine, beside scikit-learn's
     8  gaussian_mixture.py, binomial_mixture.py   the estimators: settings, starts, attributes
     7  mixture.py    what the estimators share: they check settings, wire, compute nothing
     6  restarts.py   the best of several starts, warmed and screened
@@ -15,6 +20,7 @@ The house, from the door to the ground; imports only go down, floors of one numb
     4  chunks.py     data x params -> statistics: rows that come in chunks, read anew in each sweep
     4  information.py  standard errors from the information of the rows: Louis's, and of gradients
     3  sweep.py      data x params -> statistics: rows in memory
+    3  tables.py     columns of numbers from CSV, NPY and Parquet files, and to them
     3  priors.py     BinomialPrior, NormalPrior: statistics that are added before the M-step
     2  gaussian.py   NormalParams, NormalStats, the M-step: full, tied, diag, spherical
     2  binomial.py   BinomialParams, BinomialStats, the M-step
@@ -55,6 +61,7 @@ if TYPE_CHECKING:
     from fastem.chunks import Chunks, open_chunks
     from fastem.config import Config, show_config, warmup
     from fastem.degenerate import Diagnosis
+    from fastem.display import BinomialMixtureDisplay, ConvergenceDisplay, GaussianMixtureDisplay
     from fastem.distinct import DistinctCounts
     from fastem.estimator import ConvergenceWarning, NotFittedError
     from fastem.fit import Ascent, Collapse, Fit, History, em
@@ -63,6 +70,7 @@ if TYPE_CHECKING:
     from fastem.information import StandardErrors
     from fastem.models import load
     from fastem.priors import BinomialPrior, NormalPrior
+    from fastem.selection import Candidate, Selection, select
     from fastem.stats import merge
     from fastem.sweep import Posterior, Rows, accumulate, collapse, open_rows, posterior
 
@@ -70,6 +78,12 @@ _HOME = {
     "GaussianMixture": "gaussian_mixture",
     "BinomialMixture": "binomial_mixture",
     "load": "models",
+    "select": "selection",
+    "Selection": "selection",
+    "Candidate": "selection",
+    "GaussianMixtureDisplay": "display",
+    "BinomialMixtureDisplay": "display",
+    "ConvergenceDisplay": "display",
     "em": "fit",
     "Fit": "fit",
     "History": "fit",
@@ -109,6 +123,12 @@ __all__ = [  # noqa: RUF022 - by importance
     "GaussianMixture",
     "BinomialMixture",
     "load",
+    "select",
+    "Selection",
+    "Candidate",
+    "GaussianMixtureDisplay",
+    "BinomialMixtureDisplay",
+    "ConvergenceDisplay",
     "em",
     "Fit",
     "History",
