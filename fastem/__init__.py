@@ -4,6 +4,7 @@ The house, from the door to the ground; imports only go down, floors of one numb
 
     12 __main__.py   python -m fastem
     11 cli.py        the command line: fit, predict, describe, bench, doctor
+    11 bootstrap.py  bootstrap_test(): are k components enough?
     10 selection.py  select(): several numbers of components in one table
     9  models.py     load(): fitted models from disk
     9  display.py    pictures of fitted mixtures
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from fastem.arrow import ArrowRows, from_arrow
     from fastem.binomial import BinomialParams, BinomialStats
     from fastem.binomial_mixture import BinomialMixture
+    from fastem.bootstrap import BootstrapTest, bootstrap_test
     from fastem.checks import CollapsedComponentError, EmptyComponentWarning, IdentifiabilityWarning
     from fastem.chunks import Chunks, open_chunks
     from fastem.config import Config, show_config, warmup
@@ -81,6 +83,8 @@ _HOME = {
     "select": "selection",
     "Selection": "selection",
     "Candidate": "selection",
+    "bootstrap_test": "bootstrap",
+    "BootstrapTest": "bootstrap",
     "GaussianMixtureDisplay": "display",
     "BinomialMixtureDisplay": "display",
     "ConvergenceDisplay": "display",
@@ -126,6 +130,8 @@ __all__ = [  # noqa: RUF022 - by importance
     "select",
     "Selection",
     "Candidate",
+    "bootstrap_test",
+    "BootstrapTest",
     "GaussianMixtureDisplay",
     "BinomialMixtureDisplay",
     "ConvergenceDisplay",

@@ -179,7 +179,7 @@ def select(
     2
     """
     if estimator is None:
-        estimator = GaussianMixture(n_init=5, tol=1e-6, max_iter=1000, random_state=0)
+        estimator = default_estimator()
     checks.instance(estimator, "estimator", Mixture)
     checks.choice(criterion, "criterion", CRITERIA)
     checks.integer(folds, "folds", 2)
@@ -193,6 +193,11 @@ def select(
         if on_candidate is not None:
             on_candidate(candidates[-1])
     return Selection(criterion, tuple(candidates), tuple(mixtures))
+
+
+def default_estimator() -> GaussianMixture:
+    """Several starts, so that a larger k does not lose to a poor one; a small tol, so that likelihoods compare."""
+    return GaussianMixture(n_init=5, tol=1e-6, max_iter=1000, random_state=0)
 
 
 def varied(estimator: Any, n_components: Any, covariance_types: Any) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ FLOORS = {
     "__main__": 12,
     "__init__": 12,
     "cli": 11,
+    "bootstrap": 11,
     "selection": 10,
     "doctor": 9,
     "display": 9,

@@ -83,6 +83,17 @@ def test_distinct_optima_are_counted():
     assert found.candidates[1].n_optima == len(np.unique(ends.round(4))) > 1
 
 
+def test_starts_that_were_screened_out_led_to_no_optimum():
+    rows = np.concatenate([RNG.normal(at, 0.1, size=(2500, 1)) for at in (0, 5, 12, 25)])
+    many = fastem.GaussianMixture(n_init=12, init_params="random_from_data", tol=1e-6, max_iter=500, random_state=0)
+    found = fastem.select(rows, [3], estimator=many)
+    starts = found.best.starts_
+    carried = [start.mean_loglik for start in starts if not start.stop_reason.startswith("screened out")]
+    assert len(carried) == 3
+    assert found.candidates[0].n_optima == len(np.unique(np.round(carried, 3)))
+    assert len({round(start.mean_loglik, 3) for start in starts}) > found.candidates[0].n_optima
+
+
 def test_suspect_components_are_counted():
     pair = np.concatenate([RNG.normal(size=(60, 1)), [[9.0], [9.0]]])
     found = fastem.select(pair, [2], estimator=QUICK)
