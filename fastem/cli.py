@@ -26,13 +26,14 @@ from fastem.doctor import doctor
 from fastem.gaussian import COVARIANCE_TYPES
 from fastem.gaussian_mixture import GaussianMixture
 from fastem.models import load
-from fastem.selection import CRITERIA, Candidate, Selection, select
+from fastem.selection import CRITERIA, THOROUGH, Candidate, Selection, select
 from fastem.speed import timings
 from fastem.tables import STANDARD, Table, aligned, read_table, write_table
 
 OK, FOUND_WRONG, BAD_INPUT, INTERRUPTED, CLOSED_PIPE = 0, 1, 2, 130, 141
 """Exit codes; the last two are those of a shell for SIGINT and SIGPIPE."""
 
+TOL = "what the mean log likelihood may have still to gain (default 1e-6)"
 TABLES = "a CSV file with a header, a .npy or a .parquet file; - is CSV on standard input"
 
 
@@ -112,9 +113,9 @@ def add_fit(fitting: argparse.ArgumentParser) -> None:
     fitting.add_argument("--family", choices=("gaussian", "binomial"), default="gaussian", help="(default gaussian)")
     fitting.add_argument("--covariance", choices=COVARIANCE_TYPES, default="full", help="(default full)")
     fitting.add_argument("--seed", type=int, default=0, help="of the starts (default 0)")
-    fitting.add_argument("--n-init", type=int, default=5, help="starts, of which the best is kept (default 5)")
-    fitting.add_argument("--tol", type=float, default=1e-6, help="change of the mean log likelihood to stop at (1e-6)")
-    fitting.add_argument("--max-iter", type=int, default=1000, help="iterations at the most (default 1000)")
+    fitting.add_argument("--n-init", type=int, default=THOROUGH["n_init"], help="starts (default 5)")
+    fitting.add_argument("--tol", type=float, default=THOROUGH["tol"], help=TOL)
+    fitting.add_argument("--max-iter", type=int, default=THOROUGH["max_iter"], help="iterations at the most (1000)")
     fitting.add_argument("--out", metavar="MODEL", help="where to keep the model (.npz)")
     fitting.add_argument("--plot", metavar="PNG", help="where to draw it; needs matplotlib")
     fitting.add_argument("--json", action="store_true", help="JSON in the place of text")
@@ -214,9 +215,8 @@ def destinations_exist(args: argparse.Namespace) -> None:
 
 
 def estimator(args: argparse.Namespace, trials: Any) -> Any:
-    settings: dict[str, Any] = {
-        "n_init": args.n_init, "tol": args.tol, "max_iter": args.max_iter, "random_state": args.seed
-    }  # fmt: skip
+    asked = {"n_init": args.n_init, "tol": args.tol, "max_iter": args.max_iter, "random_state": args.seed}
+    settings = THOROUGH | asked
     if args.family == "binomial":
         if trials is None:
             raise ValueError("--family binomial needs --trials: a column, or a number")

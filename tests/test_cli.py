@@ -14,6 +14,7 @@ import pytest
 
 import fastem
 from fastem import cli, speed
+from fastem.selection import THOROUGH
 
 RNG = np.random.default_rng(0)
 X = np.concatenate([RNG.normal(size=(150, 2)), RNG.normal(size=(50, 2)) + 8.0])
@@ -60,8 +61,7 @@ def said(ran, *arguments):
 
 
 def alone(k, **settings):
-    settings = {"n_init": 5, "tol": 1e-6, "max_iter": 1000, "random_state": 0, "order_by": "means"} | settings
-    return fastem.GaussianMixture(k, **settings)
+    return fastem.GaussianMixture(k, **{**THOROUGH, "random_state": 0, "order_by": "means"} | settings)
 
 
 # ---------------------------------------------------------------------------------------------------------------- fit
@@ -91,10 +91,16 @@ def test_settings_reach_the_fit(folder, ran):
 @pytest.mark.parametrize("trials", ["tosses", "60"])
 def test_coins(trials, folder, ran):
     told = json.loads(said(ran, "fit", "rows.csv", *COINS[:-1], trials, "-k", "2", "--json"))
-    settings = {"n_init": 5, "tol": 1e-6, "max_iter": 1000, "random_state": 0, "order_by": "probs"}
-    mixture = fastem.BinomialMixture(2, **settings).fit(HEADS, trials=TOSSES if trials == "tosses" else 60)
+    mixture = fastem.BinomialMixture(2, random_state=0, order_by="probs", **THOROUGH)
+    mixture.fit(HEADS, trials=TOSSES if trials == "tosses" else 60)
     assert told["probs"] == mixture.probs_.tolist()
     assert told["n_trials"] == (None if trials == "tosses" else 60)
+
+
+def test_columns_of_an_array_are_chosen_by_name(folder, ran):
+    told = json.loads(said(ran, "fit", "rows.npy", "--columns", "x1,x0", "--json"))
+    assert told["columns"] == ["x1", "x0"]
+    np.testing.assert_allclose(told["means"], [X.mean(axis=0)[::-1]], rtol=1e-9)
 
 
 def test_all_columns_are_taken_but_weights_and_trials(folder, ran):
