@@ -16,7 +16,7 @@ def read() -> np.ndarray:
 
 
 def fit(X: np.ndarray, k: int) -> fastem.GaussianMixture:
-    return fastem.GaussianMixture(k, tol=1e-8, max_iter=10_000, n_init=10, random_state=0).fit(X)
+    return fastem.GaussianMixture(k, tol=1e-8, max_iter=10_000, n_init=10, random_state=0, order_by="means").fit(X)
 
 
 def show(X: np.ndarray, fits: list[fastem.GaussianMixture]) -> None:
@@ -29,7 +29,7 @@ def show(X: np.ndarray, fits: list[fastem.GaussianMixture]) -> None:
 def picture(X: np.ndarray, fits: list[fastem.GaussianMixture]) -> Path:
     figure, panels = pictures.canvas(2, 2, width=10.0, height=7.0)
     for axes, mixture in zip(panels, fits, strict=True):
-        pictures.density_over_histogram(axes, X.ravel(), pictures.params_of(mixture), bins=40)
+        fastem.GaussianMixtureDisplay.from_estimator(mixture, X, ax=axes)
         axes.set(title=f"k = {mixture.n_components}, BIC {mixture.bic(X):.1f}", xlabel="velocity (1000 km/s)")
     return pictures.save(figure, "galaxies.png")
 

@@ -16,7 +16,7 @@ def read() -> np.ndarray:
 
 
 def fit(X: np.ndarray) -> fastem.GaussianMixture:
-    return fastem.GaussianMixture(2, tol=1e-10, max_iter=1000, random_state=0).fit(X)
+    return fastem.GaussianMixture(2, tol=1e-10, max_iter=1000, random_state=0, order_by="means").fit(X)
 
 
 def random_fit(X: np.ndarray) -> fastem.GaussianMixture:
@@ -32,22 +32,18 @@ def show(title: str, mixture: fastem.GaussianMixture) -> None:
 
 def picture(X: np.ndarray, both: fastem.GaussianMixture, waiting: fastem.GaussianMixture) -> Path:
     figure, (plane, line) = pictures.canvas(2, width=10.5)
-    params = pictures.params_of(both)
-    pictures.points(plane, X, params)
-    pictures.ellipses(plane, params)
+    fastem.GaussianMixtureDisplay.from_estimator(both, X, ax=plane)
     plane.set(xlabel="eruption (min)", ylabel="waiting (min)", title="one and two standard deviations")
-    pictures.density_over_histogram(line, X[:, 1], pictures.params_of(waiting), bins=30)
+    fastem.GaussianMixtureDisplay.from_estimator(waiting, X[:, 1:], ax=line)
     line.set(xlabel="waiting (min)", title="waiting time alone")
-    line.legend(loc="upper left")
     return pictures.save(figure, "old_faithful.png")
 
 
 def trace_picture(from_kmeans: fastem.GaussianMixture, from_random: fastem.GaussianMixture) -> Path:
     figure, (axes,) = pictures.canvas()
-    pictures.trace(axes, from_kmeans.history_.loglik, "k-means start")
-    pictures.trace(axes, from_random.history_.loglik, "random start")
+    for mixture, label in ((from_kmeans, "k-means start"), (from_random, "random start")):
+        fastem.ConvergenceDisplay.from_estimator(mixture, quantities=("loglik",), label=label, ax=axes)
     axes.set_title("Old Faithful: EM never falls")
-    axes.legend(loc="lower right")
     return pictures.save(figure, "old_faithful_trace.png")
 
 

@@ -2,8 +2,14 @@
 
 The house, from the door to the ground; imports only go down, floors of one number do not import each other:
 
+    12 __main__.py   python -m fastem
+    11 cli.py        the command line: fit, predict, describe, bench, doctor
+    11 bootstrap.py  bootstrap_test(): are k components enough?
+    10 selection.py  select(): several numbers of components in one table
     9  models.py     load(), load_stats(): fitted models and statistics from disk
-    9  __main__.py   python -m fastem doctor
+    9  display.py    pictures of fitted mixtures
+    9  doctor.py     what is here, and does it answer?
+    9  speed.py      EM iterations on this machine, beside scikit-learn's
     8  gaussian_mixture.py, binomial_mixture.py   the estimators: settings, starts, attributes
     7  mixture.py    what the estimators share: they check settings, wire, compute nothing
     6  restarts.py   the best of several starts, warmed and screened
@@ -16,6 +22,7 @@ The house, from the door to the ground; imports only go down, floors of one numb
     4  cluster.py   the same of Dask collections: a task for each block, sums come back
     4  information.py  standard errors from the information of the rows: Louis's, and of gradients
     3  sweep.py      data x params -> statistics: rows in memory
+    3  tables.py     columns of numbers from CSV, NPY and Parquet files, and to them
     3  priors.py     BinomialPrior, NormalPrior: statistics that are added before the M-step
     2  gaussian.py   NormalParams, NormalStats, the M-step: full, tied, diag, spherical
     2  binomial.py   BinomialParams, BinomialStats, the M-step
@@ -52,10 +59,12 @@ if TYPE_CHECKING:
     from fastem.arrow import ArrowRows, from_arrow
     from fastem.binomial import BinomialParams, BinomialStats
     from fastem.binomial_mixture import BinomialMixture
+    from fastem.bootstrap import BootstrapTest, bootstrap_test
     from fastem.checks import CollapsedComponentError, EmptyComponentWarning, IdentifiabilityWarning
     from fastem.chunks import Chunks, open_chunks
     from fastem.config import Config, show_config, warmup
     from fastem.degenerate import Diagnosis
+    from fastem.display import BinomialMixtureDisplay, ConvergenceDisplay, GaussianMixtureDisplay
     from fastem.distinct import DistinctCounts
     from fastem.estimator import ConvergenceWarning, NotFittedError
     from fastem.fit import Ascent, Collapse, Fit, History, em
@@ -64,6 +73,7 @@ if TYPE_CHECKING:
     from fastem.information import StandardErrors
     from fastem.models import load, load_stats
     from fastem.priors import BinomialPrior, NormalPrior
+    from fastem.selection import Candidate, Selection, select
     from fastem.stats import merge
     from fastem.sweep import Posterior, Rows, accumulate, collapse, open_rows, posterior
 
@@ -71,6 +81,14 @@ _HOME = {
     "GaussianMixture": "gaussian_mixture",
     "BinomialMixture": "binomial_mixture",
     "load": "models",
+    "select": "selection",
+    "Selection": "selection",
+    "Candidate": "selection",
+    "bootstrap_test": "bootstrap",
+    "BootstrapTest": "bootstrap",
+    "GaussianMixtureDisplay": "display",
+    "BinomialMixtureDisplay": "display",
+    "ConvergenceDisplay": "display",
     "em": "fit",
     "Fit": "fit",
     "History": "fit",
@@ -111,6 +129,14 @@ __all__ = [  # noqa: RUF022 - by importance
     "GaussianMixture",
     "BinomialMixture",
     "load",
+    "select",
+    "Selection",
+    "Candidate",
+    "bootstrap_test",
+    "BootstrapTest",
+    "GaussianMixtureDisplay",
+    "BinomialMixtureDisplay",
+    "ConvergenceDisplay",
     "em",
     "Fit",
     "History",

@@ -583,6 +583,31 @@ def choice(value: Any, name: str, options: Collection[str]) -> str:
     return value
 
 
+def listed(values: Any, name: str) -> list[Any]:
+    """Some values; a string is none of them, but one."""
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise TypeError(f"{name} must be several, in a list for instance, got {values!r}")
+    found = list(values)
+    if not found:
+        raise ValueError(f"{name} must not be empty")
+    return found
+
+
+def no_trials(trials: Any, owner: str) -> None:
+    if trials is not None:
+        raise ValueError(f"trials belong to a BinomialMixture, and the estimator is a {owner}")
+
+
+def enough_panels(found: int, needed: int) -> None:
+    if found != needed:
+        raise ValueError(f"ax must have {needed} panels, got {found}")
+
+
+def few_features(d: int, most: int) -> None:
+    if d > most:
+        raise ValueError(f"a picture of all pairs takes at most {most} features, got {d}: fit or draw some of them")
+
+
 def path(value: Any, name: str) -> Any:
     if not isinstance(value, (str, os.PathLike)):
         raise TypeError(f"{name} must be a path, got {value!r}")

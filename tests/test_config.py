@@ -8,8 +8,8 @@ import sys
 import pytest
 
 import fastem
-from fastem import __main__ as program
-from fastem import _kernels_numba, backend
+from fastem import _kernels_numba, backend, cli
+from fastem import doctor as clinic
 from fastem.backend import INSTRUCTION_SETS, Backend
 
 KERNELS = [value for value in vars(_kernels_numba).values() if isinstance(value, _kernels_numba.Kernel)]
@@ -168,17 +168,17 @@ def test_the_doctor_names_a_malformed_variable(variable):
 
 
 def test_the_doctor_finds_kernels_that_answer_wrong(twin, monkeypatch, capsys):
-    accumulate = program.accumulate
+    accumulate = clinic.accumulate
 
     def wrong(params, X, backend):
         return accumulate(params, X + 1e-9 if backend == twin else X, backend=backend)
 
-    monkeypatch.setattr(program, "accumulate", wrong)
-    assert program.main(["doctor"]) == 1
+    monkeypatch.setattr(clinic, "accumulate", wrong)
+    assert cli.main(["doctor"]) == 1
     assert capsys.readouterr().out.splitlines()[-1].startswith(f"backend={twin!r}: a fit is off its closed form by")
 
 
 def test_the_doctor_finds_flushed_subnormal_numbers(monkeypatch, capsys):
-    monkeypatch.setattr(program, "subnormals_live", lambda: False)
-    assert program.main(["doctor"]) == 1
+    monkeypatch.setattr(clinic, "subnormals_live", lambda: False)
+    assert cli.main(["doctor"]) == 1
     assert capsys.readouterr().out.splitlines()[-1].startswith("Subnormal numbers are flushed to zero")

@@ -1,0 +1,107 @@
+"""Are k components enough?  The likelihood ratio of k + 1, against data that k have made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastem import checks
+from fastem.mixture import Mixture
+from fastem.selection import arrays_of, copied, default_estimator, tosses
+
+
+@dataclass(frozen=True, eq=False)
+class BootstrapTest:
+    """Of k components against k + 1."""
+
+    n_components: int  # k
+    statistic: float  # 2 (log likelihood of k + 1 - log likelihood of k), of the rows
+    simulated: np.ndarray  # (n_bootstrap,) the same of rows drawn from the fitted k
+
+    @property
+    def p_value(self) -> float:
+        """The share of statistics, of the rows and of those that were drawn, that are at least as large."""
+        return float((1 + (self.simulated >= self.statistic).sum()) / (1 + len(self.simulated)))
+
+
+def bootstrap_test(
+    X: Any,
+    n_components: int,
+    *,
+    estimator: Any = None,
+    trials: Any = None,
+    n_bootstrap: int = 99,
+    random_state: Any = 0,
+) -> BootstrapTest:
+    """Test k components against k + 1 by the parametric bootstrap of the likelihood ratio.
+
+    The ratio has no chi-squared distribution, since k components lie on the border of k + 1.  So k are fitted, rows are
+    drawn from them, and both sizes are fitted to these, again and again: 2 (n_bootstrap + 1) fits.
+
+    Parameters
+    ----------
+    X : array-like of shape (n, d)
+        The rows, as for the fit of the estimator.
+    n_components : int
+        k.
+    estimator : GaussianMixture or BinomialMixture, default=None
+        Its settings are those of all fits; None is that of `select`.  Several starts make it likely that both sizes
+        find their maximum.
+    trials : default=None
+        For a BinomialMixture, as for its fit.
+    n_bootstrap : int, default=99
+        Data sets that are drawn; p is at least 1 / (n_bootstrap + 1).
+    random_state : int, Generator, RandomState or None, default=0
+        Where they are drawn from.
+
+    Returns
+    -------
+    BootstrapTest
+        n_components, statistic, simulated (n_bootstrap,), p_value: small where k components are too few.
+
+    Raises
+    ------
+    ValueError, TypeError
+        On unusable data or settings.
+
+    References
+    ----------
+    McLachlan (1987), On bootstrapping the likelihood ratio test statistic for the number of components in a normal
+    mixture.
+
+    Examples
+    --------
+    >>> import numpy as np, fastem
+    >>> X = np.random.default_rng(0).normal(size=(100, 1)) + np.repeat([0.0, 9.0], 50)[:, np.newaxis]
+    >>> fastem.bootstrap_test(X, 1, n_bootstrap=19).p_value
+    0.05
+    """
+    estimator = default_estimator() if estimator is None else estimator
+    checks.instance(estimator, "estimator", Mixture)
+    k = checks.integer(n_components, "n_components", 1)
+    checks.integer(n_bootstrap, "n_bootstrap", 1)
+    rng = checks.generator(random_state)
+    data = arrays_of(estimator, {"X": X, "sample_weight": None} | tosses(estimator, trials))
+    few, statistic = ratio(estimator, k, data)
+    draw = drawer(few.params_, data, rng)
+    return BootstrapTest(k, statistic, np.array([ratio(estimator, k, draw())[1] for _ in range(n_bootstrap)]))
+
+
+def ratio(estimator: Any, k: int, data: dict[str, Any]) -> tuple[Any, float]:
+    """The fit of k components, and the statistic of k + 1 against them."""
+    few, more = (copied(estimator, {"n_components": size}).fit(**data) for size in (k, k + 1))
+    return few, 2 * (more.loglik_ - few.loglik_)
+
+
+def drawer(params: Any, data: dict[str, Any], rng: np.random.Generator) -> Callable[[], dict[str, Any]]:
+    """Draws as many rows, with their trials."""
+    n, options = len(data["X"]), [data["trials"]] if "trials" in data else []
+
+    def draw() -> dict[str, Any]:
+        labels = rng.choice(len(params.weights), size=n, p=params.weights / params.weights.sum())
+        return data | {"X": params.sample(labels, *options, rng)}
+
+    return draw

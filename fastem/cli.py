@@ -1,0 +1,342 @@
+"""The command line: fit, predict, describe, bench, doctor.
+
+Results go to standard output, everything else to standard error.  Exit codes: 0 ok, 1 what bench or doctor found wrong,
+2 bad usage or bad input, 130 interrupted, 141 standard output was closed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastem.binomial_mixture import BinomialMixture
+from fastem.display import BinomialMixtureDisplay, GaussianMixtureDisplay, needed
+from fastem.doctor import doctor
+from fastem.gaussian import COVARIANCE_TYPES
+from fastem.gaussian_mixture import GaussianMixture
+from fastem.models import load
+from fastem.selection import CRITERIA, THOROUGH, Candidate, Selection, select
+from fastem.speed import timings
+from fastem.tables import STANDARD, Table, aligned, read_table, write_table
+
+OK, FOUND_WRONG, BAD_INPUT, INTERRUPTED, CLOSED_PIPE = 0, 1, 2, 130, 141
+"""Exit codes; the last two are those of a shell for SIGINT and SIGPIPE."""
+
+TOL = "what the mean log likelihood may have still to gain (default 1e-6)"
+TABLES = "a CSV file with a header, a .npy or a .parquet file; - is CSV on standard input"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command -> its exit code."""
+    args = parser().parse_args(arguments)
+    try:
+        with warnings_as_messages():
+            code = args.run(args)
+            sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes it once more
+        return CLOSED_PIPE
+    except KeyboardInterrupt:
+        message("interrupted")
+        return INTERRUPTED
+    except (ValueError, TypeError, OSError, ImportError, MemoryError) as error:
+        message(f"error: {sentence(error)}")
+        return BAD_INPUT
+    return int(code)
+
+
+def message(text: str) -> None:
+    sys.stderr.write(f"fastem: {text}\n")
+
+
+def result(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+
+
+def result_as_json(value: Any) -> None:
+    result(json.dumps(plain(value), allow_nan=False))
+
+
+def sentence(error: BaseException) -> str:
+    """An error in one line."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+@contextmanager
+def warnings_as_messages() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        warnings.showwarning = lambda warning, *_, **__: message(f"warning: {' '.join(str(warning).split())}")
+        yield
+
+
+# -------------------------------------------------------------------------------------------------------------- parser
+
+
+def parser() -> argparse.ArgumentParser:
+    found = argparse.ArgumentParser(
+        prog="fastem", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = found.add_subparsers(dest="command", required=True)
+    add_fit(commands.add_parser("fit", help="fit a mixture to a table and describe it"))
+    add_predict(commands.add_parser("predict", help="components and probabilities of the rows of a table"))
+    describing = commands.add_parser("describe", help="what a fitted model is")
+    describing.add_argument("model", metavar="MODEL", help="a file of fastem fit --out")
+    describing.add_argument("--json", action="store_true", help="JSON in the place of text")
+    describing.set_defaults(run=describe)
+    benching = commands.add_parser("bench", help="speed here, and agreement with scikit-learn where it is installed")
+    benching.add_argument("--quick", action="store_true", help="a tenth of the rows")
+    benching.set_defaults(run=bench)
+    checking = commands.add_parser("doctor", help="show how fits run here and check that the kernels answer")
+    checking.set_defaults(run=lambda args: doctor())
+    return found
+
+
+def add_fit(fitting: argparse.ArgumentParser) -> None:
+    add_table(fitting)
+    fitting.add_argument("--weight", metavar="COLUMN", help="weights of the rows")
+    fitting.add_argument("-k", type=sizes, default=[1], metavar="K", help="components: 3, or 1..8 to choose (1)")
+    fitting.add_argument("--criterion", choices=CRITERIA, default="bic", help="what is chosen by (default bic)")
+    fitting.add_argument("--family", choices=("gaussian", "binomial"), default="gaussian", help="(default gaussian)")
+    fitting.add_argument("--covariance", choices=COVARIANCE_TYPES, default="full", help="(default full)")
+    fitting.add_argument("--seed", type=int, default=0, help="of the starts (default 0)")
+    fitting.add_argument("--n-init", type=int, default=THOROUGH["n_init"], help="starts (default 5)")
+    fitting.add_argument("--tol", type=float, default=THOROUGH["tol"], help=TOL)
+    fitting.add_argument("--max-iter", type=int, default=THOROUGH["max_iter"], help="iterations at the most (1000)")
+    fitting.add_argument("--out", metavar="MODEL", help="where to keep the model (.npz)")
+    fitting.add_argument("--plot", metavar="PNG", help="where to draw it; needs matplotlib")
+    fitting.add_argument("--json", action="store_true", help="JSON in the place of text")
+    fitting.set_defaults(run=fit)
+
+
+def add_predict(predicting: argparse.ArgumentParser) -> None:
+    predicting.add_argument("model", metavar="MODEL", help="a file of fastem fit --out")
+    add_table(predicting)
+    predicting.add_argument("--out", metavar="FILE", default=STANDARD, help=".csv, .parquet, .json (CSV to -)")
+    predicting.set_defaults(run=predict)
+
+
+def add_table(command: argparse.ArgumentParser) -> None:
+    command.add_argument("file", metavar="FILE", help=TABLES)
+    command.add_argument("--columns", type=names_in, metavar="A,B", help="columns of X (default: all others)")
+    command.add_argument("--trials", metavar="COLUMNS|N", help="of a binomial mixture: columns of trials, or a number")
+
+
+def sizes(text: str) -> list[int]:
+    """3 or 1..8."""
+    first, dots, last = text.partition("..")
+    try:
+        found = list(range(int(first), int(last if dots else first) + 1))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor a range such as 1..8") from None
+    if not found or found[0] < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} has no numbers from 1 in it")
+    return found
+
+
+def names_in(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",")]
+
+
+# ---------------------------------------------------------------------------------------------------------------- rows
+
+
+def columns_of(args: argparse.Namespace, table: Table, known: Any = None) -> list[str]:
+    """Columns of X: those asked for, those of the model, or all that are nothing else."""
+    if args.columns or known is not None:
+        return args.columns or list(known)
+    others = [*trial_columns(args), getattr(args, "weight", None)]
+    return [name for name in table.names if name not in others]
+
+
+def trial_columns(args: argparse.Namespace) -> list[str]:
+    return [] if args.trials is None or args.trials.isdecimal() else names_in(args.trials)
+
+
+def trials_of(args: argparse.Namespace, table: Table) -> Any:
+    """A number, or the trials of each row."""
+    if args.trials is None:
+        return None
+    return table.columns(trial_columns(args)) if trial_columns(args) else int(args.trials)
+
+
+# ------------------------------------------------------------------------------------------------------------ commands
+
+
+def fit(args: argparse.Namespace) -> int:
+    destinations_exist(args)
+    table = read_table(args.file)
+    names = columns_of(args, table)
+    X, trials = table.columns(names), trials_of(args, table)
+    weights = table.columns([args.weight])[:, 0] if args.weight else None
+    selection = select(
+        X,
+        args.k,
+        criterion=args.criterion,
+        estimator=estimator(args, trials),
+        trials=trials if args.family == "binomial" and np.ndim(trials) else None,
+        sample_weight=weights,
+        on_candidate=lambda candidate: tell(args, candidate),
+    )
+    mixture = selection.best
+    mixture.feature_names_in_ = np.array(names, object)
+    if args.out:
+        mixture.save(args.out)
+    if args.plot:
+        draw(args.plot, mixture, X, trials, weights)
+    if args.json:
+        candidates = [asdict(each) for each in selection.candidates]
+        result_as_json(described(mixture) | {"criterion": args.criterion, "candidates": candidates})
+    else:
+        result(text_of(selection))
+    return OK
+
+
+def destinations_exist(args: argparse.Namespace) -> None:
+    """Before a long fit, not behind it."""
+    for path in filter(None, (args.out, args.plot)):
+        if not Path(path).parent.is_dir():
+            raise ValueError(f"{path} cannot be written: there is no folder {Path(path).parent}")
+    if args.plot:
+        needed("matplotlib.pyplot").switch_backend("Agg")
+
+
+def estimator(args: argparse.Namespace, trials: Any) -> Any:
+    asked = {"n_init": args.n_init, "tol": args.tol, "max_iter": args.max_iter, "random_state": args.seed}
+    settings = THOROUGH | asked
+    if args.family == "binomial":
+        if trials is None:
+            raise ValueError("--family binomial needs --trials: a column, or a number")
+        return BinomialMixture(n_trials=None if np.ndim(trials) else trials, order_by="probs", **settings)
+    if trials is not None:
+        raise ValueError("--trials belong to --family binomial")
+    return GaussianMixture(covariance_type=args.covariance, order_by="means", **settings)
+
+
+def tell(args: argparse.Namespace, candidate: Candidate) -> None:
+    if len(args.k) > 1:
+        value = getattr(candidate, args.criterion)
+        message(f"k = {candidate.n_components}: {args.criterion} {value:.2f}, {candidate.n_sweeps} sweeps")
+
+
+def draw(path: str, mixture: Any, X: np.ndarray, trials: Any, weights: Any) -> None:
+    if isinstance(mixture, BinomialMixture):
+        display: Any = BinomialMixtureDisplay.from_estimator(mixture, X, trials=trials, sample_weight=weights)
+    else:
+        display = GaussianMixtureDisplay.from_estimator(mixture, X, sample_weight=weights)
+    display.figure_.savefig(path, dpi=150)
+
+
+def predict(args: argparse.Namespace) -> int:
+    mixture, table = load(args.model), read_table(args.file)
+    known = vars(mixture).pop("feature_names_in_", None)  # here they are columns of files, not of data frames
+    X = table.columns(columns_of(args, table, known))
+    options = {"trials": trials_of(args, table)} if isinstance(mixture, BinomialMixture) else {}
+    if args.trials and not options:
+        raise ValueError(f"--trials belong to a binomial mixture, and {args.model} is a {type(mixture).__name__}")
+    resp = mixture.predict_proba(X, **options)
+    columns = {f"probability_{component}": column for component, column in enumerate(resp.T)}
+    write_table(args.out, {"component": mixture.predict(X, **options)} | columns)
+    return OK
+
+
+def describe(args: argparse.Namespace) -> int:
+    mixture = load(args.model)
+    result_as_json(described(mixture)) if args.json else result(description(mixture))
+    return OK
+
+
+def bench(args: argparse.Namespace) -> int:
+    headings = ("n", "d", "k", "covariance", "fastem ns", "scikit-learn ns", "times", "difference")
+    rows, agrees = [], True
+    for each in timings(args.quick):
+        message(f"n = {each.n}, d = {each.d}, k = {each.k}, {each.covariance_type}: done")
+        shape = (str(each.n), str(each.d), str(each.k), each.covariance_type)
+        ratio = each.theirs / each.ours
+        rows.append((*shape, f"{each.ours:.2f}", f"{each.theirs:.1f}", f"{ratio:.0f}", f"{each.difference:.1e}"))
+        agrees = agrees and each.agrees
+    result("A fit from a given start, per iteration, point and component:")
+    result(aligned(headings, rows))
+    if not agrees:
+        message("the answers differ from scikit-learn's")
+    return OK if agrees else FOUND_WRONG
+
+
+# --------------------------------------------------------------------------------------------------------- description
+
+
+def text_of(selection: Selection) -> str:
+    table = [str(selection), ""] if len(selection.candidates) > 1 else []
+    return "\n".join([*table, description(selection.best)])
+
+
+def description(mixture: Any) -> str:
+    """What a fitted mixture is: a few lines, and a table of its components."""
+    names, params = feature_names(mixture), mixture.params_
+    if isinstance(mixture, BinomialMixture):
+        kind, groups = "", {"probability": params.probs}
+    else:
+        kind, groups = f", {mixture.covariance_type} covariances", {
+            "mean": params.means, "sd": np.sqrt(params.diagonals())
+        }  # fmt: skip
+    headings = ["component", "weight", *(f"{group} {name}" for group in groups for name in names)]
+    numbers = np.column_stack([params.weights, *groups.values()])
+    lines = [
+        f"{type(mixture).__name__}: {mixture.n_components} components{kind}; {mixture.counts_.sum():.10g} rows",
+        mixture.summary_,
+        f"AIC {mixture.aic_:.2f}  BIC {mixture.bic_:.2f}  ICL {mixture.icl_:.2f}  entropy {mixture.entropy_:.2f}",
+        "",
+        aligned(headings, [[str(c), *(f"{value:.6g}" for value in row)] for c, row in enumerate(numbers)]),
+    ]
+    return "\n".join([*lines, *complaints(mixture)])
+
+
+def complaints(mixture: Any) -> list[str]:
+    found = mixture.diagnose().complaints
+    return [f"component {c} {complaint}" for c, each in enumerate(found) for complaint in each]
+
+
+def feature_names(mixture: Any) -> list[str]:
+    return list(getattr(mixture, "feature_names_in_", [f"x{i}" for i in range(mixture.n_features_in_)]))
+
+
+TOLD = (
+    "n_components", "loglik_", "n_parameters_", "aic_", "bic_", "icl_", "entropy_", "n_iter_", "n_sweeps_",
+    "converged_", "stop_reason_", "summary_",
+)  # fmt: skip
+"""Attributes that are told in JSON as they are."""
+
+
+def described(mixture: Any) -> dict[str, Any]:
+    """A fitted mixture as JSON has it."""
+    groups = ("probs_",) if isinstance(mixture, BinomialMixture) else ("means_", "covariances_")
+    settings = {name: getattr(mixture, name) for name in ("covariance_type", "n_trials") if hasattr(mixture, name)}
+    attributes = {name.removesuffix("_"): getattr(mixture, name) for name in (*TOLD, "weights_", *groups)}
+    return {
+        "class": type(mixture).__name__, "columns": feature_names(mixture), "rows": mixture.counts_.sum(),
+        **settings, **attributes, "complaints": complaints(mixture),
+    }  # fmt: skip
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON can hold it, which has no infinity and no NaN: null."""
+    if isinstance(value, dict):
+        return {name: plain(each) for name, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(each) for each in value]
+    if isinstance(value, (np.ndarray, np.generic)):
+        return plain(value.tolist())
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,360 @@
+"""The command line: results on standard output, everything else on standard error, exit codes as told."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+from importlib.metadata import entry_points
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+import fastem
+from fastem import cli, speed
+from fastem.selection import THOROUGH
+
+RNG = np.random.default_rng(0)
+X = np.concatenate([RNG.normal(size=(150, 2)), RNG.normal(size=(50, 2)) + 8.0])
+TOSSES = RNG.integers(20, 60, size=200)
+HEADS = RNG.binomial(TOSSES, RNG.choice([0.1, 0.6], size=200))
+WEIGHTS = RNG.integers(1, 4, size=200)
+COLUMNS = {"east": X[:, 0], "north": X[:, 1], "w": WEIGHTS, "heads": HEADS, "tosses": TOSSES}
+POINTS = ["--columns", "east,north"]
+COINS = ["--family", "binomial", "--columns", "heads", "--trials", "tosses"]
+
+
+def as_csv(columns):
+    rows = zip(*(np.asarray(values).tolist() for values in columns.values()), strict=True)
+    return "\n".join([",".join(columns), *(",".join(map(repr, row)) for row in rows)]) + "\n"
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """The same rows in all formats; it is the current folder."""
+    (tmp_path / "rows.csv").write_text(as_csv(COLUMNS))
+    pyarrow.parquet.write_table(pyarrow.table(COLUMNS), tmp_path / "rows.parquet")
+    np.save(tmp_path / "rows.npy", X)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def ran(capsys):
+    """Run a command -> exit code, standard output, lines of standard error."""
+
+    def run(*arguments):
+        code = cli.main(arguments)
+        out, err = capsys.readouterr()
+        return code, out, err.splitlines()
+
+    return run
+
+
+def said(ran, *arguments):
+    """Standard output of a command that has nothing to say beside it."""
+    code, out, err = ran(*arguments)
+    assert (code, err) == (0, [])
+    return out
+
+
+def alone(k, **settings):
+    return fastem.GaussianMixture(k, **{**THOROUGH, "random_state": 0, "order_by": "means"} | settings)
+
+
+# ---------------------------------------------------------------------------------------------------------------- fit
+
+
+@pytest.mark.parametrize("file", ["rows.csv", "rows.parquet", "rows.npy"])
+def test_a_fit_is_that_of_the_estimator(file, folder, ran):
+    columns = [] if file == "rows.npy" else POINTS
+    told = json.loads(said(ran, "fit", file, *columns, "-k", "2", "--json"))
+    mixture = alone(2).fit(X)
+    assert told["columns"] == (["x0", "x1"] if file == "rows.npy" else ["east", "north"])
+    assert (told["class"], told["covariance_type"], told["rows"]) == ("GaussianMixture", "full", 200)
+    for name in ("weights", "means", "covariances"):
+        assert told[name] == getattr(mixture, f"{name}_").tolist()
+    for name in ("loglik", "bic", "icl", "n_iter", "converged", "stop_reason"):
+        assert told[name] == getattr(mixture, f"{name}_")
+
+
+def test_settings_reach_the_fit(folder, ran):
+    settings = ["--covariance", "diag", "--seed", "3", "--n-init", "2", "--tol", "0.01", "--max-iter", "7"]
+    told = json.loads(said(ran, "fit", "rows.csv", *POINTS, "--weight", "w", "-k", "3", *settings, "--json"))
+    mixture = alone(3, covariance_type="diag", random_state=3, n_init=2, tol=0.01, max_iter=7)
+    assert told["loglik"] == mixture.fit(X, sample_weight=WEIGHTS).loglik_
+    assert told["rows"] == WEIGHTS.sum()
+
+
+@pytest.mark.parametrize("trials", ["tosses", "60"])
+def test_coins(trials, folder, ran):
+    told = json.loads(said(ran, "fit", "rows.csv", *COINS[:-1], trials, "-k", "2", "--json"))
+    mixture = fastem.BinomialMixture(2, random_state=0, order_by="probs", **THOROUGH)
+    mixture.fit(HEADS, trials=TOSSES if trials == "tosses" else 60)
+    assert told["probs"] == mixture.probs_.tolist()
+    assert told["n_trials"] == (None if trials == "tosses" else 60)
+
+
+def test_columns_of_an_array_are_chosen_by_name(folder, ran):
+    told = json.loads(said(ran, "fit", "rows.npy", "--columns", "x1,x0", "--json"))
+    assert told["columns"] == ["x1", "x0"]
+    np.testing.assert_allclose(told["means"], [X.mean(axis=0)[::-1]], rtol=1e-9)
+
+
+def test_all_columns_are_taken_but_weights_and_trials(folder, ran):
+    told = json.loads(said(ran, "fit", "rows.csv", "--weight", "w", "--json"))
+    assert told["columns"] == ["east", "north", "heads", "tosses"]
+
+
+def test_k_is_chosen_and_candidates_are_told_on_the_way(folder, ran):
+    code, out, err = ran("fit", "rows.csv", *POINTS, "-k", "1..3", "--json")
+    told = json.loads(out)
+    assert (code, told["n_components"]) == (0, 2)
+    assert [each["n_components"] for each in told["candidates"]] == [1, 2, 3]
+    assert told["candidates"][0]["cv"] is None  # JSON has no NaN
+    assert [line.split(",")[0] for line in err] == [
+        f"fastem: k = {each['n_components']}: bic {each['bic']:.2f}" for each in told["candidates"]
+    ]
+    _, out, err = ran("fit", "rows.csv", *POINTS, "-k", "1..2", "--criterion", "cv", "--json")
+    assert err[0].startswith(f"fastem: k = 1: cv {json.loads(out)['candidates'][0]['cv']:.2f}")
+
+
+def test_text_has_the_table_and_the_components(folder, ran):
+    _, out, _ = ran("fit", "rows.csv", *POINTS, "-k", "1..2")
+    lines = out.splitlines()
+    assert lines[2].startswith("*  ")
+    assert lines[4] == "GaussianMixture: 2 components, full covariances; 200 rows"
+    assert lines[8].split("  ")[0] == "component"
+    mixture = alone(2).fit(X)
+    expected = [mixture.weights_[0], *mixture.means_[0], *np.sqrt(np.diag(mixture.covariances_[0]))]
+    np.testing.assert_allclose([float(cell) for cell in lines[9].split()[1:]], expected, rtol=1e-5)  # six digits
+
+
+def test_a_warning_is_a_message(folder, ran):
+    code, out, (line,) = ran("fit", "rows.csv", *POINTS, "-k", "3", "--max-iter", "1")
+    assert code == 0
+    assert out.startswith("GaussianMixture")
+    assert line.startswith("fastem: warning: Best performing initialization did not converge.")
+
+
+@pytest.mark.parametrize("options", [POINTS, [*POINTS, "--weight", "w"], COINS], ids=["points", "weights", "coins"])
+def test_a_picture_is_drawn(options, folder, ran):
+    said(ran, "fit", "rows.csv", *options, "-k", "2", "--plot", "picture.png")
+    assert (folder / "picture.png").read_bytes()[:4] == b"\x89PNG"
+
+
+# ---------------------------------------------------------------------------------------------------- models and rows
+
+
+@pytest.mark.parametrize("out", ["found.csv", "found.parquet", "found.json", "-"])
+def test_predictions_are_those_of_the_model(out, folder, ran):
+    said(ran, "fit", "rows.csv", *POINTS, "-k", "2", "--out", "model.npz")
+    text = said(ran, "predict", "model.npz", "rows.parquet", "--out", out)
+    if out.endswith(".parquet"):
+        found = pyarrow.parquet.read_table(out).to_pydict()
+    elif out.endswith(".json"):
+        found = json.loads((folder / out).read_text())
+    else:
+        rows = np.genfromtxt(io.StringIO(text) if out == "-" else out, delimiter=",", names=True)
+        found = {name: rows[name].tolist() for name in rows.dtype.names}
+    mixture = alone(2).fit(X)
+    assert list(found) == ["component", "probability_0", "probability_1"]
+    assert found["component"] == mixture.predict(X).tolist()
+    resp = mixture.predict_proba(X)
+    assert found["probability_1"] == resp[:, 1].tolist()  # every digit
+
+
+def test_a_model_knows_its_columns(folder, ran):
+    """In a file that has them in another order, and others."""
+    said(ran, "fit", "rows.csv", *POINTS, "-k", "2", "--out", "model.npz")
+    turned = {name: COLUMNS[name] for name in ("w", "north", "east")}
+    (folder / "turned.csv").write_text(as_csv(turned))
+    assert said(ran, "predict", "model.npz", "turned.csv") == said(ran, "predict", "model.npz", "rows.csv")
+    code, _, (line,) = ran("predict", "model.npz", "turned.csv", "--columns", "w")
+    assert code == 2
+    assert "X has 1 features, but GaussianMixture is expecting 2" in line
+
+
+def test_coins_are_predicted_with_trials(folder, ran):
+    said(ran, "fit", "rows.csv", *COINS, "-k", "2", "--out", "model.npz")
+    rows = said(ran, "predict", "model.npz", "rows.csv", "--trials", "tosses").splitlines()
+    mixture = fastem.load("model.npz")
+    del mixture.feature_names_in_
+    assert [int(row.split(",")[0]) for row in rows[1:]] == mixture.predict(HEADS, trials=TOSSES).tolist()
+    code, _, (line,) = ran("predict", "model.npz", "rows.csv")
+    assert code == 2
+    assert line.startswith("fastem: error: trials: the number of trials of each row is needed")
+
+
+def test_a_model_is_described_as_it_was_when_fitted(folder, ran):
+    text = said(ran, "fit", "rows.csv", *POINTS, "-k", "2", "--out", "model.npz")
+    assert said(ran, "describe", "model.npz") == text
+    told = json.loads(said(ran, "describe", "model.npz", "--json"))
+    assert told["bic"] == alone(2).fit(X).bic_
+
+
+def test_complaints_are_told(folder, ran):
+    (folder / "pair.csv").write_text("x\n" + "\n".join(map(repr, [*X[:60, 0].tolist(), 99.0, 99.0])))
+    assert said(ran, "fit", "pair.csv", "-k", "2").endswith("component 1 has no extent of its own in some direction\n")
+
+
+# ------------------------------------------------------------------------------------------------------ bench, doctor
+
+
+def test_bench_tells_times_and_whether_answers_agree(ran, monkeypatch):
+    monkeypatch.setattr(speed, "SHAPES", ((20_000, 2, 2, "full"), (20_000, 1, 2, "diag")))
+    code, out, err = ran("bench", "--quick")
+    lines = [line.split() for line in out.splitlines()[2:]]
+    assert [line[:4] for line in lines] == [["2000", "2", "2", "full"], ["2000", "1", "2", "diag"]]
+    assert all(float(cell) > 0 for line in lines for cell in line[4:7])
+    assert all(float(line[7]) < speed.TOLERANCE for line in lines)
+    assert (code, len(err)) == (0, 2)
+    monkeypatch.setattr(speed, "difference", lambda ours, theirs: 1e-3)
+    code, _, err = ran("bench", "--quick")
+    assert (code, err[-1]) == (1, "fastem: the answers differ from scikit-learn's")
+
+
+def test_bench_does_without_scikit_learn(ran, monkeypatch):
+    monkeypatch.setattr(speed, "SHAPES", ((20_000, 2, 2, "full"),))
+    monkeypatch.setattr(speed.importlib.util, "find_spec", lambda name: None)
+    code, out, _ = ran("bench", "--quick")
+    assert (code, out.split()[-3:]) == (0, ["nan", "nan", "nan"])
+
+
+def test_the_difference_of_answers_is_seen():
+    ours, theirs = alone(2).fit(X), alone(2).fit(X)
+    assert speed.difference(ours, theirs) == 0
+    theirs.means_ = ours.means_ * 1.01
+    assert speed.difference(ours, theirs) == pytest.approx(0.01 / 1.01)
+
+
+# ------------------------------------------------------------------------------------------------------------- errors
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "rows.csv has no header: its first line must name the columns"),
+        ("1,2\n3,4\n", "rows.csv has no header: its first line '1,2' is all numbers"),
+        ("a,b\n1,2\n3,x\n", "rows.csv: line 3, column 'b' is 'x', not a number"),
+        ("a,b\n1,2\n\n3,\n", "rows.csv: line 4, column 'b' is '', not a number"),
+        ("a,b\n1,2\n3\n", "rows.csv: line 3, column 'b' is missing"),
+        ('"a\nb",c\n1,2\n3,x\n', "rows.csv: line 4, column 'c' is 'x', not a number"),
+        ("a,b\n1,2\n3,nan\n", "X must be finite, without NaN or infinity, got nan at row 1, column 1"),
+        ("a,b\n", "0 sample(s)"),
+        ("a,a\n1,2\n", "rows.csv has 2 columns 'a'"),
+        ("a,b\n1,2\n\xff", "rows.csv is no CSV"),
+    ],
+)
+def test_what_is_wrong_in_a_file_is_told_with_its_place(text, sentence, folder, ran):
+    (folder / "rows.csv").write_bytes(text.encode("latin-1"))
+    code, out, (line,) = ran("fit", "rows.csv")
+    assert (code, out) == (2, "")
+    assert line.startswith("fastem: error: ")
+    assert sentence in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["fit", "missing.csv"], "missing.csv: No such file or directory"),
+        (["fit", "missing.npy"], "missing.npy: No such file or directory"),
+        (["fit", "missing.parquet"], "missing.parquet"),
+        (["fit", "rows.csv", "--columns", "up"], "rows.csv has no column 'up'; it has east, north, w, heads, tosses"),
+        (["fit", "rows.npy", "--columns", "x2"], "rows.npy has no column 'x2'; it has x0, x1"),
+        (["fit", "rows.csv", "--weight", "up"], "rows.csv has no column 'up'"),
+        (["fit", "rows.csv", *POINTS, "-k", "300"], "Expected n_samples >= n_components"),
+        (["fit", "rows.csv", *POINTS, "--tol", "-1"], "tol must be finite and not negative"),
+        (["fit", "rows.csv", *POINTS, "--trials", "9"], "--trials belong to --family binomial"),
+        (["fit", "rows.csv", *COINS[:4]], "--family binomial needs --trials"),
+        (["fit", "rows.csv", *COINS[:-1], "9"], "X must not exceed trials"),
+        (["fit", "rows.csv", "--out", "no/model.npz"], "no/model.npz cannot be written: there is no folder no"),
+        (["fit", "rows.csv", "--plot", "no/picture.png"], "no/picture.png cannot be written"),
+        (["describe", "rows.npy"], "is damaged or no file of fastem's"),
+        (["predict", "rows.npy", "rows.csv"], "is damaged or no file of fastem's"),
+    ],
+)
+def test_bad_input_is_one_sentence(arguments, sentence, folder, ran):
+    code, out, (line,) = ran(*arguments)
+    assert (code, out) == (2, "")
+    assert line.startswith("fastem: error: ")
+    assert sentence in line
+
+
+@pytest.mark.parametrize("content", ["cube", "text", "npz", "bytes"])
+def test_arrays_that_are_no_table_are_refused(content, folder, ran):
+    with open("rows.npy", "wb") as file:
+        if content == "bytes":
+            file.write(b"\x93NUMPY")
+        elif content == "npz":
+            np.savez(file, X=X)
+        else:
+            np.save(file, np.zeros((2, 2, 2)) if content == "cube" else np.array(["a", "b"]))
+    code, _, (line,) = ran("fit", "rows.npy")
+    assert code == 2
+    assert "rows.npy" in line
+
+
+def test_trials_of_a_model_that_takes_none_are_refused(folder, ran):
+    said(ran, "fit", "rows.csv", *POINTS, "--out", "model.npz")
+    code, _, (line,) = ran("predict", "model.npz", "rows.csv", "--trials", "9")
+    assert code == 2
+    assert "--trials belong to a binomial mixture, and model.npz is a GaussianMixture" in line
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["fit"], ["fit", "x", "-k", "two"], ["fit", "x", "-k", "3..1"], ["fit", "x", "-k", "0"], ["sing"]]
+)
+def test_bad_usage_ends_with_2(arguments, capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.main(arguments)
+    assert end.value.code == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("usage: fastem")
+
+
+def test_an_interruption_is_told(folder, ran, monkeypatch):
+    def interrupted(*args, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "select", interrupted)
+    assert ran("fit", "rows.csv") == (130, "", ["fastem: interrupted"])
+
+
+# -------------------------------------------------------------------------------------------------------------- pipes
+
+
+def program(*arguments, **options):
+    command = [sys.executable, "-m", "fastem", *arguments]
+    return subprocess.run(command, capture_output=True, timeout=300, **options)
+
+
+def test_commands_are_piped(folder):
+    text = (folder / "rows.csv").read_bytes()
+    run = program("fit", "-", *POINTS, "-k", "2", "--out", "model.npz", input=b"\xef\xbb\xbf" + text)
+    assert (run.returncode, run.stderr) == (0, b"")
+    assert run.stdout.startswith(b"GaussianMixture: 2 components")
+    run = program("predict", "model.npz", "-", input=text)
+    assert (run.returncode, run.stderr) == (0, b"")
+    assert len(run.stdout.splitlines()) == 201
+
+
+@pytest.mark.skipif(os.name != "posix", reason="other systems have no such pipes")
+@pytest.mark.parametrize("rows", [200, 100_000], ids=["all at the end", "on the way"])
+def test_a_closed_pipe_is_no_traceback(rows, folder):
+    np.save("rows.npy", np.resize(X, (rows, 2)))
+    assert program("fit", "rows.npy", "--out", "model.npz").returncode == 0
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "fastem", "predict", "model.npz", "rows.npy"]
+    run = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, timeout=300)
+    os.close(writer)
+    assert (run.returncode, run.stderr) == (141, b"")
+
+
+def test_the_console_script_is_the_command_line():
+    (script,) = entry_points(group="console_scripts", name="fastem")
+    assert script.load() is cli.main

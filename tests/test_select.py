@@ -1,0 +1,205 @@
+"""select: the table is that of fits made one by one, the criteria choose as they should, a folder resumes."""
+
+import math
+import warnings
+
+import numpy as np
+import pytest
+
+import fastem
+from fastem import selection as chooser
+
+RNG = np.random.default_rng(0)
+X = np.concatenate([RNG.normal(size=(150, 2)), RNG.normal([8.0, 0.0], size=(100, 2)), RNG.normal(size=(50, 2)) + 8.0])
+TOSSES = RNG.integers(20, 60, size=400)
+HEADS = RNG.binomial(TOSSES, RNG.choice([0.1, 0.6], size=400))
+QUICK = fastem.GaussianMixture(tol=1e-6, max_iter=500, random_state=0)
+COINS = fastem.BinomialMixture(tol=1e-6, max_iter=500, random_state=0)
+
+
+def test_a_line_of_the_table_is_a_fit():
+    found = fastem.select(X, [2, 3], ("full", "diag"), estimator=QUICK)
+    assert [(c.covariance_type, c.n_components) for c in found.candidates] == [
+        ("full", 2), ("full", 3), ("diag", 2), ("diag", 3)
+    ]  # fmt: skip
+    alone = fastem.GaussianMixture(3, covariance_type="diag", tol=1e-6, max_iter=500, random_state=0).fit(X)
+    line = found.candidates[3]
+    told = (line.loglik, line.n_parameters, line.aic, line.bic, line.icl, line.entropy, line.n_sweeps, line.stop_reason)
+    assert told == (
+        alone.loglik_, alone.n_parameters_, alone.aic_, alone.bic_, alone.icl_, alone.entropy_, alone.n_sweeps_,
+        alone.stop_reason_,
+    )  # fmt: skip
+    np.testing.assert_array_equal(found.mixtures[3].means_, alone.means_)
+    assert math.isnan(line.cv)
+
+
+@pytest.mark.parametrize("criterion", ["bic", "icl", "cv"])
+def test_separate_clusters_are_counted(criterion):
+    found = fastem.select(X, range(1, 6), criterion=criterion, estimator=QUICK)
+    assert found.best.n_components == 3
+    assert found.best is found.mixtures[found.best_index]
+    assert found.values.tolist() == [getattr(each, criterion) for each in found.candidates]
+
+
+def test_coins_are_counted():
+    found = fastem.select(HEADS, range(1, 4), estimator=COINS, trials=TOSSES)
+    assert found.best.n_components == 2
+    assert [each.covariance_type for each in found.candidates] == [""] * 3
+    np.testing.assert_allclose(np.sort(found.best.probs_.ravel()), [0.1, 0.6], atol=0.02)
+
+
+@pytest.mark.parametrize("family", ["gaussian", "binomial"])
+def test_cv_is_the_deviance_of_rows_held_out(family):
+    """Over the folds, one mixture fitted on the other rows."""
+    data, estimator = ({"X": X}, QUICK) if family == "gaussian" else ({"X": HEADS, "trials": TOSSES}, COINS)
+    weights = RNG.integers(1, 4, size=len(data["X"])).astype(float)
+    found = fastem.select(n_components=[2], criterion="cv", estimator=estimator, folds=3, sample_weight=weights, **data)
+    fold = np.random.default_rng(0).permutation(len(weights)) % 3
+    expected = 0.0
+    for i in range(3):
+        inside = {name: values[fold != i] for name, values in data.items()}
+        outside = {name: values[fold == i] for name, values in data.items()}
+        mixture = type(estimator)(2, tol=1e-6, max_iter=500, random_state=0)
+        mixture.fit(**inside, sample_weight=weights[fold != i])
+        expected -= 2 * mixture.score_samples(**outside) @ weights[fold == i]
+    np.testing.assert_allclose(found.candidates[0].cv, expected, rtol=1e-12)  # another order of summation
+
+
+def test_weights_count_as_rows():
+    weights = RNG.integers(0, 3, size=len(X))
+    weighted = fastem.select(X, [1, 2], estimator=QUICK, sample_weight=weights)
+    repeated = fastem.select(np.repeat(X, weights, axis=0), [1, 2], estimator=QUICK)
+    np.testing.assert_allclose(weighted.values, repeated.values, rtol=1e-7)  # stopped by tol
+
+
+def test_distinct_optima_are_counted():
+    """Starts at random rows of four equal clusters, three components: which two share one differs."""
+    places = ((40, 0), (50, 5), (60, 12), (70, 25))
+    corners = np.concatenate([RNG.normal(at, 0.1, size=(n, 2)) for n, at in places])
+    many = fastem.GaussianMixture(n_init=20, init_params="random_from_data", tol=1e-6, max_iter=500, random_state=0)
+    found = fastem.select(corners, [1, 3], estimator=many)
+    assert found.candidates[0].n_optima == 1
+    ends = np.sort([start.mean_loglik for start in found.mixtures[1].starts_])
+    assert found.candidates[1].n_optima == len(np.unique(ends.round(4))) > 1
+
+
+def test_starts_that_were_screened_out_led_to_no_optimum():
+    rows = np.concatenate([RNG.normal(at, 0.1, size=(2500, 1)) for at in (0, 5, 12, 25)])
+    many = fastem.GaussianMixture(n_init=12, init_params="random_from_data", tol=1e-6, max_iter=500, random_state=0)
+    found = fastem.select(rows, [3], estimator=many)
+    starts = found.best.starts_
+    carried = [start.mean_loglik for start in starts if not start.stop_reason.startswith("screened out")]
+    assert len(carried) == 3
+    assert found.candidates[0].n_optima == len(np.unique(np.round(carried, 3)))
+    assert len({round(start.mean_loglik, 3) for start in starts}) > found.candidates[0].n_optima
+
+
+def test_suspect_components_are_counted():
+    pair = np.concatenate([RNG.normal(size=(60, 1)), [[9.0], [9.0]]])
+    found = fastem.select(pair, [2], estimator=QUICK)
+    assert found.candidates[0].n_suspect == len(found.best.diagnose().spurious) == 1
+
+
+def test_spurious_maxima_are_passed_over_unless_there_is_nothing_else():
+    """Five starts find a fourth component, on five rows, with a lower BIC."""
+    found = fastem.select(X, range(1, 5))
+    assert found.values.argmin() == 3
+    assert found.candidates[3].n_suspect == 1
+    assert found.best.n_components == 3
+    assert fastem.select(X, [4]).best.n_components == 4
+
+
+def test_the_table_is_text_with_the_best_marked():
+    lines = str(fastem.select(X, [1, 3, 4], estimator=QUICK)).splitlines()
+    assert [line[0] for line in lines[1:]] == [" ", "*", " "]
+    assert "cv" not in lines[0].split()
+    assert "covariance_type" in lines[0].split()
+    lines = str(fastem.select(HEADS, [1], estimator=COINS, trials=TOSSES, criterion="cv")).splitlines()
+    assert "cv" in lines[0].split()
+    assert "covariance_type" not in lines[0].split()
+
+
+def test_candidates_are_told_as_they_come():
+    seen = []
+    found = fastem.select(X, [1, 2], estimator=QUICK, on_candidate=seen.append)
+    assert [each.bic for each in seen] == [each.bic for each in found.candidates]
+
+
+# -------------------------------------------------------------------------------------------------------- checkpoints
+
+
+def test_a_folder_resumes(tmp_path, monkeypatch):
+    whole = fastem.select(X, range(1, 4), estimator=QUICK)
+    fastem.select(X, range(1, 3), estimator=QUICK, checkpoint=tmp_path / "new" / "folder")
+    fits = []
+    copied = chooser.copied
+    monkeypatch.setattr(chooser, "copied", lambda *args: fits.append(args[1]["n_components"]) or copied(*args))
+    again = fastem.select(X, range(1, 4), estimator=QUICK, checkpoint=tmp_path / "new" / "folder")
+    assert fits == [3]
+    assert str(again) == str(whole)
+    np.testing.assert_array_equal(again.best.means_, whole.best.means_)
+
+
+def test_held_out_rows_are_kept_and_added_to_mixtures_without(tmp_path, monkeypatch):
+    fastem.select(X, [1, 2], estimator=QUICK, checkpoint=tmp_path)
+    found = fastem.select(X, [1, 2], estimator=QUICK, checkpoint=tmp_path, criterion="cv")
+    monkeypatch.setattr(chooser, "held_out", None)
+    again = fastem.select(X, [1, 2], estimator=QUICK, checkpoint=tmp_path, criterion="cv")
+    assert again.values.tolist() == found.values.tolist()
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ({"X": X + 1}, "data"),
+        ({"sample_weight": np.arange(len(X))}, "data"),
+        ({"folds": 4}, "folds"),
+        ({"estimator": fastem.GaussianMixture(tol=1e-3, max_iter=500, random_state=0)}, "tol"),
+        ({"estimator": fastem.GaussianMixture(tol=1e-6, max_iter=500, random_state=1)}, "random_state"),
+        ({"estimator": COINS, "X": HEADS, "trials": TOSSES}, "class"),
+    ],
+)
+def test_a_folder_of_other_mixtures_is_refused(tmp_path, change, name):
+    fastem.select(X, [1], estimator=QUICK, checkpoint=tmp_path)
+    with pytest.raises(ValueError, match=f"was written by another fit: {name} was"):
+        fastem.select(**{"X": X, "n_components": [1], "estimator": QUICK, "checkpoint": tmp_path} | change)
+
+
+# ------------------------------------------------------------------------------------------------------------- errors
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "sentence"),
+    [
+        ({"n_components": []}, ValueError, "n_components must not be empty"),
+        ({"n_components": 3}, TypeError, "n_components must be several, in a list for instance, got 3"),
+        ({"n_components": [2, 0]}, ValueError, "n_components must be at least 1, got 0"),
+        ({"n_components": [2.5]}, TypeError, "n_components must be an int, got 2.5"),
+        ({"covariance_types": "full"}, TypeError, "covariance_types must be several"),
+        ({"covariance_types": ["round"]}, ValueError, "covariance_types must be one of 'full'"),
+        ({"covariance_types": ["full"], "estimator": COINS, "trials": 60}, TypeError, "covariance_types are given"),
+        ({"criterion": "dic"}, ValueError, "criterion must be one of 'bic'"),
+        ({"folds": 1}, ValueError, "folds must be at least 2"),
+        ({"estimator": "gmm"}, TypeError, "estimator must be"),
+        ({"trials": 3}, ValueError, "trials belong to a BinomialMixture"),
+        ({"checkpoint": 3}, TypeError, "checkpoint must be a path"),
+        ({"X": X[:3], "n_components": [4]}, ValueError, "Expected n_samples >= n_components"),
+        ({"X": X[:3], "n_components": [1], "criterion": "cv"}, ValueError, "n_samples"),
+    ],
+)
+def test_bad_arguments_are_named(change, error, sentence):
+    with pytest.raises(error, match=sentence):
+        fastem.select(**{"X": X, "n_components": [1]} | change)
+
+
+def test_the_estimator_is_not_fitted_itself():
+    estimator = fastem.GaussianMixture(random_state=0)
+    fastem.select(X, [2], estimator=estimator)
+    assert not hasattr(estimator, "means_")
+    assert estimator.n_components == 1
+
+
+def test_the_default_estimator_converges_without_a_warning():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert fastem.select(X, range(1, 5)).best.n_components == 3
