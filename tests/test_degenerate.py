@@ -197,3 +197,22 @@ def test_diagnosis_of_counts_tells_equal_and_empty_components():
     assert empty.complaints[1] == ("has lost its rows",)
     with pytest.raises(fastem.NotFittedError):
         fastem.BinomialMixture(2).diagnose()
+
+
+def test_a_component_dropped_at_the_last_iteration_and_an_order():
+    X = np.concatenate([CLOUD, np.full((5, 2), 50.0)])
+    settings = {"random_state": 0, "on_collapse": "drop", "order_by": "means", "max_iter": 1}
+    mixture = fastem.GaussianMixture(2, **settings).fit(X)
+    assert [each.action for each in mixture.collapses_] == ["drop"]
+    assert mixture.diagnose().spurious == []
+
+
+@pytest.mark.parametrize("order_by", [None, "means", "weights"])
+def test_diagnosis_names_the_component_that_is_collapsed_at_the_end(order_by):
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        X = np.concatenate([rng.normal(size=(60, 1)), np.full((40, 1), 3.0)])
+        settings = {"on_collapse": "reseed", "init_params": "random", "tol": 1e-9, "max_iter": 400}
+        mixture = fastem.GaussianMixture(2, random_state=seed, order_by=order_by, **settings).fit(X)
+        accused = ["has no extent of its own in some direction" in each for each in mixture.diagnose().complaints]
+        assert accused == (mixture.covariances_.ravel() <= 1.01e-6).tolist()

@@ -2,8 +2,10 @@
 
 import io
 import json
+import os
 import tracemalloc
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -136,6 +138,60 @@ def test_where_nothing_can_be_written_the_old_file_stays(tmp_path, monkeypatch):
         fitted("diag").save(path)
     assert path.read_bytes() == before
     assert [each.name for each in tmp_path.iterdir()] == ["model.npz"]
+
+
+class OfAUser(fastem.GaussianMixture):
+    """A subclass."""
+
+
+def test_what_load_would_not_know_is_not_saved(tmp_path):
+    with pytest.raises(TypeError, match="save keeps the estimators of fastem, not a subclass, got a OfAUser"):
+        OfAUser(2).fit(X).save(tmp_path / "model.npz")
+    mixture = fastem.GaussianMixture(2, random_state=0, means_init=np.array([[0.0, 0], [4, 4]], object)).fit(X)
+    mixture.note = "of the user's"
+    mixture.set_params(precisions_init=None)
+    mixture.save(tmp_path / "model.npz")
+    again = fastem.load(tmp_path / "model.npz")
+    assert not hasattr(again, "note")
+    same_fit(again.fit(X), mixture)
+    framed = fastem.GaussianMixture(2, random_state=0, means_init=pd.DataFrame([[0.0, 0.0], [4.0, 4.0]])).fit(X)
+    framed.save(tmp_path / "model.npz")
+    same_fit(fastem.load(tmp_path / "model.npz"), framed)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links, modes and pipes of POSIX")
+def test_links_are_followed_permissions_kept_and_what_is_no_file_refused(tmp_path):
+    path, link = tmp_path / "model.npz", tmp_path / "link.npz"
+    fitted("full").save(path)
+    path.chmod(0o640)
+    link.symlink_to(path)
+    fitted("diag").save(link)
+    assert link.is_symlink()
+    assert fastem.load(path).covariance_type == "diag"
+    assert path.stat().st_mode & 0o777 == 0o640
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="is no file that can be replaced"):
+        fitted("full").save(tmp_path / "pipe")
+
+
+def test_two_that_write_one_file_leave_one_of_the_two(tmp_path):
+    path, models = tmp_path / "model.npz", [fitted("full"), fitted("diag")]
+    models[0].save(path)
+    with ThreadPoolExecutor(2) as pool:
+        for _ in range(20):
+            saved = [pool.submit(model.save, path) for model in models]
+            assert fastem.load(path).covariance_type in ("full", "diag")
+            for each in saved:
+                each.result()
+    assert [each.name for each in tmp_path.iterdir()] == ["model.npz"]
+
+
+@pytest.mark.parametrize("path", ["", "a\0b"])
+def test_a_name_that_is_none_is_refused(path):
+    with pytest.raises(ValueError, match="path must be the name of a file"):
+        fitted("full").save(path)
+    with pytest.raises(ValueError, match="path must be the name of a file"):
+        fastem.load(path)
 
 
 def test_a_missing_file_is_that():

@@ -1,16 +1,21 @@
 """A fit that is stopped: by its time, by Ctrl-C, by a kill; and gone on with."""
 
+import contextlib
 import itertools
 import os
 import signal
 import subprocess
 import sys
 import time
+import warnings
 
 import numpy as np
 import pytest
 
 import fastem
+from fastem.acceleration import Extrapolation
+from fastem.checkpoint import KIND, LAYOUT
+from fastem.storage import read, write
 
 RNG = np.random.default_rng(0)
 CLOSE = RNG.normal(size=(3_000, 2)) + 2.0 * RNG.integers(2, size=(3_000, 1))
@@ -357,3 +362,97 @@ def test_a_full_disk_is_an_error_and_leaves_the_last_good_file(tmp_path):
     settings = {"tol": 0.0, "max_iter": 50, "random_state": 3, "acceleration": "quasi-newton"}
     found = fastem.GaussianMixture(3, checkpoint=path, checkpoint_every=0.0, **settings).fit(X)
     same_fit(found, fastem.GaussianMixture(3, **settings).fit(X))
+
+
+def test_a_run_torn_on_the_way_to_another_start_is_not_kept(tmp_path, monkeypatch):
+    """The lead of the second start on parts of the rows raises: the first is returned, the last good file stays."""
+    X = np.concatenate([CLOSE] * 40)
+    settings = {"n_init": 2, "warm_sweeps": "auto", "acceleration": "anderson", "tol": 1e-7, "max_iter": 30}
+
+    def fit(**more):
+        return fastem.GaussianMixture(3, random_state=0, **settings, **more).fit(X)
+
+    whole, after, path = fit(), Extrapolation.after, tmp_path / "fit.npz"
+    for last in (20, 45, 46, 50):
+        calls = itertools.count(1)
+
+        def torn(*arguments, calls=calls, last=last):
+            if next(calls) == last:
+                raise KeyboardInterrupt
+            return after(*arguments)
+
+        path.unlink(missing_ok=True)
+        monkeypatch.setattr(Extrapolation, "after", torn)
+        with contextlib.suppress(KeyboardInterrupt):
+            fit(checkpoint=path, checkpoint_every=0, on_interrupt="return")
+        monkeypatch.setattr(Extrapolation, "after", after)
+        same_fit(fit(checkpoint=path), whole)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+@pytest.mark.parametrize("call", ["fit", "partial_fit"])
+def test_an_interruption_while_attributes_are_set_leaves_the_estimator_as_it_was(call, error, monkeypatch):
+    mixture = fastem.GaussianMixture(3, **SETTINGS).fit(CLOSE[:, :1])
+    before = dict(vars(mixture))
+
+    def torn(*arguments):
+        raise error
+
+    monkeypatch.setattr(fastem.GaussianMixture, "_attributes", torn)
+    with pytest.raises(error):
+        getattr(mixture, call)(CLOSE if call == "fit" else CLOSE[:, :1])
+    assert vars(mixture) == before
+
+
+def test_a_warning_that_is_an_error_leaves_the_estimator_as_it_was():
+    mixture = fastem.GaussianMixture(3, **(SETTINGS | {"max_iter": 1}))
+    with warnings.catch_warnings(action="error"), pytest.raises(fastem.ConvergenceWarning):
+        mixture.fit(CLOSE)
+    assert not hasattr(mixture, "weights_")
+    assert not hasattr(mixture, "n_features_in_")
+
+
+def test_settings_that_are_equal_are_those_of_the_same_fit(tmp_path):
+    """Objects that hold the same numbers, and NumPy's booleans."""
+    for warm in (True, np.True_):
+        means = np.array([[0.1, 0], [1, 1.5], [2, 2]], object)
+        normal(checkpoint=tmp_path / "fit.npz", max_time=0.0, means_init=means, warm_start=warm)
+
+
+@pytest.mark.parametrize("entry", ["0/trace", "0/steps", "0/params/means", "runs", "random_state"])
+def test_a_whole_file_that_lacks_something_is_refused(entry, tmp_path):
+    path = tmp_path / "fit.npz"
+    normal(checkpoint=path, max_time=0.0)
+    header, arrays = read(path, KIND, LAYOUT)
+    header = {name: value for name, value in header.items() if name not in ("kind", "layout", "fastem", entry)}
+    arrays = {name: value for name, value in arrays.items() if name != entry}
+    write(path, KIND, LAYOUT, header, arrays)
+    if entry in ("0/params/means", "runs"):
+        normal(checkpoint=path)  # begins anew, or where the start was
+        return
+    with pytest.raises(ValueError, match=r"fit\.npz is damaged"):
+        normal(checkpoint=path)
+
+
+def test_a_relative_path_stays_where_it_was(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+
+    passes = itertools.count()
+
+    def chunks():
+        if next(passes) > 2:  # the rows have been checked and told apart, and the start is found
+            monkeypatch.chdir(tmp_path / "elsewhere")
+        return iter([CLOSE])
+
+    fastem.GaussianMixture(2, random_state=0, checkpoint="fit.npz", checkpoint_every=0).fit(chunks=chunks)
+    assert [each.name for each in tmp_path.iterdir() if each.is_file()] == ["fit.npz"]
+
+
+def test_a_warm_start_after_partial_fits_or_dropped_components_goes_on():
+    warm = fastem.GaussianMixture(2, random_state=0, warm_start=True)
+    assert warm.partial_fit(CLOSE).fit(CLOSE).converged_
+    X = np.concatenate([CLOSE, np.full((5, 2), 50.0)])
+    dropped = fastem.GaussianMixture(3, random_state=0, warm_start=True, on_collapse="drop").fit(X)
+    assert len(dropped.weights_) < 3
+    assert len(dropped.fit(X).weights_) == len(dropped.weights_)
