@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from fastem.stats import (
     as_table,
     free_weights,
     held,
+    kept,
     log_weights,
     order_of,
     softmax,
@@ -161,7 +161,7 @@ class NormalParams:
             return np.repeat(self.covariances[:, np.newaxis], d, axis=1)
         return np.broadcast_to(self.covariances.reshape(-1, d), (k, d))
 
-    @cached_property
+    @kept
     def _whitening(self) -> tuple[Array, Array] | None:
         """Inverse Cholesky factors and pivots of the matrices, or None where rounding has left an indefinite one.
 
@@ -224,7 +224,7 @@ class NormalParams:
         counts, (loglik, entropy) = sums[:k], sums[-2:].tolist()
         return NormalStats(self, counts, loglik, entropy, first, second, counts, counts, row_counts=counts)
 
-    @cached_property
+    @kept
     def units(self) -> Array:
         """(d,) a standard deviation of each feature, over the components."""
         variances = diagonal(self.covariances) if self.is_matrix else self.variances()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields
-from functools import cached_property, reduce
+from functools import reduce
 from operator import add
 from os import PathLike
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Generic, NamedTuple, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from fastem.storage import encode, write
 
 Array = NDArray[np.float64]
+T = TypeVar("T")
 Fixed = Collection[str] | Mapping[str, Any]
 """Groups of parameters that are held, by name; or, by name, masks (k,) of the components that are."""
 
@@ -38,6 +39,21 @@ STATISTICS, STATISTICS_LAYOUT = "fastem statistics", 1
 
 ADDITIONS = 170
 """That a term of the log likelihood goes through: 128 of a lane's points, 8 lanes, 32 tiles of a slot; then fsum."""
+
+
+class kept(Generic[T]):  # noqa: N801 - a decorator
+    """functools.cached_property without the lock that it has before Python 3.12: a child that is forked while another
+    thread holds that would wait for it for ever."""
+
+    def __init__(self, function: Callable[[Any], T]) -> None:
+        self.function = function
+        self.__doc__ = function.__doc__
+
+    def __get__(self, instance: Any, owner: type | None = None) -> T:
+        if instance is None:
+            return self  # type: ignore[return-value]
+        value = instance.__dict__[self.function.__name__] = self.function(instance)
+        return value
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +111,7 @@ class Stats:
     def _sums(self) -> list[str]:
         return [each.name for each in fields(self) if each.name != "params"]
 
-    @cached_property
+    @kept
     def total(self) -> float:
         """Total weight of the rows."""
         return math.fsum(self.row_counts.tolist())
@@ -105,7 +121,7 @@ class Stats:
         """Expected complete log likelihood at `params`: Q of Dempster, Laird and Rubin (1977)."""
         return self.loglik - self.entropy
 
-    @cached_property
+    @kept
     def live(self) -> NDArray[np.bool_]:
         """(k,) components that hold any weight of the rows."""
         return self.row_counts > EMPTY * self.total

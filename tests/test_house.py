@@ -156,3 +156,9 @@ def test_no_fast_math():
     flags = {*setup["OPTIMISE"], *(flag for variant in setup["VARIANTS"].values() for flag in variant)}
     assert "-O3" in flags
     assert not flags & (setup["FAST_MATH"] | {"-fopenmp"})
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
+def test_no_cached_property(path):
+    """Before Python 3.12 it has a lock for all its instances, which a fork leaves taken: `kept` in stats.py has none."""
+    assert "cached_property" not in set(code_words(tree_of(path)))
