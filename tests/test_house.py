@@ -160,5 +160,5 @@ def test_no_fast_math():
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
 def test_no_cached_property(path):
-    """Before Python 3.12 it has a lock for all its instances, which a fork leaves taken: `kept` in stats.py has none."""
+    """Before Python 3.12 it has a lock, which a fork leaves taken: `kept` in stats.py has none."""
     assert "cached_property" not in set(code_words(tree_of(path)))
