@@ -6,7 +6,7 @@ import hashlib
 import math
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from typing import Any, NoReturn, Self
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -15,13 +15,13 @@ from fastem.backend import Backend
 from fastem.distinct import CHUNK_ROWS, MOST_DISTINCT, DistinctCounts, pays, tested_step
 from fastem.reading import Arrays, Source, ahead, recut
 from fastem.stats import SLOT_ROWS, Array
-from fastem.sweep import DIGEST_ROWS, LOWEST_LOGLIK, Posterior, Rows, chosen_backend, total_of
+from fastem.sweep import DIGEST_ROWS, LOWEST_LOGLIK, OnBackend, Posterior, Rows, chosen_backend, total_of
 
 BLOCK_BYTES = 1 << 24
 """Of the rows of a block: long beside what it takes to wake threads, and three of them are little memory."""
 
 
-class Chunks:
+class Chunks(OnBackend):
     """Rows that are read anew in each sweep, with the methods of `Rows` that a fit needs.  A context manager, as these.
 
     Opening reads all chunks once, and checks their values.
@@ -52,13 +52,6 @@ class Chunks:
         self._first = first
         row_bytes = sum(array[:1].nbytes for array in (*first.data, first.sample_weight))
         self._block_rows = max(1, BLOCK_BYTES // (row_bytes * SLOT_ROWS)) * SLOT_ROWS
-
-    def __enter__(self) -> Self:
-        self.backend.__enter__()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.backend.__exit__(*exception)
 
     def __len__(self) -> int:
         return self._n

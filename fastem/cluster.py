@@ -14,7 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial, reduce
 from itertools import chain
-from typing import Any, NamedTuple, NoReturn, Self
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from fastem.backend import Backend
 from fastem.distinct import CHUNK_ROWS, MOST_DISTINCT, DistinctCounts, pays, tested_step
 from fastem.reading import Arrays, Form, Source, form_of
 from fastem.stats import Array, fold, slot_count
-from fastem.sweep import LOWEST_LOGLIK, Rows, chosen_backend, open_rows, total_of
+from fastem.sweep import LOWEST_LOGLIK, OnBackend, Rows, chosen_backend, open_rows, total_of
 
 GATHERED_BYTES = 1 << 26
 """Sums of slots that come back in a sweep, to be folded as those of rows in memory are: a tenth of a second of a slow
@@ -177,7 +177,7 @@ def merged(parts: Sequence[DistinctCounts | None]) -> DistinctCounts | None:
 # ------------------------------------------------------------------------------------------------------------- the rows
 
 
-class Blocks:
+class Blocks(OnBackend):
     """Rows in the blocks of a Dask collection, with the methods of `Rows` that a fit needs.  A context manager.
 
     On a cluster the checked blocks stay with its workers while this is open; elsewhere, every sweep makes them anew.
@@ -220,13 +220,6 @@ class Blocks:
         self.single = all(survey.single for survey in surveys if survey.n)
         self._slots = sum(slot_count(survey.n) for survey in surveys)
         return surveys
-
-    def __enter__(self) -> Self:
-        self.backend.__enter__()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.backend.__exit__(*exception)
 
     def __len__(self) -> int:
         return self._n

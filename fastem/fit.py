@@ -54,7 +54,7 @@ class Collapse:
     component: int
     iteration: int
     count: float  # weight of its rows
-    smallest_eigenvalue: float  # of its covariance, without reg_covar; NaN where there is none
+    smallest_eigenvalue: float  # of its covariance, reg_covar included; NaN where there is none
     action: str  # "floor", "reseed" or "drop"
 
 

@@ -39,7 +39,20 @@ class Posterior(NamedTuple):
     labels: np.ndarray  # (n,) int32
 
 
-class Rows:
+class OnBackend:
+    """What has a backend.  A context manager: the threads of the backend live as long as it is open."""
+
+    backend: Backend
+
+    def __enter__(self) -> Self:
+        self.backend.__enter__()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.backend.__exit__(*exception)
+
+
+class Rows(OnBackend):
     """Rows in memory, ready to be swept.  A context manager: its threads live as long as it is open.
 
     data are arrays of n rows that a kernel of the family reads: (X,) or (X, trials).  dtype is that of the arithmetic:
@@ -57,13 +70,6 @@ class Rows:
         self._mapped = [array for array in (*data, sample_weight) if Mapping.of(array)]
         unit = sample_weight.strides == (0,) and sample_weight[0] == 1.0
         self.single = data[0].dtype == np.float32 and dtype is None and unit
-
-    def __enter__(self) -> Self:
-        self.backend.__enter__()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.backend.__exit__(*exception)
 
     def __len__(self) -> int:
         return len(self.sample_weight)
