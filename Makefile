@@ -8,7 +8,7 @@ READY := $(VENV)/ready
 unexport OPENBLAS_CORETYPE OPENBLAS_L2_SIZE
 
 .PHONY: demo test test-slow torture conformance lint kernels clean \
-  bench bench-quick bench-answers bench-check bench-peers bench-keep keep bench-compare
+  bench bench-quick bench-answers bench-check bench-peers bench-spark bench-keep keep bench-compare
 
 demo: $(READY)
 	$(RUN) examples/demo.py
@@ -84,6 +84,15 @@ SYSTEM_PYTHON ?= /usr/bin/python3
 	mkdir -p .venv-torch
 	touch $@
 
+# Spark's MLlib beside us.  It needs Java: Debian has default-jre-headless.
+bench-spark: $(READY) .venv-spark/ready
+	$(RUN) bench/bench_spark.py
+
+.venv-spark/ready:
+	test -x .venv-spark/bin/python || $(PYTHON) -m venv .venv-spark
+	.venv-spark/bin/python -m pip install --quiet --disable-pip-version-check "pyspark>=4" numpy setuptools
+	touch $@
+
 bench/output/armadillo: bench/peers/armadillo.cpp
 	mkdir -p bench/output
 	-$(CXX) -O3 -march=native -fopenmp -o $@ $< -larmadillo
@@ -99,4 +108,4 @@ kernels:
 	$(RUN) setup.py --quiet build_ext --inplace
 
 clean:
-	rm -rf $(VENV) .venv-peers .venv-torch build dist *.egg-info fastem/*.so fastem/__pycache__ examples/output bench/output
+	rm -rf $(VENV) .venv-peers .venv-spark .venv-torch build dist *.egg-info fastem/*.so fastem/__pycache__ examples/output bench/output

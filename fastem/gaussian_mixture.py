@@ -58,7 +58,8 @@ class GaussianMixture(Mixture):
     warm_start : bool, default=False
         Start from the result of the last call of fit.
     verbose : int, default=0
-        1 prints a line every `verbose_interval` iterations, 2 with change and time.
+        1 prints a line every `verbose_interval` iterations, 2 with change and time.  With 0, a fit that takes over a
+        second shows a bar on standard error where that is a terminal, unless FASTEM_PROGRESS is 0.
     verbose_interval : int, default=10
     fixed : tuple of {"weights", "means", "covariances"}, or dict, default=()
         Groups of parameters to hold at their start, by name; or, for each name, a mask (k,) of the components whose
@@ -260,7 +261,7 @@ class GaussianMixture(Mixture):
         Parameters
         ----------
         X : array-like of shape (n, d)
-            Finite rows; of the first call at least k.
+            Finite rows; of the first call at least k.  Also a Dask array or data frame, swept block by block.
         y : ignored
         sample_weight : array-like of shape (n,), default=None
             Non-negative; a weight of w counts as w equal rows.
@@ -402,7 +403,7 @@ class GaussianMixture(Mixture):
         Parameters
         ----------
         X : array-like of shape (n, d)
-            The rows of the fit.
+            The rows of the fit.  Also a Dask array or data frame: a task for each block, with sums that add up.
         sample_weight : array-like of shape (n,), default=None
             Their weights; a weight of w counts as w equal rows.
         method : {"louis", "opg"}, default="louis"

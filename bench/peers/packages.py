@@ -149,7 +149,51 @@ def pomegranate(rows):
     return version("pomegranate"), Pomegranate(rows, torch)
 
 
-PACKAGES = {"fastem": fastem, "scikit-learn": scikit_learn, "oneDAL": one_dal, "pomegranate": pomegranate}
+class Start:
+    """What Spark's own model is asked for."""
+
+    def __init__(self, rows, gaussian):
+        self.k, self.weights = rows.k, rows.weights.tolist()
+        self.gaussians = list(map(gaussian, rows.means.tolist(), rows.covariances))
+
+
+class Spark:
+    """MLlib on the threads of this machine.  It caches its rows; that they come over from this process is in the time of a
+    short run as in that of a long one."""
+
+    def __init__(self, rows, context):
+        from pyspark.mllib.clustering import GaussianMixture
+        from pyspark.mllib.linalg import DenseMatrix, DenseVector
+        from pyspark.mllib.stat.distribution import MultivariateGaussian
+
+        def gaussian(mean, covariance):
+            d = len(mean)
+            return MultivariateGaussian(DenseVector(mean), DenseMatrix(d, d, covariance.ravel(order="F")))
+
+        self.rows, self.train, self.start = rows, GaussianMixture.train, Start(rows, gaussian)
+        self.vectors = context.parallelize(list(map(DenseVector, rows.X)), context.defaultParallelism).cache()
+        self.vectors.count()
+
+    def given(self, iterations):
+        model = self.train(self.vectors, self.rows.k, 0.0, iterations, initialModel=self.start)
+        return iterations, model
+
+    def told(self, found):
+        made, model = found
+        means = np.array([each.mu.toArray() for each in model.gaussians])
+        return made, np.array(model.weights), means, np.array([each.sigma.toArray() for each in model.gaussians])
+
+
+def spark(rows):
+    from pyspark import SparkConf, SparkContext
+
+    conf = SparkConf().setMaster("local[*]").set("spark.driver.memory", "4g").set("spark.ui.enabled", "false")
+    return version("pyspark"), Spark(rows, SparkContext(conf=conf))
+
+
+PACKAGES = {
+    "fastem": fastem, "scikit-learn": scikit_learn, "oneDAL": one_dal, "pomegranate": pomegranate, "Spark": spark
+}  # fmt: skip
 
 
 def main():
