@@ -158,8 +158,8 @@ class Start:
 
 
 class Spark:
-    """MLlib on the threads of this machine.  It caches its rows; what it takes to bring them over from this process is in
-    the time of a short run as in that of a long one."""
+    """MLlib on the threads of this machine.  It caches its rows; what it takes to bring them over from this process is
+    in the time of a short run as in that of a long one."""
 
     def __init__(self, rows, context):
         from pyspark.mllib.clustering import GaussianMixture
