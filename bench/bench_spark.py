@@ -16,7 +16,7 @@ COMMANDS["Spark"] = [str(HERE.parent / ".venv-spark" / "bin" / "python"), PYTHON
 
 
 def main() -> None:
-    for case in (replace(FULL_2, n=1_000_000), replace(FULL_8, n=500_000)):
+    for case in (replace(FULL_2, n=1_000_000), replace(FULL_8, n=250_000)):
         found = iterations(replace(case, n=TENTH * case.n), ["fastem", "Spark"])
         print(f"n = {case.n}, d = {case.d}, k = {case.k}")
         for name, took in found["took"].items():
