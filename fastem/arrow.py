@@ -94,10 +94,11 @@ class ArrowRows:
         """A batch is decoded at a time; a whole row group, as Arrow's data sets do, where it takes these to make the
         types those of the first file."""
         if self._types(file.physical_schema) != self._types(self.dataset.schema):
-            return file.to_batches(schema=self.dataset.schema, columns=self.names, **SCAN)
+            yield from file.to_batches(schema=self.dataset.schema, columns=self.names, **SCAN)
+            return
         parquet = importlib.import_module("pyarrow.parquet")
-        opened_file = parquet.ParquetFile(file.path, filesystem=file.filesystem, pre_buffer=False)
-        return opened_file.iter_batches(BATCH_ROWS, columns=self.names)
+        with parquet.ParquetFile(file.path, filesystem=file.filesystem, pre_buffer=False) as own:
+            yield from own.iter_batches(BATCH_ROWS, columns=self.names)
 
     def _types(self, schema: Any) -> list[Any]:
         return [schema.field(name).type for name in self.names if name in schema.names]

@@ -107,6 +107,13 @@ def test_a_terminal_has_a_bar_of_every_source(source, acceleration, drawn_by, te
     assert_same_bits(found, mixture(**settings, verbose=1).fit(X))
 
 
+def test_sweeps_that_were_rejected_count(terminal):
+    settings = {"n_components": 4, "covariance_type": "diag", "acceleration": "quasi-newton", "tol": 1e-9}
+    found = mixture().set_params(**settings).fit(rows(N))
+    assert found.history_.step.count("rejected") > 0
+    assert f"sweep {found.n_sweeps_ - 1}," in terminal.told()
+
+
 def test_a_bar_leaves_the_terminal_as_it_was(drawn_by, terminal):
     mixture().fit(rows(N))
     text = terminal.told()
