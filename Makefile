@@ -29,6 +29,7 @@ conformance: $(READY)
 lint: $(READY)
 	$(RUN) -m ruff check .
 	$(RUN) -m mypy
+	$(RUN) -m mypy.stubtest --mypy-config-file pyproject.toml fastem._kernels
 
 BENCH := $(RUN) -m pytest -q --benchmark-only --benchmark-columns=min,median,rounds
 

@@ -108,7 +108,7 @@ class Fit:
 
     @property
     def loglik(self) -> float:
-        return self.stats.loglik
+        return float(self.stats.loglik)
 
     @property
     def n_sweeps(self) -> int:
