@@ -102,9 +102,7 @@ def weights_chart(weights: Array) -> Chart:
     return Chart("weights", jacobian[np.newaxis], np.arange(len(weights)), weights[np.newaxis] > 0)
 
 
-def standard_errors(
-    rows: Rows, params: Any, *, fixed: Fixed = (), method: str = "louis"
-) -> StandardErrors:
+def standard_errors(rows: Rows, params: Any, *, fixed: Fixed = (), method: str = "louis") -> StandardErrors:
     """Standard errors at `params`, which maximise the likelihood of the rows in all groups that are not fixed."""
     checks.choice(method, "method", METHODS)
     at = Coordinates(params, fixed)

@@ -4,6 +4,7 @@ import ast
 import re
 import runpy
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -162,3 +163,10 @@ def test_no_fast_math():
 def test_no_cached_property(path):
     """Before Python 3.12 it has a lock, which a fork leaves taken: `kept` in stats.py has none."""
     assert "cached_property" not in set(code_words(tree_of(path)))
+
+
+def test_one_version_everywhere():
+    root = PACKAGE.parent
+    version = tomllib.loads((root / "pyproject.toml").read_text())["project"]["version"]
+    assert f"\nversion: {version}\n" in (root / "CITATION.cff").read_text()
+    assert re.search(r"^## (\S+)", (root / "CHANGELOG.md").read_text(), re.MULTILINE)[1] == version
