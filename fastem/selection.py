@@ -308,7 +308,7 @@ def outdoes(other: Any, mixture: Any) -> bool:
     suspect, before = (len(each.diagnose().spurious) > 0 for each in (other, mixture))
     if suspect != before:
         return before
-    return other.log_posterior_ - mixture.log_posterior_ > APART * mixture.tol * mixture.counts_.sum()
+    return bool(other.log_posterior_ - mixture.log_posterior_ > APART * mixture.tol * mixture.counts_.sum())
 
 
 def ranked(starts: list[Start]) -> list[Start]:

@@ -50,6 +50,7 @@ FLOORS = {
     "storage": 0,
     "tables": 3,
     "progress": 0,
+    "tasks": 0,
     "threads": 0,
     "mapped": 0,
     "_kernels_numba": 0,
