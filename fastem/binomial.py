@@ -149,8 +149,8 @@ class BinomialParams:
 class BinomialStats(Stats):
     """Sums of a binomial sweep."""
 
-    successes: Array  # (k, d)  sum w r x
-    failures: Array  #  (k, d)  sum w r (trials - x)
+    successes: Array  #: (k, d)  sum w r x
+    failures: Array  #:  (k, d)  sum w r (trials - x)
 
     def about(self, params: BinomialParams) -> BinomialStats:
         """The same sums, to be added to those at other parameters: counts have no origin."""
