@@ -7,7 +7,7 @@ READY := $(VENV)/ready
 # OpenBLAS shall choose its own kernels, here and in scikit-learn.
 unexport OPENBLAS_CORETYPE OPENBLAS_L2_SIZE
 
-.PHONY: demo test test-slow torture conformance lint kernels clean \
+.PHONY: demo test test-slow torture conformance lint docs kernels clean \
   bench bench-quick bench-answers bench-check bench-peers bench-keep keep bench-compare
 
 demo: $(READY)
@@ -29,6 +29,10 @@ conformance: $(READY)
 lint: $(READY)
 	$(RUN) -m ruff check .
 	$(RUN) -m mypy
+
+# The site, in docs/_build/html; every warning is an error, and so is a name that leads nowhere.
+docs: $(READY)
+	$(RUN) -m sphinx --quiet --nitpicky --fail-on-warning --keep-going docs docs/_build/html
 
 BENCH := $(RUN) -m pytest -q --benchmark-only --benchmark-columns=min,median,rounds
 
@@ -99,4 +103,5 @@ kernels:
 	$(RUN) setup.py --quiet build_ext --inplace
 
 clean:
-	rm -rf $(VENV) .venv-peers .venv-torch build dist *.egg-info fastem/*.so fastem/__pycache__ examples/output bench/output
+	rm -rf $(VENV) .venv-peers .venv-torch build dist *.egg-info fastem/*.so fastem/__pycache__ examples/output bench/output \
+	  docs/_build docs/pictures
