@@ -29,6 +29,7 @@ conformance: $(READY)
 lint: $(READY)
 	$(RUN) -m ruff check .
 	$(RUN) -m mypy
+	$(RUN) -m mypy.stubtest --mypy-config-file pyproject.toml fastem._kernels
 
 # The site, in docs/_build/html; every warning is an error, and so is a name that leads nowhere.
 docs: $(READY)

@@ -329,7 +329,7 @@ class Runner:
             return self._here(tasks)
         futures = self.client.compute(tasks)
         with ThreadPoolExecutor(1, "fastem-gather") as pool:
-            coming = pool.submit(self.client.gather, futures)
+            coming: Future[list[Any]] = pool.submit(self.client.gather, futures)
             try:
                 self._watch(coming)
                 return coming.result()

@@ -106,12 +106,12 @@ def own_extents(params: NormalParams, reg_covar: Any) -> Array:
     variances = diagonal(params.covariances) if params.is_matrix else params.variances()
     least = reg_covar + resolved(params.weights, variances, params.means)
     if params.covariance_type == "spherical":
-        return params.covariances / least.max()
+        return np.asarray(params.covariances / least.max())
     if not params.is_matrix:
         return np.asarray((variances / least).min(axis=1))
     least = least + params.n_features**2 * RESOLUTION * variances
     L = params.inverse_cholesky()
-    found = 1 / np.einsum("kij,kij,kj->k", L, L, least)  # of the trace of the inverse: the eigenvalue or less
+    found: Array = 1 / np.einsum("kij,kij,kj->k", L, L, least)  # of the trace of the inverse: the eigenvalue or less
     for k in np.flatnonzero(found <= NO_EXTENT):
         units = np.sqrt(least[k])
         found[k] = np.linalg.eigvalsh(params.covariances[k] / (units * units[:, np.newaxis]))[0]

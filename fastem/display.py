@@ -343,7 +343,7 @@ def expected_shares(
     chosen, counts = np.unique(trials[order][np.searchsorted(passed, levels)], return_counts=True)
     one = BinomialParams(params.weights, params.probs[:, [feature]])
     shares = [count * shares_at(one, int(each), edges) for each, count in zip(chosen, counts, strict=True)]
-    return np.sum(shares, axis=0) / QUANTILES
+    return np.asarray(np.sum(shares, axis=0) / QUANTILES)
 
 
 def shares_at(params: BinomialParams, trials: int, edges: np.ndarray) -> np.ndarray:

@@ -108,7 +108,7 @@ class Fit:
 
     @property
     def loglik(self) -> float:
-        return self.stats.loglik
+        return float(self.stats.loglik)
 
     @property
     def n_sweeps(self) -> int:
@@ -231,6 +231,7 @@ def em(
     fixed: Fixed = (),
     previous: float = -math.inf,
     on_iteration: Callable[[int, Any, float], None] | None = None,
+    progress: Callable[[Run], None] | None = None,
     max_time: float | None = None,
     on_interrupt: str = "raise",
     mend: Mend | None = None,
@@ -270,6 +271,8 @@ def em(
         The criterion before the first iteration, where this run goes on from another.
     on_iteration : callable, default=None
         Called as ``on_iteration(iteration, stats, change)`` after each E-step.
+    progress : callable, default=None
+        Called as ``progress(run)`` after each iteration, with the run as a journal keeps it.
     max_time : float, default=None
         Seconds, looked at before each sweep but the first.  When they are over the run ends where it swept last: plain
         EM as with max_iter at so many iterations, an accelerated one maybe at an extrapolation.
@@ -324,6 +327,8 @@ def em(
             run.advance(stats, reached, stopping)
             if on_iteration is not None:
                 on_iteration(len(run.trace), stats, run.criterion - run.previous)
+            if progress is not None:
+                progress(run)
             if mend is not None and (mended := mend(stats, reached, len(run.trace), run.collapses)) is not None:
                 run.mend(*mended)
             if journal is not None:

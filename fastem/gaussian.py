@@ -313,15 +313,16 @@ class NormalParams:
         """Draw a row from the component of each label."""
         noise = rng.standard_normal((len(labels), self.means.shape[1]))
         if not self.is_matrix:
-            return self.means[labels] + noise * np.sqrt(self.variances())[labels]
+            return np.asarray(self.means[labels] + noise * np.sqrt(self.variances())[labels])
         factors = np.broadcast_to(self.cholesky(), (len(self.weights), *noise.shape[1:] * 2))
-        return self.means[labels] + np.einsum("nij,nj->ni", factors[labels], noise)
+        return np.asarray(self.means[labels] + np.einsum("nij,nj->ni", factors[labels], noise))
 
 
 @dataclass(frozen=True, eq=False)
 class NormalStats(Stats):
     """Sums of a Gaussian sweep, about the means of `params`: cancellation-free when those are near the new means."""
 
+    params: NormalParams
     first: Array  #:   (k, d)                sum w r (x - mean)
     second: Array  #:  (k, d, d) or (k, d)   sum w r (x - mean)(x - mean)^T, or its diagonal
     mean_counts: Array  #:     (k,)  what stands behind first: counts, and the pseudo-counts of a prior
@@ -470,7 +471,7 @@ def nearest_definite(covariances: Array, smallest: Any) -> Array:
     np.einsum("...ii->...i", correlations)[...] = 1.0
     values, vectors = np.linalg.eigh(correlations)
     values = np.maximum(values, sds.shape[-1] ** 2 * RESOLUTION)[..., np.newaxis, :]
-    return (vectors * values) @ vectors.mT * outer
+    return np.asarray((vectors * values) @ vectors.mT * outer)
 
 
 def squares_of(L: Array, z: Array) -> Array:

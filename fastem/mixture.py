@@ -27,7 +27,7 @@ from fastem.estimator import (
 )
 from fastem.fit import ON_INTERRUPT, STOPPING, Fit, em, still_to_go
 from fastem.information import StandardErrors, standard_errors
-from fastem.progress import Progress
+from fastem.progress import Bar, Lines, Progress
 from fastem.restarts import CARRIED, SCREEN_ITERATIONS, Start, best_first, warmed
 from fastem.starts import start_size, subsample
 from fastem.stats import Fixed
@@ -138,12 +138,12 @@ class Mixture(DensityMixin, BaseEstimator):
     def _fit(self, X: Any, rows: AnyRows, fixed: Fixed) -> Self:
         deadline = math.inf if self.max_time is None else time.monotonic() + self.max_time
         rng = checks.generator(self.random_state)
-        with rows:
+        with rows, self._progress(rows) as progress:
             journal = self._journal(rows, rng)
             terms = {"fixed": fixed} | self._terms(rows, rng)
             options: dict[str, Any] = {"terms": terms, "journal": journal, "deadline": deadline}
             watch = self._watch(terms)
-            whole = options | {"progress": self._progress(), "on_interrupt": self.on_interrupt}
+            whole = options | {"progress": progress, "on_interrupt": self.on_interrupt}
             run = partial(self._em, rows, **whole, mend=None if self.on_collapse == "floor" else watch)
             if self.warm_start and self._is_fitted():
                 fits = [run(start=self._going_on(), previous=self._criterion_reached())]
@@ -207,7 +207,6 @@ class Mixture(DensityMixin, BaseEstimator):
         start: Any,
         terms: dict[str, Any],
         deadline: float,
-        progress: Progress | None = None,
         **options: Any,
     ) -> Fit:
         """One run of EM, by the settings where `options` do not say otherwise."""
@@ -215,9 +214,7 @@ class Mixture(DensityMixin, BaseEstimator):
         options = {name: getattr(self, name) for name in names} | {"fixed": terms["fixed"]} | options
         if deadline < math.inf:
             options["max_time"] = max(0.0, deadline - time.monotonic())
-        return em(
-            self._sweep(rows), lambda stats: stats.maximize(**terms), start, on_iteration=progress, **options
-        )
+        return em(self._sweep(rows), lambda stats: stats.maximize(**terms), start, **options)
 
     def _journal(self, rows: AnyRows, rng: np.random.Generator) -> Journal | None:
         """Where the runs of the fit are kept, if anywhere."""
@@ -245,8 +242,8 @@ class Mixture(DensityMixin, BaseEstimator):
         options = options | {"max_iter": min(self.max_iter, SCREEN_ITERATIONS)}
         return lambda start: self._em(few, start=start, **options)
 
-    def _progress(self) -> Progress | None:
-        return Progress(int(self.verbose), self.verbose_interval) if self.verbose else None
+    def _progress(self, rows: AnyRows) -> Progress:
+        return Lines(int(self.verbose), self.verbose_interval) if self.verbose else Bar(len(rows), self.max_iter)
 
     def _criterion_reached(self) -> float:
         """What the last fit ended at, for the next to go on from; partial fits do not tell."""
@@ -370,13 +367,14 @@ class Mixture(DensityMixin, BaseEstimator):
 
     # ---- predictions
 
-    def _posterior(self, X: Any, trials: Any, wanted: str) -> Any:
+    def _posterior(self, X: Any, trials: Any, wanted: str) -> np.ndarray:
         """log_prob, resp (in the precision of the rows) or labels of each row."""
         params = self.params_
         same_features(self, described_by(X))
         if is_dask(X):
-            trials = self._tosses(trials)
-            return lazy_posterior(params, X, trials, wanted, owner=type(self).__name__, backend=self.backend)
+            options = {"owner": type(self).__name__, "backend": self.backend}
+            lazy: np.ndarray = lazy_posterior(params, X, self._tosses(trials), wanted, **options)  # Dask's, used as one
+            return lazy
         with self._open(X, trials, n_features=params.n_features) as rows:
             return rows.told(params, wanted)
 
@@ -424,7 +422,7 @@ class Mixture(DensityMixin, BaseEstimator):
             return standard_errors(few, params, fixed=self.fixed, method=method)
 
     def _n_parameters(self) -> int:
-        return self.params_.n_free(self.fixed)
+        return int(self.params_.n_free(self.fixed))
 
     def _draw_labels(self, n_samples: int, rng: np.random.Generator) -> np.ndarray:
         weights = self.params_.weights

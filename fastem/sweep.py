@@ -99,7 +99,8 @@ class Rows(OnBackend):
         found: np.ndarray = getattr(self.posterior(params, wanted), wanted)
         if wanted == "labels":
             return found.astype(np.intp)
-        return np.maximum(found, np.finfo(self.precision).min, out=found).astype(self.precision, copy=False)
+        np.maximum(found, np.finfo(self.precision).min, out=found)
+        return found.astype(self.precision, copy=False)
 
     def posterior(self, params: Any, *wanted: str) -> Posterior:
         """`wanted` of "log_prob", "resp", "labels" for each row."""
@@ -161,7 +162,7 @@ class Rows(OnBackend):
 
     @property
     def n_features(self) -> int:
-        return self.data[0].shape[1]
+        return int(self.data[0].shape[1])
 
     @property
     def most_trials(self) -> int:
