@@ -8,7 +8,7 @@ READY := $(VENV)/ready
 # OpenBLAS shall choose its own kernels, here and in scikit-learn.
 unexport OPENBLAS_CORETYPE OPENBLAS_L2_SIZE
 
-.PHONY: demo test test-slow torture conformance lint wheel wheel-test wheel-suite kernels clean \
+.PHONY: demo test test-slow torture conformance lint docs wheel wheel-test wheel-suite kernels clean \
   bench bench-quick bench-answers bench-check bench-peers bench-keep keep bench-compare
 
 demo: $(READY)
@@ -50,6 +50,10 @@ wheel-test: $(READY)
 
 wheel-suite: $(READY)
 	$(RUN) tests/wheels/try_wheel.py --suite
+
+# The site, in docs/_build/html; every warning is an error, and so is a name that leads nowhere.
+docs: $(READY)
+	$(RUN) -m sphinx --quiet --nitpicky --fail-on-warning --keep-going docs docs/_build/html
 
 BENCH := $(RUN) -m pytest -q --benchmark-only --benchmark-columns=min,median,rounds
 
@@ -121,4 +125,5 @@ kernels:
 	$(RUN) setup.py --quiet build_ext --inplace
 
 clean:
-	rm -rf $(VENV) .venv-peers .venv-torch build dist *.egg-info fastem/*.so fastem/__pycache__ examples/output bench/output
+	rm -rf $(VENV) .venv-peers .venv-torch build dist *.egg-info fastem/*.so fastem/__pycache__ examples/output bench/output \
+	  docs/_build docs/pictures

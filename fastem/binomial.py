@@ -150,8 +150,8 @@ class BinomialStats(Stats):
     """Sums of a binomial sweep."""
 
     params: BinomialParams
-    successes: Array  # (k, d)  sum w r x
-    failures: Array  #  (k, d)  sum w r (trials - x)
+    successes: Array  #: (k, d)  sum w r x
+    failures: Array  #:  (k, d)  sum w r (trials - x)
 
     def about(self, params: BinomialParams) -> BinomialStats:
         """The same sums, to be added to those at other parameters: counts have no origin."""

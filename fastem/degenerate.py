@@ -189,11 +189,11 @@ class Diagnosis:
     ``str`` makes a table of it.
     """
 
-    weights: Array  #   (k,)
-    counts: Array  #    (k,) weight of the rows of each component
-    thinnest: Array  #  (k,) its smallest and largest variance in any direction, over the variance pooled over the
-    widest: Array  #    (k,) components there; NaN for families that have none
-    complaints: tuple[tuple[str, ...], ...]  # for each component
+    weights: Array  #:   (k,)
+    counts: Array  #:    (k,) weight of the rows of each component
+    thinnest: Array  #: (k,) its smallest variance in any direction, over the pooled one there; NaN for counts
+    widest: Array  #:   (k,) and its largest
+    complaints: tuple[tuple[str, ...], ...]  #: for each component
 
     @property
     def spurious(self) -> list[int]:

@@ -319,10 +319,10 @@ class NormalStats(Stats):
     """Sums of a Gaussian sweep, about the means of `params`: cancellation-free when those are near the new means."""
 
     params: NormalParams
-    first: Array  #   (k, d)                sum w r (x - mean)
-    second: Array  #  (k, d, d) or (k, d)   sum w r (x - mean)(x - mean)^T, or its diagonal
-    mean_counts: Array  #     (k,)  what stands behind first: counts, and the pseudo-counts of a prior
-    scatter_counts: Array  #  (k,)  what stands behind second
+    first: Array  #:   (k, d)                sum w r (x - mean)
+    second: Array  #:  (k, d, d) or (k, d)   sum w r (x - mean)(x - mean)^T, or its diagonal
+    mean_counts: Array  #:     (k,)  what stands behind first: counts, and the pseudo-counts of a prior
+    scatter_counts: Array  #:  (k,)  what stands behind second
 
     def about(self, params: NormalParams) -> NormalStats:
         """The same sums of rows about the means of other parameters: x - m' = (x - m) + (m - m')."""

@@ -39,11 +39,11 @@ class StandardErrors:
     or by its lower triangle, row by row.
     """
 
-    weights: Array  #                     (k,)
-    means: Array | None = None  #         (k, d)
-    covariances: Array | None = None  #   (k, d, d), (d, d), (k, d) or (k,)
-    probs: Array | None = None  #         (k, d)
-    parameters_covariance: Array  #       (p, p)
+    weights: Array  #:                     (k,)
+    means: Array | None = None  #:         (k, d)
+    covariances: Array | None = None  #:   (k, d, d), (d, d), (k, d) or (k,)
+    probs: Array | None = None  #:         (k, d)
+    parameters_covariance: Array  #:       (p, p)
 
 
 class Coordinates:

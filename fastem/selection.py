@@ -40,17 +40,17 @@ class Candidate:
     """A fitted mixture in a line of the table; of the criteria, the lower the better."""
 
     n_components: int
-    covariance_type: str  # "" where the family has none
+    covariance_type: str  #: "" where the family has none
     loglik: float
     n_parameters: int
     aic: float
     bic: float
     icl: float
-    cv: float  # -2 log likelihood of rows that were held out; NaN where that is not asked for
+    cv: float  #: -2 log likelihood of rows that were held out; NaN where that is not asked for
     entropy: float
     n_sweeps: int
-    n_optima: int  # that its starts have led to, as far as they can be told apart
-    n_suspect: int  # components that `diagnose` has complaints about
+    n_optima: int  #: that its starts have led to, as far as they can be told apart
+    n_suspect: int  #: components that `diagnose` has complaints about
     stop_reason: str
 
     @classmethod

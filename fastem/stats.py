@@ -66,10 +66,10 @@ class Stats:
     """
 
     params: Any
-    counts: Array  # (k,)   sum w r
-    loglik: float  #        sum w log p(x)
-    entropy: float  #       -sum w sum_k r log r
-    row_counts: Array = field(kw_only=True)  # (k,) counts without what a prior has added to them
+    counts: Array  #: (k,)   sum w r
+    loglik: float  #:        sum w log p(x)
+    entropy: float  #:       -sum w sum_k r log r
+    row_counts: Array = field(kw_only=True)  #: (k,) counts without what a prior has added to them
 
     @classmethod
     def zero(cls, params: Any) -> Self:

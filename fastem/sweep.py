@@ -34,9 +34,9 @@ PART_STEPS = (1021, 251, 61, 13)
 class Posterior(NamedTuple):
     """What `posterior` tells of each row; what was not asked for is an empty array."""
 
-    log_prob: Array  # (n,)
-    resp: Array  # (n, k)
-    labels: np.ndarray  # (n,) int32
+    log_prob: Array  #: (n,)
+    resp: Array  #: (n, k)
+    labels: np.ndarray  #: (n,) int32
 
 
 class OnBackend:
