@@ -1,6 +1,6 @@
 """Whole fits with the defaults, start included, beside scikit-learn in the same run.
 
-    python -m pytest bench/bench_fit.py --benchmark-only
+python -m pytest bench/bench_fit.py --benchmark-only
 """
 
 import os
@@ -16,7 +16,7 @@ from typing import Any
 import measure
 import numpy as np
 import pytest
-from cases import Case, Problem, normal_rows
+from cases import TWINS, Case, Problem, normal_rows
 
 import fastem
 
@@ -83,13 +83,13 @@ def their_score(fit: Fit) -> float:
 def side_by_side(fit: Fit) -> dict[str, float]:
     """Seconds that a fit takes, interleaved, once for both twins."""
     samplers = {"scikit-learn": partial(measure.seconds, partial(theirs, fit))}
-    for twin in measure.TWINS:
+    for twin in TWINS:
         if not measure.why_missing(twin):
             samplers[twin] = partial(measure.seconds, partial(ours, fit, twin))
     return measure.medians(samplers, REPEATS[len(rows_of(fit)) > 1000])
 
 
-@pytest.mark.parametrize("twin", measure.TWINS)
+@pytest.mark.parametrize("twin", TWINS)
 @pytest.mark.parametrize("fit", FITS, ids=lambda fit: fit.name)
 def test_fit(benchmark, tell, fit, twin):
     benchmark.group = fit.name

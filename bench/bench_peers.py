@@ -123,13 +123,16 @@ FITS: dict[str, Callable[[], Problem]] = {
 
 
 def loglik(problem: Problem, parameters: np.ndarray) -> float:
-    """Per row, of parameters one behind the other."""
+    """Per row, of parameters one behind the other; of a component that has collapsed to fewer dimensions, -inf."""
     k, d = problem.case.k, problem.case.d
     weights, means, covariances = np.split(parameters, [k, k + k * d])
+    covariances = covariances.reshape(-1, d, d)
     if problem.case.is_binomial:
         density = measure.naive.binomial_log_density(problem.X, problem.trials, means.reshape(k, d))
+    elif np.linalg.eigvalsh(covariances).min() > 0:
+        density = measure.naive.normal_log_density(problem.X, means.reshape(k, d), covariances)
     else:
-        density = measure.naive.normal_log_density(problem.X, means.reshape(k, d), covariances.reshape(k, d, d))
+        return -math.inf
     return float(measure.naive.posterior(density, weights)[0].mean())
 
 
@@ -148,7 +151,7 @@ def reach(peer: Peer, problem: Problem, target: float, seed: int) -> tuple[float
         found = loglik(problem, run.parameters)
         if found >= target:
             return run.seconds, found
-        if run.seconds > ENOUGH or found - before < STANDSTILL:
+        if run.seconds > ENOUGH or not found - before >= STANDSTILL:
             return math.inf, found
         before = found
 

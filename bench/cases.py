@@ -1,4 +1,4 @@
-"""What is timed: the one list of cases, their data and their equal starts.  Fixed seeds."""
+"""What is timed: the one list of cases and twins, the data and the equal starts of a case.  Fixed seeds."""
 
 import os
 from dataclasses import dataclass, replace
@@ -17,6 +17,8 @@ class Case:
     d: int
     k: int
     trials: int = 0
+    dtype: str = "float64"
+    threads: int | None = None  # None is one for each core
 
     @property
     def name(self) -> str:
@@ -34,6 +36,11 @@ class Case:
     @property
     def covariance_type(self) -> str:
         return "full" if self.family == "normal" else self.family
+
+    @property
+    def bytes(self) -> int:
+        """Of its rows, read once in an iteration."""
+        return self.n * self.d * (2 if self.is_binomial else 1) * np.dtype(self.dtype).itemsize
 
     @property
     def multiply_adds(self) -> int:
@@ -79,6 +86,8 @@ FULL_32 = sized(Case("full", 200_000, 32, 16))
 DIAG_8 = sized(Case("diag", 500_000, 8, 10))
 BINOMIAL = sized(Case("binomial", 1_000_000, 1, 3, trials=50))
 
+TWINS = ("cython", "numba")
+
 CASES = (
     NORMAL,
     FULL_2,
@@ -92,8 +101,8 @@ CASES = (
     BINOMIAL,
 )
 
-SINGLE_CASES = (NORMAL, FULL_2, FULL_8, FULL_32, DIAG_8)
-"""Whose rows are also taken as float32."""
+SINGLE_CASES = tuple(replace(case, dtype="float32") for case in (NORMAL, FULL_2, FULL_8, FULL_32, DIAG_8))
+THREAD_CASES = tuple(replace(case, threads=2) for case in (NORMAL, FULL_2, FULL_8))
 
 
 def make(case: Case) -> Problem:
@@ -104,7 +113,7 @@ def make(case: Case) -> Problem:
 def normal_problem(case: Case, rng: np.random.Generator) -> Problem:
     """Overlapping components with correlated features; the start is half a standard deviation off the true means."""
     means = rng.uniform(-4.0, 4.0, (case.k, case.d))
-    X = normal_rows(rng, case.n, means)
+    X = normal_rows(rng, case.n, means).astype(case.dtype, copy=False)
     start = means + 0.5 * rng.choice([-1.0, 1.0], means.shape)
     return Problem(case, X, None, normal_params(case, start))
 
@@ -135,6 +144,6 @@ def normal_params(case: Case, means: np.ndarray) -> fastem.NormalParams:
 def binomial_problem(case: Case, rng: np.random.Generator) -> Problem:
     """Evenly spaced coins; the start is a little off."""
     probs = np.linspace(0.2, 0.8, case.k)[:, np.newaxis]
-    X = rng.binomial(case.trials, probs[rng.integers(case.k, size=case.n)]).astype(float)
+    X = rng.binomial(case.trials, probs[rng.integers(case.k, size=case.n)]).astype(case.dtype)
     start = fastem.BinomialParams(np.full(case.k, 1 / case.k), probs + 0.05)
     return Problem(case, X, np.full(X.shape, float(case.trials)), start)

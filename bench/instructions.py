@@ -21,7 +21,6 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
 from cases import CASES, SINGLE_CASES, Case, make, with_injected
 
 from fastem.backend import built_sets, processor_sets
@@ -39,20 +38,14 @@ COUNTED_SETS = ("avx2", "baseline")
 # -------------------------------------------------------------------------------------------- what valgrind looks at
 
 
-def counted() -> dict[str, tuple[Case, type]]:
-    """Every case in float64 and, where lanes may be single, in float32."""
-    return {
-        f"{case.shape}-{np.dtype(dtype)}": (case, dtype)
-        for case in CASES
-        for dtype in (np.float64, np.float32)
-        if case in SINGLE_CASES or dtype is np.float64
-    }
+def counted() -> dict[str, Case]:
+    return {f"{case.shape}-{case.dtype}": case for case in (*CASES, *SINGLE_CASES)}
 
 
 def sweep(name: str) -> None:
-    case, dtype = counted()[name]
+    case = counted()[name]
     problem = make(with_injected(replace(case, n=ROWS)))
-    with open_rows(problem.X.astype(dtype), problem.trials, has_trials=case.is_binomial, n_threads=1) as rows:
+    with open_rows(problem.X, problem.trials, has_trials=case.is_binomial, n_threads=1) as rows:
         rows.sweep(problem.start)
 
 

@@ -17,12 +17,11 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from cases import Case, Problem
+from cases import TWINS, Case, Problem
 
 import fastem
 from fastem.sweep import Rows, open_rows
 
-TWINS = ("cython", "numba")
 HAS_SKLEARN = importlib.util.find_spec("sklearn") is not None
 
 FASTEM_ITERATIONS = 5
@@ -61,10 +60,11 @@ naive = load("naive", Path(__file__).parents[1] / "tests" / "naive.py")
 
 
 @contextmanager
-def opened(problem: Problem, twin: str, **options: Any) -> Iterator[Rows]:
+def opened(problem: Problem, twin: str) -> Iterator[Rows]:
     """The rows as a fit holds them: checked once, threads alive."""
-    options |= {"has_trials": problem.case.is_binomial, "fitting": not problem.case.is_binomial, "backend": twin}
-    with open_rows(problem.X, problem.trials, **options) as rows:
+    case = problem.case
+    options: dict[str, Any] = {"has_trials": case.is_binomial, "fitting": not case.is_binomial}
+    with open_rows(problem.X, problem.trials, backend=twin, n_threads=case.threads, **options) as rows:
         yield rows
 
 
@@ -245,9 +245,12 @@ def matmul_sampler() -> Sampler:
 def sklearn_sampler(problem: Problem) -> Sampler:
     """The difference of two fits, so that only iterations count."""
     scale = 1e9 / (problem.case.n * problem.case.k * SKLEARN_ITERATIONS)
-    return lambda: scale * (
-        seconds(lambda: sklearn_iterations(problem, 1 + SKLEARN_ITERATIONS))
-        - seconds(lambda: sklearn_iterations(problem, 1))
+    return lambda: (
+        scale
+        * (
+            seconds(lambda: sklearn_iterations(problem, 1 + SKLEARN_ITERATIONS))
+            - seconds(lambda: sklearn_iterations(problem, 1))
+        )
     )
 
 

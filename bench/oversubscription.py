@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import measure
 import numpy as np
+from cases import TWINS
 from sklearn.base import clone
 
 import fastem
@@ -44,7 +45,7 @@ def main() -> None:
     warnings.simplefilter("ignore")  # 20 iterations are not for convergence
     rng = np.random.default_rng(0)
     X = rng.normal(size=(N, D)) + rng.integers(0, K, (N, 1)) * 4.0
-    for twin in measure.TWINS:
+    for twin in TWINS:
         mixture = fastem.GaussianMixture(K, max_iter=20, tol=0.0, random_state=0, backend=twin, n_threads=N_THREADS)
         in_turn, at_once = compare(mixture, X)
         print(

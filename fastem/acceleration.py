@@ -135,7 +135,7 @@ ACCELERATORS: dict[str, Callable[[], Accelerator]] = {
 class Extrapolation:
     """Where to go after an iteration: to its EM step, or as far along the way of an accelerator as its reach."""
 
-    def __init__(self, acceleration: str | None, start: Any, fixed: Fixed) -> None:
+    def __init__(self, acceleration: Any, start: Any, fixed: Fixed) -> None:
         if acceleration is not None and not (isinstance(acceleration, str) and acceleration in ACCELERATORS):
             raise ValueError(
                 f"acceleration must be None or one of {', '.join(map(repr, ACCELERATORS))}, got {acceleration!r}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Iterator
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -86,9 +85,11 @@ class ArrowRows:
 
     def _scanned(self) -> Iterator[Any]:
         """Record batches of Arrow's."""
-        if self.of_files:
-            return chain.from_iterable(map(self._of_file, self.dataset.get_fragments()))
-        return self.dataset.to_batches(columns=self.names, **SCAN)
+        if not self.of_files:
+            yield from self.dataset.to_batches(columns=self.names, **SCAN)
+            return
+        for file in self.dataset.get_fragments():
+            yield from self._of_file(file)
 
     def _of_file(self, file: Any) -> Iterator[Any]:
         """A batch is decoded at a time; a whole row group, as Arrow's data sets do, where it takes these to make the

@@ -99,7 +99,7 @@ class BinomialParams:
     def log_base_measure(self, X: np.ndarray, trials: np.ndarray) -> Array:
         """(n,) log binomial coefficients: the part of log p(x) that no parameter enters."""
         x, n = X.astype(np.float64), trials.astype(np.float64)
-        return (log_factorial(n) - log_factorial(x) - log_factorial(n - x)).sum(axis=1)
+        return np.asarray((log_factorial(n) - log_factorial(x) - log_factorial(n - x)).sum(axis=1))
 
     @property
     def sums_length(self) -> int:
@@ -142,15 +142,16 @@ class BinomialParams:
 
     def sample(self, labels: np.ndarray, trials: int, rng: np.random.Generator) -> np.ndarray:
         """Draw the successes of a row from the component of each label."""
-        return rng.binomial(trials, self.probs[labels])
+        return np.asarray(rng.binomial(trials, self.probs[labels]))
 
 
 @dataclass(frozen=True, eq=False)
 class BinomialStats(Stats):
     """Sums of a binomial sweep."""
 
-    successes: Array  # (k, d)  sum w r x
-    failures: Array  #  (k, d)  sum w r (trials - x)
+    params: BinomialParams
+    successes: Array  #: (k, d)  sum w r x
+    failures: Array  #:  (k, d)  sum w r (trials - x)
 
     def about(self, params: BinomialParams) -> BinomialStats:
         """The same sums, to be added to those at other parameters: counts have no origin."""

@@ -17,9 +17,9 @@ from fastem.selection import arrays_of, copied, default_estimator, tosses
 class BootstrapTest:
     """Of k components against k + 1."""
 
-    n_components: int  # k
-    statistic: float  # 2 (log likelihood of k + 1 - log likelihood of k), of the rows
-    simulated: np.ndarray  # (n_bootstrap,) the same of rows drawn from the fitted k
+    n_components: int  #: k
+    statistic: float  #: 2 (log likelihood of k + 1 - log likelihood of k), of the rows
+    simulated: np.ndarray  #: (n_bootstrap,) the same of rows drawn from the fitted k
 
     @property
     def p_value(self) -> float:

@@ -191,9 +191,7 @@ def counts(
         if over.any():
             row, column = np.argwhere(over)[0]
             index = (begin + int(row), int(column))
-            raise BadValueError(
-                f"X must not exceed trials, got {array[index]:g} successes of {tosses[index]:g}", index
-            )
+            raise BadValueError(f"X must not exceed trials, got {array[index]:g} successes of {tosses[index]:g}", index)
     return array, tosses
 
 
@@ -383,7 +381,7 @@ def mixing_weights(values: Any, name: str, k: int) -> np.ndarray:
         )
     if not np.isclose(array.sum(), 1.0, rtol=1e-6):
         raise ValueError(f"The parameter {name!r} should be normalized, but got sum(weights) = {array.sum():.5f}")
-    return array / array.sum()
+    return np.asarray(array / array.sum())
 
 
 def probabilities(values: Any, name: str, shape: tuple[int, ...], gaps: bool = False) -> np.ndarray:
@@ -393,9 +391,7 @@ def probabilities(values: Any, name: str, shape: tuple[int, ...], gaps: bool = F
     return array
 
 
-def definite(
-    values: Any, name: str, shape: tuple[int, ...], matrices: bool, rounding: float = 0.0
-) -> np.ndarray:
+def definite(values: Any, name: str, shape: tuple[int, ...], matrices: bool, rounding: float = 0.0) -> np.ndarray:
     """Covariances or precisions of densities: positive numbers, or symmetric positive definite matrices, up to what
     rounding has done to their elements."""
     array = shaped(values, name, shape)
@@ -634,7 +630,8 @@ def arithmetic(dtype: Any) -> None:
 def real_type(dtype: Any) -> np.dtype:
     if dtype not in (np.float32, np.float64):
         raise ValueError(f"dtype must be None, float32 or float64, got {dtype!r}")
-    return np.dtype(dtype)
+    found: np.dtype = np.dtype(dtype)
+    return found
 
 
 def groups(fixed: Any, options: Collection[str], k: int) -> tuple[str, ...] | dict[str, np.ndarray]:

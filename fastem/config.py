@@ -26,16 +26,16 @@ from fastem.threads import ThreadRule, thread_rule
 class Config:
     """How fits run in this process.  ``str`` makes a few lines of it."""
 
-    fastem: str  # versions
+    fastem: str  #: versions
     numpy: str
     python: str
-    backend: str  # what backend="auto" takes
-    twins: dict[str, str]  # the backends that can be imported -> what compiles each
-    instruction_set: str  # of the twin compiled ahead of time
-    forced: bool  # by FASTEM_ISA; else it is the best of those both built and available
-    built: tuple[str, ...]  # instruction sets of this build
-    available: tuple[str, ...]  # instruction sets of this processor
-    threads: ThreadRule  # how many, and what says so
+    backend: str  #: what backend="auto" takes
+    twins: dict[str, str]  #: the backends that can be imported -> what compiles each
+    instruction_set: str  #: of the twin compiled ahead of time
+    forced: bool  #: by FASTEM_ISA; else it is the best of those both built and available
+    built: tuple[str, ...]  #: instruction sets of this build
+    available: tuple[str, ...]  #: instruction sets of this processor
+    threads: ThreadRule  #: how many, and what says so
 
     def __str__(self) -> str:
         twins = [f"{name} ({self.twins.get(name, 'cannot be imported')})" for name in BACKENDS if name != "auto"]

@@ -44,9 +44,7 @@ class Watch:
         now = [replace(each, iteration=since.get(each.component, each.iteration)) for each in ended]
         return replace(fit, collapses=(*past, *now))
 
-    def __call__(
-        self, stats: Any, reached: Any, iteration: int, collapses: list[Collapse]
-    ) -> tuple[Any, str] | None:
+    def __call__(self, stats: Any, reached: Any, iteration: int, collapses: list[Collapse]) -> tuple[Any, str] | None:
         """`Mend` of `em`."""
         gone = ~stats.live | (self.extents(reached) <= NO_EXTENT)
         if not gone.any():
@@ -106,12 +104,12 @@ def own_extents(params: NormalParams, reg_covar: Any) -> Array:
     variances = diagonal(params.covariances) if params.is_matrix else params.variances()
     least = reg_covar + resolved(params.weights, variances, params.means)
     if params.covariance_type == "spherical":
-        return params.covariances / least.max()
+        return np.asarray(params.covariances / least.max())
     if not params.is_matrix:
         return np.asarray((variances / least).min(axis=1))
     least = least + params.n_features**2 * RESOLUTION * variances
     L = params.inverse_cholesky()
-    found = 1 / np.einsum("kij,kij,kj->k", L, L, least)  # of the trace of the inverse: the eigenvalue or less
+    found: Array = 1 / np.einsum("kij,kij,kj->k", L, L, least)  # of the trace of the inverse: the eigenvalue or less
     for k in np.flatnonzero(found <= NO_EXTENT):
         units = np.sqrt(least[k])
         found[k] = np.linalg.eigvalsh(params.covariances[k] / (units * units[:, np.newaxis]))[0]
@@ -191,11 +189,11 @@ class Diagnosis:
     ``str`` makes a table of it.
     """
 
-    weights: Array  #   (k,)
-    counts: Array  #    (k,) weight of the rows of each component
-    thinnest: Array  #  (k,) its smallest and largest variance in any direction, over the variance pooled over the
-    widest: Array  #    (k,) components there; NaN for families that have none
-    complaints: tuple[tuple[str, ...], ...]  # for each component
+    weights: Array  #:   (k,)
+    counts: Array  #:    (k,) weight of the rows of each component
+    thinnest: Array  #: (k,) its smallest variance in any direction, over the pooled one there; NaN for counts
+    widest: Array  #:   (k,) and its largest
+    complaints: tuple[tuple[str, ...], ...]  #: for each component
 
     @property
     def spurious(self) -> list[int]:

@@ -38,10 +38,10 @@ class History:
     extrapolation that had lowered the log likelihood), "reseeded" or "dropped" (collapsed components were).
     """
 
-    loglik: Array  # (n_iter,)
-    q: Array  # (n_iter,)
-    entropy: Array  # (n_iter,)
-    step: tuple[str, ...] = ()  # (n_iter,)
+    loglik: Array  #: (n_iter,)
+    q: Array  #: (n_iter,)
+    entropy: Array  #: (n_iter,)
+    step: tuple[str, ...] = ()  #: (n_iter,)
 
     def __len__(self) -> int:
         return len(self.loglik)
@@ -53,9 +53,9 @@ class Collapse:
 
     component: int
     iteration: int
-    count: float  # weight of its rows
-    smallest_eigenvalue: float  # of its covariance, reg_covar included; NaN where there is none
-    action: str  # "floor", "reseed" or "drop"
+    count: float  #: weight of its rows
+    smallest_eigenvalue: float  #: of its covariance, reg_covar included; NaN where there is none
+    action: str  #: "floor", "reseed" or "drop"
 
 
 @dataclass(frozen=True)
@@ -67,9 +67,9 @@ class Ascent:
     resolution of the data for a component that has collapsed, is explained by neither.
     """
 
-    largest_fall: float  # 0 where nothing fell; a reseeded or dropped component is no fall
-    bound: float  # there, or where the run ended
-    iteration: int  # iterations before it; 0 where nothing fell
+    largest_fall: float  #: 0 where nothing fell; a reseeded or dropped component is no fall
+    bound: float  #: there, or where the run ended
+    iteration: int  #: iterations before it; 0 where nothing fell
 
     @property
     def holds(self) -> bool:
@@ -108,7 +108,7 @@ class Fit:
 
     @property
     def loglik(self) -> float:
-        return self.stats.loglik
+        return float(self.stats.loglik)
 
     @property
     def n_sweeps(self) -> int:

@@ -61,9 +61,7 @@ class NormalParams:
     has_trials = False
 
     @classmethod
-    def from_precisions(
-        cls, weights: Array, means: Array, precisions: Array, covariance_type: str
-    ) -> NormalParams:
+    def from_precisions(cls, weights: Array, means: Array, precisions: Array, covariance_type: str) -> NormalParams:
         matrices = covariance_type in ("full", "tied")
         covariances = np.linalg.inv(precisions) if matrices else 1.0 / precisions
         return cls(weights, means, np.asarray(covariances, np.float64), covariance_type)
@@ -132,9 +130,7 @@ class NormalParams:
     def take(self, components: np.ndarray) -> NormalParams:
         """These components, in this order."""
         covariances = self.covariances if self.covariance_type == "tied" else self.covariances[components]
-        return replace(
-            self, weights=self.weights[components], means=self.means[components], covariances=covariances
-        )
+        return replace(self, weights=self.weights[components], means=self.means[components], covariances=covariances)
 
     def among(self, means: Array, where: np.ndarray) -> NormalParams:
         """These components at `where` among others with the given means, which take 1 / k of the weight and the mean
@@ -313,19 +309,20 @@ class NormalParams:
         """Draw a row from the component of each label."""
         noise = rng.standard_normal((len(labels), self.means.shape[1]))
         if not self.is_matrix:
-            return self.means[labels] + noise * np.sqrt(self.variances())[labels]
+            return np.asarray(self.means[labels] + noise * np.sqrt(self.variances())[labels])
         factors = np.broadcast_to(self.cholesky(), (len(self.weights), *noise.shape[1:] * 2))
-        return self.means[labels] + np.einsum("nij,nj->ni", factors[labels], noise)
+        return np.asarray(self.means[labels] + np.einsum("nij,nj->ni", factors[labels], noise))
 
 
 @dataclass(frozen=True, eq=False)
 class NormalStats(Stats):
     """Sums of a Gaussian sweep, about the means of `params`: cancellation-free when those are near the new means."""
 
-    first: Array  #   (k, d)                sum w r (x - mean)
-    second: Array  #  (k, d, d) or (k, d)   sum w r (x - mean)(x - mean)^T, or its diagonal
-    mean_counts: Array  #     (k,)  what stands behind first: counts, and the pseudo-counts of a prior
-    scatter_counts: Array  #  (k,)  what stands behind second
+    params: NormalParams
+    first: Array  #:   (k, d)                sum w r (x - mean)
+    second: Array  #:  (k, d, d) or (k, d)   sum w r (x - mean)(x - mean)^T, or its diagonal
+    mean_counts: Array  #:     (k,)  what stands behind first: counts, and the pseudo-counts of a prior
+    scatter_counts: Array  #:  (k,)  what stands behind second
 
     def about(self, params: NormalParams) -> NormalStats:
         """The same sums of rows about the means of other parameters: x - m' = (x - m) + (m - m')."""
@@ -470,7 +467,7 @@ def nearest_definite(covariances: Array, smallest: Any) -> Array:
     np.einsum("...ii->...i", correlations)[...] = 1.0
     values, vectors = np.linalg.eigh(correlations)
     values = np.maximum(values, sds.shape[-1] ** 2 * RESOLUTION)[..., np.newaxis, :]
-    return (vectors * values) @ vectors.mT * outer
+    return np.asarray((vectors * values) @ vectors.mT * outer)
 
 
 def squares_of(L: Array, z: Array) -> Array:

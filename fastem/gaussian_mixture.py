@@ -88,7 +88,7 @@ class GaussianMixture(Mixture):
         CollapsedComponentError.  `collapses_` tells what happened; with "floor", what is seen where the fit ends.
     max_time : float, default=None
         Seconds for the fit, looked at after each sweep.  When they are over it ends at the best parameters so far,
-        those of a fit with max_iter = n_iter_; of several starts those not begun are left out.
+        those of a fit with `max_iter=n_iter_`; of several starts those not begun are left out.
     on_interrupt : {"raise", "return"}, default="raise"
         What Ctrl-C does: KeyboardInterrupt, the estimator staying as it was; or, after the first sweep over the rows,
         the same as when the time is over.
@@ -117,7 +117,7 @@ class GaussianMixture(Mixture):
     n_iter_ : int, EM iterations of the best start.
     n_sweeps_ : int, passes over the data for them: also the last one, and those at extrapolations that were given up.
     loglik_ : float, log likelihood of the fitted parameters (total, natural logarithm).
-    log_posterior_ : float, with the log density of the prior added; loglik_ where there is none.
+    log_posterior_ : float, with the log density of the prior added; `loglik_` where there is none.
     entropy_ : float, of the responsibilities (total): 0 where every row surely belongs to one component.
     n_parameters_ : int, parameters that were free.
     aic_, bic_, icl_ : float, information criteria on the rows of the fit, n being their total weight; the lower the
@@ -134,7 +134,7 @@ class GaussianMixture(Mixture):
     history_ : History, loglik, q, entropy and kind of step of each iteration.
     starts_ : list of Start(mean_loglik, n_iter, stop_reason), one for each start, the best first.
     empty_components_ : indices of components that lost all points.
-    lower_bounds_ : list of n_iter_ floats, the same of every iteration.
+    lower_bounds_ : list of `n_iter_` floats, the same of every iteration.
     n_features_in_ : int, d.
     feature_names_in_ : (d,) names of the columns, where X is a data frame and scikit-learn is installed.
 

@@ -39,11 +39,11 @@ class StandardErrors:
     or by its lower triangle, row by row.
     """
 
-    weights: Array  #                     (k,)
-    means: Array | None = None  #         (k, d)
-    covariances: Array | None = None  #   (k, d, d), (d, d), (k, d) or (k,)
-    probs: Array | None = None  #         (k, d)
-    parameters_covariance: Array  #       (p, p)
+    weights: Array  #:                     (k,)
+    means: Array | None = None  #:         (k, d)
+    covariances: Array | None = None  #:   (k, d, d), (d, d), (k, d) or (k,)
+    probs: Array | None = None  #:         (k, d)
+    parameters_covariance: Array  #:       (p, p)
 
 
 class Coordinates:
@@ -110,9 +110,7 @@ class Summed(Protocol):
     def summed(self, call: Callable[[Rows], Sums]) -> Sums: ...
 
 
-def standard_errors(
-    rows: Summed, params: Any, *, fixed: Fixed = (), method: str = "louis"
-) -> StandardErrors:
+def standard_errors(rows: Summed, params: Any, *, fixed: Fixed = (), method: str = "louis") -> StandardErrors:
     """Standard errors at `params`, which maximise the likelihood of the rows in all groups that are not fixed."""
     checks.choice(method, "method", METHODS)
     at = Coordinates(params, fixed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import mmap
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.lib.array_utils import byte_bounds
@@ -28,7 +28,7 @@ class Mapping(NamedTuple):
     @classmethod
     def of(cls, array: np.ndarray) -> Self | None:
         """What an array is a view of; None for memory and for a map that keeps changes to itself (mode "c")."""
-        at = array
+        at: Any = array
         while isinstance(at.base, np.ndarray):
             at = at.base
         if not isinstance(at, np.memmap) or at.mode == "c" or not isinstance(at.base, mmap.mmap):
@@ -76,7 +76,7 @@ def pieces(array: np.ndarray) -> Iterator[np.ndarray]:
 def gather(array: np.ndarray, positions: np.ndarray) -> np.ndarray:
     """array[positions], without leaving the pages of a mapped file in memory."""
     if not Mapping.of(array):
-        return array[positions]
+        return np.asarray(array[positions])
     out = np.empty((len(positions), *array.shape[1:]), array.dtype)
     for begin in range(0, len(positions), POSITIONS_AT_A_TIME):
         span = slice(begin, begin + POSITIONS_AT_A_TIME)

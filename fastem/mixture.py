@@ -367,13 +367,14 @@ class Mixture(DensityMixin, BaseEstimator):
 
     # ---- predictions
 
-    def _posterior(self, X: Any, trials: Any, wanted: str) -> Any:
+    def _posterior(self, X: Any, trials: Any, wanted: str) -> np.ndarray:
         """log_prob, resp (in the precision of the rows) or labels of each row."""
         params = self.params_
         same_features(self, described_by(X))
         if is_dask(X):
-            trials = self._tosses(trials)
-            return lazy_posterior(params, X, trials, wanted, owner=type(self).__name__, backend=self.backend)
+            options = {"owner": type(self).__name__, "backend": self.backend}
+            lazy: np.ndarray = lazy_posterior(params, X, self._tosses(trials), wanted, **options)  # Dask's, used as one
+            return lazy
         with self._open(X, trials, n_features=params.n_features) as rows:
             return rows.told(params, wanted)
 
@@ -421,7 +422,7 @@ class Mixture(DensityMixin, BaseEstimator):
             return standard_errors(few, params, fixed=self.fixed, method=method)
 
     def _n_parameters(self) -> int:
-        return self.params_.n_free(self.fixed)
+        return int(self.params_.n_free(self.fixed))
 
     def _draw_labels(self, n_samples: int, rng: np.random.Generator) -> np.ndarray:
         weights = self.params_.weights

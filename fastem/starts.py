@@ -118,7 +118,8 @@ def weighted_draw(weights: Array, size: int, rng: np.random.Generator) -> np.nda
     ends = np.cumsum(weights)
     if not ends[-1] > 0:
         return rng.integers(len(weights), size=size)
-    return np.minimum(np.searchsorted(ends, rng.random(size) * ends[-1], side="right"), len(weights) - 1)
+    drawn = np.searchsorted(ends, rng.random(size) * ends[-1], side="right")
+    return np.asarray(np.minimum(drawn, len(weights) - 1))
 
 
 def lloyd(rows: Rows, centers: Array, scale: Array) -> Array:
@@ -140,7 +141,7 @@ def lloyd(rows: Rows, centers: Array, scale: Array) -> Array:
 def random_partition(k: int, rng: np.random.Generator) -> Partition:
     def responsibilities(block: slice) -> Array:
         resp = rng.random((block.stop - block.start, k))
-        return resp / resp.sum(axis=1, keepdims=True)
+        return np.asarray(resp / resp.sum(axis=1, keepdims=True))
 
     return responsibilities
 
@@ -216,7 +217,7 @@ def spread_quantiles(values: Array, weights: Array, levels: Array) -> Array:
     ends = np.cumsum(weights[order])
     if ends[-1] <= 0:
         return levels
-    found = values[order][np.minimum(np.searchsorted(ends, levels * ends[-1]), len(values) - 1)]
+    found: Array = values[order][np.minimum(np.searchsorted(ends, levels * ends[-1]), len(values) - 1)]
     if len(np.unique(found)) == len(found):
         return found
     low, high = values.min(), values.max()

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from fastem.storage import encode, write
 
-Array = NDArray[np.float64]
 T = TypeVar("T")
+Array = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
+"""As NDArray[np.float64], with lengths that are known to be whole numbers."""
 Fixed = Collection[str] | Mapping[str, Any]
 """Groups of parameters that are held, by name; or, by name, masks (k,) of the components that are."""
 
@@ -65,24 +66,23 @@ class Stats:
     """
 
     params: Any
-    counts: Array  # (k,)   sum w r
-    loglik: float  #        sum w log p(x)
-    entropy: float  #       -sum w sum_k r log r
-    row_counts: Array = field(kw_only=True)  # (k,) counts without what a prior has added to them
+    counts: Array  #: (k,)   sum w r
+    loglik: float  #:        sum w log p(x)
+    entropy: float  #:       -sum w sum_k r log r
+    row_counts: Array = field(kw_only=True)  #: (k,) counts without what a prior has added to them
 
     @classmethod
     def zero(cls, params: Any) -> Self:
         """The statistics of no rows."""
-        return params.stats(np.zeros(params.sums_length))
+        none: Self = params.stats(np.zeros(params.sums_length))
+        return none
 
     def __add__(self, other: Self) -> Self:
         if type(other) is not type(self):
             return NotImplemented
         if not same(self.params, other.params):
             raise ValueError("statistics taken at different parameters do not add: their origins differ")
-        return type(self)(
-            self.params, **{name: getattr(self, name) + getattr(other, name) for name in self._sums()}
-        )
+        return type(self)(self.params, **{name: getattr(self, name) + getattr(other, name) for name in self._sums()})
 
     def __mul__(self, factor: float) -> Self:
         """The statistics of rows with `factor` times the weight."""
@@ -133,7 +133,7 @@ class Stats:
         with np.errstate(over="ignore"):  # where rows are out of reach: infinite
             terms, whitening = self._rounded()
         sums = (ADDITIONS + 8 + 2 * self.params.n_features) * (terms + 2 * max(self.entropy, 0.0))
-        return UNIT * (sums + whitening + (len(self.counts) + 10) * self.total)
+        return float(UNIT * (sums + whitening + (len(self.counts) + 10) * self.total))
 
     def _rounded(self) -> tuple[float, float]:
         """sum w r of the absolute values of the terms of log(weight_k p_k(x)); and, in units of rounding, what
@@ -145,7 +145,8 @@ class Stats:
         shares = self.counts * (self.counts > EMPTY * self.total) / math.fsum(self.counts.tolist())
         if not fixed:
             return shares
-        free, weights = ~held(fixed, "weights", len(shares)), self.params.weights.copy()
+        free = ~held(fixed, "weights", len(shares))
+        weights: Array = self.params.weights.copy()
         if (rest := shares[free].sum()) > 0:
             weights[free] = shares[free] / rest * weights_left(weights, free)
         return weights
@@ -237,7 +238,7 @@ def log_weights(weights: Array, fixed: Fixed) -> Array:
 def weight_slopes(counts: Array, weights: Array, fixed: Fixed) -> Array:
     """Of the log likelihood by log_weights: sums of responsibilities less what the weights expect of them."""
     free = ~held(fixed, "weights", len(weights))
-    return counts[free] - counts[free].sum() * weights[free] / (weights_left(weights, free) or 1.0)
+    return counts[free] - float(counts[free].sum()) * weights[free] / (weights_left(weights, free) or 1.0)
 
 
 def softmax(logs: Array, weights: Array, fixed: Fixed) -> Array:
@@ -261,4 +262,4 @@ def slot_count(n: int) -> int:
 
 def fold(sums: Array) -> Array:
     """(slots, m) -> (m,): a left fold in slot order, whatever order the slots were summed in."""
-    return np.add.reduce(sums, axis=0)
+    return np.asarray(np.add.reduce(sums, axis=0))

@@ -34,9 +34,9 @@ PART_STEPS = (1021, 251, 61, 13)
 class Posterior(NamedTuple):
     """What `posterior` tells of each row; what was not asked for is an empty array."""
 
-    log_prob: Array  # (n,)
-    resp: Array  # (n, k)
-    labels: np.ndarray  # (n,) int32
+    log_prob: Array  #: (n,)
+    resp: Array  #: (n, k)
+    labels: np.ndarray  #: (n,) int32
 
 
 class OnBackend:
@@ -59,9 +59,7 @@ class Rows(OnBackend):
     float64, or None for that of the rows; then sums of a tile are float32 where weights and parameters allow it.
     """
 
-    def __init__(
-        self, data: tuple[np.ndarray, ...], sample_weight: Array, backend: Backend, dtype: Any = None
-    ) -> None:
+    def __init__(self, data: tuple[np.ndarray, ...], sample_weight: Array, backend: Backend, dtype: Any = None) -> None:
         self.data = data
         self.sample_weight = sample_weight
         self.backend = backend
@@ -99,7 +97,8 @@ class Rows(OnBackend):
         found: np.ndarray = getattr(self.posterior(params, wanted), wanted)
         if wanted == "labels":
             return found.astype(np.intp)
-        return np.maximum(found, np.finfo(self.precision).min, out=found).astype(self.precision, copy=False)
+        np.maximum(found, np.finfo(self.precision).min, out=found)
+        return found.astype(self.precision, copy=False)
 
     def posterior(self, params: Any, *wanted: str) -> Posterior:
         """`wanted` of "log_prob", "resp", "labels" for each row."""
@@ -165,7 +164,7 @@ class Rows(OnBackend):
 
     @property
     def n_features(self) -> int:
-        return self.data[0].shape[1]
+        return int(self.data[0].shape[1])
 
     @property
     def most_trials(self) -> int:
@@ -194,9 +193,7 @@ class Rows(OnBackend):
         return cls(data, weights[0] if weights else checks.weights_like(None, len(data[0])), backend, dtype)
 
     @classmethod
-    def of_distinct(
-        cls, found: DistinctCounts, precision: type[np.floating], backend: Backend, dtype: Any
-    ) -> Rows:
+    def of_distinct(cls, found: DistinctCounts, precision: type[np.floating], backend: Backend, dtype: Any) -> Rows:
         data = found.successes.astype(precision), found.trials.astype(precision)
         return cls(data, found.sample_weight, backend, dtype)
 
@@ -402,9 +399,7 @@ def posterior(
         return rows.posterior(params, "log_prob", "resp", "labels")
 
 
-def collapse(
-    X: Any, trials: Any, sample_weight: Any = None, *, n_threads: int | None = None
-) -> DistinctCounts:
+def collapse(X: Any, trials: Any, sample_weight: Any = None, *, n_threads: int | None = None) -> DistinctCounts:
     """Equal rows of counts as one row with their weight: a binomial mixture of these is that of all rows.
 
     `BinomialMixture.fit` does it by itself where it pays; this is for rows that come in chunks, whose distinct counts

@@ -36,6 +36,10 @@ def in_tree(combine: Callable[[list[Any]], Any], tasks: list[Any]) -> Any:
     return tasks[0]
 
 
+Outcome = tuple[list[Any], BaseException | None]
+"""Results of tasks, or what they raised."""
+
+
 class Runner:
     """Runs tasks on the client that is current, or in this process."""
 
@@ -81,13 +85,13 @@ class Runner:
     def _awaited(self, futures: list[Any]) -> list[Any]:
         """Their results.  Dask itself waits for ever for workers, and for a scheduler that is stuck: so does the thread
         that waits for it, and is left behind."""
-        found: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
+        found: SimpleQueue[Outcome] = SimpleQueue()
 
         def gather() -> None:
             try:
                 found.put((self.client.gather(futures), None))
             except BaseException as error:  # noqa: BLE001 - for the other thread to raise
-                found.put((None, error))
+                found.put(([], error))
 
         thread = Thread(target=gather, name="fastem-gather", daemon=True)
         thread.start()
@@ -97,7 +101,7 @@ class Runner:
             raise error
         return results
 
-    def _watched(self, found: SimpleQueue[Any]) -> Any:
+    def _watched(self, found: SimpleQueue[Outcome]) -> Outcome:
         """What comes; RuntimeError where nothing can."""
         since = time.monotonic()
         while True:

@@ -31,9 +31,7 @@ def test_parquet_has_the_bits_of_rows_in_memory(group, cached, n_threads, tmp_pa
     X, w = rows(), np.random.default_rng(1).random(N)
     memory = fastem.GaussianMixture(3, random_state=0).fit(X, sample_weight=w)
     cache = tmp_path / "cache.npy" if cached else None
-    source = fastem.from_arrow(
-        file(tmp_path / "rows.parquet", X, group, w=w), COLUMNS, sample_weight="w", cache=cache
-    )
+    source = fastem.from_arrow(file(tmp_path / "rows.parquet", X, group, w=w), COLUMNS, sample_weight="w", cache=cache)
     assert_same_bits(memory, fastem.GaussianMixture(3, random_state=0, n_threads=n_threads).fit(chunks=source))
     if cached:
         np.testing.assert_array_equal(np.load(cache), np.column_stack([X, w]))
