@@ -1,13 +1,14 @@
 # Every target sets up what it needs in .venv, from a fresh clone with python3 (>= 3.11), make and a C compiler.
 PYTHON ?= python3
 VENV := .venv
+BIN := $(CURDIR)/$(VENV)/bin
 RUN := $(VENV)/bin/python
 READY := $(VENV)/ready
 
 # OpenBLAS shall choose its own kernels, here and in scikit-learn.
 unexport OPENBLAS_CORETYPE OPENBLAS_L2_SIZE
 
-.PHONY: demo test test-slow torture conformance lint docs kernels clean \
+.PHONY: demo test test-slow torture conformance lint docs wheel wheel-test wheel-suite kernels clean \
   bench bench-quick bench-answers bench-check bench-peers bench-keep keep bench-compare
 
 demo: $(READY)
@@ -28,8 +29,27 @@ conformance: $(READY)
 
 lint: $(READY)
 	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	PATH="$(BIN):$$PATH" cython-lint fastem
+	$(BIN)/codespell
 	$(RUN) -m mypy
 	$(RUN) -m mypy.stubtest --mypy-config-file pyproject.toml fastem._kernels
+	$(BIN)/repo-review --show err .
+
+# One wheel for Python 3.11 and all that follow, with every instruction set inside, made from the sdist beside it.
+wheel: $(READY)
+	rm -rf build/wheel dist
+	$(RUN) -m build --outdir build/wheel
+	PATH="$(BIN):$$PATH" $(RUN) -m auditwheel repair --strip --wheel-dir dist build/wheel/*.whl
+	mv build/wheel/*.tar.gz dist
+	$(BIN)/abi3audit --strict dist/*.whl
+
+# It, in fresh environments of the Pythons that are here, without a compiler: a smoke test, or all tests.
+wheel-test: $(READY)
+	$(RUN) tests/wheels/try_wheel.py
+
+wheel-suite: $(READY)
+	$(RUN) tests/wheels/try_wheel.py --suite
 
 # The site, in docs/_build/html; every warning is an error, and so is a name that leads nowhere.
 docs: $(READY)
@@ -96,6 +116,7 @@ bench/output/armadillo: bench/peers/armadillo.cpp
 # The kernels are compiled in place, so that the tree at hand is what runs.
 $(READY): pyproject.toml setup.py fastem/_kernels.pyx fastem/_simd.h
 	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	rm -f fastem/*.so  # one of another name, as for this Python alone, would be found first
 	$(RUN) -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
 	touch $@
 

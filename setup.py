@@ -10,6 +10,7 @@ import os
 import platform
 import shutil
 import sys
+import sysconfig
 from pathlib import Path
 
 from Cython.Build import cythonize
@@ -21,6 +22,9 @@ VARIANTS = {
     "_avx2": ["-mavx2", "-mfma"],
     "_avx512": ["-mavx512f", "-mavx512dq", "-mfma", "-mprefer-vector-width=512"],
 }
+
+STABLE_ABI = {} if sysconfig.get_config_var("Py_GIL_DISABLED") else {"Py_LIMITED_API": "0x030B0000"}
+"""One build for Python 3.11 and all that follow; free-threaded ones have no stable ABI, and a build for each."""
 
 FAST_MATH = {
     "-ffast-math", "-Ofast", "-funsafe-math-optimizations", "-ffinite-math-only", "-fassociative-math",
@@ -49,7 +53,8 @@ def extension(suffix, flags, macros):
         [str(copy)],
         include_dirs=["fastem"],
         depends=["fastem/_simd.h"],
-        define_macros=macros,
+        define_macros=[*STABLE_ABI.items(), *macros],
+        py_limited_api=bool(STABLE_ABI),
         extra_compile_args=flags,
     )
 
@@ -65,6 +70,14 @@ def extensions():
 if __name__ == "__main__":  # bench/ratio.py asks for the flags
     refuse_fast_math(os.environ)
     setup(
-        ext_modules=cythonize(list(extensions()), build_dir="build/cython", quiet=True),
-        options={"build_ext": {"parallel": os.cpu_count()}},
+        ext_modules=cythonize(
+            list(extensions()),
+            build_dir="build/cython",
+            quiet=True,
+            compiler_directives={"freethreading_compatible": True},  # kernels share nothing but their arguments
+        ),
+        options={
+            "build_ext": {"parallel": os.cpu_count()},
+            "bdist_wheel": {"py_limited_api": "cp311"} if STABLE_ABI else {},
+        },
     )

@@ -1,6 +1,6 @@
 """Whole fits with the defaults, start included, beside scikit-learn in the same run.
 
-    python -m pytest bench/bench_fit.py --benchmark-only
+python -m pytest bench/bench_fit.py --benchmark-only
 """
 
 import os

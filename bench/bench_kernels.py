@@ -1,6 +1,6 @@
 """One EM iteration of every case with either twin, beside the per-sample Python loop and scikit-learn in the same run.
 
-    python -m pytest bench/bench_kernels.py --benchmark-only
+python -m pytest bench/bench_kernels.py --benchmark-only
 """
 
 from contextlib import ExitStack

@@ -1,6 +1,6 @@
 """One sweep on one thread under every instruction set this machine has, interleaved: ns per point and component.
 
-    python bench/instruction_sets.py
+python bench/instruction_sets.py
 """
 
 import os

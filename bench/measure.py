@@ -245,9 +245,12 @@ def matmul_sampler() -> Sampler:
 def sklearn_sampler(problem: Problem) -> Sampler:
     """The difference of two fits, so that only iterations count."""
     scale = 1e9 / (problem.case.n * problem.case.k * SKLEARN_ITERATIONS)
-    return lambda: scale * (
-        seconds(lambda: sklearn_iterations(problem, 1 + SKLEARN_ITERATIONS))
-        - seconds(lambda: sklearn_iterations(problem, 1))
+    return lambda: (
+        scale
+        * (
+            seconds(lambda: sklearn_iterations(problem, 1 + SKLEARN_ITERATIONS))
+            - seconds(lambda: sklearn_iterations(problem, 1))
+        )
     )
 
 

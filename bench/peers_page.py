@@ -1,6 +1,6 @@
 """The tables of `make bench-peers` in docs/benchmarks.md, between two marks, and their picture.
 
-    python bench/peers_page.py    writes them again, from the last run
+python bench/peers_page.py    writes them again, from the last run
 """
 
 import json

@@ -135,8 +135,11 @@ def power(frozen: ModuleType, stored: dict[str, float], runs: int = 20) -> None:
         os.environ[SLOWER] = more
         blamed = [check(frozen, stored, tell=lambda line: None) for _ in range(runs)]
         caught = sum(map(len, blamed))
-        print(f"{float(more):.0%} more work: {caught} of {runs * len(CASES)} kernels blamed, in"
-              f" {sum(map(bool, blamed))} of {runs} runs", flush=True)
+        print(
+            f"{float(more):.0%} more work: {caught} of {runs * len(CASES)} kernels blamed, in"
+            f" {sum(map(bool, blamed))} of {runs} runs",
+            flush=True,
+        )
 
 
 def main() -> int:

@@ -182,9 +182,7 @@ class Backend:
         if self._helpers is None or self._helpers.process != os.getpid():  # threads do not survive a fork
             self._helpers = Helpers(self.n_threads - 1)
         core, own = cython_twin().core_of_caller(), range(0, len(items), self.n_threads)
-        others = {
-            index: self._helpers.submit(core, call, item) for index, item in enumerate(items) if index not in own
-        }
+        others = {index: self._helpers.submit(core, call, item) for index, item in enumerate(items) if index not in own}
         try:
             found = {index: call(items[index]) for index in own}
             wait(others.values())

@@ -163,11 +163,13 @@ def two_dimensional(array: np.ndarray, n_features: int | None, owner: str) -> np
         raise ValueError(f"X: found array with 0 sample(s) (shape={array.shape}) while a minimum of 1 is required.")
     if array.shape[1] == 0:
         raise ValueError(f"X: found array with 0 feature(s) (shape={array.shape}) while a minimum of 1 is required.")
-    if n_features is not None and array.shape[1] != n_features:
-        raise ValueError(
-            f"X has {array.shape[1]} features, but {owner} is expecting {n_features} features as input"
-        )
+    features(array.shape[1], n_features, owner)
     return array
+
+
+def features(found: int, n_features: int | None, owner: str) -> None:
+    if n_features is not None and found != n_features:
+        raise ValueError(f"X has {found} features, but {owner} is expecting {n_features} features as input")
 
 
 def counts(
@@ -189,9 +191,7 @@ def counts(
         if over.any():
             row, column = np.argwhere(over)[0]
             index = (begin + int(row), int(column))
-            raise BadValueError(
-                f"X must not exceed trials, got {array[index]:g} successes of {tosses[index]:g}", index
-            )
+            raise BadValueError(f"X must not exceed trials, got {array[index]:g} successes of {tosses[index]:g}", index)
     return array, tosses
 
 
@@ -391,9 +391,7 @@ def probabilities(values: Any, name: str, shape: tuple[int, ...], gaps: bool = F
     return array
 
 
-def definite(
-    values: Any, name: str, shape: tuple[int, ...], matrices: bool, rounding: float = 0.0
-) -> np.ndarray:
+def definite(values: Any, name: str, shape: tuple[int, ...], matrices: bool, rounding: float = 0.0) -> np.ndarray:
     """Covariances or precisions of densities: positive numbers, or symmetric positive definite matrices, up to what
     rounding has done to their elements."""
     array = shaped(values, name, shape)

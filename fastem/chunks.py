@@ -168,7 +168,6 @@ class Chunks(OnBackend):
         return Rows.of(arrays, self.source.has_trials, self.backend, self.dtype)
 
 
-
 def open_chunks(
     chunks: Any,
     *,

@@ -44,9 +44,7 @@ class Watch:
         now = [replace(each, iteration=since.get(each.component, each.iteration)) for each in ended]
         return replace(fit, collapses=(*past, *now))
 
-    def __call__(
-        self, stats: Any, reached: Any, iteration: int, collapses: list[Collapse]
-    ) -> tuple[Any, str] | None:
+    def __call__(self, stats: Any, reached: Any, iteration: int, collapses: list[Collapse]) -> tuple[Any, str] | None:
         """`Mend` of `em`."""
         gone = ~stats.live | (self.extents(reached) <= NO_EXTENT)
         if not gone.any():

@@ -409,9 +409,7 @@ class ConvergenceDisplay:
         mixture.params_  # noqa: B018 - raises before a fit
         return cls(history=mixture.history_).plot(ax, quantities=quantities, label=label)
 
-    def plot(
-        self, ax: Any = None, *, quantities: Sequence[str] = tuple(QUANTITIES), label: str | None = None
-    ) -> Self:
+    def plot(self, ax: Any = None, *, quantities: Sequence[str] = tuple(QUANTITIES), label: str | None = None) -> Self:
         wanted = [checks.choice(each, "quantities", QUANTITIES) for each in checks.listed(quantities, "quantities")]
         self.figure_, self.axes_ = panels(ax, len(wanted), 1, height=4.2 if len(wanted) == 1 else 2.2)
         for name, axes in zip(wanted, self.axes_, strict=True):

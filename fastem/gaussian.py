@@ -61,9 +61,7 @@ class NormalParams:
     has_trials = False
 
     @classmethod
-    def from_precisions(
-        cls, weights: Array, means: Array, precisions: Array, covariance_type: str
-    ) -> NormalParams:
+    def from_precisions(cls, weights: Array, means: Array, precisions: Array, covariance_type: str) -> NormalParams:
         matrices = covariance_type in ("full", "tied")
         covariances = np.linalg.inv(precisions) if matrices else 1.0 / precisions
         return cls(weights, means, np.asarray(covariances, np.float64), covariance_type)
@@ -132,9 +130,7 @@ class NormalParams:
     def take(self, components: np.ndarray) -> NormalParams:
         """These components, in this order."""
         covariances = self.covariances if self.covariance_type == "tied" else self.covariances[components]
-        return replace(
-            self, weights=self.weights[components], means=self.means[components], covariances=covariances
-        )
+        return replace(self, weights=self.weights[components], means=self.means[components], covariances=covariances)
 
     def among(self, means: Array, where: np.ndarray) -> NormalParams:
         """These components at `where` among others with the given means, which take 1 / k of the weight and the mean

@@ -133,7 +133,7 @@ class Bar(Progress):
 
 
 def sweeps(run: Any) -> int:
-    return len(run.trace) + run.steps.count("rejected")
+    return len(run.trace) + int(run.steps.count("rejected"))
 
 
 def shows_bars() -> bool:

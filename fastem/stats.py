@@ -82,9 +82,7 @@ class Stats:
             return NotImplemented
         if not same(self.params, other.params):
             raise ValueError("statistics taken at different parameters do not add: their origins differ")
-        return type(self)(
-            self.params, **{name: getattr(self, name) + getattr(other, name) for name in self._sums()}
-        )
+        return type(self)(self.params, **{name: getattr(self, name) + getattr(other, name) for name in self._sums()})
 
     def __mul__(self, factor: float) -> Self:
         """The statistics of rows with `factor` times the weight."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
@@ -59,9 +59,7 @@ class Rows(OnBackend):
     float64, or None for that of the rows; then sums of a tile are float32 where weights and parameters allow it.
     """
 
-    def __init__(
-        self, data: tuple[np.ndarray, ...], sample_weight: Array, backend: Backend, dtype: Any = None
-    ) -> None:
+    def __init__(self, data: tuple[np.ndarray, ...], sample_weight: Array, backend: Backend, dtype: Any = None) -> None:
         self.data = data
         self.sample_weight = sample_weight
         self.backend = backend
@@ -139,6 +137,10 @@ class Rows(OnBackend):
         sums, _ = self._summed("nearest", rows, (centers, scale), out, k + k * d + 1)
         return *out, sums[:k], sums[k:-1].reshape(k, d), float(sums[-1])
 
+    def summed(self, call: Callable[[Rows], Any]) -> Any:
+        """What `call` makes of the rows; of rows in several places, the sum."""
+        return call(self)
+
     def parts(self, least: int) -> list[Rows]:
         """Views of every so many rows (see PART_STEPS) that have at least so many; the smaller ones first."""
         steps = [slice(step // 2, None, step) for step in PART_STEPS if len(self) >= least * step]
@@ -191,9 +193,7 @@ class Rows(OnBackend):
         return cls(data, weights[0] if weights else checks.weights_like(None, len(data[0])), backend, dtype)
 
     @classmethod
-    def of_distinct(
-        cls, found: DistinctCounts, precision: type[np.floating], backend: Backend, dtype: Any
-    ) -> Rows:
+    def of_distinct(cls, found: DistinctCounts, precision: type[np.floating], backend: Backend, dtype: Any) -> Rows:
         data = found.successes.astype(precision), found.trials.astype(precision)
         return cls(data, found.sample_weight, backend, dtype)
 
@@ -399,9 +399,7 @@ def posterior(
         return rows.posterior(params, "log_prob", "resp", "labels")
 
 
-def collapse(
-    X: Any, trials: Any, sample_weight: Any = None, *, n_threads: int | None = None
-) -> DistinctCounts:
+def collapse(X: Any, trials: Any, sample_weight: Any = None, *, n_threads: int | None = None) -> DistinctCounts:
     """Equal rows of counts as one row with their weight: a binomial mixture of these is that of all rows.
 
     `BinomialMixture.fit` does it by itself where it pays; this is for rows that come in chunks, whose distinct counts

@@ -211,9 +211,9 @@ def test_degenerate_data_end_in_a_finite_fit(acceleration):
     X = np.repeat([[0.0, 0.0], [1.0, 5.0], [2.0, 3.0]], 5, axis=0)
     mixture = GaussianMixture(4, random_state=0, acceleration=acceleration, max_iter=50).fit(X)
     assert np.isfinite(mixture.loglik_)
-    expected = naive.posterior(
-        naive.normal_log_density(X, mixture.means_, mixture.covariances_), mixture.weights_
-    )[0].sum()
+    expected = naive.posterior(naive.normal_log_density(X, mixture.means_, mixture.covariances_), mixture.weights_)[
+        0
+    ].sum()
     assert mixture.loglik_ == pytest.approx(expected, rel=1e-9)
 
 

@@ -31,9 +31,7 @@ def test_parquet_has_the_bits_of_rows_in_memory(group, cached, n_threads, tmp_pa
     X, w = rows(), np.random.default_rng(1).random(N)
     memory = fastem.GaussianMixture(3, random_state=0).fit(X, sample_weight=w)
     cache = tmp_path / "cache.npy" if cached else None
-    source = fastem.from_arrow(
-        file(tmp_path / "rows.parquet", X, group, w=w), COLUMNS, sample_weight="w", cache=cache
-    )
+    source = fastem.from_arrow(file(tmp_path / "rows.parquet", X, group, w=w), COLUMNS, sample_weight="w", cache=cache)
     assert_same_bits(memory, fastem.GaussianMixture(3, random_state=0, n_threads=n_threads).fit(chunks=source))
     if cached:
         np.testing.assert_array_equal(np.load(cache), np.column_stack([X, w]))
@@ -53,6 +51,19 @@ def test_tables_datasets_and_folders(dtype, tmp_path):
         found = fastem.GaussianMixture(3, random_state=0).fit(chunks=fastem.from_arrow(source, COLUMNS))
         assert_same_bits(memory, found)
         assert found.means_.dtype == dtype
+
+
+def test_a_file_of_other_types_is_read_as_the_first(tmp_path):
+    """And a column that it lacks is nulls, as Arrow has it."""
+    X = np.round(rows(3000))
+    file(tmp_path / "0.parquet", X[:1000])
+    file(tmp_path / "1.parquet", X[1000:2000].astype(np.float32))
+    file(tmp_path / "2.parquet", X[2000:])
+    found = [chunk for (chunk,) in fastem.from_arrow(tmp_path, COLUMNS)]
+    np.testing.assert_array_equal(np.concatenate(found), X)
+    pyarrow.parquet.write_table(table(X[:5]).select(["east"]), tmp_path / "3.parquet")
+    with pytest.raises(ValueError, match="column 'north' must be finite, without null at row 3000"):
+        list(fastem.from_arrow(tmp_path, COLUMNS))
 
 
 def test_columns_are_those_asked_for_in_their_order():

@@ -23,6 +23,7 @@ def rows(n=N, d=2, seed=0, dtype=np.float64):
 
 def cut(size, *arrays):
     """A source that gives chunks of so many rows."""
+
     def source():
         for begin in range(0, len(arrays[0]), size):
             chunk = tuple(array[begin : begin + size] for array in arrays)

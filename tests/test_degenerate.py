@@ -18,9 +18,7 @@ START = {
 }  # fmt: skip
 KINDS = {"full": np.tile(np.eye(2), (2, 1, 1)), "diag": np.ones((2, 2)), "spherical": np.ones(2)}
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::fastem.ConvergenceWarning", "ignore::fastem.EmptyComponentWarning"
-)
+pytestmark = pytest.mark.filterwarnings("ignore::fastem.ConvergenceWarning", "ignore::fastem.EmptyComponentWarning")
 
 
 def fitted(policy, kind="full", X=TIED, **settings):

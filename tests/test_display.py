@@ -153,9 +153,7 @@ def test_counts_of_equal_trials_have_a_bar_each():
         prob = coins.probs_[c, 0]
         pmf = np.array([math.comb(10, m) for m in counts]) * prob**counts * (1 - prob) ** (10 - counts)
         np.testing.assert_allclose(curve, np.column_stack([counts / 10, coins.weights_[c] * pmf]), atol=1e-12)
-    np.testing.assert_allclose(
-        lines(axes)["mixture"][:, 1], np.exp(coins.score_samples(counts)), rtol=1e-9
-    )
+    np.testing.assert_allclose(lines(axes)["mixture"][:, 1], np.exp(coins.score_samples(counts)), rtol=1e-9)
 
 
 @pytest.mark.parametrize("factor", [1, 100], ids=["exact", "normal"])

@@ -178,8 +178,19 @@ def test_default_settings_are_scikit_learns():
     ours = GaussianMixture().get_params()
     assert {name: ours[name] for name in theirs} == theirs
     assert set(ours) - set(theirs) == {
-        "fixed", "prior", "order_by", "stopping", "acceleration", "warm_sweeps", "on_collapse", "max_time",
-        "on_interrupt", "checkpoint", "checkpoint_every", "backend", "n_threads",
+        "fixed",
+        "prior",
+        "order_by",
+        "stopping",
+        "acceleration",
+        "warm_sweeps",
+        "on_collapse",
+        "max_time",
+        "on_interrupt",
+        "checkpoint",
+        "checkpoint_every",
+        "backend",
+        "n_threads",
     }
 
 

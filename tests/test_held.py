@@ -29,8 +29,10 @@ def test_what_a_mask_holds_has_the_same_bits_and_the_rest_moves(kind, group, acc
     if (kind, group) == ("tied", "covariances"):
         pytest.skip("a tied covariance belongs to no component")
     mixture, start = started(covariance_type=kind, fixed={group: MASK}, acceleration=acceleration, max_iter=200)
-    start = start if group != "covariances" else fastem.NormalParams.from_precisions(
-        start.weights, start.means, start.precisions(), kind
+    start = (
+        start
+        if group != "covariances"
+        else fastem.NormalParams.from_precisions(start.weights, start.means, start.precisions(), kind)
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("fastem.mixture.warnings.warn", lambda *args, **kwargs: None)

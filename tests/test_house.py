@@ -4,6 +4,7 @@ import ast
 import re
 import runpy
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ FLOORS = {
     "cli": 11,
     "bootstrap": 11,
     "selection": 10,
+    "animation": 10,
     "doctor": 9,
     "display": 9,
     "speed": 9,
@@ -25,6 +27,7 @@ FLOORS = {
     "checkpoint": 6,
     "degenerate": 6,
     "restarts": 6,
+    "split_merge": 7,
     "fit": 5,
     "chunks": 4,
     "cluster": 4,
@@ -47,6 +50,7 @@ FLOORS = {
     "storage": 0,
     "tables": 3,
     "progress": 0,
+    "tasks": 0,
     "threads": 0,
     "mapped": 0,
     "_kernels_numba": 0,
@@ -162,3 +166,10 @@ def test_no_fast_math():
 def test_no_cached_property(path):
     """Before Python 3.12 it has a lock, which a fork leaves taken: `kept` in stats.py has none."""
     assert "cached_property" not in set(code_words(tree_of(path)))
+
+
+def test_one_version_everywhere():
+    root = PACKAGE.parent
+    version = tomllib.loads((root / "pyproject.toml").read_text())["project"]["version"]
+    assert f"\nversion: {version}\n" in (root / "CITATION.cff").read_text()
+    assert re.search(r"^## (\S+)", (root / "CHANGELOG.md").read_text(), re.MULTILINE)[1] == version

@@ -306,7 +306,6 @@ def too_heavy(header, arrays):
     arrays[where(header, "weights_")][:] = 0.9
 
 
-
 def unknown_class(header, arrays):
     header["class"] = "Popen"
 

@@ -18,8 +18,13 @@ def some_prior(d, kind="full", seed=0):
     """A prior that pulls noticeably."""
     A = np.random.default_rng(seed).normal(size=(d, d))
     scale = A @ A.T + np.eye(d)
-    return NormalPrior(concentration=3.0, mean=np.linspace(-1.0, 1.0, d), mean_precision=20.0, scale=40.0 * scale,
-                       degrees_of_freedom=d + 30.0)
+    return NormalPrior(
+        concentration=3.0,
+        mean=np.linspace(-1.0, 1.0, d),
+        mean_precision=20.0,
+        scale=40.0 * scale,
+        degrees_of_freedom=d + 30.0,
+    )
 
 
 def log_density(prior, params):
@@ -36,9 +41,7 @@ def log_density(prior, params):
     for mean, covariance in zip(params.means, full, strict=True):
         total += stats.multivariate_normal(prior.mean, covariance / prior.mean_precision).logpdf(mean)
     if kind in ("full", "tied"):
-        total += sum(
-            stats.invwishart(freedom, scale).logpdf(S) for S in params.covariances.reshape(-1, d, d)
-        )
+        total += sum(stats.invwishart(freedom, scale).logpdf(S) for S in params.covariances.reshape(-1, d, d))
     else:
         scales = scale.diagonal() if kind == "diag" else [scale.diagonal().mean()]
         variances = params.covariances.reshape(k, -1)
@@ -102,8 +105,17 @@ def test_the_gradient_of_a_posterior_of_coins():
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_log_posterior_never_falls_and_ends_at_a_mode(kind, acceleration):
     X = worlds.overlapping.X
-    mixture = GaussianMixture(3, covariance_type=kind, prior=some_prior(2), reg_covar=0.0, random_state=0, tol=1e-10,
-                              max_iter=5_000, acceleration=acceleration, stopping="aitken").fit(X)
+    mixture = GaussianMixture(
+        3,
+        covariance_type=kind,
+        prior=some_prior(2),
+        reg_covar=0.0,
+        random_state=0,
+        tol=1e-10,
+        max_iter=5_000,
+        acceleration=acceleration,
+        stopping="aitken",
+    ).fit(X)
     assert mixture.converged_
     assert (np.diff(mixture.history_.loglik) >= -1e-12 * np.abs(mixture.history_.loglik[1:])).all()
     with fastem.open_rows(X) as rows:
@@ -162,8 +174,10 @@ def test_a_fit_that_goes_on_from_its_end_is_at_its_end():
 
 def test_single_precision_settings_are_computed_in_double():
     X = worlds.overlapping.X
-    fits = [GaussianMixture(3, random_state=0, prior=NormalPrior(concentration=kind(2))).fit(X)
-            for kind in (float, np.float32)]
+    fits = [
+        GaussianMixture(3, random_state=0, prior=NormalPrior(concentration=kind(2))).fit(X)
+        for kind in (float, np.float32)
+    ]
     assert fits[0].log_posterior_ == fits[1].log_posterior_
 
 

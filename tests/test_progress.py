@@ -10,7 +10,6 @@ import threading
 from itertools import pairwise
 
 import dask.array as da
-import numpy as np
 import pytest
 from test_chunks import assert_same_bits, cut, rows
 
@@ -27,7 +26,7 @@ class Terminal:
     def __init__(self):
         self.master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 120, 0, 0))
-        self.stream, self.parts = open(slave, "w"), []
+        self.stream, self.parts = os.fdopen(slave, "w"), []
         self.reader = threading.Thread(target=self._read)
         self.reader.start()
 

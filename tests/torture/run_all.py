@@ -1,7 +1,7 @@
 """Every fault of this folder, one after the other; fails if one does.
 
-    python tests/torture/run_all.py                  all counts (half an hour)
-    TORTURE=small python tests/torture/run_all.py    smaller ones (minutes), as .ci/run does
+python tests/torture/run_all.py                  all counts (half an hour)
+TORTURE=small python tests/torture/run_all.py    smaller ones (minutes), as .ci/run does
 """
 
 import subprocess
