@@ -125,7 +125,7 @@ def way(mixture: Any, X: Any, trials: Any, sample_weight: Any) -> list[Any]:
         start = mixture._start(rows, rng, terms, first=True)
         path: list[Any] = []
         options: dict[str, Any] = {"terms": terms, "deadline": math.inf}
-        fit = mixture._em(rows, start=start, progress=lambda i, stats, change: path.append(stats.params), **options)
+        fit = mixture._em(rows, start=start, on_iteration=lambda i, stats, change: path.append(stats.params), **options)
     path.append(fit.params)
     order = fit.params.order(mixture.order_by) if mixture.order_by else np.arange(mixture.n_components)
     return [params.take(order) for params in path]
