@@ -10,6 +10,7 @@ import numpy as np
 import pictures
 
 import fastem
+from fastem.display import BAR_COLOR, COLORS
 
 DATA = Path(__file__).parent / "data" / "saxony.csv"
 CHILDREN = 12
@@ -38,8 +39,8 @@ def show(mixture: fastem.BinomialMixture) -> None:
 
 def picture(boys: np.ndarray, families: np.ndarray, fits: list[fastem.BinomialMixture]) -> Path:
     figure, (axes,) = pictures.canvas()
-    axes.bar(boys, families, color=pictures.BAR_COLOR, label="observed")
-    for mixture, color, marker in zip(fits, pictures.COLORS, "os", strict=False):
+    axes.bar(boys, families, color=BAR_COLOR, label="observed")
+    for mixture, color, marker in zip(fits, COLORS, "os", strict=False):
         label = f"{mixture.n_components} component" + "s" * (mixture.n_components > 1)
         counts = expected(mixture, boys, families)
         axes.plot(boys, counts, color=color, marker=marker, markersize=5, linewidth=1.6, label=label)

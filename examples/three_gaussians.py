@@ -57,9 +57,10 @@ def main() -> list[Path]:
     show("truth", fastem.NormalParams(np.full(3, 1 / 3), means.reshape(3, 1), np.ones((3, 1, 1))))
     show("start", start)
     show(f"fit: log likelihood {found.loglik:.6f}, {found.n_iter} iterations, {found.stop_reason}", found.params)
-    written = [pictures.density_gif("three_gaussians.gif", X.ravel(), path)]
-    pictures.tell(written)
-    return written
+    animation = fastem.FitAnimation([fastem.GaussianMixtureDisplay(params=params, X=X) for params in path])
+    animation.save(target := pictures.destination("three_gaussians.gif"))
+    pictures.tell([target])
+    return [target]
 
 
 if __name__ == "__main__":

@@ -56,6 +56,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fastem.animation import FitAnimation
     from fastem.arrow import ArrowRows, from_arrow
     from fastem.binomial import BinomialParams, BinomialStats
     from fastem.binomial_mixture import BinomialMixture
@@ -89,6 +90,7 @@ _HOME = {
     "GaussianMixtureDisplay": "display",
     "BinomialMixtureDisplay": "display",
     "ConvergenceDisplay": "display",
+    "FitAnimation": "animation",
     "em": "fit",
     "Fit": "fit",
     "History": "fit",
@@ -137,6 +139,7 @@ __all__ = [  # noqa: RUF022 - by importance
     "GaussianMixtureDisplay",
     "BinomialMixtureDisplay",
     "ConvergenceDisplay",
+    "FitAnimation",
     "em",
     "Fit",
     "History",

@@ -18,14 +18,24 @@ BATCH_ROWS = 1 << 17
 """Rows that Arrow hands over at a time, at the most."""
 AHEAD = 1
 """Batches and files that Arrow reads ahead, in the place of its own 16 and 4: all of them are memory."""
+SCAN = {"batch_size": BATCH_ROWS, "batch_readahead": AHEAD, "fragment_readahead": AHEAD}
 
 
 class ArrowRows:
     """Columns of an Arrow data set as chunks, read anew each time they are iterated."""
 
     def __init__(
-        self, name: str, dataset: Any, columns: list[str], trials: Any, weight: list[str], dtype: Any, cache: Any
+        self,
+        name: str,
+        dataset: Any,
+        columns: list[str],
+        trials: Any,
+        weight: list[str],
+        dtype: Any,
+        cache: Any,
+        of_files: bool = False,
     ) -> None:
+        """of_files: dataset is Parquet files as they are, without filters or columns that are not in them."""
         self.name = name  # for messages
         self.dataset = dataset
         self.columns = columns
@@ -34,6 +44,7 @@ class ArrowRows:
         self.names = columns + (trials if isinstance(trials, list) else []) + weight
         self.dtype = dtype
         self.cache = None if cache is None else Path(cache)
+        self.of_files = of_files
         self._is_cached = False
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
@@ -60,9 +71,8 @@ class ArrowRows:
 
     def _batches(self) -> Iterator[np.ndarray]:
         """(rows, columns) of each batch; ValueError for a null."""
-        options = {"batch_size": BATCH_ROWS, "batch_readahead": AHEAD, "fragment_readahead": AHEAD}
         begin = 0
-        for batch in self.dataset.to_batches(columns=self.names, **options):
+        for batch in self._scanned():
             rows = np.empty((len(batch), len(self.names)), self.dtype)
             for place, name in enumerate(self.names):
                 column = batch.column(name)
@@ -72,6 +82,27 @@ class ArrowRows:
             begin += len(batch)
             rows.flags.writeable = False  # it is not used again, and need not be copied
             yield rows
+
+    def _scanned(self) -> Iterator[Any]:
+        """Record batches of Arrow's."""
+        if not self.of_files:
+            yield from self.dataset.to_batches(columns=self.names, **SCAN)
+            return
+        for file in self.dataset.get_fragments():
+            yield from self._of_file(file)
+
+    def _of_file(self, file: Any) -> Iterator[Any]:
+        """A batch is decoded at a time; a whole row group, as Arrow's data sets do, where it takes these to make the
+        types those of the first file."""
+        if self._types(file.physical_schema) != self._types(self.dataset.schema):
+            yield from file.to_batches(schema=self.dataset.schema, columns=self.names, **SCAN)
+            return
+        parquet = importlib.import_module("pyarrow.parquet")
+        opened_file = parquet.ParquetFile(file.path, filesystem=file.filesystem, pre_buffer=False)
+        yield from opened_file.iter_batches(BATCH_ROWS, columns=self.names)
+
+    def _types(self, schema: Any) -> list[Any]:
+        return [schema.field(name).type for name in self.names if name in schema.names]
 
     def _fill(self, cache: Path) -> None:
         """Write all rows to the cache, which is there when it is complete."""
@@ -141,8 +172,9 @@ def from_arrow(
     single = [checks.number_column(dataset.schema, name) == "float" for name in every]
     if dtype is None:
         dtype = np.float32 if all(single) else np.float64
-    name = str(source) if isinstance(source, (str, os.PathLike)) else type(source).__name__
-    return ArrowRows(name, dataset, names, tosses, weight, checks.real_type(dtype), cache)
+    of_files = isinstance(source, (str, os.PathLike))
+    name = str(source) if of_files else type(source).__name__
+    return ArrowRows(name, dataset, names, tosses, weight, checks.real_type(dtype), cache, of_files)
 
 
 def opened(source: Any) -> Any:

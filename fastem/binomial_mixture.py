@@ -183,7 +183,7 @@ class BinomialMixture(Mixture):
         """
         fixed = self._check_common(GROUPS, BINOMIAL_STARTS)
         n_features = self.params_.n_features if self._is_fitted() else None
-        rows = self._open(X, trials, sample_weight, n_features=n_features)
+        rows = self._opened(X, None, self._tosses(trials), sample_weight, n_features=n_features)
         checks.enough_rows(len(rows), 1 if self._is_fitted() else self.n_components)
         self._check_inits(rows.n_features)
         return self._partial_fit(X, rows, fixed)

@@ -163,9 +163,13 @@ def two_dimensional(array: np.ndarray, n_features: int | None, owner: str) -> np
         raise ValueError(f"X: found array with 0 sample(s) (shape={array.shape}) while a minimum of 1 is required.")
     if array.shape[1] == 0:
         raise ValueError(f"X: found array with 0 feature(s) (shape={array.shape}) while a minimum of 1 is required.")
-    if n_features is not None and array.shape[1] != n_features:
-        raise ValueError(f"X has {array.shape[1]} features, but {owner} is expecting {n_features} features as input")
+    features(array.shape[1], n_features, owner)
     return array
+
+
+def features(found: int, n_features: int | None, owner: str) -> None:
+    if n_features is not None and found != n_features:
+        raise ValueError(f"X has {found} features, but {owner} is expecting {n_features} features as input")
 
 
 def counts(

@@ -8,12 +8,11 @@ from __future__ import annotations
 import hashlib
 import importlib
 import math
-import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial, reduce
 from itertools import chain
+from operator import add
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
@@ -24,15 +23,11 @@ from fastem.distinct import CHUNK_ROWS, MOST_DISTINCT, DistinctCounts, pays, tes
 from fastem.reading import Arrays, Form, Source, form_of
 from fastem.stats import Array, fold, slot_count
 from fastem.sweep import LOWEST_LOGLIK, OnBackend, Rows, chosen_backend, open_rows, total_of
+from fastem.tasks import Runner, in_tree, task
 
 GATHERED_BYTES = 1 << 26
 """Sums of slots that come back in a sweep, to be folded as those of rows in memory are: a tenth of a second of a slow
 network.  Where there would be more, a block folds its own."""
-FAN_IN = 16
-"""Sums of blocks that a task adds: a million blocks are five levels."""
-POLL_SECONDS = 1.0
-WORKERLESS_SECONDS = 30.0
-"""A cluster that has had no running worker for so long will have none: a nanny starts another one in a few seconds."""
 
 
 def is_dask(X: Any) -> bool:
@@ -92,6 +87,9 @@ class Reader:
 
     def distinct(self, arrays: Arrays) -> DistinctCounts | None:
         return few_enough(self.rows(arrays).distinct(len(arrays[0])))
+
+    def summed(self, arrays: Arrays, call: Callable[[Rows], Any]) -> Any:
+        return call(self.rows(arrays))
 
     def digest(self, arrays: Arrays) -> bytes:
         return self.rows(arrays).digest(slice(None))
@@ -163,6 +161,10 @@ def exact(values: list[float]) -> list[float]:
             return [rest]
         parts.append(rest)
     return parts if rest == 0 else [rest]
+
+
+def plus(parts: Sequence[Any]) -> Any:
+    return reduce(add, parts)
 
 
 def few_enough(found: DistinctCounts | None) -> DistinctCounts | None:
@@ -245,6 +247,12 @@ class Blocks(OnBackend):
         sums[-2] = max(total_of(found.loglik) + self._base_measure, LOWEST_LOGLIK)
         return params.stats(sums)
 
+    def summed(self, call: Callable[[Rows], Any]) -> Any:
+        """The sum of what `call` makes of the rows of each block, where they are."""
+        of_block = partial(self.reader.summed, call=call)
+        (found,) = self._run.all([in_tree(plus, [task(of_block, block) for block in self._blocks])])
+        return found
+
     def take(self, positions: np.ndarray) -> Rows:
         """The rows at these positions, in this order: in memory."""
         order = np.argsort(positions)
@@ -295,88 +303,14 @@ class Blocks(OnBackend):
             self._survey()
 
 
-# ----------------------------------------------------------------------------------------------------------------- Dask
-
-
-def task(call: Callable[..., Any], *arguments: Any) -> Any:
-    """`call` as a task; it may be a method with all its settings, which travel with it."""
-    delayed = importlib.import_module("dask").delayed
-    return delayed(call, pure=False, traverse=False)(*arguments)
-
-
-def in_tree(combine: Callable[[list[Any]], Any], tasks: list[Any]) -> Any:
-    """One task for all: of FAN_IN neighbours, again and again: the order depends on their number alone."""
-    while len(tasks) > 1:
-        tasks = [task(combine, tasks[begin : begin + FAN_IN]) for begin in range(0, len(tasks), FAN_IN)]
-    return tasks[0]
-
-
-class Runner:
-    """Runs tasks on the client that is current, or in this process."""
-
-    def __init__(self) -> None:
-        scheduler = importlib.import_module("dask.base").get_scheduler()
-        client = getattr(scheduler, "__self__", None)
-        self.client: Any = client if hasattr(client, "scheduler_info") else None
-
-    def kept(self, tasks: list[Any]) -> list[Any]:
-        """On a cluster, tasks whose results stay with the workers, and are worked out again where one is lost."""
-        return self.client.persist(tasks) if self.client else tasks
-
-    def all(self, tasks: list[Any]) -> list[Any]:
-        """Their results, in their order."""
-        if self.client is None:
-            return self._here(tasks)
-        futures = self.client.compute(tasks)
-        with ThreadPoolExecutor(1, "fastem-gather") as pool:
-            coming: Future[list[Any]] = pool.submit(self.client.gather, futures)
-            try:
-                self._watch(coming)
-                return coming.result()
-            except BaseException as error:
-                name_block(error, [future.status == "error" for future in futures])
-                self.client.cancel(futures)
-                raise
-
-    def _here(self, tasks: list[Any]) -> list[Any]:
-        compute = importlib.import_module("dask").compute
-        try:
-            return list(compute(*tasks))
-        except Exception:
-            for each in tasks if len(tasks) > 1 else ():  # again, one by one: Dask does not tell which
-                try:
-                    compute(each)
-                except Exception as error:
-                    name_block(error, [each is other for other in tasks])
-                    raise
-            raise
-
-    def _watch(self, coming: Future[Any]) -> None:
-        """Until it has come.  Dask itself waits for ever for workers."""
-        since = time.monotonic()
-        while not wait([coming], timeout=POLL_SECONDS).done:
-            workers = self.client.scheduler_info(n_workers=-1)["workers"].values()
-            if any(each["status"] == "running" for each in workers):
-                since = time.monotonic()
-            elif time.monotonic() - since > WORKERLESS_SECONDS:
-                raise RuntimeError(
-                    f"the cluster has had no running workers for {WORKERLESS_SECONDS:.0f} s ({len(workers)} are closing"
-                    " or paused for want of memory); a fit with `checkpoint` goes on from its file"
-                )
-
-
-def name_block(error: BaseException, failed: list[bool]) -> None:
-    """Say which of the tasks it was, if it was one of several: one alone may stand for all blocks."""
-    if any(failed) and len(failed) > 1:
-        error.add_note(f"while working on block {failed.index(True)}")
-
-
 def open_blocks(
     X: Any,
     trials: Any,
     sample_weight: Any,
     *,
     has_trials: bool,
+    n_features: int | None = None,
+    owner: str = "mixture",
     dtype: Any = None,
     backend: str = "auto",
     n_threads: int | None = None,
@@ -384,6 +318,7 @@ def open_blocks(
     """The rows of a Dask array or data frame, to be fitted; trials, a number or such a collection, and weights too."""
     chosen_backend(dtype, backend, n_threads)
     array = matrix(X, has_trials)
+    checks.features(array.shape[1], n_features, owner)
     one = trials if is_number(trials) else None
     beside = [None if one is not None or trials is None else along(trials, array, "trials")] if has_trials else []
     beside += [None if sample_weight is None else along(sample_weight, array, "sample_weight")]

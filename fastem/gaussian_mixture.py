@@ -291,7 +291,7 @@ class GaussianMixture(Mixture):
         """
         fixed = self._check_settings()
         n_features = self.params_.n_features if self._is_fitted() else None
-        rows = self._open(X, None, sample_weight, n_features=n_features, fitting=True)
+        rows = self._opened(X, None, None, sample_weight, n_features=n_features)
         checks.enough_rows(len(rows), 1 if self._is_fitted() else self.n_components)
         self._check_inits(rows.n_features)
         return self._partial_fit(X, rows, fixed)

@@ -6,8 +6,10 @@ is diagonal, does not depend on the parameters and has no units; the delta metho
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,7 +104,13 @@ def weights_chart(weights: Array) -> Chart:
     return Chart("weights", jacobian[np.newaxis], np.arange(len(weights)), weights[np.newaxis] > 0)
 
 
-def standard_errors(rows: Rows, params: Any, *, fixed: Fixed = (), method: str = "louis") -> StandardErrors:
+class Summed(Protocol):
+    """Rows, wherever they are."""
+
+    def summed(self, call: Callable[[Rows], Sums]) -> Sums: ...
+
+
+def standard_errors(rows: Summed, params: Any, *, fixed: Fixed = (), method: str = "louis") -> StandardErrors:
     """Standard errors at `params`, which maximise the likelihood of the rows in all groups that are not fixed."""
     checks.choice(method, "method", METHODS)
     at = Coordinates(params, fixed)
@@ -122,17 +130,21 @@ def inverse_root(complete: Array, observed: Array) -> Array:
     return np.asarray(vectors / np.sqrt(values) / units)
 
 
-def information(rows: Rows, params: Any, at: Coordinates, method: str) -> tuple[Array, Array]:
+def information(rows: Summed, params: Any, at: Coordinates, method: str) -> tuple[Array, Array]:
     """The information of complete rows, which is diagonal: (p,); and that of the rows as they are: (p, p)."""
-    sums = Sums.zero(len(at))
-    columns, slopes = at.of_components(), weights_scores(at.weights)
-    for block in rows.blocks(max(1, min(SLOT_ROWS, BLOCK_BYTES // (8 * len(at))))):
-        sums.add(block, params, columns, slopes)
+    sums = rows.summed(partial(sums_of, params=params, at=at))
     if method == "louis":
         return sums.complete, np.diag(sums.complete) - sums.within + sums.between
-    root, k = np.sqrt(at.weights), len(at.weights)
-    sums.between[:k, :k] += sums.complete[0] * np.outer(root, root)  # see weights_scores
-    return sums.complete, sums.between
+    root, k, observed = np.sqrt(at.weights), len(at.weights), sums.between.copy()
+    observed[:k, :k] += sums.complete[0] * np.outer(root, root)  # see weights_scores
+    return sums.complete, observed
+
+
+def sums_of(rows: Rows, params: Any, at: Coordinates) -> Sums:
+    found, columns, slopes = Sums.zero(len(at)), at.of_components(), weights_scores(at.weights)
+    for block in rows.blocks(max(1, min(SLOT_ROWS, BLOCK_BYTES // (8 * len(at))))):
+        found.add(block, params, columns, slopes)
+    return found
 
 
 def weights_scores(weights: Array) -> Array:
@@ -156,6 +168,9 @@ class Sums:
     @classmethod
     def zero(cls, p: int) -> Sums:
         return cls(np.zeros(p), np.zeros((p, p)), np.zeros((p, p)))
+
+    def __add__(self, other: Sums) -> Sums:
+        return Sums(self.complete + other.complete, self.within + other.within, self.between + other.between)
 
     def add(self, rows: Rows, params: Any, columns: np.ndarray, slopes: Array) -> None:
         """columns (k, q): which coordinates the scores of each component are by."""

@@ -180,7 +180,7 @@ class Mixture(DensityMixin, BaseEstimator):
             checks.same_shape(self.weights_, "weights_", (self.n_components,))
         return self.params_
 
-    def _partial_fit(self, X: Any, rows: Rows, fixed: Fixed) -> Self:
+    def _partial_fit(self, X: Any, rows: AnyRows, fixed: Fixed) -> Self:
         """One sweep over rows that come once; the first of them are fitted, for a start."""
         rng, seen = checks.generator(self.random_state), getattr(self, "stats_", None)
         with rows:
@@ -390,11 +390,11 @@ class Mixture(DensityMixin, BaseEstimator):
         """The rows of a fit: X in memory or of Dask or, where that is None, chunks."""
         if chunks is None and not is_dask(X):
             return self._open(X, trials, sample_weight, fitting=True, **options)
-        options |= {"backend": self.backend, "n_threads": self.n_threads}
+        options |= {"has_trials": self._has_trials, "backend": self.backend, "n_threads": self.n_threads}
         if chunks is None:
-            return open_blocks(X, trials, sample_weight, has_trials=self._has_trials, **options)
+            return open_blocks(X, trials, sample_weight, owner=type(self).__name__, **options)
         checks.chunks_alone(X, trials, sample_weight)
-        return open_chunks(chunks, has_trials=self._has_trials, trials=trials, fitting=True, **options)
+        return open_chunks(chunks, trials=trials, fitting=True, **options)
 
     def _score(self, X: Any, trials: Any, sample_weight: Any) -> tuple[float, float]:
         """Mean log density (of unweighted rows in their precision, as scikit-learn) and total weight."""
@@ -416,9 +416,9 @@ class Mixture(DensityMixin, BaseEstimator):
     def _standard_errors(self, X: Any, trials: Any, sample_weight: Any, method: str) -> StandardErrors:
         params = self.params_
         checks.no_prior(self.prior)
-        same_features(self, X)
-        with self._open(X, trials, sample_weight, n_features=params.n_features, fitting=True) as rows:
-            few = rows.collapsed() if self._has_trials else rows
+        same_features(self, described_by(X))
+        with self._opened(X, None, self._tosses(trials), sample_weight, n_features=params.n_features) as rows:
+            few: Any = rows.collapsed() if self._has_trials else rows
             return standard_errors(few, params, fixed=self.fixed, method=method)
 
     def _n_parameters(self) -> int:

@@ -31,6 +31,8 @@ def warmed(parts: Iterable[Any], run: Callable[..., Fit]) -> Callable[[Any], Any
 
 CARRIED = 3
 """Starts that a screened fit carries on."""
+SCREENED_OUT = "screened out"
+"""How the stop reason of the others begins."""
 SCREEN_ITERATIONS = 10
 """Iterations of a start before it is judged: most of what k-means left to gain."""
 
@@ -62,7 +64,7 @@ def best_first(
     screened = tried(remembered(starts, drawn), screen)
     ranked = sorted(zip(drawn, screened, strict=True), key=lambda pair: -pair[1].loglik)
     fits = tried((led(*pair) for pair in ranked[:CARRIED]), run, on_interrupt)
-    behind = [replace(fit, stop_reason=f"screened out: {fit.stop_reason}") for _, fit in ranked[CARRIED:]]
+    behind = [replace(fit, stop_reason=f"{SCREENED_OUT}: {fit.stop_reason}") for _, fit in ranked[CARRIED:]]
     return sorted(fits, key=lambda fit: -fit.lower_bound) + behind
 
 

@@ -16,6 +16,8 @@ from fastem.gaussian import COVARIANCE_TYPES
 from fastem.gaussian_mixture import GaussianMixture
 from fastem.mixture import WITHOUT_EFFECT, Mixture
 from fastem.models import load
+from fastem.restarts import SCREENED_OUT, Start
+from fastem.split_merge import go_on_from
 from fastem.storage import read, write
 from fastem.tables import aligned
 
@@ -53,7 +55,7 @@ class Candidate:
 
     @classmethod
     def of(cls, mixture: Any) -> Self:
-        ends = [start.mean_loglik for start in mixture.starts_ if not start.stop_reason.startswith("screened out")]
+        ends = [start.mean_loglik for start in mixture.starts_ if not is_screened_out(start)]
         return cls(
             mixture.n_components,
             getattr(mixture, "covariance_type", ""),
@@ -110,6 +112,10 @@ class Selection:
         return {name for name, said in {"covariance_type": has_type, "cv": self.criterion == "cv"}.items() if not said}
 
 
+def is_screened_out(start: Start) -> bool:
+    return start.stop_reason.startswith(SCREENED_OUT)
+
+
 def told(value: Any) -> str:
     return f"{value:.2f}" if isinstance(value, float) else str(value)
 
@@ -124,6 +130,7 @@ def select(
     trials: Any = None,
     sample_weight: Any = None,
     folds: int = 5,
+    split_merge: bool = True,
     checkpoint: Any = None,
     on_candidate: Callable[[Candidate], None] | None = None,
 ) -> Selection:
@@ -149,11 +156,15 @@ def select(
         Non-negative; a weight of w counts as w equal rows.
     folds : int, default=5
         Of "cv": parts that are held out in turn, always the same random ones.
+    split_merge : bool, default=True
+        Also fit each size from the fits of those beside it on the list that are one apart: from the best split of the
+        smaller one's components, and from the larger one with its closest pair merged.  Where that ends higher it takes
+        the place of what the starts of the estimator have found.  Not where anything is `fixed`, nor in folds.
     checkpoint : path, default=None
         A folder that keeps each mixture when it is fitted; it is made if need be.  Mixtures that are there are not
         fitted again.  ValueError where they are of other rows or settings.
     on_candidate : callable, default=None
-        Called with each Candidate as soon as it is known.
+        Called with each Candidate as soon as it is known, and again if the next size leads to a better one.
 
     Returns
     -------
@@ -174,6 +185,8 @@ def select(
     Biernacki, Celeux and Govaert (2000), Assessing a mixture model for clustering with the integrated completed
     likelihood.
     Smyth (2000), Model selection for probabilistic clustering using cross-validated likelihood.
+    Ueda, Nakano, Ghahramani and Hinton (2000), SMEM algorithm for mixture models.
+    Runnalls (2007), Kullback-Leibler approach to Gaussian mixture reduction.
 
     Examples
     --------
@@ -188,16 +201,13 @@ def select(
     checks.instance(estimator, "estimator", Mixture)
     checks.choice(criterion, "criterion", CRITERIA)
     checks.integer(folds, "folds", 2)
+    checks.flag(split_merge, "split_merge")
     settings = varied(estimator, n_components, covariance_types)
     data = {"X": X, "sample_weight": sample_weight} | tosses(estimator, trials)
-    folder = None if checkpoint is None else opened(checkpoint, estimator, data, folds)
-    mixtures, candidates = [], []
-    for setting in settings:
-        mixtures.append(fitted(estimator, setting, data, folder, folds if criterion == "cv" else 0))
-        candidates.append(Candidate.of(mixtures[-1]))
-        if on_candidate is not None:
-            on_candidate(candidates[-1])
-    return Selection(criterion, tuple(candidates), tuple(mixtures))
+    folder = None if checkpoint is None else opened(checkpoint, estimator, data, folds, split_merge)
+    fits = Fits(estimator, data, folder, folds if criterion == "cv" else 0)
+    mixtures = fits.along(settings, split_merge, on_candidate or (lambda candidate: None))
+    return Selection(criterion, tuple(map(Candidate.of, mixtures)), tuple(mixtures))
 
 
 def default_estimator() -> GaussianMixture:
@@ -227,17 +237,83 @@ def copied(estimator: Any, setting: dict[str, Any]) -> Any:
     return type(estimator)(**estimator.get_params(deep=False) | setting)
 
 
-def fitted(estimator: Any, setting: dict[str, Any], data: dict[str, Any], folder: Path | None, folds: int) -> Any:
-    """The mixture with this setting, from the folder if it is there; with `held_out_`, if there are folds."""
-    path = None if folder is None else folder / f"{'-'.join(map(str, setting.values()))}.npz"
-    known = path is not None and path.exists()
-    mixture = load(path) if known else copied(estimator, setting).fit(**data)
-    if folds and not hasattr(mixture, "held_out_"):
-        mixture.held_out_ = held_out(estimator, setting, data, folds)
-        known = False
-    if path is not None and not known:
-        mixture.save(path)
-    return mixture
+@dataclass(frozen=True, eq=False)
+class Fits:
+    """Mixtures of the same rows in several settings; a folder keeps them, if there is one."""
+
+    estimator: Any
+    data: dict[str, Any]
+    folder: Path | None
+    folds: int  # 0 where no rows are held out
+
+    def along(self, settings: list[dict[str, Any]], split_merge: bool, tell: Callable[[Candidate], None]) -> list[Any]:
+        """The mixtures in their order, each also from the one before it and, on the way back, from the one behind."""
+        mixtures: list[Any] = []
+        for setting in settings:
+            mixtures.append(self.first(setting))
+            if split_merge and len(mixtures) > 1:
+                mixtures[-1] = self.bettered(setting, mixtures[-1], mixtures[-2])
+            tell(Candidate.of(mixtures[-1]))
+        for i in reversed(range(len(mixtures) - 1 if split_merge else 0)):
+            before, mixtures[i] = mixtures[i], self.bettered(settings[i], mixtures[i], mixtures[i + 1])
+            if mixtures[i] is not before:
+                tell(Candidate.of(mixtures[i]))
+        return mixtures
+
+    def first(self, setting: dict[str, Any]) -> Any:
+        """From the starts of the estimator, or what the folder has; with `held_out_`, if there are folds."""
+        path = self._path(setting)
+        known = path is not None and path.exists()
+        mixture = load(path) if known else copied(self.estimator, setting).fit(**self.data)
+        if self.folds and not hasattr(mixture, "held_out_"):
+            mixture.held_out_ = held_out(self.estimator, setting, self.data, self.folds)
+            known = False
+        if not known:
+            self._keep(setting, mixture)
+        return mixture
+
+    def bettered(self, setting: dict[str, Any], mixture: Any, neighbour: Any) -> Any:
+        """The mixture, or the one that a split or a merge of its neighbour leads to, if that is a higher maximum."""
+        size, tried = neighbour.n_components, getattr(mixture, "neighbours_", [])
+        if size in tried or not adjoining(mixture, neighbour):
+            return mixture
+        other = go_on_from(copied(self.estimator, setting), neighbour.params_, self.data)
+        best, worse = (other, mixture) if outdoes(other, mixture) else (mixture, other)
+        best.starts_ = ranked([*best.starts_, *worse.starts_])
+        best.neighbours_ = [*tried, size]
+        if hasattr(mixture, "held_out_"):
+            best.held_out_ = mixture.held_out_
+        self._keep(setting, best)
+        return best
+
+    def _path(self, setting: dict[str, Any]) -> Path | None:
+        return None if self.folder is None else self.folder / f"{'-'.join(map(str, setting.values()))}.npz"
+
+    def _keep(self, setting: dict[str, Any], mixture: Any) -> None:
+        path = self._path(setting)
+        if path is not None:
+            mixture.save(path)
+
+
+def adjoining(mixture: Any, neighbour: Any) -> bool:
+    """Does one lead to a start of the other?  A single component has no other maximum to find."""
+    if mixture.n_components == 1 or len(mixture.fixed):
+        return False
+    one_apart = abs(mixture.n_components - len(neighbour.weights_)) == 1
+    return one_apart and getattr(mixture, "covariance_type", "") == getattr(neighbour, "covariance_type", "")
+
+
+def outdoes(other: Any, mixture: Any) -> bool:
+    """Is it a higher maximum, and not the same one again?  None with suspect components outdoes one without."""
+    suspect, before = (len(each.diagnose().spurious) > 0 for each in (other, mixture))
+    if suspect != before:
+        return before
+    return bool(other.log_posterior_ - mixture.log_posterior_ > APART * mixture.tol * mixture.counts_.sum())
+
+
+def ranked(starts: list[Start]) -> list[Start]:
+    """The best first, and behind them those that were screened out."""
+    return sorted(starts, key=lambda start: (is_screened_out(start), -start.mean_loglik))
 
 
 # ----------------------------------------------------------------------------------------------- rows that are held out
@@ -281,11 +357,11 @@ def taken(arrays: dict[str, Any], chosen: np.ndarray) -> dict[str, Any]:
 # ------------------------------------------------------------------------------------------------------------ on disk
 
 
-def opened(checkpoint: Any, estimator: Any, data: dict[str, Any], folds: int) -> Path:
+def opened(checkpoint: Any, estimator: Any, data: dict[str, Any], folds: int, split_merge: bool) -> Path:
     """The folder, if its mixtures are of these rows and settings."""
     folder = Path(checks.path(checkpoint, "checkpoint"))
     folder.mkdir(parents=True, exist_ok=True)
-    identity, path = identity_of(estimator, data, folds), folder / IDENTITY
+    identity, path = identity_of(estimator, data, folds) | {"split_merge": bool(split_merge)}, folder / IDENTITY
     if path.exists():
         checks.same_fit(read(path, KIND, LAYOUT)[0].get("identity"), identity, folder)
     else:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
@@ -136,6 +136,10 @@ class Rows(OnBackend):
         rows = (*self.data, self.sample_weight)
         sums, _ = self._summed("nearest", rows, (centers, scale), out, k + k * d + 1)
         return *out, sums[:k], sums[k:-1].reshape(k, d), float(sums[-1])
+
+    def summed(self, call: Callable[[Rows], Any]) -> Any:
+        """What `call` makes of the rows; of rows in several places, the sum."""
+        return call(self)
 
     def parts(self, least: int) -> list[Rows]:
         """Views of every so many rows (see PART_STEPS) that have at least so many; the smaller ones first."""

@@ -53,6 +53,19 @@ def test_tables_datasets_and_folders(dtype, tmp_path):
         assert found.means_.dtype == dtype
 
 
+def test_a_file_of_other_types_is_read_as_the_first(tmp_path):
+    """And a column that it lacks is nulls, as Arrow has it."""
+    X = np.round(rows(3000))
+    file(tmp_path / "0.parquet", X[:1000])
+    file(tmp_path / "1.parquet", X[1000:2000].astype(np.float32))
+    file(tmp_path / "2.parquet", X[2000:])
+    found = [chunk for (chunk,) in fastem.from_arrow(tmp_path, COLUMNS)]
+    np.testing.assert_array_equal(np.concatenate(found), X)
+    pyarrow.parquet.write_table(table(X[:5]).select(["east"]), tmp_path / "3.parquet")
+    with pytest.raises(ValueError, match="column 'north' must be finite, without null at row 3000"):
+        list(fastem.from_arrow(tmp_path, COLUMNS))
+
+
 def test_columns_are_those_asked_for_in_their_order():
     X = rows(100)
     ((found,),) = fastem.from_arrow(table(X), COLUMNS[::-1])

@@ -2,8 +2,13 @@
 
 import math
 import os
+import re
 import signal
+import subprocess
+import sys
 import threading
+import time
+from contextlib import ExitStack, contextmanager
 
 import dask
 import dask.array as da
@@ -11,11 +16,11 @@ import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 import pytest
-from distributed import Client, LocalCluster
+from distributed import Client, KilledWorker, LocalCluster
 from test_chunks import assert_same_bits, counts, cut, rows
 
 import fastem
-from fastem import cluster
+from fastem import cluster, tasks
 from fastem.stats import SLOT_ROWS
 
 N = 5 * SLOT_ROWS + 1234
@@ -24,8 +29,8 @@ TO_ROUNDING = 1e-11
 """Relatively: sums are added in another order, and a few iterations carry that on."""
 
 
-def started(n_workers):
-    options = {"threads_per_worker": 1, "dashboard_address": ":0", "host": "127.0.0.1"}
+def started(n_workers, **options):
+    options |= {"threads_per_worker": 1, "dashboard_address": ":0", "host": "127.0.0.1"}
     return LocalCluster(n_workers=n_workers, **options)
 
 
@@ -182,6 +187,80 @@ def test_predictions_name_the_block_of_a_bad_value():
         found.predict(da.from_array(X, chunks=(SLOT_ROWS, 2))).compute()
 
 
+# ------------------------------------------------------------------------------------- partial fits and standard errors
+
+
+@pytest.fixture
+def only_where_they_are(monkeypatch):
+    """No Dask array becomes one in memory."""
+    def refuse(self, *arguments, **options):
+        raise AssertionError("rows were fetched")
+
+    monkeypatch.setattr(da.Array, "__array__", refuse)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_partial_fit_sweeps_the_blocks_where_they_are(place, weighted, only_where_they_are):
+    X, w = rows(N), np.random.default_rng(1).random(N) if weighted else None
+    found, memory = mixture(), mixture()
+    for begin, end in ((0, 2 * SLOT_ROWS), (2 * SLOT_ROWS, N)):
+        weights = None if w is None else w[begin:end]
+        lazy = da.from_array(X[begin:end], chunks=(SLOT_ROWS, 1))
+        found.partial_fit(lazy, sample_weight=None if w is None else da.from_array(weights, chunks=1000))
+        memory.partial_fit(X[begin:end], sample_weight=weights)
+    np.testing.assert_array_equal(found.stats_.second, memory.stats_.second)
+    np.testing.assert_array_equal(found.means_, memory.means_)
+
+
+def test_a_partial_fit_of_counts_sweeps_the_blocks(only_where_they_are):
+    X, trials, _ = counts(N, 1)
+    lazy = da.from_array(X, chunks=(SLOT_ROWS, 1))
+    found = fastem.BinomialMixture(2).partial_fit(lazy, trials=da.from_array(trials, chunks=(SLOT_ROWS, 1)))
+    np.testing.assert_array_equal(found.probs_, fastem.BinomialMixture(2).partial_fit(X, trials=trials).probs_)
+    ten = fastem.BinomialMixture(2, n_trials=10).partial_fit(lazy)
+    np.testing.assert_array_equal(ten.probs_, fastem.BinomialMixture(2, n_trials=10).partial_fit(X).probs_)
+
+
+@pytest.mark.parametrize("method", ["louis", "opg"])
+@pytest.mark.parametrize("kind", ["full", "diag"])
+def test_standard_errors_are_sums_of_the_blocks(place, method, kind, only_where_they_are):
+    X, w = rows(N), np.random.default_rng(1).random(N)
+    fitted = mixture(covariance_type=kind).fit(X)
+    lazy, lazy_w = da.from_array(X, chunks=(SLOTS, 1)), da.from_array(w, chunks=1000)
+    for weights, lazy_weights in ((None, None), (w, lazy_w)):
+        found = fitted.standard_errors(lazy, sample_weight=lazy_weights, method=method)
+        memory = fitted.standard_errors(X, sample_weight=weights, method=method)
+        covariance = memory.parameters_covariance
+        np.testing.assert_allclose(found.means, memory.means, rtol=1e-9)  # of sums, through an inverse
+        np.testing.assert_allclose(found.parameters_covariance, covariance, atol=1e-9 * np.abs(covariance).max())
+
+
+@pytest.mark.parametrize("most", [20, 1 << 40])
+def test_standard_errors_of_counts_are_sums_of_the_blocks(most, only_where_they_are):
+    rng = np.random.default_rng(0)
+    X = rng.binomial(most, rng.choice([0.2, 0.7], size=N))
+    fitted = fastem.BinomialMixture(2, n_trials=most, random_state=0).fit(X)
+    found, memory = fitted.standard_errors(da.from_array(X, chunks=SLOT_ROWS)), fitted.standard_errors(X)
+    np.testing.assert_allclose(found.probs, memory.probs, rtol=1e-9)
+
+
+def test_standard_errors_of_any_run_have_the_same_bits(client):
+    """Over a tree of three floors."""
+    X = rows(17 * 17 * 30)
+    fitted, lazy = mixture().fit(X), da.from_array(X, chunks=(30, 2))
+    with dask.config.set(scheduler="synchronous"):
+        here = fitted.standard_errors(lazy).parameters_covariance
+    with client.as_current():
+        np.testing.assert_array_equal(fitted.standard_errors(lazy).parameters_covariance, here)
+
+
+def test_other_columns_than_those_of_the_fit_are_refused():
+    fitted = mixture().fit(rows(100))
+    for method in (fitted.standard_errors, fitted.partial_fit):
+        with pytest.raises(ValueError, match="X has 1 features, but GaussianMixture is expecting 2 features"):
+            method(LAZY[:, :1])
+
+
 # ----------------------------------------------------------------------------------------------------------- bad input
 
 
@@ -302,14 +381,90 @@ def test_a_worker_that_is_killed_does_not_show(monkeypatch):
 @pytest.mark.filterwarnings("ignore")
 def test_without_workers_a_fit_ends_and_its_checkpoint_goes_on(tmp_path, monkeypatch):
     """As long as a fit really waits, make torture does."""
-    monkeypatch.setattr(cluster, "WORKERLESS_SECONDS", 2.0)
+    monkeypatch.setattr(tasks, "WORKERLESS_SECONDS", 2.0)
     kept = mixture(checkpoint=tmp_path / "fit.npz", checkpoint_every=0.0)
     with started(2) as two, Client(two):
         at_sweep(4, lambda: two.scale(0), monkeypatch)
-        with pytest.raises(RuntimeError, match="has had no running workers for 2 s"):
+        with pytest.raises(RuntimeError, match="for 2 s the cluster has had no running workers"):
             kept.fit(LAZY.map_blocks(slowly))
     assert not hasattr(kept, "weights_")
     assert_same_bits(kept.fit(LAZY), mixture().fit(rows(N)))
+
+
+@contextmanager
+def served(folder):
+    """A scheduler in a process of its own, and two workers: the client that is current, and the scheduler."""
+    address, null = folder / "scheduler.json", subprocess.DEVNULL
+    options = {"stdout": null, "stderr": null, "env": os.environ | {"PYTHONPATH": os.path.dirname(__file__)}}
+    common = ["--scheduler-file", str(address), "--host", "127.0.0.1", "--no-dashboard"]
+    module = [sys.executable, "-m"]
+    command = [*module, "distributed.cli.dask_worker", *common, "--nthreads", "1", "--local-directory", str(folder)]
+    with ExitStack() as stack:
+        scheduler = subprocess.Popen([*module, "distributed.cli.dask_scheduler", *common, "--port", "0"], **options)
+        stack.callback(end, scheduler)
+        while not address.exists():
+            assert scheduler.poll() is None
+            time.sleep(0.05)
+        for _ in range(2):
+            stack.callback(end, subprocess.Popen([*command, "--no-nanny"], **options))
+        client = stack.enter_context(Client(scheduler_file=str(address)))
+        client.wait_for_workers(2, timeout=60)
+        yield scheduler
+
+
+def end(process):
+    process.kill()
+    process.wait()
+
+
+@pytest.mark.filterwarnings("ignore")  # of Dask, about the scheduler
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGSTOP])
+def test_without_a_scheduler_a_fit_ends_and_its_checkpoint_goes_on(fault, tmp_path, monkeypatch):
+    monkeypatch.setattr(tasks, "WORKERLESS_SECONDS", 2.0)
+    monkeypatch.setattr(tasks, "ANSWER_SECONDS", 1.0)
+    kept = mixture(checkpoint=tmp_path / "fit.npz", checkpoint_every=0.0)
+    before, lost = dict(vars(kept)), "for reason: scheduler-connection-lost|for 2 s .* had no scheduler that answers"
+    with served(tmp_path) as scheduler:
+        at_sweep(4, lambda: scheduler.send_signal(fault), monkeypatch)
+        with pytest.raises(RuntimeError, match=f"({lost}); a fit with `checkpoint` goes on from its file"):
+            kept.fit(LAZY.map_blocks(slowly))
+        with pytest.raises(RuntimeError, match=lost):
+            mixture().fit(LAZY)
+    assert vars(kept) == before
+    assert_same_bits(kept.fit(LAZY), mixture().fit(rows(N)))
+
+
+def deadly(X, block_id=None):
+    """The end of every worker that meets block 2."""
+    if block_id[0] == 2:
+        os._exit(1)
+    return X
+
+
+def greedy(X, block_id=None):
+    """Block 2 takes more memory than a worker has."""
+    if block_id[0] == 2:
+        time.sleep(10.0 + np.ones(1 << 27).min())  # 1 GiB, until the nanny sees it
+    return X
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("fault", [deadly, pytest.param(greedy, marks=pytest.mark.slow)])
+def test_a_block_that_kills_its_workers_is_named(fault, monkeypatch):
+    """One try, in the place of Dask's four."""
+    found = mixture().fit(rows(100))
+    before = dict(vars(found))
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
+        started(1, memory_limit="800MB") as one,
+        Client(one),
+        pytest.raises(KilledWorker) as caught,
+    ):
+        found.fit(LAZY.map_blocks(fault, dtype=np.float64))
+    (note,) = caught.value.__notes__
+    assert re.fullmatch(r"while working on block (\d or )*2( or \d)*", note)  # others may have been with the worker
+    assert vars(found) == before
 
 
 # --------------------------------------------------------------------------------------------------- checkpoint, resume

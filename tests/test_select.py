@@ -8,6 +8,7 @@ import pytest
 
 import fastem
 from fastem import selection as chooser
+from fastem.restarts import Start
 
 RNG = np.random.default_rng(0)
 X = np.concatenate([RNG.normal(size=(150, 2)), RNG.normal([8.0, 0.0], size=(100, 2)), RNG.normal(size=(50, 2)) + 8.0])
@@ -101,12 +102,13 @@ def test_suspect_components_are_counted():
 
 
 def test_spurious_maxima_are_passed_over_unless_there_is_nothing_else():
-    """Five starts find a fourth component, on five rows, with a lower BIC."""
-    found = fastem.select(X, range(1, 5))
+    """Five starts find a fourth component, on five rows, with a lower BIC; a split of the three finds a better one."""
+    found = fastem.select(X, range(1, 5), split_merge=False)
     assert found.values.argmin() == 3
     assert found.candidates[3].n_suspect == 1
     assert found.best.n_components == 3
     assert fastem.select(X, [4]).best.n_components == 4
+    assert [each.n_suspect for each in fastem.select(X, range(1, 5)).candidates] == [0, 0, 0, 0]
 
 
 def test_the_table_is_text_with_the_best_marked():
@@ -125,6 +127,95 @@ def test_candidates_are_told_as_they_come():
     assert [each.bic for each in seen] == [each.bic for each in found.candidates]
 
 
+# --------------------------------------------------------------------------------------------------- splits and merges
+
+PAIRS = np.concatenate([RNG.normal(at, 1.0, size=(200, 1)) for at in (0.0, 6.0, 40.0, 46.0)])
+"""Two pairs of clusters: k-means puts two of three centers in either."""
+POOR = fastem.GaussianMixture(
+    init_params="random_from_data", tol=1e-6, max_iter=1000, stopping="aitken", acceleration="quasi-newton",
+    random_state=0,
+)  # fmt: skip
+"""Of its single starts those of k = 2 and k = 4 lead to a lower maximum than there is."""
+
+
+@pytest.mark.parametrize("sizes", [range(1, 6), range(5, 0, -1), [4, 2, 3]], ids=["up", "down", "mixed"])
+def test_no_candidate_is_lower_than_its_starts_and_each_is_a_maximum(sizes):
+    plain = fastem.select(PAIRS, sizes, estimator=POOR, split_merge=False)
+    found = fastem.select(PAIRS, sizes, estimator=POOR)
+    gains = [each.loglik - before.loglik for each, before in zip(found.candidates, plain.candidates, strict=True)]
+    assert min(gains) >= 0.0
+    assert max(gains) > 100.0
+    for mixture in found.mixtures:
+        assert mixture.converged_
+        again = fastem.GaussianMixture(
+            mixture.n_components, tol=1e-9, max_iter=1000, acceleration="quasi-newton", stopping="aitken",
+            weights_init=mixture.weights_, means_init=mixture.means_, precisions_init=mixture.precisions_,
+        ).fit(PAIRS)  # fmt: skip
+        assert again.loglik_ - mixture.loglik_ < 1e-3 * len(PAIRS)
+
+
+def test_starts_of_both_kinds_are_told():
+    found = fastem.select(PAIRS, [3, 4], estimator=POOR)
+    three, four = found.mixtures
+    assert (len(three.starts_), len(four.starts_)) == (2, 2)
+    assert four.starts_[0].mean_loglik >= four.starts_[1].mean_loglik
+    assert four.starts_[0].mean_loglik == pytest.approx(four.loglik_ / len(PAIRS))
+    assert not four.warm_start
+
+
+@pytest.mark.parametrize("sizes", [[2], [1, 3], [1, 2, 4]], ids=str)
+def test_sizes_that_are_more_than_one_apart_are_left_alone(sizes):
+    found = fastem.select(PAIRS, sizes, estimator=POOR)
+    assert [len(each.starts_) for each in found.mixtures] == [2 if k - 1 in sizes else 1 for k in sizes]
+
+
+def test_nothing_is_split_where_something_is_held_or_of_another_type():
+    held = fastem.GaussianMixture(fixed=("weights",), random_state=0)
+    for found in (
+        fastem.select(PAIRS, [2, 3], estimator=held),
+        fastem.select(PAIRS, [2], ("full", "diag"), estimator=POOR),
+        fastem.select(PAIRS, [3, 2], estimator=POOR, split_merge=False),
+    ):
+        assert [len(each.starts_) for each in found.mixtures] == [1, 1]
+
+
+def test_a_candidate_that_is_bettered_is_told_again():
+    seen = []
+    found = fastem.select(PAIRS, [4, 3], estimator=POOR, on_candidate=seen.append)
+    assert [each.n_components for each in seen[:2]] == [4, 3]
+    last = {each.n_components: each.loglik for each in seen}
+    assert last == {each.n_components: each.loglik for each in found.candidates}
+
+
+def test_a_folder_has_what_was_bettered_and_what_was_tried(tmp_path, monkeypatch):
+    whole = fastem.select(PAIRS, range(2, 5), estimator=POOR, criterion="cv", checkpoint=tmp_path)
+    monkeypatch.setattr(chooser, "copied", None)
+    again = fastem.select(PAIRS, range(2, 5), estimator=POOR, criterion="cv", checkpoint=tmp_path)
+    assert str(again) == str(whole)
+
+
+def test_a_maximum_without_suspect_components_takes_the_place_of_one_with():
+    pair = np.concatenate([RNG.normal(size=(60, 1)), [[9.0], [9.0]]])
+    suspect, sound = fastem.GaussianMixture(2).fit(pair), fastem.GaussianMixture(2).fit(PAIRS)
+    assert len(suspect.diagnose().spurious) == 1
+    suspect.log_posterior_ = 1e9
+    assert chooser.outdoes(sound, suspect)
+    assert not chooser.outdoes(suspect, sound)
+
+
+def test_the_same_maximum_is_no_other():
+    ours, theirs = fastem.GaussianMixture(2).fit(PAIRS), fastem.GaussianMixture(2).fit(PAIRS)
+    theirs.log_posterior_ += 5 * theirs.tol * len(PAIRS)
+    assert not chooser.outdoes(theirs, ours)
+    theirs.log_posterior_ += 6 * theirs.tol * len(PAIRS)
+    assert chooser.outdoes(theirs, ours)
+
+
+def test_screened_starts_stay_behind():
+    starts = [Start(-1.0, 3, "screened out: x"), Start(-3.0, 9, "tol"), Start(-2.0, 9, "tol")]
+    assert [each.mean_loglik for each in chooser.ranked(starts)] == [-2.0, -3.0, -1.0]
+
+
 # -------------------------------------------------------------------------------------------------------- checkpoints
 
 
@@ -135,7 +226,7 @@ def test_a_folder_resumes(tmp_path, monkeypatch):
     copied = chooser.copied
     monkeypatch.setattr(chooser, "copied", lambda *args: fits.append(args[1]["n_components"]) or copied(*args))
     again = fastem.select(X, range(1, 4), estimator=QUICK, checkpoint=tmp_path / "new" / "folder")
-    assert fits == [3]
+    assert fits == [3, 3, 2]  # from its starts, from the split of 2, and 2 from a merge
     assert str(again) == str(whole)
     np.testing.assert_array_equal(again.best.means_, whole.best.means_)
 
@@ -154,6 +245,7 @@ def test_held_out_rows_are_kept_and_added_to_mixtures_without(tmp_path, monkeypa
         ({"X": X + 1}, "data"),
         ({"sample_weight": np.arange(len(X))}, "data"),
         ({"folds": 4}, "folds"),
+        ({"split_merge": False}, "split_merge"),
         ({"estimator": fastem.GaussianMixture(tol=1e-3, max_iter=500, random_state=0)}, "tol"),
         ({"estimator": fastem.GaussianMixture(tol=1e-6, max_iter=500, random_state=1)}, "random_state"),
         ({"estimator": COINS, "X": HEADS, "trials": TOSSES}, "class"),
@@ -178,6 +270,7 @@ def test_a_folder_of_other_mixtures_is_refused(tmp_path, change, name):
         ({"covariance_types": "full"}, TypeError, "covariance_types must be several"),
         ({"covariance_types": ["round"]}, ValueError, "covariance_types must be one of 'full'"),
         ({"covariance_types": ["full"], "estimator": COINS, "trials": 60}, TypeError, "covariance_types are given"),
+        ({"split_merge": "both"}, TypeError, "split_merge must be True or False, got 'both'"),
         ({"criterion": "dic"}, ValueError, "criterion must be one of 'bic'"),
         ({"folds": 1}, ValueError, "folds must be at least 2"),
         ({"estimator": "gmm"}, TypeError, "estimator must be"),
