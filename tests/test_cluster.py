@@ -193,6 +193,7 @@ def test_predictions_name_the_block_of_a_bad_value():
 @pytest.fixture
 def only_where_they_are(monkeypatch):
     """No Dask array becomes one in memory."""
+
     def refuse(self, *arguments, **options):
         raise AssertionError("rows were fetched")
 
