@@ -17,7 +17,7 @@ from fastem import checks
 from fastem.acceleration import CAUTION
 from fastem.fit import STEPS, Collapse, Run
 from fastem.stats import Array
-from fastem.storage import MALFORMED, read, write
+from fastem.storage import read, undamaged, write
 
 KIND, LAYOUT = "fastem checkpoint", 1
 
@@ -39,10 +39,8 @@ class Journal:
         self.kept: list[tuple[dict[str, Any], dict[str, Array]]] = []
         if self.path.exists():
             self._read()
-            try:
+            with undamaged(f"checkpoint {self.path}"):
                 rng.bit_generator.state = self.random_state
-            except MALFORMED as error:
-                raise ValueError(f"checkpoint {self.path} is damaged: {error!r}") from None
         self.write()
 
     def resume(self, run: Run) -> None:
@@ -53,10 +51,8 @@ class Journal:
         if self.runs and self.runs[-1].cut_short:
             return
         if len(self.runs) < len(self.kept):
-            try:
+            with undamaged(f"checkpoint {self.path}"):
                 unpack(run, *self.kept[len(self.runs)])
-            except MALFORMED as error:
-                raise ValueError(f"checkpoint {self.path} is damaged: {error!r}") from None
         self.runs.append(run)
 
     def keep(self, run: Run) -> None:

@@ -7,6 +7,7 @@ Results go to standard output, everything else to standard error.  Exit codes: 0
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import math
 import os
@@ -15,11 +16,13 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from fastem import checks
 from fastem.binomial_mixture import BinomialMixture
 from fastem.display import BinomialMixtureDisplay, GaussianMixtureDisplay, needed
 from fastem.doctor import doctor
@@ -34,6 +37,7 @@ OK, FOUND_WRONG, BAD_INPUT, INTERRUPTED, CLOSED_PIPE = 0, 1, 2, 130, 141
 """Exit codes; the last two are those of a shell for SIGINT and SIGPIPE."""
 
 TOL = "what the mean log likelihood may have still to gain (default 1e-6)"
+CHOSEN = "columns of X, by name or by number from 0 (default: all others)"
 TABLES = "a CSV file with a header, a .npy or a .parquet file; - is CSV on standard input"
 
 
@@ -90,6 +94,7 @@ def parser() -> argparse.ArgumentParser:
     found = argparse.ArgumentParser(
         prog="fastem", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    found.add_argument("--version", action="version", version=f"fastem {version('fastem')}")
     commands = found.add_subparsers(dest="command", required=True)
     add_fit(commands.add_parser("fit", help="fit a mixture to a table and describe it"))
     add_predict(commands.add_parser("predict", help="components and probabilities of the rows of a table"))
@@ -108,7 +113,7 @@ def parser() -> argparse.ArgumentParser:
 def add_fit(fitting: argparse.ArgumentParser) -> None:
     add_table(fitting)
     fitting.add_argument("--weight", metavar="COLUMN", help="weights of the rows")
-    fitting.add_argument("-k", type=sizes, default=[1], metavar="K", help="components: 3, or 1..8 to choose (1)")
+    fitting.add_argument("-k", type=sizes, default="1", metavar="K", help="components: 3, or 1..8 to choose (1)")
     fitting.add_argument("--criterion", choices=CRITERIA, default="bic", help="what is chosen by (default bic)")
     fitting.add_argument("--family", choices=("gaussian", "binomial"), default="gaussian", help="(default gaussian)")
     fitting.add_argument("--covariance", choices=COVARIANCE_TYPES, default="full", help="(default full)")
@@ -131,15 +136,15 @@ def add_predict(predicting: argparse.ArgumentParser) -> None:
 
 def add_table(command: argparse.ArgumentParser) -> None:
     command.add_argument("file", metavar="FILE", help=TABLES)
-    command.add_argument("--columns", type=names_in, metavar="A,B", help="columns of X (default: all others)")
+    command.add_argument("--columns", type=names_in, metavar="A,B", help=CHOSEN)
     command.add_argument("--trials", metavar="COLUMNS|N", help="of a binomial mixture: columns of trials, or a number")
 
 
-def sizes(text: str) -> list[int]:
+def sizes(text: str) -> range:
     """3 or 1..8."""
     first, dots, last = text.partition("..")
     try:
-        found = list(range(int(first), int(last if dots else first) + 1))
+        found = range(int(first), int(last if dots else first) + 1)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor a range such as 1..8") from None
     if not found or found[0] < 1:
@@ -148,7 +153,8 @@ def sizes(text: str) -> list[int]:
 
 
 def names_in(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",")]
+    """As in the header of a CSV file: quotes are for names with a comma."""
+    return [name.strip() for name in next(csv.reader([text], skipinitialspace=True)) or [""]]
 
 
 # ---------------------------------------------------------------------------------------------------------------- rows
@@ -156,10 +162,13 @@ def names_in(text: str) -> list[str]:
 
 def columns_of(args: argparse.Namespace, table: Table, known: Any = None) -> list[str]:
     """Columns of X: those asked for, those of the model, or all that are nothing else."""
-    if args.columns or known is not None:
-        return args.columns or list(known)
-    others = [*trial_columns(args), getattr(args, "weight", None)]
-    return [name for name in table.names if name not in others]
+    if args.columns:
+        return [table.names[table.place(column)] for column in args.columns]
+    if known is not None:
+        return list(known)
+    weight = getattr(args, "weight", None)
+    others = [table.place(column) for column in (*trial_columns(args), *([] if weight is None else [weight]))]
+    return [name for place, name in enumerate(table.names) if place not in others]
 
 
 def trial_columns(args: argparse.Namespace) -> list[str]:
@@ -182,6 +191,8 @@ def fit(args: argparse.Namespace) -> int:
     names = columns_of(args, table)
     X, trials = table.columns(names), trials_of(args, table)
     weights = table.columns([args.weight])[:, 0] if args.weight else None
+    if len(X):
+        checks.enough_rows(len(X), args.k[-1])  # before all smaller ones are fitted
     selection = select(
         X,
         args.k,
@@ -210,8 +221,12 @@ def destinations_exist(args: argparse.Namespace) -> None:
     for path in filter(None, (args.out, args.plot)):
         if not Path(path).parent.is_dir():
             raise ValueError(f"{path} cannot be written: there is no folder {Path(path).parent}")
+        if Path(path).is_dir():
+            raise ValueError(f"{path} cannot be written: it is a folder")
     if args.plot:
         needed("matplotlib.pyplot").switch_backend("Agg")
+        formats = needed("matplotlib.backend_bases").FigureCanvasBase.get_supported_filetypes()
+        checks.choice(Path(args.plot).suffix.removeprefix("."), "the suffix of --plot", formats)
 
 
 def estimator(args: argparse.Namespace, trials: Any) -> Any:

@@ -16,7 +16,7 @@ from fastem.mixture import MODEL, MODEL_LAYOUT, Mixture, is_fitted_attribute
 from fastem.priors import BinomialPrior, NormalPrior
 from fastem.restarts import Start
 from fastem.stats import STATISTICS, STATISTICS_LAYOUT
-from fastem.storage import MALFORMED, decode, read
+from fastem.storage import decode, read, undamaged
 
 ESTIMATORS = {each.__name__: each for each in (GaussianMixture, BinomialMixture)}
 KNOWN = (
@@ -58,11 +58,8 @@ def load(path: Any) -> Any:
     array([[2.]])
     """
     header, arrays = read(checks.path(path, "path"), MODEL, MODEL_LAYOUT)
-    try:
-        attributes = decode(header["attributes"], arrays, VALUES)
-        return restored(ESTIMATORS[header["class"]], attributes)
-    except MALFORMED as error:
-        raise ValueError(f"{path} is damaged: {error}") from None
+    with undamaged(path):
+        return restored(ESTIMATORS[header["class"]], decode(header["attributes"], arrays, VALUES))
 
 
 SUMS = {each.__name__: each for each in (NormalStats, BinomialStats)}
@@ -102,13 +99,11 @@ def load_stats(path: Any) -> Any:
     array([[2.]])
     """
     header, arrays = read(checks.path(path, "path"), STATISTICS, STATISTICS_LAYOUT)
-    try:
+    with undamaged(path):
         ((kind, _),) = header["statistics"].items()
         stats = decode(header["statistics"], arrays, {kind: SUMS[kind], **PARAMS})
         stats.check()
-    except MALFORMED as error:
-        raise ValueError(f"{path} is damaged: {error}") from None
-    return stats
+        return stats
 
 
 def restored(kind: type[Mixture], attributes: dict[str, Any]) -> Mixture:

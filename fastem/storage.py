@@ -12,8 +12,8 @@ import struct
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import fields, is_dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -26,6 +26,15 @@ MALFORMED = (
     struct.error, zlib.error, tokenize.TokenError, zipfile.BadZipFile,
 )  # fmt: skip
 """What zipfile, json and NumPy raise on bytes that are none of theirs."""
+
+
+@contextmanager
+def undamaged(path: Any) -> Iterator[None]:
+    """Whatever goes wrong in here is the fault of the file at `path`, a ValueError."""
+    try:
+        yield
+    except MALFORMED as error:
+        raise ValueError(f"{path} is damaged: {error}") from None
 
 
 def write(path: Path, kind: str, layout: int, header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:

@@ -33,6 +33,9 @@ class Table:
         return self._read([self.place(name) for name in wanted])
 
     def place(self, name: str) -> int:
+        """Of the column with this name or, where none has it, this number."""
+        if name not in self.names and name.isdecimal() and int(name) < len(self.names):
+            return int(name)
         if name not in self.names:
             raise ValueError(f"{self.source} has no column {name!r}; it has {', '.join(self.names)}")
         if self.names.count(name) > 1:
@@ -105,10 +108,17 @@ def read_table(path: str) -> Table:
     if suffix == ".npy":
         return array_table(path)
     if suffix in PARQUET:
-        return ParquetTable(path, opened(path).schema.names)
+        return parquet_table(path)
     piped = path == STANDARD
     with open(0 if piped else path, newline="", encoding="utf-8-sig", closefd=not piped) as file:
         return text_table("standard input" if piped else path, file)
+
+
+def parquet_table(path: str) -> ParquetTable:
+    names = opened(path).schema.names
+    if not names:
+        raise ValueError(f"{path} has no columns")
+    return ParquetTable(path, names)
 
 
 def array_table(path: str) -> ArrayTable:

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from importlib.metadata import entry_points
@@ -103,8 +104,29 @@ def test_columns_of_an_array_are_chosen_by_name(folder, ran):
     np.testing.assert_allclose(told["means"], [X.mean(axis=0)[::-1]], rtol=1e-9)
 
 
-def test_all_columns_are_taken_but_weights_and_trials(folder, ran):
-    told = json.loads(said(ran, "fit", "rows.csv", "--weight", "w", "--json"))
+def test_columns_are_chosen_by_number(folder, ran):
+    by_number = said(ran, "fit", "rows.csv", "--columns", "1,0", "--weight", "2", "--json")
+    assert by_number == said(ran, "fit", "rows.csv", "--columns", "north,east", "--weight", "w", "--json")
+
+
+def test_a_name_goes_before_a_number(folder, ran):
+    (folder / "turned.csv").write_text(as_csv({"a": X[:, 0], "0": X[:, 1]}))
+    told = json.loads(said(ran, "fit", "turned.csv", "--columns", "0", "--json"))
+    assert told["means"] == [[pytest.approx(X[:, 1].mean())]]
+
+
+def test_odd_names_of_files_and_columns_are_names(folder, ran):
+    odd = "r\u00f6 ws & 'q\".csv"
+    (folder / odd).write_text('"a,1","b ""x"""\n' + "\n".join(f'"{x}","{y}"' for x, y in X.tolist()))
+    told = json.loads(said(ran, "fit", odd, "--columns", '"a,1", "b ""x"""', "--out", f"{odd}.npz", "--json"))
+    assert told["columns"] == ["a,1", 'b "x"']
+    np.testing.assert_allclose(told["means"], [X.mean(axis=0)], rtol=1e-9)
+    assert len(said(ran, "predict", f"{odd}.npz", odd).splitlines()) == len(X) + 1
+
+
+@pytest.mark.parametrize("weight", ["w", "2"])
+def test_all_columns_are_taken_but_weights_and_trials(weight, folder, ran):
+    told = json.loads(said(ran, "fit", "rows.csv", "--weight", weight, "--json"))
     assert told["columns"] == ["east", "north", "heads", "tosses"]
 
 
@@ -266,17 +288,30 @@ def test_what_is_wrong_in_a_file_is_told_with_its_place(text, sentence, folder, 
         (["fit", "rows.npy", "--columns", "x2"], "rows.npy has no column 'x2'; it has x0, x1"),
         (["fit", "rows.csv", "--weight", "up"], "rows.csv has no column 'up'"),
         (["fit", "rows.csv", *POINTS, "-k", "300"], "Expected n_samples >= n_components"),
+        (["fit", "rows.csv", *POINTS, "-k", "1..1000000000"], "n_components = 1000000000, n_samples = 200"),
+        (["fit", "rows.csv", "-k", f"1..1{'0' * 30}"], f"n_components = 1{'0' * 30}, n_samples = 200"),
+        (["fit", "rows.csv", "--columns", "5"], "rows.csv has no column '5'; it has east, north, w, heads, tosses"),
+        (["fit", "rows.csv", "--columns", "east,"], "rows.csv has no column ''"),
+        (["fit", "rows.csv", "--columns", ""], "rows.csv has no column ''"),
+        (["fit", "folder"], "folder: Is a directory"),
+        (["fit", "folder.parquet"], "folder.parquet has no columns"),
         (["fit", "rows.csv", *POINTS, "--tol", "-1"], "tol must be finite and not negative"),
         (["fit", "rows.csv", *POINTS, "--trials", "9"], "--trials belong to --family binomial"),
         (["fit", "rows.csv", *COINS[:4]], "--family binomial needs --trials"),
         (["fit", "rows.csv", *COINS[:-1], "9"], "X must not exceed trials"),
         (["fit", "rows.csv", "--out", "no/model.npz"], "no/model.npz cannot be written: there is no folder no"),
         (["fit", "rows.csv", "--plot", "no/picture.png"], "no/picture.png cannot be written"),
+        (["fit", "rows.csv", "--out", "folder"], "folder cannot be written: it is a folder"),
+        (["fit", "rows.csv", "--plot", "folder"], "folder cannot be written: it is a folder"),
+        (["fit", "rows.csv", "--plot", "x.jpgg"], "the suffix of --plot must be one of"),
+        (["predict", "rows.npy", "folder"], "is damaged or no file of fastem's"),
         (["describe", "rows.npy"], "is damaged or no file of fastem's"),
         (["predict", "rows.npy", "rows.csv"], "is damaged or no file of fastem's"),
     ],
 )
 def test_bad_input_is_one_sentence(arguments, sentence, folder, ran):
+    (folder / "folder").mkdir()
+    (folder / "folder.parquet").mkdir()
     code, out, (line,) = ran(*arguments)
     assert (code, out) == (2, "")
     assert line.startswith("fastem: error: ")
@@ -316,6 +351,35 @@ def test_bad_usage_ends_with_2(arguments, capsys):
     assert err.startswith("usage: fastem")
 
 
+def test_a_model_of_a_newer_version_is_told(folder, ran):
+    said(ran, "fit", "rows.csv", *POINTS, "--out", "model.npz")
+    with np.load("model.npz") as file:
+        arrays = dict(file)
+    header = json.loads(arrays["header"].tobytes()) | {"layout": 2, "fastem": "9.1"}
+    np.savez("model.npz", **arrays | {"header": np.frombuffer(json.dumps(header).encode(), np.uint8)})
+    for command in (["describe", "model.npz"], ["predict", "model.npz", "rows.csv"]):
+        code, out, (line,) = ran(*command)
+        assert (code, out) == (2, "")
+        assert "model.npz has layout 2 of a fastem model, written by fastem 9.1; this is fastem" in line
+
+
+def test_json_has_no_number_that_is_none(folder, ran):
+    """JSON has no NaN and no infinity; a fit without an iteration has both."""
+    code, out, _ = ran("fit", "rows.csv", *POINTS, "-k", "1..2", "--max-iter", "0", "--json")
+
+    def refused(constant):
+        raise AssertionError(constant)
+
+    assert code == 0
+    assert json.loads(out, parse_constant=refused)["candidates"][0]["cv"] is None
+
+
+def test_the_version_is_told(capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.main(["--version"])
+    assert (end.value.code, capsys.readouterr().out) == (0, f"fastem {fastem.__version__}\n")
+
+
 def test_an_interruption_is_told(folder, ran, monkeypatch):
     def interrupted(*args, **options):
         raise KeyboardInterrupt
@@ -353,6 +417,21 @@ def test_a_closed_pipe_is_no_traceback(rows, folder):
     run = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, timeout=300)
     os.close(writer)
     assert (run.returncode, run.stderr) == (141, b"")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="other systems have no such signal")
+def test_an_interrupted_fit_ends_without_a_traceback(folder):
+    """It would take hours."""
+    np.save("rows.npy", RNG.normal(size=(200_000, 8)))
+    command = [sys.executable, "-m", "fastem", "fit", "rows.npy", "-k", "1..200", "--out", "model.npz"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
+        first = run.stderr.readline()  # k = 1 is done, and the next one under way
+        run.send_signal(signal.SIGINT)
+        out, err = run.communicate(timeout=300)
+    assert first.startswith(b"fastem: k = 1: ")
+    assert (run.returncode, out, err.splitlines()[-1]) == (130, b"", b"fastem: interrupted")
+    assert b"Traceback" not in err
+    assert not (folder / "model.npz").exists()
 
 
 def test_the_console_script_is_the_command_line():
