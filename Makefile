@@ -89,7 +89,7 @@ bench/output/armadillo: bench/peers/armadillo.cpp
 	-$(CXX) -O3 -march=native -fopenmp -o $@ $< -larmadillo
 
 # The kernels are compiled in place, so that the tree at hand is what runs.
-$(READY): pyproject.toml setup.py fastem/_kernels.pyx fastem/_simd.h
+$(READY): pyproject.toml setup.py fastem/_kernels.pyx fastem/_many.pyx fastem/_simd.pxi fastem/_simd.h
 	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
 	touch $@

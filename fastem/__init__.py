@@ -17,6 +17,7 @@ The house, from the door to the ground; imports only go down, floors of one numb
     6  degenerate.py components that collapse: which, and what is done
     5  fit.py        em(): the driver; Fit and History
     5  starts.py     where a fit begins: k-means, k-means++, random, quantiles
+    6  many.py       fit_many(): mixtures of many small groups of rows, each fitted inside the kernels
     4  acceleration.py  where EM is heading: Anderson's method, SQUAREM, quasi-Newton
     4  chunks.py     data x params -> statistics: rows that come in chunks, read anew in each sweep
     4  cluster.py   the same of Dask collections: a task for each block, sums come back
@@ -29,6 +30,7 @@ The house, from the door to the ground; imports only go down, floors of one numb
     2  reading.py    chunks at the door: checked, cut to the slot grid, read ahead
     2  arrow.py      Parquet files and Arrow tables as chunks
     2  distinct.py   equal rows of counts as one with their weight
+    2  groups.py     rows in groups at the door: values, offsets, starts
     2  config.py     show_config(): twins, instruction set, threads; warmup()
     1  stats.py      the law of addition: zero, +; the slot grid and its fold
     1  backend.py    which compiled twin answers
@@ -40,6 +42,7 @@ The house, from the door to the ground; imports only go down, floors of one numb
     0  mapped.py     arrays in mapped files: read by and by, pages given back
     0  threads.py    how many threads: argument, environment, cores, quota
     0  _kernels.pyx  and _kernels_numba.py: the same kernels, compiled ahead of time and when first used
+    0  _many.pyx     and _many_numba.py: whole fits of small groups, likewise
 
 Notation, obeyed everywhere:
 
@@ -71,6 +74,7 @@ if TYPE_CHECKING:
     from fastem.gaussian import NormalParams, NormalStats
     from fastem.gaussian_mixture import GaussianMixture
     from fastem.information import StandardErrors
+    from fastem.many import FitStatus, ManyBinomialFits, ManyFits, ManyNormalFits, fit_many
     from fastem.models import load, load_stats
     from fastem.priors import BinomialPrior, NormalPrior
     from fastem.selection import Candidate, Selection, select
@@ -95,6 +99,11 @@ _HOME = {
     "Ascent": "fit",
     "Collapse": "fit",
     "Diagnosis": "degenerate",
+    "fit_many": "many",
+    "ManyFits": "many",
+    "ManyNormalFits": "many",
+    "ManyBinomialFits": "many",
+    "FitStatus": "many",
     "accumulate": "sweep",
     "open_rows": "sweep",
     "Rows": "sweep",
@@ -143,6 +152,11 @@ __all__ = [  # noqa: RUF022 - by importance
     "Ascent",
     "Collapse",
     "Diagnosis",
+    "fit_many",
+    "ManyFits",
+    "ManyNormalFits",
+    "ManyBinomialFits",
+    "FitStatus",
     "accumulate",
     "open_rows",
     "Rows",

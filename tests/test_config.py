@@ -8,11 +8,16 @@ import sys
 import pytest
 
 import fastem
-from fastem import _kernels_numba, backend, cli
+from fastem import _kernels_numba, _many_numba, backend, cli
 from fastem import doctor as clinic
 from fastem.backend import INSTRUCTION_SETS, Backend
 
-KERNELS = [value for value in vars(_kernels_numba).values() if isinstance(value, _kernels_numba.Kernel)]
+KERNELS = [
+    value
+    for module in (_kernels_numba, _many_numba)
+    for value in vars(module).values()
+    if isinstance(value, _kernels_numba.Kernel)
+]
 ALL_IS_WELL = "All is well."
 
 
@@ -83,7 +88,7 @@ def compiled(monkeypatch):
 def test_warmup_compiles_every_kernel_for_all_rows_with_and_without_threads(compiled):
     fastem.warmup("numba")
     names = [kernel.__name__ for kernel in KERNELS]
-    assert len(names) == 9
+    assert len(names) == 11
     assert compiled == set(itertools.product(names, (True, False), ("float32", "float64")))
     compiled.clear()
     fastem.warmup("numba")
