@@ -126,7 +126,7 @@ import os, numpy as np, fastem, fastem.backend
 from fastem import _kernels_numba
 fastem.warmup("numba")
 _kernels_numba.Kernel.compile = None
-fastem.backend.PARALLEL_WORK = 0
+fastem.backend.PARALLEL_WORK = fastem.backend.SHARE_ROWS = 1
 
 def fits():
     rng = np.random.default_rng(0)
@@ -139,6 +139,9 @@ def fits():
                     fastem.GaussianMixture(2, covariance_type=kind, **options).fit(X).predict(X)
             heads = rng.binomial(9, 0.5, 9000)[:, np.newaxis].astype(dtype)
             fastem.BinomialMixture(2, **options).fit(heads, trials=9).predict(heads, trials=9)
+            settings, offsets = {"backend": "numba", "n_threads": n_threads}, np.arange(0, 9001, 90)
+            fastem.fit_many(X[:, 0], offsets, 2, **settings)
+            fastem.fit_many(heads[:, 0], offsets, 2, family="binomial", trials=9.0, **settings)
 
 child = os.fork()
 fits()
