@@ -12,12 +12,12 @@ The house, from the door to the ground; imports only go down, floors of one numb
     9  speed.py      EM iterations on this machine, beside scikit-learn's
     8  gaussian_mixture.py, binomial_mixture.py   the estimators: settings, starts, attributes
     7  mixture.py    what the estimators share: they check settings, wire, compute nothing
+    6  many.py       fit_many(): mixtures of many small groups of rows, each fitted inside the kernels
     6  restarts.py   the best of several starts, warmed and screened
     6  checkpoint.py the runs of a fit on disk
     6  degenerate.py components that collapse: which, and what is done
     5  fit.py        em(): the driver; Fit and History
     5  starts.py     where a fit begins: k-means, k-means++, random, quantiles
-    6  many.py       fit_many(): mixtures of many small groups of rows, each fitted inside the kernels
     4  acceleration.py  where EM is heading: Anderson's method, SQUAREM, quasi-Newton
     4  chunks.py     data x params -> statistics: rows that come in chunks, read anew in each sweep
     4  cluster.py   the same of Dask collections: a task for each block, sums come back
@@ -41,8 +41,8 @@ The house, from the door to the ground; imports only go down, floors of one numb
     0  stepwise.py   how the sums of a batch are mixed into those before it
     0  mapped.py     arrays in mapped files: read by and by, pages given back
     0  threads.py    how many threads: argument, environment, cores, quota
-    0  _kernels.pyx  and _kernels_numba.py: the same kernels, compiled ahead of time and when first used
-    0  _many.pyx     and _many_numba.py: whole fits of small groups, likewise
+    0  _many.pyx     and _many_numba.py: whole fits of small groups, compiled ahead of time and when first used
+   -1  _kernels.pyx  and _kernels_numba.py: the kernels of all else, likewise
 
 Notation, obeyed everywhere:
 

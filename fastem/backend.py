@@ -33,8 +33,8 @@ SHARE_ROWS = 1 << 14
 """Rows and groups of a share of many fits: milliseconds of work, so that threads end together, and a hundred times what
 it costs to hand one out."""
 
-SHARES_AT_A_TIME = 64
-"""Of each thread: a tenth of a second or two, for which an interruption waits and pages of a mapped file are kept."""
+SHARES_AT_A_TIME = 8
+"""Of each thread: for these an interruption waits, and pages of a mapped file are kept."""
 
 
 # ------------------------------------------------------------------------------------------------------------ twins
