@@ -33,7 +33,7 @@ lint: $(READY)
 	PATH="$(BIN):$$PATH" cython-lint fastem
 	$(BIN)/codespell
 	$(RUN) -m mypy
-	$(RUN) -m mypy.stubtest --mypy-config-file pyproject.toml fastem._kernels
+	$(RUN) -m mypy.stubtest --mypy-config-file pyproject.toml fastem._kernels fastem._many
 	$(BIN)/repo-review --show err .
 
 # One wheel for Python 3.11 and all that follow, with every instruction set inside, made from the sdist beside it.
@@ -123,7 +123,7 @@ bench/output/armadillo: bench/peers/armadillo.cpp
 	-$(CXX) -O3 -march=native -fopenmp -o $@ $< -larmadillo
 
 # The kernels are compiled in place, so that the tree at hand is what runs.
-$(READY): pyproject.toml setup.py fastem/_kernels.pyx fastem/_simd.h
+$(READY): pyproject.toml setup.py fastem/_kernels.pyx fastem/_many.pyx fastem/_simd.pxi fastem/_simd.h
 	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
 	rm -f fastem/*.so  # one of another name, as for this Python alone, would be found first
 	$(RUN) -m pip install --quiet --disable-pip-version-check --editable ".[dev]"

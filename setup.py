@@ -1,9 +1,9 @@
 """The compiled kernels; everything else about the package is in pyproject.toml.
 
-One source, compiled for each instruction set and each precision of its lanes: fastem._kernels runs on any processor,
-others where it has what they need; backend.py picks when the package is imported.  No -ffast-math and no -Ofast: they
-delete the treatment of infinities on which the kernels rely and, with some compilers, change the arithmetic of the
-whole process.
+Each source is compiled for each instruction set, and that of sweeps for each precision of its lanes: fastem._kernels
+and fastem._many run on any processor, others where it has what they need; backend.py picks when the package is
+imported.  No -ffast-math and no -Ofast: they delete the treatment of infinities on which the kernels rely and, with
+some compilers, change the arithmetic of the whole process.
 """
 
 import os
@@ -16,7 +16,6 @@ from pathlib import Path
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-SOURCE = Path("fastem/_kernels.pyx")
 OPTIMISE = ["/O2"] if os.name == "nt" else ["-O3", "-g0", "-Wno-psabi"]
 VARIANTS = {
     "_avx2": ["-mavx2", "-mfma"],
@@ -43,13 +42,14 @@ def refuse_fast_math(environment):
             )
 
 
-def extension(suffix, flags, macros):
+def extension(source, suffix, flags, macros):
     """One variant; a module is named after its source, so each has a copy."""
-    copy = Path("build/variants") / f"_kernels{suffix}.pyx"
+    copy = Path("build/variants") / f"{source}{suffix}.pyx"
     copy.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copy(SOURCE, copy)
+    shutil.copy(f"fastem/{source}.pyx", copy)
+    shutil.copy("fastem/_simd.pxi", copy.parent)
     return Extension(
-        f"fastem._kernels{suffix}",
+        f"fastem.{source}{suffix}",
         [str(copy)],
         include_dirs=["fastem"],
         depends=["fastem/_simd.h"],
@@ -60,11 +60,12 @@ def extension(suffix, flags, macros):
 
 
 def extensions():
-    """Lanes of float64, and lanes of float32 for float32 rows; for every instruction set."""
+    """Sweeps with lanes of float64, and of float32 for float32 rows; many fits; for every instruction set."""
     x86 = os.name != "nt" and platform.machine() in ("x86_64", "AMD64")
-    for lanes, macros in {"": [], "_single": [("FASTEM_SINGLE", "1")]}.items():
-        for isa, flags in ({"": [], **VARIANTS} if x86 else {"": []}).items():
-            yield extension(lanes + isa, [*OPTIMISE, *flags], macros)
+    for isa, flags in ({"": [], **VARIANTS} if x86 else {"": []}).items():
+        yield extension("_kernels", isa, [*OPTIMISE, *flags], [])
+        yield extension("_kernels", f"_single{isa}", [*OPTIMISE, *flags], [("FASTEM_SINGLE", "1")])
+        yield extension("_many", isa, [*OPTIMISE, *flags], [])
 
 
 if __name__ == "__main__":  # bench/ratio.py asks for the flags

@@ -12,6 +12,7 @@ The house, from the door to the ground; imports only go down, floors of one numb
     9  speed.py      EM iterations on this machine, beside scikit-learn's
     8  gaussian_mixture.py, binomial_mixture.py   the estimators: settings, starts, attributes
     7  mixture.py    what the estimators share: they check settings, wire, compute nothing
+    6  many.py       fit_many(): mixtures of many small groups of rows, each fitted inside the kernels
     6  restarts.py   the best of several starts, warmed and screened
     6  checkpoint.py the runs of a fit on disk
     6  degenerate.py components that collapse: which, and what is done
@@ -29,6 +30,7 @@ The house, from the door to the ground; imports only go down, floors of one numb
     2  reading.py    chunks at the door: checked, cut to the slot grid, read ahead
     2  arrow.py      Parquet files and Arrow tables as chunks
     2  distinct.py   equal rows of counts as one with their weight
+    2  groups.py     rows in groups at the door: values, offsets, starts
     2  config.py     show_config(): twins, instruction set, threads; warmup()
     1  stats.py      the law of addition: zero, +; the slot grid and its fold
     1  backend.py    which compiled twin answers
@@ -39,7 +41,8 @@ The house, from the door to the ground; imports only go down, floors of one numb
     0  stepwise.py   how the sums of a batch are mixed into those before it
     0  mapped.py     arrays in mapped files: read by and by, pages given back
     0  threads.py    how many threads: argument, environment, cores, quota
-    0  _kernels.pyx  and _kernels_numba.py: the same kernels, compiled ahead of time and when first used
+    0  _many.pyx     and _many_numba.py: whole fits of small groups, compiled ahead of time and when first used
+   -1  _kernels.pyx  and _kernels_numba.py: the kernels of all else, likewise
 
 Notation, obeyed everywhere:
 
@@ -72,6 +75,7 @@ if TYPE_CHECKING:
     from fastem.gaussian import NormalParams, NormalStats
     from fastem.gaussian_mixture import GaussianMixture
     from fastem.information import StandardErrors
+    from fastem.many import FitStatus, ManyBinomialFits, ManyFits, ManyNormalFits, fit_many
     from fastem.models import load, load_stats
     from fastem.priors import BinomialPrior, NormalPrior
     from fastem.selection import Candidate, Selection, select
@@ -97,6 +101,11 @@ _HOME = {
     "Ascent": "fit",
     "Collapse": "fit",
     "Diagnosis": "degenerate",
+    "fit_many": "many",
+    "ManyFits": "many",
+    "ManyNormalFits": "many",
+    "ManyBinomialFits": "many",
+    "FitStatus": "many",
     "accumulate": "sweep",
     "open_rows": "sweep",
     "Rows": "sweep",
@@ -146,6 +155,11 @@ __all__ = [  # noqa: RUF022 - by importance
     "Ascent",
     "Collapse",
     "Diagnosis",
+    "fit_many",
+    "ManyFits",
+    "ManyNormalFits",
+    "ManyBinomialFits",
+    "FitStatus",
     "accumulate",
     "open_rows",
     "Rows",

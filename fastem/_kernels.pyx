@@ -17,47 +17,11 @@ A family is two functions of a tile, `densities` and `moments`; all else is writ
 """
 from cython cimport floating
 from libc.math cimport sqrt
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint64_t
+from libc.stdint cimport uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
 
-ctypedef fused number:  # what counts come in; whole numbers, exact as doubles
-    float
-    double
-    uint8_t
-    uint16_t
-    int32_t
-    int64_t
-
-cdef extern from "_simd.h" nogil:
-    ctypedef double real
-    ctypedef double vec
-    const Py_ssize_t LANES
-    const Py_ssize_t TILE
-    const Py_ssize_t COLUMN
-    const Py_ssize_t LARGEST_PRODUCT_K
-    const real LOWEST
-    const real FAR_OUT
-    const real LN2
-    const double NOTHING
-    void transpose_doubles(const double *, Py_ssize_t, const double *, real *) noexcept
-    void transpose_floats(const float *, Py_ssize_t, const double *, real *) noexcept
-    vec load(const real *, Py_ssize_t) noexcept
-    void store(real *, Py_ssize_t, vec) noexcept
-    void add_to(double *, Py_ssize_t, vec) noexcept
-    vec broadcast(double) noexcept
-    vec larger(vec, vec) noexcept
-    vec exp2_(vec) noexcept
-    vec log2_(vec) noexcept
-    double lane_sum(vec) noexcept
-    double fold(const double *) noexcept
-    real *aligned(real *) noexcept
-    void guard(const real *, Py_ssize_t) noexcept
-    bint SINGLE
-    void add_lane_sums(double *, double *, vec, vec, vec, vec, vec, vec, vec, vec) noexcept
-    bint has_avx2() noexcept
-    bint has_avx512() noexcept
-    int current_core() noexcept
+include "_simd.pxi"
 
 cdef extern from *:
     """
@@ -144,7 +108,7 @@ cdef real *new_tile(Tile *t, Py_ssize_t k, Py_ssize_t d, const double *log_norm,
     t.location = t.log_norm + k
     t.scaling = t.location + k * d
     copy_tables(t, log_norm, location, scaling, scaling_length)
-    guard(t.x, 8 + k + d + has_trials * d + rows)
+    guard(t.x, 8 + k + d + has_trials * d + rows, TILE)
     return block
 
 

@@ -66,22 +66,20 @@ class Kernel:
     argument, its tiles, is not for callers.
     """
 
-    def __init__(self, function, parallel):
+    def __init__(self, function, parallel, height):
         update_wrapper(self, function)
         self.function = function
         self.parallel = parallel
+        self.height = height  # of a tile: its rows, from the kernel's arguments
         self.dispatchers = {}
-        declared = list(function.__annotations__.values())
-        self.location, self.sources = declared.index(matrix), declared.count(rows)
 
     def __call__(self, X, *args):
         dispatcher = self.dispatchers.get(X.dtype) or self.compile(X.dtype)
         return dispatcher(X, *args, self.tiles(X, *args))
 
     def tiles(self, *args):
-        """One for each share of the work.  Rows of points, of features for each source of rows, and of components."""
-        k, d = args[self.location].shape
-        return new_tiles(numba.get_num_threads() if self.parallel else 1, 9 + k + (1 + self.sources) * d)
+        """One for each share of the work."""
+        return new_tiles(numba.get_num_threads() if self.parallel else 1, self.height(*args))
 
     def compile_ahead(self):
         for dtype in (np.dtype(np.float32), np.dtype(np.float64)):
@@ -108,15 +106,28 @@ class Kernel:
         return np.errstate(all="ignore")(compiled) if numba.config.DISABLE_JIT else compiled
 
 
-def kernel(function):
+def kernel(function, height=None):
     """The public face of a kernel: parallel, and `.serial`, which runs the same loop on the calling thread."""
+    height = height or height_of(function)
     serial = FunctionType(function.__code__, function.__globals__, function.__name__)
     serial.__annotations__ = function.__annotations__
     # The cache knows a function by its qualified name, not by how it is compiled: equal names would mix the two up.
     serial.__qualname__ = function.__qualname__ + ".serial"
-    both = Kernel(function, parallel=True)
-    both.serial = Kernel(serial, parallel=False)
+    both = Kernel(function, True, height)
+    both.serial = Kernel(serial, False, height)
     return both
+
+
+def height_of(function):
+    """Rows of points, of features for each source of rows, and of components."""
+    declared = list(function.__annotations__.values())
+    location, sources = declared.index(matrix), declared.count(rows)
+
+    def height(*args):
+        k, d = args[location].shape
+        return 9 + k + (1 + sources) * d
+
+    return height
 
 
 def rows(floating):

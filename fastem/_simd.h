@@ -46,8 +46,8 @@ typedef uint64_t word;
 #define EXPONENTS 960
 #endif
 #define NOTHING 0x1p-80          /* more than a slot of 2^LOWEST adds up to */
-#define COLUMN (TILE + LINE / (ptrdiff_t)sizeof(real)) /* from a column of a tile to the next: a line more, or many
-                                                          columns would meet in few sets of the cache */
+#define GAP (LINE / (ptrdiff_t)sizeof(real)) /* between columns: a line, or many would meet in few sets of the cache */
+#define COLUMN (TILE + GAP)    /* from a column of a tile to the next */
 #define LN2 R(0.6931471805599453)
 
 #if defined(__GNUC__)
@@ -156,12 +156,12 @@ static inline real *aligned(real *at) { return (real *)(((uintptr_t)at + LINE - 
 /* Under AddressSanitizer the line behind each of n columns is out of bounds, as if columns were allocated one by one. */
 #ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/asan_interface.h>
-static inline void guard(const real *columns, ptrdiff_t n)
+static inline void guard(const real *columns, ptrdiff_t n, ptrdiff_t length)
 {
-    for (ptrdiff_t j = 0; j < n; j++) __asan_poison_memory_region(columns + j * COLUMN + TILE, LINE);
+    for (ptrdiff_t j = 0; j < n; j++) __asan_poison_memory_region(columns + j * (length + GAP) + length, LINE);
 }
 #else
-static inline void guard(const real *columns, ptrdiff_t n) { (void)columns, (void)n; }
+static inline void guard(const real *columns, ptrdiff_t n, ptrdiff_t length) { (void)columns, (void)n, (void)length; }
 #endif
 
 static inline bits as_bits(vec v) { bits b; memcpy(&b, &v, sizeof b); return b; }

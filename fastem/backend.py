@@ -19,6 +19,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from fastem.mapped import in_use
 from fastem.threads import Helpers, thread_count
 
 BACKENDS = ("auto", "cython", "numba")
@@ -27,6 +28,13 @@ INSTRUCTION_SETS = ("avx512", "avx2", "baseline")  # the order of preference
 
 PARALLEL_WORK = 1 << 21
 """Rows x sums of a slot below which one thread is faster: to wake another and to wait for it costs about 100 us."""
+
+SHARE_ROWS = 1 << 14
+"""Rows and groups of a share of many fits: milliseconds of work, so that threads end together, and a hundred times what
+it costs to hand one out."""
+
+SHARES_AT_A_TIME = 8
+"""Of each thread: for these an interruption waits, and pages of a mapped file are kept."""
 
 
 # ------------------------------------------------------------------------------------------------------------ twins
@@ -45,7 +53,13 @@ def kernels_of(forced: str | None) -> ModuleType:
 @cache
 def single_kernels_of(forced: str | None) -> ModuleType:
     """The same kernels with float32 in their lanes: twice as many."""
-    return importlib.import_module(module_of(instruction_set(forced), "_single"))
+    return importlib.import_module(module_of(instruction_set(forced), "_kernels_single"))
+
+
+@cache
+def many_kernels_of(forced: str | None) -> ModuleType:
+    """Those of many small fits."""
+    return importlib.import_module(module_of(instruction_set(forced), "_many"))
 
 
 def forced_instruction_set() -> str | None:
@@ -61,8 +75,8 @@ def instruction_set(forced: str | None) -> str:
     return usable[0]
 
 
-def module_of(isa: str, lanes: str = "") -> str:
-    return f"fastem._kernels{lanes}" if isa == "baseline" else f"fastem._kernels{lanes}_{isa}"
+def module_of(isa: str, source: str = "_kernels") -> str:
+    return f"fastem.{source}" if isa == "baseline" else f"fastem.{source}_{isa}"
 
 
 def built_sets() -> tuple[str, ...]:
@@ -76,9 +90,9 @@ def processor_sets() -> tuple[str, ...]:
     return tuple(isa for isa in INSTRUCTION_SETS if isa == "baseline" or baseline.processor_has(isa))
 
 
-def numba_twin() -> ModuleType:
+def numba_twin(module: str = "_kernels_numba") -> ModuleType:
     try:
-        return importlib.import_module("fastem._kernels_numba")
+        return importlib.import_module(f"fastem.{module}")
     except ImportError as error:
         raise ImportError("backend='numba' needs Numba: pip install 'fastem[numba]'") from error
 
@@ -175,6 +189,27 @@ class Backend:
         shares = [arguments(begin, end) for begin, end in pairwise(edges)]
         self.each(lambda share: kernel(*share), shares)
 
+    def fit_groups(
+        self, name: str, rows: Sequence[np.ndarray], offsets: np.ndarray, settings: Sequence[Any], out: Sequence[Any]
+    ) -> None:
+        """Call kernel `name` on the groups rows[offsets[g] : offsets[g + 1]]; it fills out (each (m, ...)).
+
+        Threads are handed shares of groups with about as many rows each.
+        """
+        many = many_kernels_of(forced_instruction_set()) if self._split else numba_twin("_many_numba")
+        kernel, edges = getattr(many, name), share_edges(offsets)
+
+        def fit(part: np.ndarray) -> None:
+            kernel(*rows, offsets, part, *settings, *out)
+
+        for begin in range(0, len(edges) - 1, SHARES_AT_A_TIME * self.n_threads):
+            part = edges[begin : begin + SHARES_AT_A_TIME * self.n_threads + 1]
+            with in_use(*(array[offsets[part[0]] : offsets[part[-1]]] for array in rows)):
+                if self._split:
+                    self.each(fit, [part[share : share + 2] for share in range(len(part) - 1)])
+                else:
+                    run_numba(kernel, min(self.n_threads, len(part) - 1), [*rows, offsets, part, *settings, *out])
+
     def each(self, call: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
         """call(item) of every item, in their order; the caller takes a share, helpers the others."""
         if self.n_threads == 1 or len(items) == 1:
@@ -192,6 +227,13 @@ class Backend:
             wait(others.values())
             raise
         return [found[index] if index in own else others[index].result() for index in range(len(items))]
+
+
+def share_edges(offsets: np.ndarray) -> np.ndarray:
+    """(s + 1,) first groups of shares, and m; an empty group costs about what a row does."""
+    work = offsets + np.arange(len(offsets))
+    wanted = np.arange(0, work[-1], SHARE_ROWS)
+    return np.unique(np.append(np.searchsorted(work, wanted), len(offsets) - 1)).astype(np.int64)
 
 
 # ------------------------------------------------------------------------------------------------------------ numba
@@ -224,7 +266,8 @@ def compile_ahead(backend: str) -> None:
     if backend != "numba":
         return
     twin: Any = numba_twin()
-    kernels = [value for value in vars(twin).values() if isinstance(value, twin.Kernel)]
+    modules = twin, numba_twin("_many_numba")
+    kernels = [value for module in modules for value in vars(module).values() if isinstance(value, twin.Kernel)]
     for kernel in kernels:
         kernel.serial.compile_ahead()
     if _launched_in not in (None, os.getpid()):

@@ -14,7 +14,7 @@ settings.load_profile("house")
 
 TWINS = ("cython", "numba")
 EVERY_TWIN = (*(f"cython-{isa}" for isa in INSTRUCTION_SETS), "numba")
-ON_EVERY_TWIN = ("test_accuracy", "test_bits", "test_kernels", "test_statistics")
+ON_EVERY_TWIN = ("test_accuracy", "test_bits", "test_groups", "test_kernels", "test_many", "test_statistics")
 """Elsewhere the compiled sums are not what is on trial."""
 
 

@@ -108,7 +108,7 @@ def strided(X):
 
 
 def as_fraction(x):
-    return fractions.Fraction(float(x))
+    return fractions.Fraction(float(x)) if np.isfinite(float(x)) else float(x)
 
 
 def frozen(X):

@@ -177,6 +177,23 @@ def binomial_em(X, trials, sample_weight, weights, probs, n_iter):
     return weights, probs, logliks
 
 
+# ------------------------------------------------------------------------------------------------ starts of many fits
+
+
+def equal_blocks(values, mass, k):
+    """Means of k blocks of equal mass of the sorted values, a value on an edge shared; and the variance within them."""
+    order = np.argsort(values, kind="stable")
+    x, ends = values[order], np.cumsum(mass[order])
+    begins, width = ends - mass[order], ends[-1] / k
+    means, within = np.empty(k), 0.0
+    for c in range(k):
+        shares = np.maximum(np.minimum(ends, (c + 1) * width) - np.maximum(begins, c * width), 0.0) / width
+        origin = x[shares > 0][0]
+        means[c] = origin + shares @ (x - origin)
+        within += shares @ (x - means[c]) ** 2 / k
+    return means, within
+
+
 # -------------------------------------------------------------------------------------------------------------- k-means
 
 

@@ -8,11 +8,16 @@ import sys
 import pytest
 
 import fastem
-from fastem import _kernels_numba, backend, cli
+from fastem import _kernels_numba, _many_numba, backend, cli
 from fastem import doctor as clinic
 from fastem.backend import INSTRUCTION_SETS, Backend
 
-KERNELS = [value for value in vars(_kernels_numba).values() if isinstance(value, _kernels_numba.Kernel)]
+KERNELS = [
+    value
+    for module in (_kernels_numba, _many_numba)
+    for value in vars(module).values()
+    if isinstance(value, _kernels_numba.Kernel)
+]
 ALL_IS_WELL = "All is well."
 
 
@@ -83,7 +88,7 @@ def compiled(monkeypatch):
 def test_warmup_compiles_every_kernel_for_all_rows_with_and_without_threads(compiled):
     fastem.warmup("numba")
     names = [kernel.__name__ for kernel in KERNELS]
-    assert len(names) == 9
+    assert len(names) == 11
     assert compiled == set(itertools.product(names, (True, False), ("float32", "float64")))
     compiled.clear()
     fastem.warmup("numba")
@@ -121,7 +126,7 @@ import os, numpy as np, fastem, fastem.backend
 from fastem import _kernels_numba
 fastem.warmup("numba")
 _kernels_numba.Kernel.compile = None
-fastem.backend.PARALLEL_WORK = 0
+fastem.backend.PARALLEL_WORK = fastem.backend.SHARE_ROWS = 1
 
 def fits():
     rng = np.random.default_rng(0)
@@ -134,6 +139,9 @@ def fits():
                     fastem.GaussianMixture(2, covariance_type=kind, **options).fit(X).predict(X)
             heads = rng.binomial(9, 0.5, 9000)[:, np.newaxis].astype(dtype)
             fastem.BinomialMixture(2, **options).fit(heads, trials=9).predict(heads, trials=9)
+            settings, offsets = {"backend": "numba", "n_threads": n_threads}, np.arange(0, 9001, 90)
+            fastem.fit_many(X[:, 0], offsets, 2, **settings)
+            fastem.fit_many(heads[:, 0], offsets, 2, family="binomial", trials=9.0, **settings)
 
 child = os.fork()
 fits()

@@ -28,6 +28,7 @@ FLOORS = {
     "degenerate": 6,
     "restarts": 6,
     "split_merge": 7,
+    "many": 6,
     "fit": 5,
     "chunks": 4,
     "cluster": 4,
@@ -40,6 +41,7 @@ FLOORS = {
     "stepwise": 0,
     "arrow": 2,
     "distinct": 2,
+    "groups": 2,
     "config": 2,
     "gaussian": 2,
     "binomial": 2,
@@ -53,7 +55,8 @@ FLOORS = {
     "tasks": 0,
     "threads": 0,
     "mapped": 0,
-    "_kernels_numba": 0,
+    "_many_numba": 0,
+    "_kernels_numba": -1,
 }
 SOURCES = sorted(PACKAGE.glob("*.py"))
 
@@ -100,7 +103,7 @@ def test_imports_only_go_down(path):
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
 def test_only_the_backend_knows_the_ground(path):
-    if FLOORS[path.stem] <= 1 and path.stem in ("backend", "_kernels_numba"):
+    if FLOORS[path.stem] <= 1 and path.stem in ("backend", "_kernels_numba", "_many_numba"):
         return
     assert not [word for word in code_words(tree_of(path)) if re.search("cython|numba", word, re.IGNORECASE)]
 
@@ -116,8 +119,12 @@ def test_no_print_exec_bare_except_or_wildcard(path):
 def test_jit_policy_stands_in_one_place():
     """numba's decorators are called inside one function each of _kernels_numba, and nowhere else."""
     source = (PACKAGE / "_kernels_numba.py").read_text()
-    assert len(re.findall(r"parallel=True", source)) == 1
+    assert len(re.findall(r"parallel=self.parallel", source)) == 1
+    assert not re.search("njit|parallel=", (PACKAGE / "_many_numba.py").read_text())
     assert all("fastmath=True" not in path.read_text() for path in SOURCES)
+
+
+KERNEL_NAMES = "accumulate|posterior|nearest|fit_many"
 
 
 def arguments_in_python(tree):
@@ -125,7 +132,7 @@ def arguments_in_python(tree):
     return {
         node.name: [argument.arg for argument in node.args.args]
         for node in tree.body
-        if isinstance(node, ast.FunctionDef) and re.match("accumulate|posterior|nearest", node.name)
+        if isinstance(node, ast.FunctionDef) and re.match(KERNEL_NAMES, node.name)
         if not any(isinstance(inner, ast.FunctionDef) for inner in node.body)
     }
 
@@ -133,15 +140,16 @@ def arguments_in_python(tree):
 def arguments_in_cython(text):
     """name -> argument names of the kernels."""
     text = re.sub(r"#[^\n]*", "", text)
-    found = re.findall(r"^def ((?:accumulate|posterior|nearest)\w*)\((.*?)\):", text, re.DOTALL | re.MULTILINE)
+    found = re.findall(rf"^def ((?:{KERNEL_NAMES})\w*)\((.*?)\):", text, re.DOTALL | re.MULTILINE)
     plain = {name: re.sub(r"\[.*?\]", "", body).split(",") for name, body in found}
     return {name: [argument.split()[-1] for argument in arguments] for name, arguments in plain.items()}
 
 
-def test_twins_have_equal_kernels_and_arguments():
-    ahead = arguments_in_cython((PACKAGE / "_kernels.pyx").read_text())
-    assert len(ahead) == 9
-    in_python = arguments_in_python(tree_of(PACKAGE / "_kernels_numba.py"))
+@pytest.mark.parametrize(("source", "count"), [("_kernels", 9), ("_many", 2)])
+def test_twins_have_equal_kernels_and_arguments(source, count):
+    ahead = arguments_in_cython((PACKAGE / f"{source}.pyx").read_text())
+    assert len(ahead) == count
+    in_python = arguments_in_python(tree_of(PACKAGE / f"{source}_numba.py"))
     assert {name: in_python.get(name) for name in ahead} == {name: [*ahead[name], "tiles"] for name in ahead}
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from itertools import pairwise
 from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 from builds import BUILDS, SMALL
@@ -33,7 +34,24 @@ ROOM = 1 << 24
 GIVEN_BACK = {"MALLOC_MMAP_THRESHOLD_": "131072", "MALLOC_TRIM_THRESHOLD_": "131072", "MALLOC_ARENA_MAX": "1"}
 """Of memory, to the system: else glibc keeps room for the next array, and for every thread."""
 
-Case = tuple[Callable[[], fastem.GaussianMixture], np.ndarray, dict[str, int]]
+Case = tuple[Callable[[], Any], np.ndarray, dict[str, int]]
+
+
+class Groups:
+    """fit_many as an estimator: its fits and labels."""
+
+    def __init__(self, **options: Any) -> None:
+        self.options = options
+
+    def fit(self, X: np.ndarray, **family: Any) -> Self:
+        fits = fastem.fit_many(X[:, 0], np.linspace(0, len(X), 21).astype(int), 2, **family, **self.options)
+        self.weights_, self.fits = fits.weights, fits
+        return self
+
+    def predict_proba(self, X: np.ndarray, trials: int | None = None, **family: str) -> np.ndarray:
+        """Or rather labels, as many as there are rows in the groups of the fit."""
+        rows = np.resize(X[:, 0], self.fits.offsets[-1])
+        return self.fits.labels(rows) if trials is None else self.fits.labels(rows, trials)
 
 
 def cases(twin: str, n_threads: int) -> Iterator[Case]:
@@ -45,10 +63,13 @@ def cases(twin: str, n_threads: int) -> Iterator[Case]:
         yield lambda kind=kind: fastem.GaussianMixture(2, covariance_type=kind, **options), X, {}
     X = rng.integers(0, 9000, (20_000, 2))  # hardly any two equal
     yield lambda: fastem.BinomialMixture(2, **options), X, {"trials": 9000}
+    limits = {name: options[name] for name in ("max_iter", "tol", "backend", "n_threads")}
+    yield lambda: Groups(**limits), X[:10_000] / 9000, {}
+    yield lambda: Groups(**limits), X[:10_000], {"trials": 9000, "family": "binomial"}
 
 
 @contextmanager
-def malloc_fails(n: int, library: bytes = b"fastem/_kernels") -> Iterator[Callable[[], bool]]:
+def malloc_fails(n: int, library: bytes = b"fastem/_") -> Iterator[Callable[[], bool]]:
     """Allocation number n of a library fails, if there are so many; yields whether one has."""
     shim = ctypes.CDLL(None)
     shim.arm.argtypes = (ctypes.c_long, ctypes.c_size_t, ctypes.c_char_p)
@@ -150,7 +171,7 @@ def fail_for_want_of_space(case: Case) -> int:
 
 
 def child(twin: str) -> None:
-    backend.PARALLEL_WORK = 0  # threads for few rows, too
+    backend.PARALLEL_WORK, backend.SHARE_ROWS = 0, 1000  # threads for few rows, too
     for case in cases(twin, 1):  # a thread that finds no memory to begin is one that CPython waits for, forever
         sys.stdout.write(f"{twin}: {fail_for_want_of_space(case)} failures for want of space\n")
         sys.stdout.flush()

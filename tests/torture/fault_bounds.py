@@ -10,17 +10,25 @@ from builds import ONE_SET, PYTEST, SMALL, build, expect, pytest, run
 from fastem.backend import processor_sets
 
 CHECKED = [(f"{check}=False", f"{check}=True") for check in ("boundscheck", "initializedcheck")]
-FAULT = ("log_prob[row + i] = t.total[i]", "log_prob[row + i + 1] = t.total[i]")
-KERNELS = ("tests/test_kernels.py", "tests/test_statistics.py", "tests/test_counts.py")
+FAULTS = {
+    "fastem/_kernels.pyx": ("log_prob[row + i] = t.total[i]", "log_prob[row + i + 1] = t.total[i]"),
+    "fastem/_many.pyx": ("for row in range(begin, end):", "for row in range(begin, end + 1):"),
+}
+"""Source -> what stands there, the fault in its place."""
+MET = {"tests/test_kernels.py": "normal_posterior and baseline", "tests/test_many.py": "closed_form and baseline"}
+"""File -> the tests that meet it there."""
+KERNELS = ("tests/test_kernels.py", "tests/test_statistics.py", "tests/test_counts.py", "tests/test_many.py",
+           "tests/test_groups.py")  # fmt: skip
 ONE_TWIN = ("-k", "not numba and not twins")
 
 
 def main() -> None:
-    tree = build("bounds-fault", {"fastem/_kernels.pyx": [*CHECKED, FAULT]}, modules=ONE_SET)
-    chosen = ("tests/test_kernels.py", "-k", "normal_posterior and baseline")
-    expect("IndexError", run(tree, *PYTEST, *chosen))
+    faulty = {source: [*CHECKED, fault] for source, fault in FAULTS.items()}
+    tree = build("bounds-fault", faulty, modules=ONE_SET)
+    for file, tests in MET.items():
+        expect("IndexError", run(tree, *PYTEST, file, "-k", tests))
 
-    tree = build("bounds", {"fastem/_kernels.pyx": CHECKED}, modules=ONE_SET if SMALL else ())
+    tree = build("bounds", dict.fromkeys(FAULTS, CHECKED), modules=ONE_SET if SMALL else ())
     pytest(tree, *KERNELS, *ONE_TWIN)
     for isa in () if SMALL else processor_sets():
         pytest(tree, "tests", *ONE_TWIN, "-m", "not slow", FASTEM_ISA=isa)

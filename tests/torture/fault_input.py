@@ -1,4 +1,4 @@
-"""Any input: the laws of tests/test_fuzz.py on as many random inputs as there is patience for, new ones each time."""
+"""Any input: the laws of tests/test_fuzz*.py on as many random inputs as there is patience for, new ones each time."""
 
 import subprocess
 import sys
@@ -9,8 +9,8 @@ PROFILE = "torture-small" if SMALL else "torture"
 
 
 def main():
-    command = [sys.executable, *PYTEST, "tests/test_fuzz.py", f"--hypothesis-profile={PROFILE}"]
-    subprocess.run(command, cwd=ROOT, check=True)
+    laws = sorted((ROOT / "tests").glob("test_fuzz*.py"))
+    subprocess.run([sys.executable, *PYTEST, *laws, f"--hypothesis-profile={PROFILE}"], cwd=ROOT, check=True)
 
 
 if __name__ == "__main__":

@@ -11,29 +11,35 @@ from collections.abc import Collection, Iterator
 
 from builds import PYTEST, ROOT, SMALL, copy, expect, pytest, run
 
-KERNELS = ("tests/test_kernels.py", *(() if SMALL else ("tests/test_statistics.py", "tests/test_counts.py")))
+KERNELS = ("tests/test_kernels.py", "tests/test_many.py", "tests/test_groups.py")
+KERNELS += () if SMALL else ("tests/test_statistics.py", "tests/test_counts.py")
 CHOSEN = ("-k", "numba and not same_bits")
 """Same bits are for many threads, and many slots are minutes of plain Python."""
 
-FILE = "fastem/_kernels_numba.py"
 BEHIND_A_TILE = [("for i in range(VECTORS):\n        product", "for i in range(2 * VECTORS):\n        product")]
 BEHIND_THE_ROWS = [("labels[row + i] = int(label[i])", "labels[row + i + 1] = int(label[i])")]
+BEHIND_A_GROUP = [("for row in range(begin, end):", "for row in range(begin, end + 1):")]
+BEHIND_ITS_TILE = [("for i in range(padded(n) // LANES):", "for i in range(len(x) // LANES + 1):")]
+
+Edits = dict[str, Collection[tuple[str, str]]]
 
 
-def modes() -> Iterator[tuple[dict[str, str], str, Collection[tuple[str, str]]]]:
-    """An environment, a fault, and what is reported of it there."""
-    yield {"NUMBA_DISABLE_JIT": "1"}, "ValueError", BEHIND_A_TILE
+def modes() -> Iterator[tuple[dict[str, str], str, Edits]]:
+    """An environment, faults by their files, and what is reported of them there."""
+    faults = {"kernels": BEHIND_A_TILE, "many": BEHIND_ITS_TILE}
+    yield {"NUMBA_DISABLE_JIT": "1"}, "ValueError", faults
     with tempfile.TemporaryDirectory() as cache:  # Numba's cache does not know about bounds checks
         checked = {"NUMBA_BOUNDSCHECK": "1", "FASTEM_NUM_THREADS": "1", "NUMBA_CACHE_DIR": cache}
-        yield checked, "IndexError", BEHIND_THE_ROWS
+        yield checked, "IndexError", {"kernels": BEHIND_THE_ROWS, "many": BEHIND_A_GROUP}
 
 
 def main() -> None:
-    for environment, message, fault in modes():
-        faulty = copy("numba-fault", {FILE: fault})
-        for module in (ROOT / "fastem").glob("_kernels*.so"):  # the other twin is not on trial
+    for environment, message, faults in modes():
+        faulty = copy("numba-fault", {f"fastem/_{source}_numba.py": fault for source, fault in faults.items()})
+        for module in (ROOT / "fastem").glob("_*.so"):  # the other twin is not on trial
             shutil.copy(module, faulty / "fastem")
-        expect(message, run(faulty, *PYTEST, "tests/test_kernels.py", *CHOSEN, **environment))
+        for source in faults:
+            expect(message, run(faulty, *PYTEST, f"tests/test_{source}.py", *CHOSEN, **environment))
         pytest(ROOT, *KERNELS, *CHOSEN, **environment)
 
 
