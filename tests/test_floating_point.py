@@ -10,7 +10,8 @@ import pytest
 from fastem.backend import built_sets, module_of, processor_sets
 
 ROOT = Path(__file__).parent.parent
-MODULES = [module_of(isa, lanes) for isa in processor_sets() if isa in built_sets() for lanes in ("", "_single")]
+SOURCES = ("_kernels", "_kernels_single", "_many")
+MODULES = [module_of(isa, source) for isa in processor_sets() if isa in built_sets() for source in SOURCES]
 
 SUBNORMALS_LIVE = """
 import sys
