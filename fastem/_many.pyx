@@ -397,7 +397,7 @@ cdef inline void maximize_normal(Group *g) noexcept nogil:
 
 
 cdef inline void maximize_binomial(Group *g) noexcept nogil:
-    """As BinomialStats.maximize: a component without tosses keeps its prob; a failure that was seen leaves no prob of 1."""
+    """As BinomialStats.maximize: a component without tosses keeps its prob; a failure seen leaves no prob of 1."""
     cdef Py_ssize_t c
     cdef double tosses, nothing = 0.0, prob
     maximize_weights(g)

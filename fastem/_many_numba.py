@@ -392,7 +392,7 @@ def maximize_normal(sums, reg_covar, shares, means, variances):
 
 @pointwise
 def maximize_binomial(sums, shares, probs):
-    """As BinomialStats.maximize: a component without tosses keeps its prob; a failure that was seen leaves no prob of 1."""
+    """As BinomialStats.maximize: a component without tosses keeps its prob; a failure seen leaves no prob of 1."""
     maximize_weights(sums, shares)
     nothing = 0.0
     for c in range(probs.shape[0]):
