@@ -32,14 +32,13 @@ cdef extern from *:
     #define EMPTY 0x1p-850           /* as stats.EMPTY */
     #define RESOLUTION 0x1p-50       /* as gaussian.RESOLUTION */
     #define SMALLEST_VARIANCE 1e-200 /* as gaussian.SMALLEST_VARIANCE */
-    #define SMALLEST_WEIGHT 1e-300   /* as stats.SMALLEST_WEIGHT */
     #define SMALLEST_PROB 0x1p-53    /* as binomial.SMALLEST_PROB */
     #define LOG_ZERO (-1e290)        /* as binomial.LOG_ZERO */
     #define LOWEST_LOGLIK (-1e307)   /* as sweep.LOWEST_LOGLIK */
     #define TIE 1e-9                 /* share of the range by which means of blocks differ, or they are one */
     """
     const double LOG2E, LOG2_2PI, LOG_2PI, LARGEST, LARGEST_SUM, LARGEST_COUNT, EMPTY, RESOLUTION, SMALLEST_VARIANCE
-    const double SMALLEST_WEIGHT, SMALLEST_PROB, LOG_ZERO, LOWEST_LOGLIK, TIE
+    const double SMALLEST_PROB, LOG_ZERO, LOWEST_LOGLIK, TIE
 
 cdef enum:  # as many.FitStatus
     CONVERGED
@@ -398,7 +397,7 @@ cdef inline void maximize_normal(Group *g) noexcept nogil:
 
 
 cdef inline void maximize_binomial(Group *g) noexcept nogil:
-    """As BinomialStats.maximize: a component without tosses keeps its prob; what has been seen gets no prob of 0."""
+    """As BinomialStats.maximize: a component without tosses keeps its prob; a failure seen leaves no prob of 1."""
     cdef Py_ssize_t c
     cdef double tosses, nothing = 0.0, prob
     maximize_weights(g)
@@ -408,7 +407,6 @@ cdef inline void maximize_binomial(Group *g) noexcept nogil:
         tosses = g.first[c] + g.second[c]
         if tosses > nothing:
             prob = g.first[c] / tosses
-            prob = max(prob, SMALLEST_WEIGHT) if g.first[c] > nothing else prob
             g.location[c] = min(prob, 1.0 - SMALLEST_PROB) if g.second[c] > nothing else prob
 
 

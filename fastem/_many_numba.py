@@ -42,7 +42,6 @@ LARGEST_COUNT = 2.0**53     # as checks.LARGEST_COUNT
 EMPTY = 2.0**-850           # as stats.EMPTY
 RESOLUTION = 2.0**-50       # as gaussian.RESOLUTION
 SMALLEST_VARIANCE = 1e-200  # as gaussian.SMALLEST_VARIANCE
-SMALLEST_WEIGHT = 1e-300    # as stats.SMALLEST_WEIGHT
 SMALLEST_PROB = 2.0**-53    # as binomial.SMALLEST_PROB
 LOG_ZERO = -1e290           # as binomial.LOG_ZERO
 LOWEST_LOGLIK = -1e307      # as sweep.LOWEST_LOGLIK
@@ -393,7 +392,7 @@ def maximize_normal(sums, reg_covar, shares, means, variances):
 
 @pointwise
 def maximize_binomial(sums, shares, probs):
-    """As BinomialStats.maximize: a component without tosses keeps its prob; what has been seen gets no prob of 0."""
+    """As BinomialStats.maximize: a component without tosses keeps its prob; a failure seen leaves no prob of 1."""
     maximize_weights(sums, shares)
     nothing = 0.0
     for c in range(probs.shape[0]):
@@ -402,7 +401,6 @@ def maximize_binomial(sums, shares, probs):
         successes, failures = sums[3 * c + 1], sums[3 * c + 2]
         if successes + failures > nothing:
             prob = successes / (successes + failures)
-            prob = max(prob, SMALLEST_WEIGHT) if successes > nothing else prob
             probs[c] = min(prob, 1.0 - SMALLEST_PROB) if failures > nothing else prob
 
 

@@ -16,7 +16,7 @@ from fastem import checks, groups
 from fastem.binomial import LOG_ZERO, SMALLEST_PROB, BinomialParams, BinomialStats
 from fastem.gaussian import RESOLUTION, SMALLEST_VARIANCE, NormalParams, NormalStats
 from fastem.many import FitStatus, fit_many
-from fastem.stats import EMPTY, SMALLEST_WEIGHT
+from fastem.stats import EMPTY
 from fastem.sweep import LOWEST_LOGLIK
 
 # A dozen iterations, each good to a few units in the last place, summed in another order; seen: 2e-14.
@@ -193,8 +193,7 @@ def test_kernels_have_the_constants_of_the_families():
     """That of the Cython twin cannot be read; what both do with them, the tests of extremes tell."""
     from fastem import _many_numba as kernels
 
-    assert (kernels.EMPTY, kernels.SMALLEST_WEIGHT) == (EMPTY, SMALLEST_WEIGHT)
-    assert (kernels.RESOLUTION, kernels.SMALLEST_VARIANCE) == (RESOLUTION, SMALLEST_VARIANCE)
+    assert (kernels.EMPTY, kernels.RESOLUTION, kernels.SMALLEST_VARIANCE) == (EMPTY, RESOLUTION, SMALLEST_VARIANCE)
     assert (kernels.LOG_ZERO, kernels.SMALLEST_PROB, kernels.LOWEST_LOGLIK) == (LOG_ZERO, SMALLEST_PROB, LOWEST_LOGLIK)
     assert checks.LARGEST[np.dtype(np.float64)] == kernels.LARGEST
     assert (kernels.LARGEST_SUM, kernels.LARGEST_COUNT) == (checks.LARGEST_SUM, checks.LARGEST_COUNT)
