@@ -81,6 +81,7 @@ def bootstrap_test(
     """
     estimator = default_estimator() if estimator is None else estimator
     checks.instance(estimator, "estimator", Mixture)
+    checks.no_checkpoint(estimator.checkpoint)
     k = checks.integer(n_components, "n_components", 1)
     checks.integer(n_bootstrap, "n_bootstrap", 1)
     rng = checks.generator(random_state)

@@ -527,6 +527,11 @@ def no_prior(prior: Any) -> None:
         raise ValueError("standard_errors are those of maximum likelihood: prior must be None")
 
 
+def no_checkpoint(checkpoint: Any) -> None:
+    if checkpoint is not None:
+        raise ValueError("the checkpoint of estimator must be None: one file cannot serve several fits")
+
+
 def no_masks(fixed: Any) -> None:
     """Masks speak of components by number, which order_by changes."""
     if isinstance(fixed, Mapping):

@@ -199,6 +199,7 @@ def select(
     if estimator is None:
         estimator = default_estimator()
     checks.instance(estimator, "estimator", Mixture)
+    checks.no_checkpoint(estimator.checkpoint)
     checks.choice(criterion, "criterion", CRITERIA)
     checks.integer(folds, "folds", 2)
     checks.flag(split_merge, "split_merge")

@@ -55,6 +55,7 @@ def test_the_same_seed_draws_the_same_rows():
         ({"n_components": 0}, ValueError, "n_components must be at least 1"),
         ({"n_bootstrap": 0}, ValueError, "n_bootstrap must be at least 1"),
         ({"estimator": "gmm"}, TypeError, "estimator must be"),
+        ({"estimator": fastem.GaussianMixture(checkpoint="a.npz")}, ValueError, "checkpoint of estimator must be None"),
         ({"trials": 3}, ValueError, "trials belong to a BinomialMixture"),
         ({"X": PAIR[:2], "n_components": 2}, ValueError, "n_samples"),
     ],

@@ -274,6 +274,7 @@ def test_a_folder_of_other_mixtures_is_refused(tmp_path, change, name):
         ({"criterion": "dic"}, ValueError, "criterion must be one of 'bic'"),
         ({"folds": 1}, ValueError, "folds must be at least 2"),
         ({"estimator": "gmm"}, TypeError, "estimator must be"),
+        ({"estimator": fastem.GaussianMixture(checkpoint="a.npz")}, ValueError, "checkpoint of estimator must be None"),
         ({"trials": 3}, ValueError, "trials belong to a BinomialMixture"),
         ({"checkpoint": 3}, TypeError, "checkpoint must be a path"),
         ({"X": X[:3], "n_components": [4]}, ValueError, "Expected n_samples >= n_components"),
