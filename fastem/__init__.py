@@ -34,14 +34,16 @@ The house, from the door to the ground; imports only go down, floors of one numb
     2  config.py     show_config(): twins, instruction set, threads; warmup()
     1  stats.py      the law of addition: zero, +; the slot grid and its fold
     1  backend.py    which compiled twin answers
-    1  checks.py     arrays and settings at the door; every message
+    1  checks.py     parameters and settings at the door
     1  estimator.py  scikit-learn's base classes where it is installed, a stand-in where not
     0  storage.py    a header and named arrays in one file, written whole or not at all
-    0  progress.py   lines while a fit is under way
+    0  inputs.py     rows at the door: what they are read as, and where they cannot be
+    0  progress.py   what is told while a fit is under way: lines, or a bar
+    0  tasks.py      tasks of Dask, and the watch over a cluster
     0  stepwise.py   how the sums of a batch are mixed into those before it
-    0  mapped.py     arrays in mapped files: read by and by, pages given back
     0  threads.py    how many threads: argument, environment, cores, quota
     0  _many.pyx     and _many_numba.py: whole fits of small groups, compiled ahead of time and when first used
+   -1  mapped.py     arrays in mapped files: read by and by, pages given back
    -1  _kernels.pyx  and _kernels_numba.py: the kernels of all else, likewise
 
 Notation, obeyed everywhere:

@@ -36,9 +36,9 @@ from fastem._kernels_numba import (
 LOG2E = 1.4426950408889634
 LOG2_2PI = 2.651496129472319
 LOG_2PI = 1.8378770664093453
-LARGEST = 1e140             # as checks.LARGEST
-LARGEST_SUM = 1e305         # as checks.LARGEST_SUM
-LARGEST_COUNT = 2.0**53     # as checks.LARGEST_COUNT
+LARGEST = 1e140             # as inputs.LARGEST
+LARGEST_SUM = 1e305         # as inputs.LARGEST_SUM
+LARGEST_COUNT = 2.0**53     # as inputs.LARGEST_COUNT
 EMPTY = 2.0**-850           # as stats.EMPTY
 RESOLUTION = 2.0**-50       # as gaussian.RESOLUTION
 SMALLEST_VARIANCE = 1e-200  # as gaussian.SMALLEST_VARIANCE

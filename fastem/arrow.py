@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.lib import format as npy
 
-from fastem import checks
+from fastem import checks, inputs
 from fastem.mapped import BYTES_AT_A_TIME
 
 BATCH_ROWS = 1 << 17
@@ -77,7 +77,7 @@ class ArrowRows:
             for place, name in enumerate(self.names):
                 column = batch.column(name)
                 if column.null_count:
-                    checks.refuse_null(column.is_null().to_numpy(zero_copy_only=False), name, begin)
+                    inputs.refuse_null(column.is_null().to_numpy(zero_copy_only=False), name, begin)
                 rows[:, place] = column.to_numpy(zero_copy_only=False)
             begin += len(batch)
             rows.flags.writeable = False  # it is not used again, and need not be copied
@@ -169,7 +169,7 @@ def from_arrow(
     tosses = trials if trials is None or isinstance(trials, int) else named(trials, "trials")
     weight = [] if sample_weight is None else named(sample_weight, "sample_weight")
     every = names + (tosses if isinstance(tosses, list) else []) + weight
-    single = [checks.number_column(dataset.schema, name) == "float" for name in every]
+    single = [inputs.number_column(dataset.schema, name) == "float" for name in every]
     if dtype is None:
         dtype = np.float32 if all(single) else np.float64
     of_files = isinstance(source, (str, os.PathLike))

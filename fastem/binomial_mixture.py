@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from fastem import checks
+from fastem import checks, inputs
 from fastem.binomial import GROUPS, BinomialParams
 from fastem.degenerate import Watch, binomial_extents, split_binomial
 from fastem.estimator import NotFittedError
@@ -165,7 +165,7 @@ class BinomialMixture(Mixture):
         """
         fixed = self._check_common(GROUPS, BINOMIAL_STARTS)
         rows = self._opened(X, chunks, self._tosses(trials), sample_weight)
-        checks.enough_rows(len(rows), self.n_components)
+        inputs.enough_rows(len(rows), self.n_components)
         self._check_inits(rows.n_features)
         rows = rows.collapsed()
         checks.identifiable(rows.n_features, rows.most_trials, self.n_components)
@@ -184,7 +184,7 @@ class BinomialMixture(Mixture):
         fixed = self._check_common(GROUPS, BINOMIAL_STARTS)
         n_features = self.params_.n_features if self._is_fitted() else None
         rows = self._opened(X, None, self._tosses(trials), sample_weight, n_features=n_features)
-        checks.enough_rows(len(rows), 1 if self._is_fitted() else self.n_components)
+        inputs.enough_rows(len(rows), 1 if self._is_fitted() else self.n_components)
         self._check_inits(rows.n_features)
         return self._partial_fit(X, rows, fixed)
 
@@ -309,7 +309,7 @@ class BinomialMixture(Mixture):
 
     def sample(self, n_samples: int = 1, *, trials: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Draw successes of `trials` tosses: X (n_samples, d) and the component (n_samples,) of each, in order."""
-        trials = checks.integer(self.n_trials if trials is None else trials, "trials", 0, checks.LARGEST_COUNT)
+        trials = checks.integer(self.n_trials if trials is None else trials, "trials", 0, inputs.LARGEST_COUNT)
         rng = checks.generator(self.random_state)
         labels = self._draw_labels(n_samples, rng)
         return self.params_.sample(labels, trials, rng), labels

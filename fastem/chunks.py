@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from fastem import checks
+from fastem import checks, inputs
 from fastem.backend import Backend
 from fastem.distinct import CHUNK_ROWS, MOST_DISTINCT, DistinctCounts, pays, tested_step
 from fastem.reading import Arrays, Source, ahead, recut
@@ -41,14 +41,14 @@ class Chunks(OnBackend):
             rows = self._rows(arrays)
             first = first or rows.take(np.arange(1))
             self._n += len(rows)
-            total += checks.total_weight(rows.sample_weight)
+            total += inputs.total_weight(rows.sample_weight)
             if self.source.fitting and not self.source.has_trials:
-                checks.squares_fit(rows.data[0], total)
+                inputs.squares_fit(rows.data[0], total)
             self.most_trials = max(self.most_trials, rows.most_trials if self.source.has_trials else 0)
             self.single = rows.single
         if first is None:
             raise ValueError("chunks: found 0 rows, a minimum of 1 is required")
-        checks.weight_total(total)
+        inputs.weight_total(total)
         self._first = first
         row_bytes = sum(array[:1].nbytes for array in (*first.data, first.sample_weight))
         self._block_rows = max(1, BLOCK_BYTES // (row_bytes * SLOT_ROWS)) * SLOT_ROWS

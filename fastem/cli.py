@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from fastem import checks
+from fastem import checks, inputs
 from fastem.binomial_mixture import BinomialMixture
 from fastem.display import BinomialMixtureDisplay, GaussianMixtureDisplay, needed
 from fastem.doctor import doctor
@@ -192,7 +192,7 @@ def fit(args: argparse.Namespace) -> int:
     X, trials = table.columns(names), trials_of(args, table)
     weights = table.columns([args.weight])[:, 0] if args.weight else None
     if len(X):
-        checks.enough_rows(len(X), args.k[-1])  # before all smaller ones are fitted
+        inputs.enough_rows(len(X), args.k[-1])  # before all smaller ones are fitted
     selection = select(
         X,
         args.k,

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
-from fastem import checks
+from fastem import checks, inputs
 from fastem.backend import Backend
 from fastem.distinct import CHUNK_ROWS, MOST_DISTINCT, DistinctCounts, pays, tested_step
 from fastem.reading import Arrays, Form, Source, form_of
@@ -74,8 +74,8 @@ class Reader:
             form_of(arrays, counts),
             rows.single,
             rows.most_trials if counts else 0,
-            checks.total_weight(rows.sample_weight),
-            np.abs(np.stack(checks.extremes(rows.data[0]))).max(keepdims=True),
+            inputs.total_weight(rows.sample_weight),
+            np.abs(np.stack(inputs.extremes(rows.data[0]))).max(keepdims=True),
         )
 
     def taken(self, arrays: Arrays, positions: np.ndarray) -> Arrays:
@@ -204,19 +204,19 @@ class Blocks(OnBackend):
         surveys: list[Any] = self._run.all([task(self.reader.surveyed, block) for block in self._checked])
         begin, weight, form = 0, 0.0, None
         for index, survey in enumerate(surveys):
-            if isinstance(survey, checks.BadValueError):
+            if isinstance(survey, inputs.BadValueError):
                 row, *column = survey.index
-                raise checks.BadValueError(f"block {index}: {survey.sentence}", (begin + row, *column))
+                raise inputs.BadValueError(f"block {index}: {survey.sentence}", (begin + row, *column))
             if isinstance(survey, Exception):
                 raise type(survey)(f"block {index}, from row {begin}: {survey}")
             if survey.n and form not in (None, survey.form):
                 raise ValueError(f"block {index}, from row {begin}: {survey.form}; the blocks before have {form}")
             form, begin, weight = survey.form or form, begin + survey.n, weight + survey.weight
             if not self.reader.source.has_trials:
-                checks.squares_fit(survey.largest, weight)
+                inputs.squares_fit(survey.largest, weight)
         if form is None:
             raise ValueError("X: found 0 rows in all blocks, a minimum of 1 is required")
-        checks.weight_total(weight)
+        inputs.weight_total(weight)
         self.n_features, self._form, self._n = form.n_features, form, begin
         self.most_trials = max(survey.most_trials for survey in surveys)
         self.single = all(survey.single for survey in surveys if survey.n)
@@ -318,7 +318,7 @@ def open_blocks(
     """The rows of a Dask array or data frame, to be fitted; trials, a number or such a collection, and weights too."""
     chosen_backend(dtype, backend, n_threads)
     array = matrix(X, has_trials)
-    checks.features(array.shape[1], n_features, owner)
+    inputs.features(array.shape[1], n_features, owner)
     one = trials if is_number(trials) else None
     beside = [None if one is not None or trials is None else along(trials, array, "trials")] if has_trials else []
     beside += [None if sample_weight is None else along(sample_weight, array, "sample_weight")]
@@ -395,8 +395,8 @@ def told_of_block(
     try:
         with open_rows(X, one if trials is None else trials, n_threads=1, **options) as rows:
             return rows.told(params, wanted)
-    except checks.BadValueError as error:
-        raise checks.BadValueError(f"block {block_id[0]}: {error.sentence}, in the block", error.index) from None
+    except inputs.BadValueError as error:
+        raise inputs.BadValueError(f"block {block_id[0]}: {error.sentence}, in the block", error.index) from None
 
 
 def mean_of(log_prob: Any, sample_weight: Any) -> tuple[float, float]:
@@ -408,7 +408,7 @@ def mean_of(log_prob: Any, sample_weight: Any) -> tuple[float, float]:
         weights = arrays.full_like(values, checks.non_negative(sample_weight, "sample_weight"))
     else:
         cut = along(sample_weight, values, "sample_weight").astype(np.float64)
-        weights = cut.map_blocks(checks.weights_of_part, dtype=np.float64, meta=np.empty(0))
+        weights = cut.map_blocks(inputs.weights_of_part, dtype=np.float64, meta=np.empty(0))
     total, weighted = importlib.import_module("dask").compute(weights.sum(), (weights * values).sum())
-    checks.weight_total(float(total))
+    inputs.weight_total(float(total))
     return float(weighted / total), float(total)

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from fastem import checks
+from fastem import checks, inputs
 from fastem.binomial import BinomialParams
 from fastem.fit import History
 from fastem.gaussian import NormalParams
@@ -131,8 +131,8 @@ class GaussianMixtureDisplay:
         `ax` is where to draw: as many matplotlib Axes as there are panels (1, or d^2 of all pairs), None a new figure.
         """
         params = mixture.params_
-        rows = checks.matrix(X, n_features=params.n_features, owner="GaussianMixture")
-        weights = None if sample_weight is None else checks.sample_weights(sample_weight, len(rows))
+        rows = inputs.matrix(X, n_features=params.n_features, owner="GaussianMixture")
+        weights = None if sample_weight is None else inputs.sample_weights(sample_weight, len(rows))
         names = getattr(mixture, "feature_names_in_", None)
         return cls(params=params, X=rows, sample_weight=weights, feature_names=names).plot(ax)
 
@@ -297,8 +297,8 @@ class BinomialMixtureDisplay:
         """
         params = mixture.params_
         tosses = mixture.n_trials if trials is None else trials
-        X, tosses = checks.counts(X, tosses, n_features=params.n_features, owner="BinomialMixture")
-        weights = None if sample_weight is None else checks.sample_weights(sample_weight, len(X))
+        X, tosses = inputs.counts(X, tosses, n_features=params.n_features, owner="BinomialMixture")
+        weights = None if sample_weight is None else inputs.sample_weights(sample_weight, len(X))
         names = getattr(mixture, "feature_names_in_", None)
         return cls(params=params, X=X, trials=tosses, sample_weight=weights, feature_names=names).plot(ax)
 
@@ -312,7 +312,7 @@ class BinomialMixtureDisplay:
     def _column(self, axes: Any, feature: int) -> None:
         """Shares of rows by rate; the lines go through the middle of the bars."""
         tossed = self.trials[:, feature] > 0
-        checks.enough_rows(int(tossed.sum()), 1)
+        inputs.enough_rows(int(tossed.sum()), 1)
         trials, weights = self.trials[tossed, feature].astype(float), self.sample_weight[tossed]
         rates = self.X[tossed, feature] / trials
         edges = rate_edges(rates, trials)

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from fastem import checks
+from fastem import checks, inputs
 from fastem.degenerate import Watch, normal_extents, split_normal
 from fastem.estimator import NotFittedError
 from fastem.gaussian import COVARIANCE_TYPES, GROUPS, NormalParams
@@ -245,7 +245,7 @@ class GaussianMixture(Mixture):
         fixed = self._check_settings()
         dtype = None if self.stopping == "loglik" and self.tol >= SINGLE_TOL else np.float64
         rows = self._opened(X, chunks, None, sample_weight, dtype=dtype)
-        checks.enough_rows(len(rows), self.n_components)
+        inputs.enough_rows(len(rows), self.n_components)
         self._check_inits(rows.n_features)
         return self._fit(X, rows, fixed)
 
@@ -293,7 +293,7 @@ class GaussianMixture(Mixture):
         fixed = self._check_settings()
         n_features = self.params_.n_features if self._is_fitted() else None
         rows = self._opened(X, None, None, sample_weight, n_features=n_features)
-        checks.enough_rows(len(rows), 1 if self._is_fitted() else self.n_components)
+        inputs.enough_rows(len(rows), 1 if self._is_fitted() else self.n_components)
         self._check_inits(rows.n_features)
         return self._partial_fit(X, rows, fixed)
 

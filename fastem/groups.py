@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fastem import checks
+from fastem import checks, inputs
 
 MOST_COMPONENTS = 1 << 10
 """Or as many as the longest group has rows: beyond, there is nothing to fit, and results take memory all the same."""
@@ -15,7 +15,7 @@ MOST_COMPONENTS = 1 << 10
 
 def column(values: Any, name: str, whole: bool = False) -> np.ndarray:
     """(n,) numbers, of which any may be NaN."""
-    array = checks.numeric(values, name, whole)
+    array = inputs.numeric(values, name, whole)
     if array.ndim != 1:
         raise ValueError(f"{name} must have one dimension, all groups one behind the other; got shape {array.shape}")
     return array
@@ -26,7 +26,7 @@ def counts(values: Any, trials: Any) -> tuple[np.ndarray, np.ndarray]:
     array = column(values, "values", whole=True)
     if trials is None:
         raise TypeError("trials: the number of trials of each row is needed, an int or an array of shape (n,)")
-    tosses = checks.numeric(trials, "trials", whole=True)
+    tosses = inputs.numeric(trials, "trials", whole=True)
     if tosses.shape not in ((), array.shape):
         raise ValueError(f"trials must be one number or have the shape of values, {array.shape}; got {tosses.shape}")
     dtype = np.result_type(array.dtype, type_for(tosses))
@@ -38,12 +38,12 @@ def type_for(tosses: np.ndarray) -> np.dtype:
     if tosses.ndim or tosses.dtype.kind == "f":
         return tosses.dtype
     needed = np.min_scalar_type(tosses[()])
-    return checks.COUNT_TYPES[needed]
+    return inputs.COUNT_TYPES[needed]
 
 
 def offsets(values: Any, n: int) -> np.ndarray:
     """(m + 1,) int64 that rise from 0 to n."""
-    array = checks.numeric(values, "offsets", whole=True)
+    array = inputs.numeric(values, "offsets", whole=True)
     if array.dtype.kind == "f":
         raise TypeError(f"offsets must hold integers, got {array.dtype}")
     if array.ndim != 1 or not len(array):
@@ -67,11 +67,11 @@ def starts(values: Any, name: str, shape: tuple[int, int], low: float, high: flo
     """(m, k) to be written to: those of each group or, (k,), of all; NaN, and None for all, is to be found."""
     if values is None:
         return np.full(shape, np.nan)
-    array = checks.numeric(values, name).astype(np.float64)
+    array = inputs.numeric(values, name).astype(np.float64)
     if array.shape not in (shape, shape[1:]):
         raise ValueError(f"{name} must have shape {shape} or {shape[1:]}, got {array.shape}")
     rows = array.reshape(-1, shape[1])
-    checks.refuse(lambda block: (block < low) | (block > high), rows, f"{name} must lie from {low:g} to {high:g}")
+    inputs.refuse(lambda block: (block < low) | (block > high), rows, f"{name} must lie from {low:g} to {high:g}")
     return np.array(np.broadcast_to(array, shape), order="C")
 
 
@@ -81,17 +81,17 @@ def mixing_weights(values: Any, name: str, shape: tuple[int, int]) -> np.ndarray
     if values is None:
         return array
     totals = array.sum(axis=1, keepdims=True)
-    checks.refuse(lambda block: ~(np.abs(block - 1) <= 1e-6), totals, f"{name} must have a sum of 1 in every group")
+    inputs.refuse(lambda block: ~(np.abs(block - 1) <= 1e-6), totals, f"{name} must have a sum of 1 in every group")
     return np.asarray(array / totals)
 
 
 def row_weights(sample_weight: Any, n: int) -> np.ndarray:
     """(n,), each 0 or of a size of which shares do not underflow."""
-    weights, (low, high) = checks.weights_like(sample_weight, n), checks.TOTALS
+    weights, (low, high) = inputs.weights_like(sample_weight, n), inputs.TOTALS
     if sample_weight is not None:
-        checks.weights_of_part(weights)
+        inputs.weights_of_part(weights)
         sentence = f"sample_weight must be 0 or lie from {low} to {high}; rescale it"
-        checks.refuse(lambda block: (block != 0) & ((block < low) | (block > high)), weights, sentence)
+        inputs.refuse(lambda block: (block != 0) & ((block < low) | (block > high)), weights, sentence)
     return weights
 
 

@@ -13,14 +13,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fastem import checks, groups
+from fastem import checks, groups, inputs
 from fastem.binomial import TABLE, BinomialParams
 from fastem.gaussian import LOG2E, SMALLEST_VARIANCE, NormalParams
 from fastem.starts import RELATIVE
 from fastem.stats import Array
 from fastem.sweep import chosen_backend
 
-LARGEST_MEAN = checks.LARGEST[np.dtype(np.float64)]
+LARGEST_MEAN = inputs.LARGEST[np.dtype(np.float64)]
 RANGES = {
     "means": (-LARGEST_MEAN, LARGEST_MEAN),
     "variances": (SMALLEST_VARIANCE, LARGEST_MEAN**2),

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from fastem import checks
+from fastem import checks, inputs
 from fastem.acceleration import ACCELERATORS
 from fastem.checkpoint import Journal, arrays_of, described
 from fastem.chunks import open_chunks
@@ -393,7 +393,7 @@ class Mixture(DensityMixin, BaseEstimator):
         options |= {"has_trials": self._has_trials, "backend": self.backend, "n_threads": self.n_threads}
         if chunks is None:
             return open_blocks(X, trials, sample_weight, owner=type(self).__name__, **options)
-        checks.chunks_alone(X, trials, sample_weight)
+        inputs.chunks_alone(X, trials, sample_weight)
         return open_chunks(chunks, trials=trials, fitting=True, **options)
 
     def _score(self, X: Any, trials: Any, sample_weight: Any) -> tuple[float, float]:
@@ -405,7 +405,7 @@ class Mixture(DensityMixin, BaseEstimator):
             with np.errstate(over="ignore"):  # float32 cannot add two rows that are far out
                 mean = log_prob.mean()
             return float(mean if np.isfinite(mean) else log_prob.mean(dtype=np.float64)), len(log_prob)
-        weights = checks.sample_weights(sample_weight, len(log_prob))
+        weights = inputs.sample_weights(sample_weight, len(log_prob))
         total = float(weights.sum())
         return float(weights / total @ log_prob), total
 

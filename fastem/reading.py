@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastem import checks
+from fastem import inputs
 from fastem.mapped import in_use
 from fastem.stats import SLOT_ROWS
 
@@ -69,9 +69,9 @@ class Source:
                 found = form_of(arrays, self.has_trials)
                 if form not in (None, found) and len(arrays[0]):
                     raise ValueError(f"{found}; the chunks before have {form}")
-            except checks.BadValueError as error:
+            except inputs.BadValueError as error:
                 row, *column = error.index
-                raise checks.BadValueError(f"chunk {index}: {error.sentence}", (begin + row, *column)) from None
+                raise inputs.BadValueError(f"chunk {index}: {error.sentence}", (begin + row, *column)) from None
             except (ValueError, TypeError) as error:
                 raise type(error)(f"chunk {index}, from row {begin}: {error}") from None
             if len(arrays[0]):
@@ -94,19 +94,19 @@ class Source:
     def arrays(self, chunk: Any, *, check_values: bool) -> Arrays:
         """A chunk as arrays that kernels read."""
         X, trials, sample_weight = self._parts(chunk)
-        X = checks.numeric(X, "X", whole=self.has_trials)
+        X = inputs.numeric(X, "X", whole=self.has_trials)
         if X.ndim and not len(X):
             return (X,)
         if self.has_trials:
-            data: Arrays = checks.counts(X, rows_first(self.trials if trials is None else trials))
+            data: Arrays = inputs.counts(X, rows_first(self.trials if trials is None else trials))
         elif check_values:
-            data = (checks.matrix(X, fitting=self.fitting),)
+            data = (inputs.matrix(X, fitting=self.fitting),)
         else:
-            data = (checks.two_dimensional(X, None, ""),)
+            data = (inputs.two_dimensional(X, None, ""),)
         if sample_weight is None:
             return data
-        weights = checks.weights_like(sample_weight, len(X))
-        return (*data, checks.weights_of_part(weights) if check_values else weights)
+        weights = inputs.weights_like(sample_weight, len(X))
+        return (*data, inputs.weights_of_part(weights) if check_values else weights)
 
     def _parts(self, chunk: Any) -> tuple[Any, Any, Any]:
         """X, trials, sample_weight; None where the chunk has none."""

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from fastem import checks
+from fastem import checks, inputs
 from fastem.checkpoint import described
 from fastem.gaussian import COVARIANCE_TYPES
 from fastem.gaussian_mixture import GaussianMixture
@@ -335,17 +335,17 @@ def arrays_of(estimator: Any, data: dict[str, Any]) -> dict[str, Any]:
     """The data as arrays with a place for each row."""
     X, weights = data["X"], data["sample_weight"]
     if "trials" in data:
-        X, trials = checks.counts(X, estimator._tosses(data["trials"]))
+        X, trials = inputs.counts(X, estimator._tosses(data["trials"]))
         arrays = {"X": X, "trials": trials}
     else:
-        arrays = {"X": checks.matrix(X, fitting=True)}
-    return arrays | {"sample_weight": None if weights is None else checks.sample_weights(weights, len(arrays["X"]))}
+        arrays = {"X": inputs.matrix(X, fitting=True)}
+    return arrays | {"sample_weight": None if weights is None else inputs.sample_weights(weights, len(arrays["X"]))}
 
 
 def parts(arrays: dict[str, Any], folds: int) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     """Rows to fit and rows to hold out, for each fold."""
     n = len(arrays["X"])
-    checks.enough_rows(n, folds)
+    inputs.enough_rows(n, folds)
     fold = np.random.default_rng(0).permutation(n) % folds
     for i in range(folds):
         yield taken(arrays, fold != i), taken(arrays, fold == i)

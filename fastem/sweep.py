@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 
-from fastem import checks
+from fastem import checks, inputs
 from fastem.backend import BACKENDS, Backend
 from fastem.distinct import MOST_DISTINCT, DistinctCounts, distinct_rows, of_chunk
 from fastem.mapped import Mapping, gather, in_use, rows_at_a_time
@@ -190,7 +190,7 @@ class Rows(OnBackend):
     def of(cls, arrays: tuple[np.ndarray, ...], has_trials: bool, backend: Backend, dtype: Any) -> Rows:
         """Of (X,) or (X, trials), with or without weights behind."""
         data, weights = arrays[: 1 + has_trials], arrays[1 + has_trials :]
-        return cls(data, weights[0] if weights else checks.weights_like(None, len(data[0])), backend, dtype)
+        return cls(data, weights[0] if weights else inputs.weights_like(None, len(data[0])), backend, dtype)
 
     @classmethod
     def of_distinct(cls, found: DistinctCounts, precision: type[np.floating], backend: Backend, dtype: Any) -> Rows:
@@ -495,14 +495,14 @@ def open_rows(
         checks.integer(n_features, "n_features", 1)
     data: tuple[np.ndarray, ...]
     if has_trials:
-        data = checks.counts(X, trials, n_features=n_features, owner=owner)
+        data = inputs.counts(X, trials, n_features=n_features, owner=owner)
     elif trials is not None:
         raise TypeError("trials belongs to binomial mixtures, not to Gaussian ones")
     else:
-        data = (checks.matrix(X, n_features=n_features, owner=owner, fitting=fitting),)
-    weights = checks.sample_weights(sample_weight, len(data[0]))
+        data = (inputs.matrix(X, n_features=n_features, owner=owner, fitting=fitting),)
+    weights = inputs.sample_weights(sample_weight, len(data[0]))
     if fitting and not has_trials:
-        checks.squares_fit(data[0], checks.total_weight(weights))
+        inputs.squares_fit(data[0], inputs.total_weight(weights))
     return Rows(data, weights, kernels, dtype)
 
 

@@ -10,8 +10,8 @@ from test_kernels import binomial_params
 import fastem
 from fastem import BinomialMixture
 from fastem.backend import Backend
-from fastem.checks import counts
 from fastem.distinct import TESTED_ROWS, distinct_rows
+from fastem.inputs import counts
 
 INTEGERS = (np.uint8, np.uint16, np.int32, np.int64)
 

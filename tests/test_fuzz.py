@@ -19,8 +19,8 @@ from test_statistics import assert_no_fall_but_rounding
 
 import fastem
 from fastem import BinomialMixture, BinomialParams, BinomialPrior, GaussianMixture, NormalParams, NormalPrior
-from fastem.checks import BadValueError
 from fastem.degenerate import POLICIES
+from fastem.inputs import BadValueError
 from fastem.models import restored
 
 HANG = 120.0

@@ -54,7 +54,8 @@ FLOORS = {
     "progress": 0,
     "tasks": 0,
     "threads": 0,
-    "mapped": 0,
+    "inputs": 0,
+    "mapped": -1,
     "_many_numba": 0,
     "_kernels_numba": -1,
 }

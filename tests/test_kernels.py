@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import worlds
 
-from fastem import checks
+from fastem import inputs
 from fastem.backend import INSTRUCTION_SETS, Backend, cython_twin, inverse_cholesky
 from fastem.binomial import BinomialParams
 from fastem.gaussian import NormalParams
@@ -340,7 +340,7 @@ def test_unwanted_outputs_stay_empty():
 
 
 def test_sample_weight_none_takes_no_memory():
-    assert checks.sample_weights(None, 10**9).strides == (0,)
+    assert inputs.sample_weights(None, 10**9).strides == (0,)
 
 
 # --------------------------------------------------------------------------------------------------- small matrices

@@ -12,7 +12,7 @@ import worlds
 
 import fastem
 from fastem import backend as backend_module
-from fastem import checks, groups
+from fastem import groups, inputs
 from fastem.binomial import LOG_ZERO, SMALLEST_PROB, BinomialParams, BinomialStats
 from fastem.gaussian import RESOLUTION, SMALLEST_VARIANCE, NormalParams, NormalStats
 from fastem.many import FitStatus, fit_many
@@ -195,8 +195,8 @@ def test_kernels_have_the_constants_of_the_families():
 
     assert (kernels.EMPTY, kernels.RESOLUTION, kernels.SMALLEST_VARIANCE) == (EMPTY, RESOLUTION, SMALLEST_VARIANCE)
     assert (kernels.LOG_ZERO, kernels.SMALLEST_PROB, kernels.LOWEST_LOGLIK) == (LOG_ZERO, SMALLEST_PROB, LOWEST_LOGLIK)
-    assert checks.LARGEST[np.dtype(np.float64)] == kernels.LARGEST
-    assert (kernels.LARGEST_SUM, kernels.LARGEST_COUNT) == (checks.LARGEST_SUM, checks.LARGEST_COUNT)
+    assert inputs.LARGEST[np.dtype(np.float64)] == kernels.LARGEST
+    assert (kernels.LARGEST_SUM, kernels.LARGEST_COUNT) == (inputs.LARGEST_SUM, inputs.LARGEST_COUNT)
     assert [getattr(kernels, status.name) for status in FitStatus] == list(FitStatus)
 
 
@@ -361,7 +361,7 @@ def test_values_are_not_copied(dtype):
     assert np.shares_memory(groups.column(values, "values"), values)
 
 
-@pytest.mark.parametrize("dtype", checks.COUNT_TYPES.values())
+@pytest.mark.parametrize("dtype", inputs.COUNT_TYPES.values())
 def test_counts_are_not_copied(dtype):
     values = np.arange(10, dtype=dtype)
     found, trials = groups.counts(values, 9)
