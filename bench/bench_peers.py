@@ -45,7 +45,7 @@ SLACK = 1e-3
 """Per row: the default tol of scikit-learn."""
 STANDSTILL = 1e-7
 """Per row: where twice the iterations gain less, the run has ended at another maximum."""
-SEEDS = 3
+SEEDS = 8
 ENOUGH = 3.0
 """Seconds: a run that took longer is the last of its peer on these rows."""
 
