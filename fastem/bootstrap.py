@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastem import checks
-from fastem.mixture import Mixture
-from fastem.selection import arrays_of, copied, default_estimator, tosses
+from fastem.selection import arrays_of, copied, template, tosses
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,9 +78,7 @@ def bootstrap_test(
     >>> fastem.bootstrap_test(X, 1, n_bootstrap=19).p_value
     0.05
     """
-    estimator = default_estimator() if estimator is None else estimator
-    checks.instance(estimator, "estimator", Mixture)
-    checks.no_checkpoint(estimator.checkpoint)
+    estimator = template(estimator)
     k = checks.integer(n_components, "n_components", 1)
     checks.integer(n_bootstrap, "n_bootstrap", 1)
     rng = checks.generator(random_state)

@@ -196,10 +196,7 @@ def select(
     >>> selection.best.n_components
     2
     """
-    if estimator is None:
-        estimator = default_estimator()
-    checks.instance(estimator, "estimator", Mixture)
-    checks.no_checkpoint(estimator.checkpoint)
+    estimator = template(estimator)
     checks.choice(criterion, "criterion", CRITERIA)
     checks.integer(folds, "folds", 2)
     checks.flag(split_merge, "split_merge")
@@ -211,8 +208,13 @@ def select(
     return Selection(criterion, tuple(map(Candidate.of, mixtures)), tuple(mixtures))
 
 
-def default_estimator() -> GaussianMixture:
-    return GaussianMixture(random_state=0, **THOROUGH)
+def template(estimator: Any) -> Any:
+    """Whose settings are those of several fits; the default if there is none."""
+    if estimator is None:
+        return GaussianMixture(random_state=0, **THOROUGH)
+    checks.instance(estimator, "estimator", Mixture)
+    checks.no_checkpoint(estimator.checkpoint)
+    return estimator
 
 
 def varied(estimator: Any, n_components: Any, covariance_types: Any) -> list[dict[str, Any]]:
