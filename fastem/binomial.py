@@ -92,6 +92,10 @@ class BinomialParams:
             logs = np.log2(self.weights), np.log2(self.probs), np.log1p(-self.probs) * math.log2(math.e)
         return as_table(logs[0]), as_table(np.maximum(logs[1], LOG_ZERO)), as_table(np.maximum(logs[2], LOG_ZERO))
 
+    def rounded_to_single(self) -> BinomialParams:
+        """As they are: float32 has no probability between 1 and 1 - 6e-8."""
+        return self
+
     def single_is_enough(self, tables: tuple[Array, Array, Array]) -> bool:
         """Counts times logarithms have no digits to lose: never."""
         return False

@@ -78,10 +78,12 @@ def with_gaps(values: Any, name: str, shape: tuple[int, ...], largest: float = n
     return array
 
 
-def holding(dtype: Any, arrays: Iterable[np.ndarray]) -> Any:
-    """float64 where `dtype` cannot hold these: of float32 rows, a precision beyond 1e38."""
+def holding(dtype: Any, exactly: Iterable[np.ndarray], nearly: Iterable[np.ndarray]) -> Any:
+    """float64 where `dtype` does not hold some arrays exactly, or others at all: a precision beyond 1e38 in float32."""
     largest = np.finfo(dtype).max
-    return dtype if all(np.abs(array).max() <= largest for array in arrays) else np.float64
+    with np.errstate(over="ignore"):
+        held = all((array.astype(dtype) == array).all() for array in exactly)
+    return dtype if held and all(np.abs(array).max() <= largest for array in nearly) else np.float64
 
 
 def centers(values: Any, name: str, shape: tuple[int, ...], gaps: bool = False) -> np.ndarray:

@@ -359,15 +359,18 @@ def along(values: Any, X: Any, name: str) -> Any:
 # ---------------------------------------------------------------------------------------------------------- predictions
 
 
-def lazy_posterior(params: Any, X: Any, trials: Any, wanted: str, *, owner: str, backend: str) -> Any:
+def lazy_posterior(
+    params: Any, X: Any, trials: Any, wanted: str, *, owner: str, backend: str, precision: Any = None
+) -> Any:
     """A Dask array of what `Rows.told` tells of each row; nothing is read yet."""
     map_blocks = importlib.import_module("dask.array").map_blocks
     array = matrix(X, params.has_trials)
     arrays = [array] if trials is None or is_number(trials) else [array, columned(along(trials, array, "trials"))]
     options = {"n_features": params.n_features, "has_trials": params.has_trials, "backend": backend, "owner": owner}
-    call = partial(told_of_block, params=params, wanted=wanted, one=trials if is_number(trials) else None, **options)
-    single = array.dtype == np.float32
-    dtype = np.dtype(np.intp) if wanted == "labels" else np.dtype(np.float32 if single else np.float64)
+    precision = precision or (np.float32 if array.dtype == np.float32 else np.float64)
+    one = trials if is_number(trials) else None
+    call = partial(told_of_block, params=params, wanted=wanted, precision=precision, one=one, **options)
+    dtype = np.dtype(np.intp if wanted == "labels" else precision)
     if wanted == "resp":
         shape = {"chunks": (array.chunks[0], (len(params.weights),)), "meta": np.empty((0, 0), dtype)}
     else:
@@ -385,6 +388,7 @@ def told_of_block(
     *,
     params: Any,
     wanted: str,
+    precision: Any,
     one: Any,
     block_id: tuple[int, ...] = (0,),
     **options: Any,
@@ -394,14 +398,14 @@ def told_of_block(
         return np.empty((0, len(params.weights)) if wanted == "resp" else 0)
     try:
         with open_rows(X, one if trials is None else trials, n_threads=1, **options) as rows:
-            return rows.told(params, wanted)
+            return rows.told(params, wanted, precision)
     except inputs.BadValueError as error:
         raise inputs.BadValueError(f"block {block_id[0]}: {error.sentence}, in the block", error.index) from None
 
 
 def mean_of(log_prob: Any, sample_weight: Any) -> tuple[float, float]:
-    """Weighted mean and total weight of a Dask array, in one pass; means are float64."""
-    arrays, values = importlib.import_module("dask.array"), log_prob.astype(np.float64)
+    """Weighted mean and total weight of a Dask array of float64, in one pass."""
+    arrays, values = importlib.import_module("dask.array"), log_prob
     if sample_weight is None:
         weights = arrays.ones_like(values)
     elif is_number(sample_weight):

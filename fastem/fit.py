@@ -186,10 +186,9 @@ class Run:
             return self.extrapolation.gain
         return still_to_gain([loglik for loglik, _, _ in trace[self.since :][-3:]])
 
-    def arrive(self, sweep: Callable[[Any], Any]) -> None:
+    def arrive(self, last_sweep: LastSweep) -> None:
         """The last sweep, at the last M-step."""
-        params = self.extrapolation.reached
-        self._know(params, sweep(params))
+        self._know(*last_sweep(self.extrapolation.reached))
 
     def ended(self, reason: str, *, converged: bool = False, cut_short: bool = False) -> Fit:
         """At the last parameters that were swept."""
@@ -203,6 +202,9 @@ class Run:
         ascent = Ascent(self.fall, self.fall_bound if self.fell_at else self._explained(stats), self.fell_at)
         return Fit(params, stats, history, converged, reason, gain, cut_short, collapses, ascent)
 
+
+LastSweep = Callable[[Any], tuple[Any, Any]]
+"""params after the last M-step -> the parameters that a run ends at, and their statistics."""
 
 Mend = Callable[[Any, Any, int, list[Collapse]], tuple[Any, str] | None]
 """statistics, params after their M-step, iteration, collapses so far (to which it adds) -> params in the place of those
@@ -236,6 +238,7 @@ def em(
     on_interrupt: str = "raise",
     mend: Mend | None = None,
     journal: Journal | None = None,
+    last_sweep: LastSweep | None = None,
 ) -> Fit:
     """Expectation-maximisation from one start.
 
@@ -283,6 +286,9 @@ def em(
         and returns None or a pair: the parameters to go on from in the place of `reached`, and "reseeded" or "dropped".
     journal : Journal, default=None
         Has ``resume(run)``, called first, and ``keep(run)``, called after each iteration: where the run is kept.
+    last_sweep : callable, params -> (params, statistics), default=None
+        Called after the last M-step, in the place of `sweep`: returns the parameters that the fit shall end at (rounded
+        to a precision, for instance) and their statistics.  None ends at those of the M-step.
 
     Returns
     -------
@@ -333,7 +339,7 @@ def em(
                 run.mend(*mended)
             if journal is not None:
                 journal.keep(run)
-        run.arrive(sweep)
+        run.arrive(last_sweep or (lambda params: (params, sweep(params))))
     except KeyboardInterrupt:
         run.torn = True
         if on_interrupt == "raise" or run.known is None:

@@ -35,10 +35,17 @@ LOG2E = math.log2(math.e)
 EPS = float(np.finfo(np.float64).eps)
 SINGLE_EPS = float(np.finfo(np.float32).eps)
 """Covariances of a fit of float32 rows are kept in float32; what that takes from an eigenvalue is given back."""
+SINGLE_UNIT = SINGLE_EPS / 2
+"""What rounding to float32 changes a number by, relatively, at the most."""
+SINGLE_SHIFT = 1e-5
+"""Of a standard deviation, or of a variance in any direction: rounding parameters to float32 may move them so far."""
 RESOLUTION = 4 * EPS
 """Standard deviations below this share of a feature's magnitude are rounding, not spread."""
 SINGLE_REACH = 1000.0
 """Residuals are then good to 1e-4 of a standard deviation in float32."""
+SINGLE_SPREAD = 30.0
+"""|L| times the standard deviations, L^T L the inverse covariance: 1 without correlations.  Sums in float32 are good to
+1e-6 of a variance, so that the variance of the least direction is good to 1e-6 of the square of this: to a thousandth."""
 SINGLE_LARGEST = 1e18
 """A product of two such numbers is finite in float32."""
 SMALLEST_VARIANCE = 1e-200
@@ -197,12 +204,34 @@ class NormalParams:
         return as_table(log_norm), as_table(self.means), as_table(factors * math.sqrt(LOG2E / 2))
 
     def single_is_enough(self, tables: tuple[Array, Array, Array]) -> bool:
-        """May float32 rows be summed in float32, a tile at a time?  Means are then rounded to 2^-24 of their distance
-        from the middle, which must be SINGLE_REACH of a component's standard deviations at the most."""
+        """May float32 rows be summed in float32, a tile at a time?
+
+        Means are then rounded to 2^-24 of their distance from the middle, which must be SINGLE_REACH of a component's
+        standard deviations at the most; and covariances to some 2^-24 of the variances, which must leave something of
+        the least variance in any direction.
+        """
         _, means, factors = tables
         distance, scale = np.abs(means - means.mean(axis=0)), np.abs(factors)
-        reach = scale @ distance[:, :, np.newaxis] if scale.ndim == 3 else scale * distance
-        return bool(reach.max() < SINGLE_REACH and max(distance.max(), scale.max()) < SINGLE_LARGEST)
+        if not max(distance.max(), scale.max()) < SINGLE_LARGEST:
+            return False
+        if scale.ndim == 2:
+            return bool((scale * distance).max() < SINGLE_REACH)
+        reach, spread = scale @ distance[:, :, np.newaxis], scale @ np.sqrt(self.diagonals())[:, :, np.newaxis]
+        return bool(reach.max() < SINGLE_REACH and spread.max() < SINGLE_SPREAD)
+
+    def rounded_to_single(self) -> NormalParams:
+        """These parameters rounded to float32 or, where that would be another model, as they are."""
+        with np.errstate(over="ignore", under="ignore"):
+            rounded = replace(self, **{name: getattr(self, name).astype(np.float32) for name in GROUPS})
+        changes = (np.abs(getattr(rounded, name) - value) <= SINGLE_UNIT * np.abs(value) for name, value in self._groups())
+        if not all(change.all() for change in changes):  # of what is too large or too small for float32
+            return self
+        L, means, sds = np.abs(self.precision_factors()), np.abs(self.means), np.sqrt(self.diagonals())
+        moved = max(math.sqrt(squares_of(L, SINGLE_UNIT * means).max()), SINGLE_UNIT * squares_of(L, sds).max())
+        return rounded if moved < SINGLE_SHIFT else self
+
+    def _groups(self) -> list[tuple[str, Array]]:
+        return [(name, getattr(self, name)) for name in GROUPS]
 
     def log_base_measure(self, X: np.ndarray) -> None:
         """The part of log p(x) that no parameter enters: none."""

@@ -25,7 +25,7 @@ from fastem.estimator import (
     learn_features,
     same_features,
 )
-from fastem.fit import ON_INTERRUPT, STOPPING, Fit, em, still_to_go
+from fastem.fit import ON_INTERRUPT, STOPPING, Fit, LastSweep, em, still_to_go
 from fastem.information import StandardErrors, standard_errors
 from fastem.progress import Bar, Lines, Progress
 from fastem.restarts import CARRIED, SCREEN_ITERATIONS, Start, best_first, warmed
@@ -49,6 +49,11 @@ NOT_FITTED = "This {} instance is not fitted yet. Call 'fit' with appropriate ar
 def is_fitted_attribute(name: str) -> bool:
     """By the custom of scikit-learn."""
     return name.endswith("_") and not name.startswith("_")
+
+
+def told_in(precision: type[np.floating], params: Any) -> Any:
+    """Rounded to float32 for rows of float32, where that is no other model."""
+    return params.rounded_to_single() if precision is np.float32 else params
 
 
 class Mixture(DensityMixin, BaseEstimator):
@@ -143,7 +148,7 @@ class Mixture(DensityMixin, BaseEstimator):
             terms = {"fixed": fixed} | self._terms(rows, rng)
             options: dict[str, Any] = {"terms": terms, "journal": journal, "deadline": deadline}
             watch = self._watch(terms)
-            whole = options | {"progress": progress, "on_interrupt": self.on_interrupt}
+            whole = options | {"progress": progress, "on_interrupt": self.on_interrupt, "last_sweep": self._ending(rows)}
             run = partial(self._em, rows, **whole, mend=None if self.on_collapse == "floor" else watch)
             if self.warm_start and self._is_fitted():
                 fits = [run(start=self._going_on(), previous=self._criterion_reached())]
@@ -195,8 +200,7 @@ class Mixture(DensityMixin, BaseEstimator):
         stats = batch if seen is None else step(seen, batch)
         reached = (stats if self.prior is None else stats + self.prior.stats(params)).maximize(**terms)
         fitted = self._unfinished(X, rows)
-        for name, value in self._attributes(reached).items():
-            setattr(fitted, name, value.astype(rows.precision, copy=False))
+        fitted._tell(told_in(rows.precision, reached), rows.precision)
         fitted.stats_, fitted.counts_, fitted.collapses_ = stats, stats.row_counts, []
         return self._become(fitted)
 
@@ -233,6 +237,16 @@ class Mixture(DensityMixin, BaseEstimator):
         prior = self.prior
         return rows.sweep if prior is None else lambda params: rows.sweep(params) + prior.stats(params)
 
+    def _ending(self, rows: AnyRows) -> LastSweep:
+        """The parameters that the attributes shall have, and their statistics in float64: what is told is one model."""
+        sweep = self._sweep(rows.in_float64())
+
+        def last_sweep(params: Any) -> tuple[Any, Any]:
+            params = told_in(rows.precision, params)
+            return params, sweep(params)
+
+        return last_sweep
+
     def _screen(self, rows: AnyRows, rng: np.random.Generator, options: dict[str, Any]) -> Callable[[Any], Fit] | None:
         """A short run on a part of the rows, where there are many rows and many starts."""
         size = start_size(rows, self.n_components)
@@ -261,10 +275,7 @@ class Mixture(DensityMixin, BaseEstimator):
             params, live, counts = params.take(order), live[order], counts[order]
             collapses = [renumbered(each, order) if each.action == "floor" else each for each in collapses]
         self.starts_ = [Start(fit.loglik / fit.stats.total, fit.n_iter, fit.stop_reason) for fit in fits]
-        attributes = self._attributes(params)
-        dtype = checks.holding(dtype, attributes.values())
-        for name, value in attributes.items():
-            setattr(self, name, value.astype(dtype, copy=False))
+        self._tell(params, dtype)
         self.n_iter_ = found.n_iter
         self.n_sweeps_ = found.n_sweeps
         self.converged_ = found.converged
@@ -305,6 +316,13 @@ class Mixture(DensityMixin, BaseEstimator):
                 checks.EmptyComponentWarning,
                 stacklevel=4,
             )
+
+    def _tell(self, params: Any, dtype: type[np.floating]) -> None:
+        """The attributes of these parameters: in `dtype`, where that is what they are, else in float64."""
+        attributes = self._attributes(params)
+        dtype = checks.holding(dtype, arrays_of(params).values(), attributes.values())
+        for name, value in attributes.items():
+            setattr(self, name, value.astype(dtype, copy=False))
 
     def diagnose(self) -> Diagnosis:
         """What tells whether the fit is a spurious maximum: components on few rows, on equal rows, or much thinner than
@@ -367,16 +385,16 @@ class Mixture(DensityMixin, BaseEstimator):
 
     # ---- predictions
 
-    def _posterior(self, X: Any, trials: Any, wanted: str) -> np.ndarray:
-        """log_prob, resp (in the precision of the rows) or labels of each row."""
+    def _posterior(self, X: Any, trials: Any, wanted: str, precision: Any = None) -> np.ndarray:
+        """log_prob, resp (in `precision`, or in that of the rows) or labels of each row."""
         params = self.params_
         same_features(self, described_by(X))
         if is_dask(X):
-            options = {"owner": type(self).__name__, "backend": self.backend}
+            options = {"owner": type(self).__name__, "backend": self.backend, "precision": precision}
             lazy: np.ndarray = lazy_posterior(params, X, self._tosses(trials), wanted, **options)  # Dask's, used as one
             return lazy
         with self._open(X, trials, n_features=params.n_features) as rows:
-            return rows.told(params, wanted)
+            return rows.told(params, wanted, precision)
 
     def _tosses(self, trials: Any) -> Any:
         """Trials of the rows, where they have any."""
@@ -397,14 +415,12 @@ class Mixture(DensityMixin, BaseEstimator):
         return open_chunks(chunks, trials=trials, fitting=True, **options)
 
     def _score(self, X: Any, trials: Any, sample_weight: Any) -> tuple[float, float]:
-        """Mean log density (of unweighted rows in their precision, as scikit-learn) and total weight."""
-        log_prob = self._posterior(X, trials, "log_prob")
+        """Mean log density, a sum in float64 whatever the precision of the rows, and total weight."""
+        log_prob = self._posterior(X, trials, "log_prob", np.float64)
         if is_dask(X):
             return mean_of(log_prob, sample_weight)
         if sample_weight is None:
-            with np.errstate(over="ignore"):  # float32 cannot add two rows that are far out
-                mean = log_prob.mean()
-            return float(mean if np.isfinite(mean) else log_prob.mean(dtype=np.float64)), len(log_prob)
+            return float(log_prob.mean()), len(log_prob)
         weights = inputs.sample_weights(sample_weight, len(log_prob))
         total = float(weights.sum())
         return float(weights / total @ log_prob), total

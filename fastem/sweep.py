@@ -7,6 +7,7 @@ import hashlib
 import math
 import sys
 from collections.abc import Callable, Iterator
+from copy import copy
 from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
@@ -43,6 +44,13 @@ class OnBackend:
     """What has a backend.  A context manager: the threads of the backend live as long as it is open."""
 
     backend: Backend
+    single: bool  # whether sums of a tile may be float32, where parameters allow it
+
+    def in_float64(self) -> Self:
+        """The same rows, with sums in float64."""
+        other = copy(self)
+        other.single = False
+        return other
 
     def __enter__(self) -> Self:
         self.backend.__enter__()
@@ -92,13 +100,15 @@ class Rows(OnBackend):
         self.backend.run(name, rows, tables, (), sums, slot_rows=SLOT_ROWS, single=single)
         return sums
 
-    def told(self, params: Any, wanted: str) -> np.ndarray:
-        """One of "log_prob", "resp" (in the precision of the rows) and "labels", as the estimators tell it."""
+    def told(self, params: Any, wanted: str, precision: Any = None) -> np.ndarray:
+        """One of "log_prob", "resp" (both in `precision`, or in that of the rows) and "labels", as the estimators tell
+        it."""
         found: np.ndarray = getattr(self.posterior(params, wanted), wanted)
         if wanted == "labels":
             return found.astype(np.intp)
-        np.maximum(found, np.finfo(self.precision).min, out=found)
-        return found.astype(self.precision, copy=False)
+        precision = precision or self.precision
+        np.maximum(found, np.finfo(precision).min, out=found)
+        return found.astype(precision, copy=False)
 
     def posterior(self, params: Any, *wanted: str) -> Posterior:
         """`wanted` of "log_prob", "resp", "labels" for each row."""
@@ -288,6 +298,7 @@ class AnyRows(Protocol):
     @property
     def precision(self) -> type[np.floating]: ...
 
+    def in_float64(self) -> AnyRows: ...
     def sweep(self, params: Any) -> Any: ...
     def take(self, positions: np.ndarray) -> Rows: ...
     def first_weighted(self, size: int) -> np.ndarray: ...
