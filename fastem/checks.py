@@ -86,6 +86,17 @@ def holding(dtype: Any, exactly: Iterable[np.ndarray], nearly: Iterable[np.ndarr
     return dtype if held and all(np.abs(array).max() <= largest for array in nearly) else np.float64
 
 
+def large_enough(magnitudes: np.ndarray, smallest: float) -> None:
+    """Refuse features (d,) that are neither 0 nor as large as `smallest`."""
+    tiny = (magnitudes > 0) & (magnitudes < smallest)
+    if tiny.any():
+        column = int(tiny.argmax())
+        raise ValueError(
+            f"X has values of magnitude {magnitudes[column]:.0e} in column {column}; below {smallest:.0e} a variance"
+            " cannot be told from 0: rescale it"
+        )
+
+
 def centers(values: Any, name: str, shape: tuple[int, ...], gaps: bool = False) -> np.ndarray:
     """Means, which are within reach of rows: squares of their distances do not overflow."""
     return (with_gaps if gaps else shaped)(values, name, shape, inputs.LARGEST[np.dtype(np.float64)])

@@ -45,11 +45,13 @@ SINGLE_REACH = 1000.0
 """Residuals are then good to 1e-4 of a standard deviation in float32."""
 SINGLE_SPREAD = 30.0
 """|L| times the standard deviations, L^T L the inverse covariance: 1 without correlations.  Sums in float32 are good to
-1e-6 of a variance, so that the variance of the least direction is good to 1e-6 of the square of this: to a thousandth."""
+1e-6 of a variance, and so the variance of the least direction to 1e-6 of the square of this: to a thousandth."""
 SINGLE_LARGEST = 1e18
 """A product of two such numbers is finite in float32."""
 SMALLEST_VARIANCE = 1e-200
 """Where even the magnitude is 0: small, and still far from overflow when inverted."""
+SMALLEST_MAGNITUDE = math.sqrt(SMALLEST_VARIANCE) / RESOLUTION
+"""Of a feature that is not 0: where it is smaller, SMALLEST_VARIANCE would take for rounding what is none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,17 +223,16 @@ class NormalParams:
 
     def rounded_to_single(self) -> NormalParams:
         """These parameters rounded to float32 or, where that would be another model, as they are."""
+        values = [getattr(self, name) for name in GROUPS]
         with np.errstate(over="ignore", under="ignore"):
-            rounded = replace(self, **{name: getattr(self, name).astype(np.float32) for name in GROUPS})
-        changes = (np.abs(getattr(rounded, name) - value) <= SINGLE_UNIT * np.abs(value) for name, value in self._groups())
-        if not all(change.all() for change in changes):  # of what is too large or too small for float32
-            return self
+            rounded = [as_table(value.astype(np.float32)) for value in values]
+        for value, to in zip(values, rounded, strict=True):
+            if (np.abs(to - value) > SINGLE_UNIT * np.abs(value)).any():  # some are too large for float32, or too small
+                return self
         L, means, sds = np.abs(self.precision_factors()), np.abs(self.means), np.sqrt(self.diagonals())
         moved = max(math.sqrt(squares_of(L, SINGLE_UNIT * means).max()), SINGLE_UNIT * squares_of(L, sds).max())
-        return rounded if moved < SINGLE_SHIFT else self
-
-    def _groups(self) -> list[tuple[str, Array]]:
-        return [(name, getattr(self, name)) for name in GROUPS]
+        weights, means, covariances = rounded
+        return NormalParams(weights, means, covariances, self.covariance_type) if moved < SINGLE_SHIFT else self
 
     def log_base_measure(self, X: np.ndarray) -> None:
         """The part of log p(x) that no parameter enters: none."""
@@ -479,12 +480,22 @@ def above(params: NormalParams, smallest: Array) -> NormalParams:
     covariances = params.covariances
     if not params.is_matrix:
         least = smallest if covariances.ndim == 2 else smallest.max()
-        return params if (covariances >= least).all() else replace(params, covariances=np.maximum(covariances, least))
+        if (covariances >= least).all():
+            return params
+        refuse_tiny(params)
+        return replace(params, covariances=np.maximum(covariances, least))
     if params._whitening is not None:
         pivots = params._whitening[1]
         if (pivots >= np.maximum(len(smallest) * EPS * diagonal(covariances), smallest)).all():
             return params
+    refuse_tiny(params)
     return replace(params, covariances=nearest_definite(covariances, smallest))
+
+
+def refuse_tiny(params: NormalParams) -> None:
+    """Refuse rows that are so close to 0 that their variances are no numbers to reckon with."""
+    largest = np.maximum(np.abs(params.means), np.sqrt(np.maximum(params.diagonals(), 0.0))).max(axis=0)
+    checks.large_enough(largest, SMALLEST_MAGNITUDE)
 
 
 def nearest_definite(covariances: Array, smallest: Any) -> Array:

@@ -222,9 +222,11 @@ class GaussianMixture(Mixture):
         ----------
         X : array-like of shape (n, d)
             Finite rows, n >= k.  float32 and float64 arrays are not copied; sums are float64.  float32 rows without
-            weights are computed in float32, twice as fast, unless tol is below 1e-6 or components lie over 1,000
-            standard deviations apart: then in float64.  Also a Dask array or data frame: a task for each of its blocks,
-            on the `Client` that is current or in this process; on a cluster they stay with the workers for the fit.
+            weights are computed in float32, nearly twice as fast, where that changes no result: not where tol is below
+            1e-6, where components lie over 1,000 standard deviations apart, or where features are strongly correlated.
+            Their attributes are float32 where rounding leaves the same model, and float64 elsewhere.  Also a Dask array
+            or data frame: a task for each of its blocks, on the `Client` that is current or in this process; on a
+            cluster they stay with the workers for the fit.
         y : ignored
         sample_weight : array-like of shape (n,), default=None
             Non-negative; a weight of w counts as w equal rows.

@@ -148,8 +148,9 @@ class Mixture(DensityMixin, BaseEstimator):
             terms = {"fixed": fixed} | self._terms(rows, rng)
             options: dict[str, Any] = {"terms": terms, "journal": journal, "deadline": deadline}
             watch = self._watch(terms)
-            whole = options | {"progress": progress, "on_interrupt": self.on_interrupt, "last_sweep": self._ending(rows)}
-            run = partial(self._em, rows, **whole, mend=None if self.on_collapse == "floor" else watch)
+            mend = None if self.on_collapse == "floor" else watch
+            whole = options | {"progress": progress, "on_interrupt": self.on_interrupt, "mend": mend}
+            run = partial(self._em, rows, **whole, last_sweep=self._last_sweep(rows))
             if self.warm_start and self._is_fitted():
                 fits = [run(start=self._going_on(), previous=self._criterion_reached())]
             else:
@@ -237,7 +238,7 @@ class Mixture(DensityMixin, BaseEstimator):
         prior = self.prior
         return rows.sweep if prior is None else lambda params: rows.sweep(params) + prior.stats(params)
 
-    def _ending(self, rows: AnyRows) -> LastSweep:
+    def _last_sweep(self, rows: AnyRows) -> LastSweep:
         """The parameters that the attributes shall have, and their statistics in float64: what is told is one model."""
         sweep = self._sweep(rows.in_float64())
 

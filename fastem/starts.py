@@ -9,7 +9,7 @@ import numpy as np
 
 from fastem import checks
 from fastem.binomial import BinomialParams
-from fastem.gaussian import RESOLUTION, SMALLEST_VARIANCE, NormalParams, NormalStats
+from fastem.gaussian import RESOLUTION, SMALLEST_MAGNITUDE, SMALLEST_VARIANCE, NormalParams, NormalStats
 from fastem.stats import Array
 from fastem.sweep import AnyRows, Rows
 
@@ -95,6 +95,8 @@ def feature_scale(X: np.ndarray, weights: Array) -> Array:
     residual = X - X[0].astype(np.float64)  # exactly 0 for a constant feature
     mean = weights @ residual / weights.sum()
     deviation = np.sqrt(weights @ (residual - mean) ** 2 / weights.sum())
+    if not deviation.all():  # of a constant feature, or where squares underflow
+        checks.large_enough(np.abs(residual).max(axis=0) * (deviation == 0), SMALLEST_MAGNITUDE)
     return 1.0 / np.where(deviation > RESOLUTION * np.abs(X[0]), deviation, 1.0)
 
 

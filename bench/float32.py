@@ -1,0 +1,59 @@
+"""Fits of float32 rows beside those of the same rows as float64; and how often the sums of float32 rows are float64.
+
+    python bench/float32.py [first seed, default 10000] [number of worlds, default 5000]
+
+Worlds are those of tests/float32_worlds.py: d = 1..20, k = 1..4, condition 1 to 1e12, offsets to 1e7, units from 1e-4
+to 1e4, n to 5e4 and in every hundredth world to 1e6.  What must agree is said there.  The ordinary worlds of the
+second figure are the random mixtures of bench/starts.py.
+"""
+
+import sys
+from pathlib import Path
+from unittest.mock import patch
+
+import numpy as np
+from measure import load
+from starts import draw
+
+import fastem
+from fastem.gaussian import NormalParams
+
+worlds = load("float32_worlds", Path(__file__).parents[1] / "tests" / "float32_worlds.py")
+
+ORDINARY = 200
+LARGE = 100
+"""One world in so many has up to a million rows."""
+
+
+def fallbacks(count: int) -> tuple[int, int]:
+    """-> sweeps whose sums were float32, and float64, of fits of `count` ordinary mixtures."""
+    judged: list[bool] = []
+
+    def judge(params: NormalParams, tables: tuple[np.ndarray, ...]) -> bool:
+        judged.append(enough(params, tables))
+        return judged[-1]
+
+    enough = NormalParams.single_is_enough
+    with patch.object(NormalParams, "single_is_enough", judge):
+        for seed in range(count):
+            X, k, _ = draw(np.random.default_rng(seed), 20_000)
+            world = worlds.Float32World(X.astype(np.float32), k, {"covariance_type": "full", "reg_covar": "auto"})
+            worlds.outcome(world, world.X)
+    return sum(judged), len(judged) - sum(judged)
+
+
+def main() -> None:
+    first, count = (int(value) for value in (sys.argv[1:] + ["10000", "5000"][len(sys.argv) - 1 :]))
+    wrong = {}
+    for seed in range(first, first + count):
+        world = worlds.float32_world(seed, 1e6 if seed % LARGE == 0 else 5e4)
+        if names := worlds.disagreements(world):
+            wrong[seed] = names
+            print(seed, world.X.shape, world.k, world.settings, names, flush=True)
+    print(f"{len(wrong)} of {count} worlds disagree (fastem {fastem.__version__})")
+    in_float32, in_float64 = fallbacks(ORDINARY)
+    print(f"{ORDINARY} ordinary mixtures of 20,000 rows: {in_float32} sweeps in float32, {in_float64} in float64")
+
+
+if __name__ == "__main__":
+    main()
