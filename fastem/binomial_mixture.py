@@ -276,8 +276,9 @@ class BinomialMixture(Mixture):
             Their trials; None takes n_trials.
         sample_weight : array-like of shape (n,), default=None
             Their weights; a weight of w counts as w equal rows.
-        method : {"louis", "opg"}, default="louis"
-            The observed information or the outer product of the gradients, as for GaussianMixture.
+        method : {"louis", "opg", "sandwich"}, default="louis"
+            The observed information, the outer product of the gradients, or both (for sampling weights), as for
+            GaussianMixture.
 
         Returns
         -------

@@ -408,7 +408,7 @@ class GaussianMixture(Mixture):
             The rows of the fit.  Also a Dask array or data frame: a task for each block, with sums that add up.
         sample_weight : array-like of shape (n,), default=None
             Their weights; a weight of w counts as w equal rows.
-        method : {"louis", "opg"}, default="louis"
+        method : {"louis", "opg", "sandwich"}, default="louis"
             With s_ik the slopes of log(weights_k p_k(x_i)) by the parameters, and s_i their mean over the
             responsibilities, the slopes of log p(x_i): "louis" is the observed information, minus the second
             derivatives of the log likelihood,
@@ -416,8 +416,11 @@ class GaussianMixture(Mixture):
                 sum_i w_i (E[-d2 log complete | x_i] - sum_k r_ik (s_ik - s_i)(s_ik - s_i)^T),
 
             "opg" the outer product of the gradients, sum_i w_i s_i s_i^T.  Both estimate the expected information
-            where the model is right; "louis" is the less noisy.  With p parameters either takes n p^2 + p^3 operations
-            and the memory of a few p x p matrices.
+            where the model is right; "louis" is the less noisy.  For both a weight of w is w rows, so that errors
+            shrink as weights grow.  "sandwich" is the inverse of the first, sum_i w_i^2 s_i s_i^T, and that inverse
+            again: the errors of weights that are not numbers of rows (sampling weights), whatever their scale, and of
+            a model that is only nearly right.  With p parameters each takes n p^2 + p^3 operations and the memory of a
+            few p x p matrices.
 
         Returns
         -------
@@ -438,6 +441,7 @@ class GaussianMixture(Mixture):
         Louis (1982), Finding the observed information matrix when using the EM algorithm.
         McLachlan and Peel (2000), Finite mixture models, section 2.15.
         Boldea and Magnus (2009), Maximum likelihood estimation of the multivariate normal mixture model.
+        White (1982), Maximum likelihood estimation of misspecified models.
 
         Examples
         --------

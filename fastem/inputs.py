@@ -210,7 +210,8 @@ def whole_numbers(array: np.ndarray, name: str) -> float:
     if high > LARGEST_COUNT:
         refuse(lambda block: block > LARGEST_COUNT, array, f"{name} must not be above 2^53")
     if array.dtype.kind == "f":
-        refuse(lambda block: block != np.floor(block), array, f"{name} must hold whole numbers")
+        sentence = f"{name} must hold whole numbers (np.rint rounds what is nearly one)"
+        refuse(lambda block: block != np.floor(block), array, sentence)
     return float(high)
 
 

@@ -435,7 +435,8 @@ class Mixture(DensityMixin, BaseEstimator):
         checks.no_prior(self.prior)
         same_features(self, described_by(X))
         with self._opened(X, None, self._tosses(trials), sample_weight, n_features=params.n_features) as rows:
-            few: Any = rows.collapsed() if self._has_trials else rows
+            # squares of weights are those of rows, not of equal rows together
+            few: Any = rows.collapsed() if self._has_trials and method != "sandwich" else rows
             return standard_errors(few, params, fixed=self.fixed, method=method)
 
     def _n_parameters(self) -> int:

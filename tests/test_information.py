@@ -112,8 +112,11 @@ class Truth:
 
     def covariance(self, method):
         """Of all parameters: the inverse information of the free ones, carried to the last weight."""
-        information = -self.hessian() if method == "louis" else self.scores().T @ self.scores()
-        return self.directions.T @ np.linalg.inv(information) @ self.directions
+        products = self.scores().T @ self.scores()
+        inverse = np.linalg.inv(products if method == "opg" else -self.hessian())
+        if method == "sandwich":
+            inverse = inverse @ products @ inverse
+        return self.directions.T @ inverse @ self.directions
 
 
 def agree(found, expected, tolerance=1e-7):
@@ -239,7 +242,7 @@ def test_the_parametric_bootstrap_agrees():
 # ----------------------------------------------------------------------------------------------------------------- laws
 
 
-@methods
+@pytest.mark.parametrize("method", ["louis", "opg"])
 @kinds
 def test_a_weight_counts_as_equal_rows(kind, method):
     world = worlds.overlapping
@@ -248,6 +251,29 @@ def test_a_weight_counts_as_equal_rows(kind, method):
     weighted = mixture.standard_errors(world.X, sample_weight=w, method=method)
     repeated = mixture.standard_errors(np.repeat(world.X, w, axis=0), method=method)
     agree(weighted.parameters_covariance, repeated.parameters_covariance, 1e-9)
+
+
+@kinds
+def test_a_sandwich_knows_no_scale_of_the_weights(kind):
+    """Sampling weights: what the others take for more rows, or fewer."""
+    world = worlds.overlapping
+    w = np.random.default_rng(0).uniform(0.5, 2.0, size=len(world.X))
+    mixture = gaussian(world, kind).set_params(warm_start=True).fit(world.X, sample_weight=w)
+    one, small = (
+        mixture.standard_errors(world.X, sample_weight=scale * w, method="sandwich") for scale in (1.0, 1 / 400)
+    )
+    agree(small.parameters_covariance, one.parameters_covariance, 1e-9)
+    louis, fewer = (mixture.standard_errors(world.X, sample_weight=scale * w) for scale in (1.0, 1 / 400))
+    agree(fewer.parameters_covariance, 400 * louis.parameters_covariance, 1e-9)
+
+
+def test_a_sandwich_does_not_join_equal_rows():
+    world = worlds.two_coins
+    mixture = binomial(world)
+    X, trials = np.concatenate([world.X, world.X]), np.concatenate([world.trials, world.trials])
+    once = mixture.standard_errors(world.X, trials=world.trials, method="sandwich")
+    twice = mixture.standard_errors(X, trials=trials, method="sandwich")
+    agree(2 * twice.parameters_covariance, once.parameters_covariance, 1e-9)
 
 
 @kinds
@@ -414,7 +440,7 @@ def test_other_refusals():
     with pytest.raises(fastem.NotFittedError, match="not fitted yet"):
         BinomialMixture(2).standard_errors([1, 2], trials=3)
     mixture = gaussian(worlds.overlapping)
-    with pytest.raises(ValueError, match="method must be one of 'louis', 'opg', got 'fisher'"):
+    with pytest.raises(ValueError, match="method must be one of 'louis', 'opg', 'sandwich', got 'fisher'"):
         mixture.standard_errors(X, method="fisher")
     with pytest.raises(ValueError, match="X has 1 features, but GaussianMixture is expecting 2"):
         mixture.standard_errors(X[:, :1])
