@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Iterator
+import secrets
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.lib import format as npy
 
 from fastem import checks, inputs
-from fastem.mapped import BYTES_AT_A_TIME
+from fastem.mapped import BYTES_AT_A_TIME, Mapping
 
 BATCH_ROWS = 1 << 17
 """Rows that Arrow hands over at a time, at the most."""
@@ -20,32 +23,167 @@ AHEAD = 1
 """Batches and files that Arrow reads ahead, in the place of its own 16 and 4: all of them are memory."""
 SCAN = {"batch_size": BATCH_ROWS, "batch_readahead": AHEAD, "fragment_readahead": AHEAD}
 
+FLOATS = ("halffloat", "float", "double")
+"""Arrow's names of its floating-point types, the narrower ones first."""
+TYPED_FORMATS = ("parquet", "arrow", "feather", "orc")
+"""Those whose columns have types of their own; of text, a data set says what it is read as."""
+MOST_NAMED = 4
+"""Files, where many are left out."""
+PARQUET_SUFFIXES = (".parquet", ".pq")
+HIDDEN = ("_", ".")
+"""Arrow takes what begins so for no data of a folder."""
+
+
+class File(NamedTuple):
+    """A Parquet file as it was when it was first looked at."""
+
+    path: str
+    stamp: tuple[Any, ...]  # modification time and size
+    schema: Any
+    n: int
+
+
+class Files:
+    """Parquet files, each read by its own types: a cast to those of the first may lose what a later one holds.
+
+    ParquetFile decodes a batch at a time, where a data set of Arrow's decodes whole row groups.
+    """
+
+    def __init__(self, source: Any) -> None:
+        arrow, dataset = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.dataset")
+        found = dataset.dataset(source, format="parquet", schema=arrow.schema([]))  # without a look into the first
+        self.name, self.filesystem = str(source), found.filesystem
+        self.files = [self._file(path) for path in found.files]
+        if not self.files:
+            raise ValueError(f"{source} holds no Parquet files")
+        tell_left_out(source)
+
+    @property
+    def names(self) -> list[str]:
+        """Those of the first file, and behind them what only others have."""
+        first, *others = [file.schema.names for file in self.files]
+        return [*first, *dict.fromkeys(name for names in others for name in names if name not in first)]
+
+    def types(self, names: Sequence[str]) -> set[str]:
+        """Of these columns in all files; one without rows may lack them."""
+        files = [file for file in self.files if file.n] or self.files[:1]
+        return {inputs.number_column(file.schema, name, file.path) for file in files for name in names}
+
+    def count_rows(self) -> int:
+        return sum(file.n for file in self.files)
+
+    def batches(self, names: list[str]) -> Iterator[Any]:
+        for file in self.files:
+            if self._stamp(file.path) != file.stamp:
+                raise ValueError(f"{file.path} has changed since from_arrow looked at it: call from_arrow again")
+            if file.n:
+                with self._opened(file.path) as opened:
+                    yield from opened.iter_batches(BATCH_ROWS, columns=names)
+
+    def _file(self, path: str) -> File:
+        stamp = self._stamp(path)
+        with self._opened(path) as opened:
+            return File(path, stamp, opened.schema_arrow, opened.metadata.num_rows)
+
+    def _opened(self, path: str) -> Any:
+        """Checksums of pages are looked at, where a file has any."""
+        parquet = importlib.import_module("pyarrow.parquet")
+        options = {"pre_buffer": False, "page_checksum_verification": True}
+        return parquet.ParquetFile(path, filesystem=self.filesystem, **options)
+
+    def _stamp(self, path: str) -> tuple[Any, ...]:
+        (found,) = self.filesystem.get_file_info([path])
+        return found.mtime_ns, found.size
+
+
+def tell_left_out(folder: Any) -> None:
+    """Warn of Parquet files that Arrow passes over for their names."""
+    inside = [path.relative_to(folder) for path in sorted(Path(folder).rglob("*")) if path.suffix in PARQUET_SUFFIXES]
+    left_out = [str(path) for path in inside if any(part.startswith(HIDDEN) for part in path.parts)]
+    if left_out:
+        more = f" and {len(left_out) - MOST_NAMED} more" if len(left_out) > MOST_NAMED else ""
+        named = ", ".join(left_out[:MOST_NAMED]) + more
+        warnings.warn(f"{folder}: {named} left out, since names that begin with _ or . are no data", stacklevel=5)
+
+
+class Table:
+    """A table of Arrow's."""
+
+    def __init__(self, table: Any) -> None:
+        self.name, self.table = "a pyarrow.Table", table
+        self.names = list(table.schema.names)
+
+    def types(self, names: Sequence[str]) -> set[str]:
+        return {inputs.number_column(self.table.schema, name, self.name) for name in names}
+
+    def count_rows(self) -> int:
+        return len(self.table)
+
+    def batches(self, names: list[str]) -> Iterator[Any]:
+        yield from self.table.select(list(dict.fromkeys(names))).to_batches(max_chunksize=BATCH_ROWS)
+
+
+class DataSet:
+    """A data set of Arrow's, which casts to the types of its schema."""
+
+    def __init__(self, dataset: Any) -> None:
+        self.name, self.dataset = f"a pyarrow {type(dataset).__name__}", dataset
+        self.names = list(dataset.schema.names)
+
+    def types(self, names: Sequence[str]) -> set[str]:
+        """Those of its schema; TypeError where a file holds more than they can."""
+        found = {name: inputs.number_column(self.dataset.schema, name, self.name) for name in names}
+        for path, schema in self._typed_files():
+            for name, read in found.items():
+                if name in schema.names and loses(held := str(schema.field(name).type), read):
+                    raise TypeError(
+                        f"column {name!r} of {path} holds {held}, which the data set reads as {read}:"
+                        " open it with a schema whose types hold those of all files, or pass the path"
+                    )
+        return set(found.values())
+
+    def count_rows(self) -> int:
+        return int(self.dataset.count_rows())
+
+    def batches(self, names: list[str]) -> Iterator[Any]:
+        yield from self.dataset.to_batches(columns=names, **SCAN)
+
+    def _typed_files(self) -> Iterator[tuple[str, Any]]:
+        """Paths and schemas of its files, or of those of its parts; also where it is filtered."""
+        for part in [self.dataset, *getattr(self.dataset, "children", [])]:
+            if hasattr(part, "files") and part.format.default_extname in TYPED_FORMATS:
+                yield from ((path, part.format.inspect(path, part.filesystem)) for path in part.files)
+
+
+def loses(held: str, read: str) -> bool:
+    """Would Arrow cast numbers of one type to another and not say that it loses some?  To whole numbers it says so."""
+    if held == read or held not in inputs.ARROW_NUMBERS:
+        return False
+    return read == "bool" or (held in FLOATS and read in FLOATS and FLOATS.index(held) > FLOATS.index(read))
+
+
+Source = Files | Table | DataSet
+
 
 class ArrowRows:
-    """Columns of an Arrow data set as chunks, read anew each time they are iterated."""
+    """Columns that Arrow reads as chunks, read anew each time they are iterated."""
 
     def __init__(
-        self,
-        name: str,
-        dataset: Any,
-        columns: list[str],
-        trials: Any,
-        weight: list[str],
-        dtype: Any,
-        cache: Any,
-        of_files: bool = False,
+        self, source: Source, columns: list[str], trials: Any, weight: list[str], dtype: Any, cache: Any
     ) -> None:
-        """of_files: dataset is Parquet files as they are, without filters or columns that are not in them."""
-        self.name = name  # for messages
-        self.dataset = dataset
+        self.name = source.name  # for messages
+        self.source = source
         self.columns = columns
         self.trials = trials
         self.weight = weight
         self.names = columns + (trials if isinstance(trials, list) else []) + weight
         self.dtype = dtype
         self.cache = None if cache is None else Path(cache)
-        self.of_files = of_files
-        self._is_cached = False
+        self._cached: np.ndarray | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Another process has a cache of its own."""
+        return self.__dict__ | {"_cached": None}
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
         return map(self._split, self._rows())
@@ -54,10 +192,11 @@ class ArrowRows:
         if self.cache is None:
             yield from self._batches()
             return
-        if not self._is_cached:
-            self._fill(self.cache)
-            self._is_cached = True
-        rows = np.load(self.cache, mmap_mode="r")
+        if self._cached is None:
+            self._cached = self._filled(self.cache)
+        rows = self._cached
+        if mapping := Mapping.of(rows):
+            mapping.check()
         length = max(1, BYTES_AT_A_TIME // (self.dtype.itemsize * len(self.names)))
         yield from (rows[begin : begin + length] for begin in range(0, len(rows), length))
 
@@ -72,7 +211,7 @@ class ArrowRows:
     def _batches(self) -> Iterator[np.ndarray]:
         """(rows, columns) of each batch; ValueError for a null."""
         begin = 0
-        for batch in self._scanned():
+        for batch in self.source.batches(self.names):
             rows = np.empty((len(batch), len(self.names)), self.dtype)
             for place, name in enumerate(self.names):
                 column = batch.column(name)
@@ -83,37 +222,39 @@ class ArrowRows:
             rows.flags.writeable = False  # it is not used again, and need not be copied
             yield rows
 
-    def _scanned(self) -> Iterator[Any]:
-        """Record batches of Arrow's."""
-        if not self.of_files:
-            yield from self.dataset.to_batches(columns=self.names, **SCAN)
-            return
-        for file in self.dataset.get_fragments():
-            yield from self._of_file(file)
+    def _filled(self, cache: Path) -> np.ndarray:
+        """All rows, mapped from the file that this call has written: others may replace it at any time, and a file that
+        is mapped stays what it was.  Where one has before it could be mapped, it is written once more."""
+        while True:
+            written = self._write(cache)
+            with cache.open("rb") as file:
+                if os.path.samestat(written, os.fstat(file.fileno())):
+                    return mapped(file)
 
-    def _of_file(self, file: Any) -> Iterator[Any]:
-        """A batch is decoded at a time; a whole row group, as Arrow's data sets do, where it takes these to make the
-        types those of the first file."""
-        if self._types(file.physical_schema) != self._types(self.dataset.schema):
-            yield from file.to_batches(schema=self.dataset.schema, columns=self.names, **SCAN)
-            return
-        parquet = importlib.import_module("pyarrow.parquet")
-        with parquet.ParquetFile(file.path, filesystem=file.filesystem, pre_buffer=False) as own:
-            yield from own.iter_batches(BATCH_ROWS, columns=self.names)
-
-    def _types(self, schema: Any) -> list[Any]:
-        return [schema.field(name).type for name in self.names if name in schema.names]
-
-    def _fill(self, cache: Path) -> None:
-        """Write all rows to the cache, which is there when it is complete."""
-        shape = (self.dataset.count_rows(), len(self.names))
+    def _write(self, cache: Path) -> os.stat_result:
+        """Write a file of its own name, and put it in the place of the cache when it is complete."""
+        shape = (self.source.count_rows(), len(self.names))
         header = {"descr": npy.dtype_to_descr(self.dtype), "fortran_order": False, "shape": shape}
-        unfinished = cache.with_name(cache.name + ".unfinished")
-        with unfinished.open("wb") as file:
-            npy.write_array_header_2_0(file, header)
-            for rows in self._batches():
-                rows.tofile(file)
-        os.replace(unfinished, cache)
+        unfinished = cache.with_name(f"{cache.name}.{secrets.token_hex(8)}.unfinished")
+        try:
+            with unfinished.open("xb") as file:
+                npy.write_array_header_2_0(file, header)
+                for rows in self._batches():
+                    rows.tofile(file)
+                written = os.fstat(file.fileno())
+            unfinished.replace(cache)
+        except BaseException:
+            with suppress(OSError):
+                unfinished.unlink()
+            raise
+        return written
+
+
+def mapped(file: Any) -> np.ndarray:
+    """The array of an open .npy file, of two dimensions in C order."""
+    npy.read_magic(file)
+    shape, _, dtype = npy.read_array_header_2_0(file)
+    return np.memmap(file, dtype, "r", file.tell(), shape) if shape[0] else np.empty(shape, dtype)
 
 
 def from_arrow(
@@ -133,6 +274,8 @@ def from_arrow(
     ----------
     source : path, pyarrow.Table or pyarrow.dataset.Dataset
         A Parquet file, a folder of them, or what Arrow has opened: other formats, files in a store, filtered rows.
+        The files of a folder may differ in their types of numbers; those whose names begin with _ or . are left out,
+        with a warning.  Checksums of pages are looked at, where a file has any.
     columns : str or sequence of str
         The columns of X.
     sample_weight : str, default=None
@@ -143,7 +286,7 @@ def from_arrow(
         What rows are read as; None is float32 where all columns are, and float64 for all others.
     cache : path, default=None
         A .npy file to write the rows to in the first pass; later ones read it, mapped.  It is written anew by each
-        `from_arrow`, and not deleted.
+        `from_arrow`, and not deleted.  Several may use one name at once: each reads what it has written itself.
 
     Returns
     -------
@@ -155,7 +298,8 @@ def from_arrow(
     ImportError
         Without pyarrow.
     ValueError, TypeError
-        For columns that are not there or hold no numbers; in a pass, for the first null, by row and column.
+        For columns that are not there, are there twice or hold no numbers, by file; in a pass, for the first null, by
+        row and column, and for a file that is another one than `from_arrow` has seen.
 
     Examples
     --------
@@ -164,35 +308,29 @@ def from_arrow(
     >>> fastem.GaussianMixture(2, random_state=0).fit(chunks=fastem.from_arrow(table, "height")).weights_
     array([0.5, 0.5])
     """
-    dataset = opened(source)
+    found = opened(source)
     names = named(columns, "columns")
     tosses = trials if trials is None or isinstance(trials, int) else named(trials, "trials")
     weight = [] if sample_weight is None else named(sample_weight, "sample_weight")
-    every = names + (tosses if isinstance(tosses, list) else []) + weight
-    single = [inputs.number_column(dataset.schema, name) == "float" for name in every]
+    types = found.types(names + (tosses if isinstance(tosses, list) else []) + weight)
     if dtype is None:
-        dtype = np.float32 if all(single) else np.float64
-    of_files = isinstance(source, (str, os.PathLike))
-    name = str(source) if of_files else type(source).__name__
-    return ArrowRows(name, dataset, names, tosses, weight, checks.real_type(dtype), cache, of_files)
+        dtype = np.float32 if types == {"float"} else np.float64
+    return ArrowRows(found, names, tosses, weight, checks.real_type(dtype), cache)
 
 
-def opened(source: Any) -> Any:
-    """A pyarrow data set."""
+def opened(source: Any) -> Source:
+    """Where Arrow finds the columns: Parquet files as they are, or what the caller has opened."""
     try:
         arrow, dataset = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.dataset")
     except ImportError as error:
         raise ImportError("from_arrow needs pyarrow: pip install 'fastem[arrow]'") from error
-    if isinstance(source, dataset.Dataset):
-        return source
-    if not isinstance(source, (str, os.PathLike, arrow.Table)):
-        raise TypeError(
-            f"source must be a path, a pyarrow.Table or a pyarrow.dataset.Dataset, got {type(source).__name__}"
-        )
+    if isinstance(source, (str, os.PathLike)):
+        return Files(source)
     if isinstance(source, arrow.Table):
-        return dataset.dataset(source)
-    lean = dataset.ParquetFragmentScanOptions(pre_buffer=False)  # half the memory, as fast from a disk
-    return dataset.dataset(source, format=dataset.ParquetFileFormat(default_fragment_scan_options=lean))
+        return Table(source)
+    if isinstance(source, dataset.Dataset):
+        return DataSet(source)
+    raise TypeError(f"source must be a path, a pyarrow.Table or a pyarrow.dataset.Dataset, got {type(source).__name__}")
 
 
 def named(columns: Any, name: str) -> list[str]:

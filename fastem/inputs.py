@@ -272,13 +272,14 @@ def chunks_alone(X: Any, trials: Any, sample_weight: Any) -> None:
         raise TypeError("trials must be None or one number with chunks; those of rows come as chunks (X, trials)")
 
 
-def number_column(schema: Any, name: str) -> str:
-    """The type of a column of an Arrow schema, which must hold numbers."""
-    if schema.get_field_index(name) < 0:
-        raise ValueError(f"column {name!r} is missing, or there are several; the columns are {schema.names}")
+def number_column(schema: Any, name: str, where: str) -> str:
+    """The type of a column of an Arrow schema, which must hold numbers; `where` is what it is the schema of."""
+    if (count := schema.names.count(name)) != 1:
+        found = "is missing" if not count else f"is there {count} times"
+        raise ValueError(f"column {name!r} {found} in {where}, whose columns are {schema.names}")
     found = str(schema.field(name).type)
     if found not in ARROW_NUMBERS:
-        raise TypeError(f"column {name!r} must hold numbers, got {found}")
+        raise TypeError(f"column {name!r} must hold numbers, got {found} in {where}")
     return found
 
 

@@ -115,7 +115,7 @@ def read_table(path: str) -> Table:
 
 
 def parquet_table(path: str) -> ParquetTable:
-    names = opened(path).schema.names
+    names = opened(path).names
     if not names:
         raise ValueError(f"{path} has no columns")
     return ParquetTable(path, names)
