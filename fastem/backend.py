@@ -245,7 +245,8 @@ _launched_in: int | None = None
 def run_numba(kernel: Any, threads: int, arguments: list[Any]) -> None:
     """Launch the parallel compilation where that is safe, the serial one of the same loop elsewhere.
 
-    Numba's workqueue layer aborts the process when two threads launch at once, and no layer survives a fork.
+    Numba's workqueue layer aborts the process when two threads launch at once, and no layer survives a fork.  The
+    number of threads is the caller's setting for kernels of his own, and is given back.
     """
     global _launched_in
     if threads == 1 or _launched_in not in (None, os.getpid()) or not _launch.acquire(blocking=False):
@@ -254,8 +255,12 @@ def run_numba(kernel: Any, threads: int, arguments: list[Any]) -> None:
     try:
         _launched_in = os.getpid()
         numba: Any = importlib.import_module("numba")
+        before = numba.get_num_threads()
         numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
-        kernel(*arguments)
+        try:
+            kernel(*arguments)
+        finally:
+            numba.set_num_threads(before)
     finally:
         _launch.release()
 

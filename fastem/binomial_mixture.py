@@ -164,12 +164,12 @@ class BinomialMixture(Mixture):
             On unusable data or settings; the estimator stays as it was.
         """
         fixed = self._check_common(GROUPS, BINOMIAL_STARTS)
-        rows = self._opened(X, chunks, self._tosses(trials), sample_weight)
-        inputs.enough_rows(len(rows), self.n_components)
-        self._check_inits(rows.n_features)
-        rows = rows.collapsed()
-        checks.identifiable(rows.n_features, rows.most_trials, self.n_components)
-        return self._fit(X, rows, fixed)
+        with self._opened(X, chunks, self._tosses(trials), sample_weight) as rows:
+            inputs.enough_rows(len(rows), self.n_components)
+            self._check_inits(rows.n_features)
+            few = rows.collapsed()
+            checks.identifiable(few.n_features, few.most_trials, self.n_components)
+            return self._fit(X, few, fixed)
 
     def partial_fit(self, X: Any, y: Any = None, *, trials: Any = None, sample_weight: Any = None) -> Self:
         """Go on with rows that come once, as GaussianMixture.partial_fit; X, trials, sample_weight as for fit.

@@ -1,5 +1,6 @@
 """What a fit does to the process: imports, memory, threads, forks."""
 
+import gc
 import multiprocessing
 import os
 import shutil
@@ -7,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -176,6 +178,36 @@ def test_threads_fit_at_once_with_the_bits_of_one(twin, monkeypatch):
         np.testing.assert_array_equal(means, alone)
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt, fastem.IdentifiabilityWarning])
+def test_no_thread_outlives_a_fit_that_ends_before_its_first_sweep(error, monkeypatch):
+    """While equal rows of counts are found, and behind that: two trials do not tell three coins apart."""
+    monkeypatch.setattr("fastem.distinct.CHUNK_ROWS", 1000)
+    before, begun = threading.active_count(), []
+
+    def interrupted(found, other):
+        begun.append(threading.active_count())
+        raise KeyboardInterrupt
+
+    if error is KeyboardInterrupt:
+        monkeypatch.setattr("fastem.distinct.DistinctCounts.__add__", interrupted)
+    with warnings.catch_warnings(action="error"), pytest.raises(error):
+        fastem.BinomialMixture(3, n_threads=2).fit(np.arange(5000) % 3, trials=2)
+    assert begun in ([], [before + 1])
+    assert threading.active_count() == before
+
+
+def test_threads_of_rows_that_were_not_closed_end_with_them(monkeypatch):
+    monkeypatch.setattr("fastem.backend.PARALLEL_WORK", 0)
+    before, params = set(threading.enumerate()), fastem.NormalParams(np.ones(1), np.zeros((1, 1)), np.ones((1, 1, 1)))
+    rows = fastem.open_rows(np.zeros((20_000, 1)), n_threads=2)
+    rows.sweep(params)
+    (helper,) = set(threading.enumerate()) - before
+    del rows
+    gc.collect()
+    helper.join(HANG)
+    assert not helper.is_alive()
+
+
 def test_no_thread_outlives_a_fit(monkeypatch):
     monkeypatch.setattr("fastem.backend.PARALLEL_WORK", 0)
     before = threading.active_count()
@@ -209,3 +241,22 @@ print(fastem.__file__, fastem.accumulate(params, [[0.0], [1.0]], backend="numba"
     refusal, fitted = python(code, **nowhere_to_cache).splitlines()
     assert "no locator available" in refusal  # else this test is about nothing
     assert fitted == f"{nowhere_to_cache['PYTHONPATH']}/fastem/__init__.py [2.]"
+
+
+def test_the_number_of_threads_of_numba_is_the_callers_again(monkeypatch):
+    """After every call, also one that fails."""
+    numba, backend = pytest.importorskip("numba"), fastem.backend
+    monkeypatch.setattr(backend, "PARALLEL_WORK", 0)
+    X, before = np.random.default_rng(0).normal(size=(20_000, 1)), numba.get_num_threads()
+    numba.set_num_threads(1)
+    try:
+        fitted = fastem.GaussianMixture(2, backend="numba", n_threads=2, random_state=0).fit(X)
+        assert numba.get_num_threads() == 1
+        fitted.predict(X)
+        fastem.fit_many(X.ravel(), np.arange(0, 20_001, 10), 1, backend="numba", n_threads=2)
+        assert numba.get_num_threads() == 1
+        with pytest.raises(ZeroDivisionError):
+            backend.run_numba(lambda: [numba.get_num_threads(), 1 / 0], 2, [])
+        assert numba.get_num_threads() == 1
+    finally:
+        numba.set_num_threads(before)
