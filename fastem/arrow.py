@@ -15,7 +15,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from fastem import checks, inputs
-from fastem.mapped import BYTES_AT_A_TIME, Mapping
+from fastem.mapped import BYTES_AT_A_TIME, still_there
 
 BATCH_ROWS = 1 << 17
 """Rows that Arrow hands over at a time, at the most."""
@@ -195,8 +195,7 @@ class ArrowRows:
         if self._cached is None:
             self._cached = self._filled(self.cache)
         rows = self._cached
-        if mapping := Mapping.of(rows):
-            mapping.check()
+        still_there(rows)
         length = max(1, BYTES_AT_A_TIME // (self.dtype.itemsize * len(self.names)))
         yield from (rows[begin : begin + length] for begin in range(0, len(rows), length))
 

@@ -20,6 +20,7 @@ from fastem.stats import (
     held,
     log_weights,
     order_of,
+    refuse_nan,
     softmax,
     weight_slopes,
 )
@@ -182,6 +183,7 @@ class BinomialStats(Stats):
         What has been seen does not get probability 0, however rare: 1 - 1e-20 is 1 to float64, and one failure of
         1e20 would then have no density.
         """
+        refuse_nan(self.loglik)
         fixed = checks.groups(fixed, GROUPS, len(self.counts))
         tosses = self.successes + self.failures
         nothing = EMPTY * tosses.sum(axis=0)

@@ -13,9 +13,9 @@ import numpy as np
 from fastem import checks, inputs
 from fastem.backend import Backend
 from fastem.distinct import CHUNK_ROWS, MOST_DISTINCT, DistinctCounts, pays, tested_step
-from fastem.reading import Arrays, Source, ahead, recut
+from fastem.reading import Arrays, Form, Seen, Source, ahead, form_of, recut, refuse_other_weights
 from fastem.stats import SLOT_ROWS, Array
-from fastem.sweep import DIGEST_ROWS, LOWEST_LOGLIK, OnBackend, Posterior, Rows, chosen_backend, total_of
+from fastem.sweep import DIGEST_ROWS, OnBackend, Posterior, Rows, chosen_backend, total_of
 
 BLOCK_BYTES = 1 << 24
 """Of the rows of a block: long beside what it takes to wake threads, and three of them are little memory."""
@@ -32,29 +32,34 @@ class Chunks(OnBackend):
         self.backend = backend
         self.dtype = dtype
         self._base_measure: float | None = None
+        self._seen = Seen()
+        self._form: Form | None = None
+        self._passes = 1
         self._survey()
 
     def _survey(self) -> None:
         """Read all chunks and check them: how many rows there are, and what else takes all of them to tell."""
-        self._n, self.most_trials, total, first = 0, 0, 0.0, None
-        for arrays in self.source.read(first=True):
+        self.most_trials, self._weight, first = 0, 0.0, None
+        for index, arrays in self.source.read():
             rows = self._rows(arrays)
             first = first or rows.take(np.arange(1))
-            self._n += len(rows)
-            total += inputs.total_weight(rows.sample_weight)
+            self._seen.add(index, arrays)
+            self._form = form_of(arrays, self.source.has_trials)
+            self._weight += inputs.total_weight(rows.sample_weight)
             if self.source.fitting and not self.source.has_trials:
-                inputs.squares_fit(rows.data[0], total)
+                inputs.squares_fit(rows.data[0], self._weight)
             self.most_trials = max(self.most_trials, rows.most_trials if self.source.has_trials else 0)
             self.single = rows.single
         if first is None:
             raise ValueError("chunks: found 0 rows, a minimum of 1 is required")
-        inputs.weight_total(total)
+        inputs.weight_total(self._weight)
+        self._seen.complete()
         self._first = first
         row_bytes = sum(array[:1].nbytes for array in (*first.data, first.sample_weight))
         self._block_rows = max(1, BLOCK_BYTES // (row_bytes * SLOT_ROWS)) * SLOT_ROWS
 
     def __len__(self) -> int:
-        return self._n
+        return self._seen.n
 
     @property
     def n_features(self) -> int:
@@ -79,11 +84,12 @@ class Chunks(OnBackend):
                 logliks += more
                 base += block.base_parts(params) if self._base_measure is None else ()
         assert total is not None
-        self._same_values(total)
         if self._base_measure is None:
             self._base_measure = math.fsum(base)
-        total[-2] = max(total_of(logliks) + self._base_measure, LOWEST_LOGLIK)
-        return params.stats(total)
+        stats = self.named(params, total, total_of(logliks) + self._base_measure)
+        if self._form is not None and self._form.weighted:
+            refuse_other_weights(stats.total, self._weight)
+        return stats
 
     def posteriors(self, params: Any, *wanted: str) -> Iterator[Posterior]:
         """`wanted` of "log_prob", "resp", "labels" for each row, block by block."""
@@ -103,7 +109,6 @@ class Chunks(OnBackend):
                 begin += len(block)
         back = np.argsort(order)
         *data, weights = (np.concatenate(arrays)[back] for arrays in zip(*pieces, strict=True))
-        self._same_values(*data)
         return Rows(tuple(data), weights, self.backend, self.dtype)
 
     def first_weighted(self, size: int) -> np.ndarray:
@@ -118,10 +123,10 @@ class Chunks(OnBackend):
     def collapsed(self, most: float = MOST_DISTINCT) -> Rows | Chunks:
         """Equal rows of counts as one, with their weight, in memory, where that leaves at most a share `most` of them
         and CHUNK_ROWS; else these chunks."""
-        step = tested_step(self._n)
+        step = tested_step(len(self))
         if step > 1:
-            some = self.take(np.arange(0, self._n, step))
-            if not pays(some.distinct(len(some)), self._n, most):
+            some = self.take(np.arange(0, len(self), step))
+            if not pays(some.distinct(len(some)), len(self), most):
                 return self
         found: DistinctCounts | None = None
         with closing(self._blocks(CHUNK_ROWS)) as blocks:
@@ -147,22 +152,34 @@ class Chunks(OnBackend):
         """Parts would be read as often as all rows are."""
         raise ValueError("warm_sweeps must be None with chunks: to read a part of the rows takes as long as all")
 
+    def look_again(self) -> None:
+        """Read all chunks; ValueError for the first value that is none."""
+        for _ in self.source.read():
+            pass
+
     def _blocks(self, length: int) -> Generator[Rows]:
         """One pass: the rows in blocks of whole slots, each read while the one before is in use."""
-        n = 0
-        with closing(ahead(recut(self.source.read(), length))) as blocks:
+        n, self._passes = 0, self._passes + 1
+        with closing(ahead(self._same(recut(self._arrays(), length), self._passes))) as blocks:
             for arrays in blocks:
                 n += len(arrays[0])
                 yield self._rows(arrays)
-        if n != self._n:
+        if n != len(self):
             raise ValueError(
-                f"chunks gave {n} rows, but {self._n} when they were first read: they must give the same rows each time"
+                f"chunks gave {n} rows in pass {self._passes}, but {len(self)} when they were first read: they must"
+                " give the same rows in the same order each time"
             )
 
-    def _same_values(self, *arrays: np.ndarray) -> None:
-        """Values have changed since they were checked, where what was made of them is not finite: say which."""
-        if not all(np.isfinite(array).all() for array in arrays):
-            self._survey()
+    def _arrays(self) -> Iterator[Arrays]:
+        return (arrays for _, arrays in self.source.read(self._form))
+
+    def _same(self, blocks: Iterator[Arrays], number: int) -> Iterator[Arrays]:
+        """The blocks of a pass, as long as their rows are those of the first."""
+        begin = 0
+        for arrays in blocks:
+            self._seen.refuse_others(begin, arrays, number)
+            begin += len(arrays[0])
+            yield arrays
 
     def _rows(self, arrays: Arrays) -> Rows:
         return Rows.of(arrays, self.source.has_trials, self.backend, self.dtype)

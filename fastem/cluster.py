@@ -7,22 +7,19 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial, reduce
-from itertools import chain
-from operator import add
-from typing import Any, NamedTuple, NoReturn
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NoReturn
 
 import numpy as np
 
 from fastem import checks, inputs
 from fastem.backend import Backend
-from fastem.distinct import CHUNK_ROWS, MOST_DISTINCT, DistinctCounts, pays, tested_step
-from fastem.reading import Arrays, Form, Source, form_of
-from fastem.stats import Array, fold, slot_count
-from fastem.sweep import LOWEST_LOGLIK, OnBackend, Rows, chosen_backend, open_rows, total_of
+from fastem.blocks import Block, Reader, Survey, Sweep, added, merged, plus
+from fastem.distinct import MOST_DISTINCT, pays, tested_step
+from fastem.reading import Arrays, Source, refuse_other_weights
+from fastem.stats import slot_count
+from fastem.sweep import OnBackend, Rows, chosen_backend, open_rows, total_of
 from fastem.tasks import Runner, in_tree, task
 
 GATHERED_BYTES = 1 << 26
@@ -38,145 +35,6 @@ def is_dask(X: Any) -> bool:
 def described_by(X: Any) -> Any:
     """What has the names of the columns: of a Dask DataFrame, a frame without rows."""
     return X._meta if is_dask(X) else X
-
-
-# ------------------------------------------------------------------------------------------------ what a task works out
-
-
-@dataclass(frozen=True)
-class Reader:
-    """How a task reads its block; one thread for each, since a worker runs as many tasks as it has threads."""
-
-    source: Source
-    dtype: Any
-    backend: str
-    n_threads: int
-
-    def checked(self, *parts: Any) -> Arrays | Exception:
-        """A block, or what is wrong with it: only who knows the blocks before it can say where that is."""
-        try:
-            return self.source.arrays(named_parts(parts), check_values=True)
-        except (ValueError, TypeError) as error:
-            return error
-
-    def unchecked(self, *parts: Any) -> Arrays:
-        return self.source.arrays(named_parts(parts), check_values=False)
-
-    def rows(self, arrays: Arrays) -> Rows:
-        return Rows.of(arrays, self.source.has_trials, Backend(self.backend, self.n_threads), self.dtype)
-
-    def surveyed(self, arrays: Arrays | Exception) -> Survey | Exception:
-        if isinstance(arrays, Exception) or not len(arrays[0]):
-            return arrays if isinstance(arrays, Exception) else NO_ROWS
-        rows, counts = self.rows(arrays), self.source.has_trials
-        return Survey(
-            len(rows),
-            form_of(arrays, counts),
-            rows.single,
-            rows.most_trials if counts else 0,
-            inputs.total_weight(rows.sample_weight),
-            np.abs(np.stack(inputs.extremes(rows.data[0]))).max(keepdims=True),
-        )
-
-    def taken(self, arrays: Arrays, positions: np.ndarray) -> Arrays:
-        few = self.rows(arrays).take(positions)
-        return *few.data, few.sample_weight
-
-    def first_weighted(self, arrays: Arrays, size: int) -> np.ndarray:
-        return self.rows(arrays).first_weighted(size)
-
-    def distinct(self, arrays: Arrays) -> DistinctCounts | None:
-        return few_enough(self.rows(arrays).distinct(len(arrays[0])))
-
-    def summed(self, arrays: Arrays, call: Callable[[Rows], Any]) -> Any:
-        return call(self.rows(arrays))
-
-    def digest(self, arrays: Arrays) -> bytes:
-        return self.rows(arrays).digest(slice(None))
-
-
-def named_parts(parts: Sequence[Any]) -> tuple[Any, ...]:
-    """As a chunk has them: what is left out at the end is not there."""
-    return tuple(parts) if parts[-1] is not None else named_parts(parts[:-1])
-
-
-class Survey(NamedTuple):
-    """What all blocks are looked at for, once."""
-
-    n: int
-    form: Form | None
-    single: bool
-    most_trials: int
-    weight: float
-    largest: np.ndarray  # (1,) in magnitude, in the type of the rows
-
-
-NO_ROWS = Survey(0, None, False, 0, 0.0, np.zeros(1))
-
-
-class Sums(NamedTuple):
-    """Of a block, or of several.  loglik and base are numbers of which the sum is exact, whatever they are added to."""
-
-    n: int
-    sums: Array  # (slots, m), or (1, m) where they are folded
-    loglik: list[float]
-    base: list[float]
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """What a task does with the rows of its block: it has the parameters with it."""
-
-    reader: Reader
-    params: Any
-    single: bool
-    by_slot: bool
-    with_base: bool
-
-    def __call__(self, arrays: Arrays) -> Sums:
-        rows, params, tables = self.reader.rows(arrays), self.params, self.params.tables()
-        if self.by_slot:
-            sums = rows.slot_sums(params, tables, self.single)
-            logliks = sums[:, -2].tolist()
-        else:
-            folded, logliks = rows.added(None, params, tables, self.single)
-            sums = folded[np.newaxis]
-        base = rows.base_parts(params) if self.with_base else []
-        return Sums(len(rows), sums, exact(logliks), exact(base))
-
-
-def added(parts: Sequence[Sums]) -> Sums:
-    """The sums of blocks, folded in their order as slots in memory are."""
-    n, sums, logliks, bases = zip(*parts, strict=True)
-    with np.errstate(over="ignore"):  # of the log likelihood, which stands beside them
-        folded = fold(np.concatenate([np.zeros((1, sums[0].shape[1])), *sums]))
-    return Sums(sum(n), folded[np.newaxis], exact([*chain(*logliks)]), exact([*chain(*bases)]))
-
-
-def exact(values: list[float]) -> list[float]:
-    """A few numbers of which the exact sum is that of all values: what math.fsum left out is summed again."""
-    parts: list[float] = []
-    while (rest := total_of([*values, *(-part for part in parts)])) and math.isfinite(rest):
-        if rest == LOWEST_LOGLIK:
-            return [rest]
-        parts.append(rest)
-    return parts if rest == 0 else [rest]
-
-
-def plus(parts: Sequence[Any]) -> Any:
-    return reduce(add, parts)
-
-
-def few_enough(found: DistinctCounts | None) -> DistinctCounts | None:
-    return None if found is None or len(found) > CHUNK_ROWS else found
-
-
-def merged(parts: Sequence[DistinctCounts | None]) -> DistinctCounts | None:
-    """None where there are more than a fit would collapse."""
-    return reduce(lambda a, b: None if a is None or b is None else few_enough(a + b), parts)
-
-
-# ------------------------------------------------------------------------------------------------------------- the rows
 
 
 class Blocks(OnBackend):
@@ -196,8 +54,18 @@ class Blocks(OnBackend):
         self._checked = self._run.kept([task(reader.checked, *part) for part in parts])
         surveys = self._survey()
         blocks = self._checked if self._run.client else [task(reader.unchecked, *part) for part in parts]
-        self._blocks = [block for block, survey in zip(blocks, surveys, strict=True) if survey.n]
-        self._ends = np.cumsum([survey.n for survey in surveys if survey.n])
+        ends: list[int] = np.cumsum([survey.n for survey in surveys]).tolist()
+        self._blocks = [
+            (block, Block(number, end - survey.n, survey.n, survey.form, survey.digest))
+            for number, (block, end, survey) in enumerate(zip(blocks, ends, surveys, strict=True))
+            if survey.form is not None
+        ]
+        self._n, self._form = ends[-1], self._blocks[0][1].form
+        self._weight = sum(survey.weight for survey in surveys)
+        self.n_features = self._form.n_features
+        self.most_trials = max(survey.most_trials for survey in surveys)
+        self.single = all(survey.single for survey in surveys if survey.n)
+        self._slots = sum(slot_count(survey.n) for survey in surveys)
 
     def _survey(self) -> list[Survey]:
         """Look at all blocks; the first of which something is wrong is refused."""
@@ -217,11 +85,18 @@ class Blocks(OnBackend):
         if form is None:
             raise ValueError("X: found 0 rows in all blocks, a minimum of 1 is required")
         inputs.weight_total(weight)
-        self.n_features, self._form, self._n = form.n_features, form, begin
-        self.most_trials = max(survey.most_trials for survey in surveys)
-        self.single = all(survey.single for survey in surveys if survey.n)
-        self._slots = sum(slot_count(survey.n) for survey in surveys)
         return surveys
+
+    def look_again(self) -> None:
+        """ValueError for the first value of the blocks that is none."""
+        self._survey()
+
+    def _tasks(self, call: Callable[[Arrays], Any]) -> list[Any]:
+        """Of each block what `call` makes of it."""
+        return [self._task(call, *each) for each in self._blocks]
+
+    def _task(self, call: Callable[[Arrays], Any], block: Any, known: Block) -> Any:
+        return task(partial(self.reader.same, call=call, block=known), block)
 
     def __len__(self) -> int:
         return self._n
@@ -238,29 +113,29 @@ class Blocks(OnBackend):
         single = self.single and params.single_is_enough(params.tables())
         by_slot = 8 * params.sums_length * self._slots <= GATHERED_BYTES
         sweep = Sweep(self.reader, params, single, by_slot, self._base_measure is None)
-        tasks = [task(sweep, block) for block in self._blocks]
+        tasks = self._tasks(sweep)
         found = added(self._run.all(tasks if by_slot else [in_tree(added, tasks)]))
-        self._same_rows(found)
         if self._base_measure is None:
             self._base_measure = total_of(found.base)
-        sums = found.sums[0]
-        sums[-2] = max(total_of(found.loglik) + self._base_measure, LOWEST_LOGLIK)
-        return params.stats(sums)
+        stats = self.named(params, found.sums[0], total_of(found.loglik) + self._base_measure)
+        if self._form.weighted:
+            refuse_other_weights(stats.total, self._weight)
+        return stats
 
     def summed(self, call: Callable[[Rows], Any]) -> Any:
         """The sum of what `call` makes of the rows of each block, where they are."""
         of_block = partial(self.reader.summed, call=call)
-        (found,) = self._run.all([in_tree(plus, [task(of_block, block) for block in self._blocks])])
+        (found,) = self._run.all([in_tree(plus, self._tasks(of_block))])
         return found
 
     def take(self, positions: np.ndarray) -> Rows:
         """The rows at these positions, in this order: in memory."""
         order = np.argsort(positions)
-        own = np.split(positions[order], np.searchsorted(positions[order], self._ends[:-1]))
-        begins = [0, *self._ends[:-1]]
+        ends = [known.begin + known.n for _, known in self._blocks]
+        own = np.split(positions[order], np.searchsorted(positions[order], ends[:-1]))
         pieces = self._run.all([
-            task(partial(self.reader.taken, positions=some - begin), block)
-            for some, begin, block in zip(own, begins, self._blocks, strict=True)
+            self._task(partial(self.reader.taken, positions=some - known.begin), block, known)
+            for some, (block, known) in zip(own, self._blocks, strict=True)
             if len(some)
         ])  # fmt: skip
         arrays = tuple(np.concatenate(same)[np.argsort(order)] for same in zip(*pieces, strict=True))
@@ -269,9 +144,9 @@ class Blocks(OnBackend):
     def first_weighted(self, size: int) -> np.ndarray:
         """Positions of the first `size` rows that have weight."""
         first = partial(self.reader.first_weighted, size=size)
-        found = self._run.all([task(first, block) for block in self._blocks])
-        begins = [0, *self._ends[:-1]]
-        return np.concatenate([begin + some for begin, some in zip(begins, found, strict=True)])[:size]
+        found = self._run.all(self._tasks(first))
+        pairs = zip(found, self._blocks, strict=True)
+        return np.concatenate([known.begin + some for some, (_, known) in pairs])[:size]
 
     def collapsed(self, most: float = MOST_DISTINCT) -> Rows | Blocks:
         """Equal rows of counts as one, with their weight, in memory, where that leaves at most a share `most` of them
@@ -281,26 +156,19 @@ class Blocks(OnBackend):
             some = self.take(np.arange(0, self._n, step))
             if not pays(some.distinct(len(some)), self._n, most):
                 return self
-        (found,) = self._run.all([in_tree(merged, [task(self.reader.distinct, block) for block in self._blocks])])
+        (found,) = self._run.all([in_tree(merged, self._tasks(self.reader.distinct))])
         if found is None or len(found) > most * self._n:
             return self
         return Rows.of_distinct(found, self.precision, self.backend, self.dtype)
 
     def fingerprint(self) -> str:
         """SHA-256 of the rows, their weights and where they are cut: the bits of sums depend on it."""
-        digests = self._run.all([task(self.reader.digest, block) for block in self._blocks])
+        digests = self._run.all(self._tasks(self.reader.digest))
         return hashlib.sha256(b"".join(digests)).hexdigest()
 
     def parts(self, least: int) -> NoReturn:
         """Every so many rows of a block would be another grid of slots."""
         raise ValueError("warm_sweeps must be None with Dask collections")
-
-    def _same_rows(self, found: Sums) -> None:
-        """Blocks that are made anew may come out otherwise."""
-        if found.n != self._n:
-            raise ValueError(f"X has {found.n} rows, but had {self._n} when it was first read: its blocks have changed")
-        if not np.isfinite(found.sums).all():
-            self._survey()
 
 
 def open_blocks(

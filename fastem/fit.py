@@ -12,7 +12,7 @@ import numpy as np
 
 from fastem import checks
 from fastem.acceleration import ROUNDING, Extrapolation
-from fastem.stats import Array, Fixed
+from fastem.stats import Array, Fixed, refuse_nan
 
 STOPPING = {
     "loglik": "change of loglik",
@@ -149,6 +149,7 @@ class Run:
 
     def _know(self, params: Any, stats: Any) -> None:
         """Take note of parameters that have been swept and stay, and of a fall to them."""
+        refuse_nan(stats.loglik)
         fall = self.trace[-1][0] - stats.loglik if len(self.trace) > self.since else 0.0
         if fall > self.fall:
             self.fall, self.fall_bound, self.fell_at = fall, self._explained(stats), len(self.trace)

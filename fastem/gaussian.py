@@ -24,6 +24,7 @@ from fastem.stats import (
     kept,
     log_weights,
     order_of,
+    refuse_nan,
     softmax,
     weight_slopes,
 )
@@ -422,6 +423,7 @@ class NormalStats(Stats):
         with reg_covar a number or one for each feature (d,).
         """
         reg_covar = checks.added_variance(reg_covar, "reg_covar", self.first.shape[1])
+        refuse_nan(self.loglik)
         fixed = checks.groups(fixed, GROUPS, len(self.counts))
         at, rows_alone = self.params, self.scatter_counts is self.mean_counts  # no prior: the two need one look
         still = ~(self.mean_counts > EMPTY * self.total)

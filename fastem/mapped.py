@@ -50,6 +50,13 @@ class Mapping(NamedTuple):
             self.pages.madvise(mmap.MADV_DONTNEED, low, high - low)
 
 
+def still_there(*arrays: np.ndarray) -> None:
+    """ValueError where one is in a mapped file that has lost rows."""
+    for array in arrays:
+        if found := Mapping.of(array):
+            found.check()
+
+
 @contextmanager
 def in_use(*arrays: np.ndarray) -> Iterator[None]:
     """While arrays are read: those in mapped files must still be there, and their pages are given back behind it."""

@@ -12,11 +12,20 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastem import inputs
-from fastem.mapped import in_use
+from fastem.mapped import gather, in_use, still_there
 from fastem.stats import SLOT_ROWS
 
 LONG_ROWS = 1 << 16
 """Of a chunk that is swept where it is: so few take about as long to sweep as to copy."""
+
+SAMPLED_STEP = 1 << 10
+"""One row of so many is looked at in every pass, whether it is what it was: at most 2 % of the time of a sweep."""
+
+ODD = 0x9E3779B97F4A7C15
+"""By powers of this the bits of the numbers of a row are multiplied: 2^64 over the golden ratio."""
+
+WEIGHT_ROUNDING = 1e-9
+"""Relatively: more than responsibilities that are summed in float64 may differ from the sum of the weights by."""
 
 Arrays = tuple[np.ndarray, ...]
 """(X,) or (X, trials), with sample_weight behind them where the chunks have weights."""
@@ -60,15 +69,16 @@ class Source:
                 " or a function that returns a new iterator"
             )
 
-    def read(self, *, first: bool = False) -> Iterator[Arrays]:
-        """The chunks as arrays that kernels read; values are checked the first time."""
-        form, begin = None, 0
+    def read(self, expected: Form | None = None) -> Iterator[tuple[int, Arrays]]:
+        """The chunks by number, as arrays that kernels read.  Values are checked the first time; later all have the
+        form that they had then."""
+        form, begin, when = expected, 0, "had {} when they were first read" if expected else "before have {}"
         for index, chunk in self._numbered():
             try:
-                arrays = self.arrays(chunk, check_values=first)
+                arrays = self.arrays(chunk, check_values=expected is None)
                 found = form_of(arrays, self.has_trials)
                 if form not in (None, found) and len(arrays[0]):
-                    raise ValueError(f"{found}; the chunks before have {form}")
+                    raise ValueError(f"{found}; the chunks {when.format(form)}")
             except inputs.BadValueError as error:
                 row, *column = error.index
                 raise inputs.BadValueError(f"chunk {index}: {error.sentence}", (begin + row, *column)) from None
@@ -76,7 +86,7 @@ class Source:
                 raise type(error)(f"chunk {index}, from row {begin}: {error}") from None
             if len(arrays[0]):
                 form, begin = found, begin + len(arrays[0])
-                yield arrays
+                yield index, arrays
 
     def _numbered(self) -> Iterator[tuple[int, Any]]:
         """Chunks and their numbers; what a source raises says which chunk was being read."""
@@ -127,6 +137,68 @@ def form_of(arrays: Arrays, has_trials: bool) -> Form:
     X = arrays[0]
     single = X.dtype == np.float32
     return Form(X.shape[-1], np.dtype(np.float32 if single else np.float64), len(arrays) > 1 + has_trials)
+
+
+class Seen:
+    """What the first pass over the rows has seen: how many there are, and one of every SAMPLED_STEP, by its digest.
+
+    Rows are known by their number, so that later passes may cut them otherwise.
+    """
+
+    def __init__(self) -> None:
+        self.n = 0
+        self._digests: list[np.ndarray] = []
+        self._chunks: list[np.ndarray] = []
+
+    def add(self, chunk: int, arrays: Arrays) -> None:
+        """The next chunk of the first pass."""
+        positions = np.arange(-self.n % SAMPLED_STEP, len(arrays[0]), SAMPLED_STEP)
+        if len(positions):
+            self._digests.append(digests(tuple(gather(array, positions) for array in arrays)))
+            self._chunks.append(np.full(len(positions), chunk))
+        self.n += len(arrays[0])
+
+    def complete(self) -> None:
+        """The first pass has ended."""
+        self._digests, self._chunks = [np.concatenate(self._digests)], [np.concatenate(self._chunks)]
+
+    def refuse_others(self, begin: int, arrays: Arrays, number: int) -> None:
+        """ValueError for other rows from `begin`, a multiple of SAMPLED_STEP, on: those of pass `number`."""
+        (digests_then,), (chunks,) = self._digests, self._chunks
+        place = begin // SAMPLED_STEP
+        then = digests_then[place : place + -(-len(arrays[0]) // SAMPLED_STEP)]
+        differ = np.flatnonzero(then != digests(sampled(arrays))[: len(then)])
+        if len(differ):
+            first = place + int(differ[0])
+            raise ValueError(
+                f"chunk {chunks[first]}: row {first * SAMPLED_STEP} is another one in pass {number} than when it was"
+                " first read: chunks must give the same rows in the same order each time"
+            )
+
+
+def sampled(arrays: Arrays) -> Arrays:
+    """One row of every SAMPLED_STEP, the first of each."""
+    still_there(*arrays)
+    return tuple(array[::SAMPLED_STEP] for array in arrays)
+
+
+def digests(arrays: Arrays) -> np.ndarray:
+    """(m,) uint64 of m rows: a sum, modulo 2^64, of the bits of their numbers times odd ones.
+
+    A row with one other number always has another digest.  The type of whole numbers does not show.
+    """
+    columns = [array.reshape(len(array), -1).astype(np.float64) for array in arrays]
+    bits = np.ascontiguousarray(np.concatenate(columns, axis=1)).view(np.uint64)
+    return np.asarray(bits @ np.cumprod(np.full(bits.shape[1], ODD, np.uint64)))
+
+
+def refuse_other_weights(found: float, before: float) -> None:
+    """ValueError where weights of a later pass have another sum, up to rounding."""
+    if not abs(found - before) <= WEIGHT_ROUNDING * before:
+        raise ValueError(
+            f"sample_weight: the weights add up to {found}, but to {before} when they were first read: they must be the"
+            " same in each pass"
+        )
 
 
 def recut(chunks: Iterator[Arrays], length: int) -> Iterator[Arrays]:

@@ -10,7 +10,7 @@ import numpy as np
 from fastem import checks
 from fastem.binomial import BinomialParams
 from fastem.gaussian import RESOLUTION, SMALLEST_MAGNITUDE, SMALLEST_VARIANCE, NormalParams, NormalStats
-from fastem.stats import Array
+from fastem.stats import NOT_FINITE, Array
 from fastem.sweep import AnyRows, Rows
 
 NORMAL_STARTS = ("kmeans", "k-means++", "random", "random_from_data")
@@ -49,6 +49,9 @@ def subsample(rows: AnyRows, size: int, rng: np.random.Generator) -> Rows:
     """
     n = len(rows)
     few = rows.take(np.arange(n) if n <= size else rng.choice(n, size, replace=False, shuffle=False))
+    if not all(np.isfinite(array).all() for array in few.data):
+        rows.look_again()
+        raise ValueError(NOT_FINITE)
     if not few.sample_weight.any():
         few = rows.take(rows.first_weighted(size))
     few = few.take(np.flatnonzero(few.sample_weight))

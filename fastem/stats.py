@@ -36,6 +36,11 @@ SMALLEST_WEIGHT = 1e-300
 UNIT = 2.0**-53
 """What rounding changes a float64 by, relatively, at the most."""
 
+NOT_FINITE = (
+    "the sums over the rows are not finite: rows have changed since they were checked, or the parameters are too far"
+    " from them"
+)
+
 STATISTICS, STATISTICS_LAYOUT = "fastem statistics", 1
 
 ADDITIONS = 170
@@ -150,6 +155,12 @@ class Stats:
         if (rest := shares[free].sum()) > 0:
             weights[free] = shares[free] / rest * weights_left(weights, free)
         return weights
+
+
+def refuse_nan(loglik: float) -> None:
+    """By which statistics tell that their sums are not finite: no parameters are made of such."""
+    if math.isnan(loglik):
+        raise ValueError(NOT_FINITE)
 
 
 def merge(*stats: Any) -> Any:

@@ -59,6 +59,23 @@ class OnBackend:
     def __exit__(self, *exception: object) -> None:
         self.backend.__exit__(*exception)
 
+    def named(self, params: Any, sums: Array, loglik: float) -> Any:
+        """The statistics at `params` that a sweep's sums are.
+
+        Sums that are not finite tell nothing, and the log likelihood is then NaN, from which nothing goes on: the
+        parameters are out of reach, as an extrapolation may be, or rows have changed since they were checked, which a
+        look at them names if they still are what they were in the sweep.
+        """
+        sums[-2] = max(loglik, LOWEST_LOGLIK)
+        if not np.isfinite(sums).all():
+            self.look_again()
+            sums[-2] = math.nan
+        return params.stats(sums)
+
+    def look_again(self) -> None:
+        """ValueError for the first value of the rows that is not finite."""
+        raise NotImplementedError
+
 
 class Rows(OnBackend):
     """Rows in memory, ready to be swept.  A context manager: its threads live as long as it is open.
@@ -85,8 +102,13 @@ class Rows(OnBackend):
         self.match(params)
         tables = params.tables()
         sums, logliks = self.added(None, params, tables, self.single and params.single_is_enough(tables))
-        sums[-2] = max(total_of(logliks) + self._log_base_measure(params), LOWEST_LOGLIK)
-        return params.stats(sums)
+        return self.named(params, sums, total_of(logliks) + self._log_base_measure(params))
+
+    def look_again(self) -> None:
+        """ValueError for the first value of the rows that is not finite."""
+        names = ("X", "trials") if len(self.data) == 2 else ("X",)
+        for array, name in zip((*self.data, self.sample_weight), (*names, "sample_weight"), strict=True):
+            inputs.finite(array, name)
 
     def added(self, total: Array | None, params: Any, tables: Any, single: bool) -> tuple[Array, list[float]]:
         """The sums of these rows added to those of the rows before, and the log likelihood of each slot."""
@@ -300,6 +322,7 @@ class AnyRows(Protocol):
 
     def in_float64(self) -> AnyRows: ...
     def sweep(self, params: Any) -> Any: ...
+    def look_again(self) -> None: ...
     def take(self, positions: np.ndarray) -> Rows: ...
     def first_weighted(self, size: int) -> np.ndarray: ...
     def collapsed(self) -> AnyRows: ...
