@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import numbers
+import os
+import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import astuple, fields, is_dataclass, replace
@@ -37,11 +39,11 @@ class Journal:
         self.random_state: Any = rng.bit_generator.state
         self.runs: list[Run] = []
         self.kept: list[tuple[dict[str, Any], dict[str, Array]]] = []
-        if self.path.exists():
+        if self.path.exists() or not self._begin():
             self._read()
             with undamaged(f"checkpoint {self.path}"):
                 rng.bit_generator.state = self.random_state
-        self.write()
+            self.write()
 
     def resume(self, run: Run) -> None:
         """Bring a run that has not begun to where it was kept, if it was.
@@ -65,13 +67,32 @@ class Journal:
         if not (self.runs and self.runs[-1].torn):
             self.write()
 
-    def write(self) -> None:
+    def _begin(self) -> bool:
+        """Write the first file; False where another fit has begun one of this name since.
+
+        Of several that begin at once one has the name, and the others find its file as if it had been there.  A link,
+        unlike a rename, leaves a file alone that is there; and a process that is killed leaves no lock behind.
+        """
+        target = Path(os.path.realpath(self.path))
+        own = target.with_name(f".{target.name[:100]}.{secrets.token_hex(8)}.tmp")
+        self.write(own)
+        try:
+            os.link(own, target)
+        except FileExistsError:
+            return False
+        except OSError:  # a file system without links
+            own.replace(target)
+        finally:
+            own.unlink(missing_ok=True)
+        return True
+
+    def write(self, path: Path | None = None) -> None:
         packed = [pack(run) for run in self.runs] + self.kept[len(self.runs) :]
         header = {
             "identity": self.identity, "random_state": self.random_state, "runs": [scalars for scalars, _ in packed]
         }  # fmt: skip
         arrays = {f"{i}/{name}": array for i, (_, run) in enumerate(packed) for name, array in run.items()}
-        write(self.path, KIND, LAYOUT, header, arrays)
+        write(path or self.path, KIND, LAYOUT, header, arrays)
         self.written = time.monotonic()
 
     def _read(self) -> None:

@@ -1,6 +1,7 @@
 """A fit that is stopped: by its time, by Ctrl-C, by a kill; and gone on with."""
 
 import contextlib
+import errno
 import itertools
 import os
 import signal
@@ -307,6 +308,53 @@ def test_the_file_of_other_rows_weights_or_version_is_refused(tmp_path, monkeypa
     with pytest.raises(ValueError, match=r"was written by another fit: fastem was '.*', and is '0.0.1'"):
         mixture.fit(CLOSE)
     assert not hasattr(mixture, "weights_")
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_of_fits_that_begin_one_file_at_once_one_has_it(links, tmp_path, monkeypatch):
+    """Another fit is refused, and the same one goes on from it; where there are no links this is not known in time."""
+    path, others, link = tmp_path / "fit.npz", [], os.link
+
+    def late(own, target):
+        monkeypatch.setattr(os, "link", link)
+        others.append(normal(checkpoint=path, max_time=0.0))  # between the look for the file and its first writing
+        if not links:
+            raise OSError(errno.ENOTSUP, "no links")
+        link(own, target)
+
+    monkeypatch.setattr(os, "link", late)
+    mixture = fastem.GaussianMixture(3, checkpoint=path, **SETTINGS)
+    if links:
+        with pytest.raises(ValueError, match="was written by another fit: data was"):
+            mixture.fit(CLOSE + 1)
+        assert not hasattr(mixture, "means_")
+        same_fit(normal(checkpoint=path), normal())
+    else:
+        mixture.fit(CLOSE + 1)
+    assert len(others) == 1
+    assert [each.name for each in tmp_path.iterdir()] == ["fit.npz"]
+
+
+BEGUN = """
+import sys, numpy as np, fastem
+rows = np.random.default_rng(0).normal(size=(5000, 2)) + float(sys.argv[2])
+sys.stdin.readline()
+try:
+    fastem.GaussianMixture(3, random_state=0, checkpoint=sys.argv[1], checkpoint_every=0.0).fit(rows)
+    print("fitted")
+except ValueError as error:
+    print("refused" if "was written by another fit: data was" in str(error) else error)
+"""
+
+
+def test_of_processes_that_begin_one_file_at_once_one_goes_on(tmp_path):
+    streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    command = [sys.executable, "-W", "ignore", "-c", BEGUN, str(tmp_path / "fit.npz")]
+    begun = [subprocess.Popen([*command, str(shift)], **streams) for shift in range(3)]
+    for process in begun:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    assert sorted(process.communicate(timeout=120)[0].strip() for process in begun) == ["fitted", "refused", "refused"]
 
 
 def test_threads_verbosity_and_time_are_no_other_model(tmp_path):
