@@ -225,7 +225,9 @@ def open_chunks(
     ------
     ValueError, TypeError
         On unusable input, with a sentence that names the chunk and the first bad place; in a later pass, where chunks
-        give another number of rows, or sums that are not finite.  What the source itself raises comes with a note.
+        have another form, number of rows or sum of weights, or one row of every 1,024 is another one.  Sums that are
+        not finite have log likelihood NaN, which `em` and `maximize` refuse.  What the source itself raises comes with
+        a note.
 
     Examples
     --------
