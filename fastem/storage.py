@@ -8,6 +8,7 @@ import math
 import numbers
 import os
 import secrets
+import stat
 import struct
 import tokenize
 import zipfile
@@ -17,7 +18,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import fields, is_dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -26,6 +27,13 @@ MALFORMED = (
     struct.error, zlib.error, tokenize.TokenError, zipfile.BadZipFile,
 )  # fmt: skip
 """What zipfile, json and NumPy raise on bytes that are none of theirs."""
+
+
+BEGIN = b"PK\x03\x04".ljust(30) + b"header.npy"
+"""First bytes of an npz whose first array is the header: the mark of zip files, sizes and dates, and the name."""
+
+BLOCK = 4096
+"""Bytes: a disk that has these free is not full."""
 
 
 @contextmanager
@@ -47,27 +55,58 @@ def write(path: Path, kind: str, layout: int, header: Mapping[str, Any], arrays:
     text = json.dumps(stamp | dict(header), default=np.ndarray.tolist)
     content = io.BytesIO()
     np.savez(content, allow_pickle=False, header=np.frombuffer(text.encode(), np.uint8), **arrays)
-    put(Path(path).resolve(), content.getbuffer())
+    with replacing(path) as file:
+        file.write(content.getbuffer())
 
 
-def put(path: Path, content: memoryview) -> None:
-    """By way of a file beside it, which has the permissions of the one that is there."""
-    if path.exists() and not path.is_file():
-        raise OSError(f"{path} is no file that can be replaced")
-    temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(8)}.tmp")
+@contextmanager
+def replacing(path: Any, mode: str = "wb", **options: Any) -> Iterator[IO[Any]]:
+    """A file to write to, which takes the place of the one at `path` when all of it is written, with its permissions.
+
+    Where it cannot be written, or its writer fails or is killed, the old file is as it was.
+    """
+    target = destination(path)
+    with beside(target, mode.replace("w", "x"), options) as file:
+        yield file
+        if target.exists():
+            os.chmod(file.name, target.stat().st_mode & 0o777)
+        file.flush()
+        os.fsync(file.fileno())
+        file.close()
+        os.replace(file.name, target)
+    sync(target.parent)
+
+
+@contextmanager
+def beside(target: Path, mode: str, options: Mapping[str, Any]) -> Iterator[IO[Any]]:
+    """A new file in the same folder, which is gone afterwards unless it has another name by then."""
+    temporary = target.with_name(f".{target.name[:40]}.{secrets.token_hex(8)}.tmp")
     try:
-        with temporary.open("xb") as file:
-            if path.exists():
-                temporary.chmod(path.stat().st_mode & 0o777)
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
+        with temporary.open(mode, **options) as file:
+            yield file
+    except OSError as error:
+        if error.errno is not None and error.filename in (None, str(temporary)):
+            error.filename = str(target)  # which is what somebody knows
+        raise
+    finally:
         with suppress(OSError):
             temporary.unlink()
-        raise
-    sync(path.parent)
+
+
+def destination(path: Any) -> Path:
+    """Where the links of a path lead; OSError where no file can be put."""
+    with suppress(FileNotFoundError):
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise OSError(f"{path} is no file that can be replaced")
+    return Path(os.path.realpath(path))
+
+
+def try_destination(path: Any) -> None:
+    """OSError where `replacing` would fail, as far as can be known before it has anything to write."""
+    with beside(destination(path), "xb", {}) as file:
+        file.write(bytes(BLOCK))
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def sync(folder: Path) -> None:
@@ -82,7 +121,7 @@ def sync(folder: Path) -> None:
 
 def read(path: Path, kind: str, layout: int) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Header and arrays of a file of this kind and layout; ValueError for any other, OSError where none can be read."""
-    content = Path(path).read_bytes()
+    content = content_of(path)
     try:
         arrays = unzipped(content)
         header = json.loads(arrays.pop("header").tobytes())
@@ -97,6 +136,17 @@ def read(path: Path, kind: str, layout: int) -> tuple[dict[str, Any], dict[str, 
             f" this is fastem {version('fastem')}, which reads layout {layout}"
         )
     return header, arrays
+
+
+def content_of(path: Any) -> bytes:
+    """The bytes of a file that begins as ours do; of any other no more than these are read."""
+    with open(path, "rb") as file:
+        begin = file.read(len(BEGIN))
+        if not begin:
+            raise ValueError(f"{path} is empty")
+        if begin[:4] != BEGIN[:4] or begin[30:] != BEGIN[30:]:
+            raise ValueError(f"{path} is damaged or no file of fastem's: it begins with {begin[:8]!r}")
+        return begin + file.read()
 
 
 def unzipped(content: bytes) -> dict[str, np.ndarray]:
