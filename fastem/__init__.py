@@ -2,8 +2,9 @@
 
 The house, from the door to the ground; imports only go down, floors of one number do not import each other:
 
-    12 __main__.py   python -m fastem
-    11 cli.py        the command line: fit, predict, describe, bench, doctor
+    13 __main__.py   python -m fastem
+    12 cli.py        the command line: what ends a command, and with which exit code
+    11 commands.py   fit, predict, describe, bench, doctor
     11 bootstrap.py  bootstrap_test(): are k components enough?
     10 selection.py  select(): several numbers of components in one table
     9  models.py     load(), load_stats(): fitted models and statistics from disk
@@ -36,7 +37,10 @@ The house, from the door to the ground; imports only go down, floors of one numb
     1  backend.py    which compiled twin answers
     1  checks.py     parameters and settings at the door
     1  estimator.py  scikit-learn's base classes where it is installed, a stand-in where not
-    0  storage.py    a header and named arrays in one file, written whole or not at all
+    1  delimited.py  CSV and its kin: rows of numbers, checked cell by cell
+    0  storage.py    a header and named arrays in one file; files written whole or not at all
+    0  dialect.py    how a text separates its cells; what is a number
+    0  streams.py    standard output and error, be they closed or full
     0  inputs.py     rows at the door: what they are read as, and where they cannot be
     0  progress.py   what is told while a fit is under way: lines, or a bar
     0  tasks.py      tasks of Dask, and the watch over a cluster

@@ -1,7 +1,7 @@
-"""The command line: fit, predict, describe, bench, doctor.
+"""The commands of the command line: fit, predict, describe, bench, doctor.
 
 Results go to standard output, everything else to standard error.  Exit codes: 0 ok, 1 what bench or doctor found wrong,
-2 bad usage or bad input, 130 interrupted, 141 standard output was closed.
+2 bad usage, bad input, or a result that could not be written, 130 interrupted, 141 standard output was closed.
 """
 
 from __future__ import annotations
@@ -11,14 +11,13 @@ import csv
 import json
 import math
 import os
-import sys
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -31,52 +30,19 @@ from fastem.gaussian_mixture import GaussianMixture
 from fastem.models import load
 from fastem.selection import CRITERIA, THOROUGH, Candidate, Selection, select
 from fastem.speed import timings
-from fastem.tables import STANDARD, Table, aligned, read_table, write_table
+from fastem.storage import replacing, try_destination
+from fastem.streams import FAULTS, message, result, sentence
+from fastem.tables import STANDARD, aligned, is_stream, open_table, write_table
 
-OK, FOUND_WRONG, BAD_INPUT, INTERRUPTED, CLOSED_PIPE = 0, 1, 2, 130, 141
-"""Exit codes; the last two are those of a shell for SIGINT and SIGPIPE."""
+OK, FOUND_WRONG = 0, 1
 
 TOL = "what the mean log likelihood may have still to gain (default 1e-6)"
 CHOSEN = "columns of X, by name or by number from 0 (default: all others)"
 TABLES = "a CSV file with a header, a .npy or a .parquet file; - is CSV on standard input"
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command -> its exit code."""
-    args = parser().parse_args(arguments)
-    try:
-        with warnings_as_messages():
-            code = args.run(args)
-            sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes it once more
-        return CLOSED_PIPE
-    except KeyboardInterrupt:
-        message("interrupted")
-        return INTERRUPTED
-    except (ValueError, TypeError, OSError, ImportError, MemoryError) as error:
-        message(f"error: {sentence(error)}")
-        return BAD_INPUT
-    return int(code)
-
-
-def message(text: str) -> None:
-    sys.stderr.write(f"fastem: {text}\n")
-
-
-def result(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-
-
 def result_as_json(value: Any) -> None:
     result(json.dumps(plain(value), allow_nan=False))
-
-
-def sentence(error: BaseException) -> str:
-    """An error in one line."""
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 @contextmanager
@@ -88,6 +54,13 @@ def warnings_as_messages() -> Iterator[None]:
 
 
 # -------------------------------------------------------------------------------------------------------------- parser
+
+
+def run(arguments: Sequence[str] | None) -> int:
+    """Run a command -> its exit code."""
+    args = parser().parse_args(arguments)
+    with warnings_as_messages():
+        return int(args.run(args))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -160,37 +133,85 @@ def names_in(text: str) -> list[str]:
 # ---------------------------------------------------------------------------------------------------------------- rows
 
 
-def columns_of(args: argparse.Namespace, table: Table, known: Any = None) -> list[str]:
-    """Columns of X: those asked for, those of the model, or all that are nothing else."""
-    if args.columns:
-        return [table.names[table.place(column)] for column in args.columns]
-    if known is not None:
-        return list(known)
-    weight = getattr(args, "weight", None)
-    others = [table.place(column) for column in (*trial_columns(args), *([] if weight is None else [weight]))]
-    return [name for place, name in enumerate(table.names) if place not in others]
+class Chosen(NamedTuple):
+    """What a command takes of a table."""
+
+    names: list[str]  # of the columns of X
+    X: np.ndarray
+    trials: Any  # of each row, a number for all, or None
+    weights: np.ndarray | None
+
+
+def chosen(args: argparse.Namespace, known: Any = None) -> Chosen:
+    """The columns of X are those asked for, those that a model knows, or all that are nothing else."""
+    with open_table(args.file) as table:
+        weight = [] if getattr(args, "weight", None) is None else [table.place(args.weight)]
+        trials = [table.place(column) for column in trial_columns(args)]
+        asked = args.columns or known
+        places = [table.place(name) for name in asked] if asked is not None else table.others([*weight, *trials])
+        if not places:
+            raise ValueError(f"{table.source} has no columns left for X")
+        X, *others = table.columns(*filter(None, (places, trials, weight)))
+        for note in table.notes:
+            message(note)
+    weights = others.pop()[:, 0] if weight else None
+    number = None if args.trials is None or trials else int(args.trials)
+    return Chosen([table.label(place) for place in places], X, others.pop() if trials else number, weights)
 
 
 def trial_columns(args: argparse.Namespace) -> list[str]:
     return [] if args.trials is None or args.trials.isdecimal() else names_in(args.trials)
 
 
-def trials_of(args: argparse.Namespace, table: Table) -> Any:
-    """A number, or the trials of each row."""
-    if args.trials is None:
-        return None
-    return table.columns(trial_columns(args)) if trial_columns(args) else int(args.trials)
+# -------------------------------------------------------------------------------------------------------- destinations
+
+
+def try_destinations(read: Sequence[str], *written: str) -> None:
+    """Before a long fit, not behind it: they can be written, and what is read is not lost."""
+    for path in written:
+        if not Path(path).parent.is_dir():
+            raise ValueError(f"{path} cannot be written: there is no folder {Path(path).parent}")
+        if Path(path).is_dir():
+            raise ValueError(f"{path} cannot be written: it is a folder")
+        for source in read:
+            if is_same_file(path, source):
+                raise ValueError(f"{path} cannot be written: it is read, and would be lost")
+        try_destination(path)
+    if len({os.path.realpath(path) for path in written}) < len(written):
+        raise ValueError(f"{' and '.join(written)} are the same file")
+
+
+def is_same_file(path: str, source: str) -> bool:
+    """Or one in the folder that is read, by whatever links."""
+    if Path(source).is_dir():
+        return Path(os.path.realpath(source)) in Path(os.path.realpath(path)).parents
+    with suppress(OSError):
+        return os.path.samefile(path, 0 if source == STANDARD else source)
+    return False
+
+
+def each_tried(*writers: Callable[[], None]) -> None:
+    """One that fails takes no other with it; its error is told, the last one raised."""
+    errors = []
+    for write in writers:
+        try:
+            write()
+        except FAULTS as error:
+            errors.append(error)
+    for told in errors[:-1]:
+        message(f"error: {sentence(told)}")
+    if errors:
+        raise errors[-1]
 
 
 # ------------------------------------------------------------------------------------------------------------ commands
 
 
 def fit(args: argparse.Namespace) -> int:
-    destinations_exist(args)
-    table = read_table(args.file)
-    names = columns_of(args, table)
-    X, trials = table.columns(names), trials_of(args, table)
-    weights = table.columns([args.weight])[:, 0] if args.weight else None
+    try_destinations([args.file], *filter(None, (args.out, args.plot)))
+    if args.plot:
+        try_drawing(args.plot)
+    names, X, trials, weights = chosen(args)
     if len(X):
         inputs.enough_rows(len(X), args.k[-1])  # before all smaller ones are fitted
     selection = select(
@@ -204,29 +225,24 @@ def fit(args: argparse.Namespace) -> int:
     )
     mixture = selection.best
     mixture.feature_names_in_ = np.array(names, object)
-    if args.out:
-        mixture.save(args.out)
-    if args.plot:
-        draw(args.plot, mixture, X, trials, weights)
-    if args.json:
-        candidates = [asdict(each) for each in selection.candidates]
-        result_as_json(described(mixture) | {"criterion": args.criterion, "candidates": candidates})
-    else:
-        result(text_of(selection))
+    keeping = [lambda: mixture.save(args.out)] if args.out else []
+    drawing = [lambda: draw(args.plot, mixture, X, trials, weights)] if args.plot else []
+    each_tried(*keeping, *drawing, lambda: show(args, selection))
     return OK
 
 
-def destinations_exist(args: argparse.Namespace) -> None:
-    """Before a long fit, not behind it."""
-    for path in filter(None, (args.out, args.plot)):
-        if not Path(path).parent.is_dir():
-            raise ValueError(f"{path} cannot be written: there is no folder {Path(path).parent}")
-        if Path(path).is_dir():
-            raise ValueError(f"{path} cannot be written: it is a folder")
-    if args.plot:
-        needed("matplotlib.pyplot").switch_backend("Agg")
-        formats = needed("matplotlib.backend_bases").FigureCanvasBase.get_supported_filetypes()
-        checks.choice(Path(args.plot).suffix.removeprefix("."), "the suffix of --plot", formats)
+def try_drawing(path: str) -> None:
+    needed("matplotlib.pyplot").switch_backend("Agg")
+    formats = needed("matplotlib.backend_bases").FigureCanvasBase.get_supported_filetypes()
+    checks.choice(Path(path).suffix.removeprefix("."), "the suffix of --plot", formats)
+
+
+def show(args: argparse.Namespace, selection: Selection) -> None:
+    if args.json:
+        candidates = [asdict(each) for each in selection.candidates]
+        result_as_json(described(selection.best) | {"criterion": args.criterion, "candidates": candidates})
+    else:
+        result(text_of(selection))
 
 
 def estimator(args: argparse.Namespace, trials: Any) -> Any:
@@ -252,19 +268,23 @@ def draw(path: str, mixture: Any, X: np.ndarray, trials: Any, weights: Any) -> N
         display: Any = BinomialMixtureDisplay.from_estimator(mixture, X, trials=trials, sample_weight=weights)
     else:
         display = GaussianMixtureDisplay.from_estimator(mixture, X, sample_weight=weights)
-    display.figure_.savefig(path, dpi=150)
+    with replacing(path) as file:
+        display.figure_.savefig(file.name, format=Path(path).suffix.removeprefix("."), dpi=150)
 
 
 def predict(args: argparse.Namespace) -> int:
-    mixture, table = load(args.model), read_table(args.file)
-    known = vars(mixture).pop("feature_names_in_", None)  # here they are columns of files, not of data frames
-    X = table.columns(columns_of(args, table, known))
-    options = {"trials": trials_of(args, table)} if isinstance(mixture, BinomialMixture) else {}
-    if args.trials and not options:
+    if not is_stream(args.out):
+        try_destinations([args.model, args.file], args.out)
+    mixture = load(args.model)
+    takes_trials = isinstance(mixture, BinomialMixture)
+    if args.trials and not takes_trials:
         raise ValueError(f"--trials belong to a binomial mixture, and {args.model} is a {type(mixture).__name__}")
-    resp = mixture.predict_proba(X, **options)
+    known = vars(mixture).pop("feature_names_in_", None)  # here they are columns of files, not of data frames
+    rows = chosen(args, known)
+    options = {"trials": rows.trials} if takes_trials else {}
+    resp = mixture.predict_proba(rows.X, **options)
     columns = {f"probability_{component}": column for component, column in enumerate(resp.T)}
-    write_table(args.out, {"component": mixture.predict(X, **options)} | columns)
+    write_table(args.out, {"component": mixture.predict(rows.X, **options)} | columns)
     return OK
 
 

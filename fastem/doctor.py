@@ -11,6 +11,7 @@ import numpy as np
 from fastem.config import show_config
 from fastem.fit import em
 from fastem.gaussian import NormalParams
+from fastem.streams import result
 from fastem.sweep import accumulate
 
 TOLERANCE = 1e-12
@@ -21,17 +22,13 @@ def doctor() -> int:
     """0 if all is well, else 1 and a sentence for each thing that is not."""
     try:
         config = show_config()
-        report(str(config))
+        result(str(config))
         complaints = [*examine(config.twins)]
     except (ImportError, ValueError) as error:
         complaints = [str(error)]
     for complaint in complaints or ["All is well."]:
-        report(complaint)
+        result(complaint)
     return 1 if complaints else 0
-
-
-def report(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
 
 
 def examine(twins: Iterable[str]) -> Iterator[str]:

@@ -4,146 +4,150 @@ from __future__ import annotations
 
 import csv
 import importlib
-import io
 import json
-import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from difflib import get_close_matches
 from pathlib import Path
-from typing import TextIO
+from typing import IO, Any
 
 import numpy as np
 
 from fastem.arrow import from_arrow, opened
+from fastem.delimited import Delimited
+from fastem.storage import replacing, undamaged
+from fastem.streams import standard_output
 
 STANDARD = "-"
 """The name of standard input and output."""
 PARQUET = (".parquet", ".pq")
+FEW, MANY = 20, 10_000
+"""Columns: of so many all are told, and among so many a name is looked for that is like another one."""
+INDEX = re.compile(r"|__index_level_\d+__")
+"""How pandas calls the names of rows, in CSV and in Parquet; R has no name for them either."""
+ROWS_AT_A_TIME = 1 << 16
+"""Rows that are text at one time when they are written."""
 
 
-@dataclass(frozen=True, eq=False)
 class Table:
-    """Columns of numbers, or the file that has them."""
+    """Columns of numbers, or the file that has them.
 
-    source: str  # for messages
-    names: list[str]
+    notes: what was read in another way than one may think, a sentence each; complete when columns have been read
+    """
 
-    def columns(self, wanted: Sequence[str]) -> np.ndarray:
-        """(n, columns) those of these names; ValueError if one is missing or holds anything but numbers."""
-        return self._read([self.place(name) for name in wanted])
+    def __init__(self, source: str, names: list[str], notes: list[str] | None = None) -> None:
+        self.source, self.names, self.notes = source, names, [] if notes is None else notes
+        self._places: dict[str, list[int]] = {}
+        for place, name in enumerate(names):
+            self._places.setdefault(name, []).append(place)
+
+    def columns(self, *groups: Sequence[int]) -> list[np.ndarray]:
+        """For each group of places an array (n, columns); ValueError for anything but numbers.  To be called once."""
+        raise NotImplementedError
 
     def place(self, name: str) -> int:
         """Of the column with this name or, where none has it, this number."""
-        if name not in self.names and name.isdecimal() and int(name) < len(self.names):
+        found = self._places.get(name, []) if name else []
+        if len(found) > 1:
+            numbers = " or ".join(map(str, found[:FEW]))
+            raise ValueError(f"{self.source} has {len(found)} columns {name!r}: choose one by its number, {numbers}")
+        if found:
+            return found[0]
+        if name.isdecimal() and int(name) < len(self.names):
             return int(name)
-        if name not in self.names:
-            raise ValueError(f"{self.source} has no column {name!r}; it has {', '.join(self.names)}")
-        if self.names.count(name) > 1:
-            raise ValueError(f"{self.source} has {self.names.count(name)} columns {name!r}")
-        return self.names.index(name)
+        raise ValueError(f"{self.source} has no column {name!r}; {self._what_it_has(name)}")
 
-    def _read(self, places: list[int]) -> np.ndarray:
-        raise NotImplementedError
+    def label(self, place: int) -> str:
+        """What `place` takes for this column: its name, where no other one has it too."""
+        name = self.names[place]
+        return name if name and len(self._places[name]) == 1 else str(place)
+
+    def others(self, taken: Sequence[int]) -> list[int]:
+        """Places of all columns but these, and but names of rows."""
+        rest = sorted({*range(len(self.names))} - {*taken})
+        found = [place for place in rest if not INDEX.fullmatch(self.names[place])]
+        for place in found:
+            self.place(self.names[place])  # no other one has this name
+        if len(found) < len(rest):
+            left = [place for place in rest if INDEX.fullmatch(self.names[place])]
+            self.notes.append(
+                f"{self.source}: column {', '.join(map(str, left[:FEW]))} has no name and is left out;"
+                " --columns takes numbers too"
+            )
+        return found
+
+    def _what_it_has(self, name: str) -> str:
+        if len(self.names) <= FEW:
+            return f"it has {', '.join(self.names)}"
+        near = get_close_matches(name, self.names[:MANY])
+        return f"it has {len(self.names)}, and like this one {', '.join(near) if near else 'none'}"
 
 
-@dataclass(frozen=True, eq=False)
 class TextTable(Table):
-    """CSV: a header, then rows."""
+    """CSV and its kin."""
 
-    text: str  # behind the header
-    begin: int  # the line it begins in
+    def __init__(self, source: str, file: IO[str]) -> None:
+        self.text = Delimited(source, file)
+        super().__init__(source, self.text.names, self.text.notes)
 
-    def _read(self, places: list[int]) -> np.ndarray:
-        lines = io.StringIO(self.text, newline="")
-        try:
-            if not self.text.strip():
-                return np.empty((0, len(places)))
-            return np.loadtxt(lines, delimiter=",", quotechar='"', comments=None, usecols=places, ndmin=2)
-        except ValueError as error:
-            raise ValueError(f"{self.source}: {self._first_fault(places) or error}") from None
-
-    def _first_fault(self, places: list[int]) -> str | None:
-        """The first cell that is no number."""
-        reader = csv.reader(io.StringIO(self.text, newline=""))
-        for cells in reader:
-            for place in places if cells else ():
-                where = f"line {self.begin + reader.line_num - 1}, column {self.names[place]!r}"
-                if place >= len(cells):
-                    return f"{where} is missing"
-                if not is_number(cells[place]):
-                    return f"{where} is {cells[place]!r}, not a number"
-        return None
+    def columns(self, *groups: Sequence[int]) -> list[np.ndarray]:
+        return self.text.read(*groups)
 
 
-@dataclass(frozen=True, eq=False)
 class ArrayTable(Table):
     """NPY: the columns are called x0, x1, ...  The file is mapped, and stays so if all are wanted."""
 
-    array: np.ndarray
+    def __init__(self, path: str) -> None:
+        with undamaged(path):
+            array: Any = np.load(path, mmap_mode="r", allow_pickle=False)
+        if not isinstance(array, np.ndarray) or array.ndim not in (1, 2) or array.dtype.kind not in "biuf":
+            raise ValueError(f"{path} must hold one array of numbers, of one or two dimensions")
+        if isinstance(array, np.memmap) and array.offset + array.nbytes != os.path.getsize(path):
+            raise ValueError(
+                f"{path} is damaged: it has more bytes than its {array.shape} numbers of type {array.dtype}"
+            )
+        self.array = array if array.ndim == 2 else array[:, np.newaxis]
+        super().__init__(path, [f"x{i}" for i in range(self.array.shape[1])])
 
-    def _read(self, places: list[int]) -> np.ndarray:
-        return self.array if places == list(range(len(self.names))) else self.array[:, places]
+    def columns(self, *groups: Sequence[int]) -> list[np.ndarray]:
+        every = list(range(len(self.names)))
+        return [self.array if list(places) == every else self.array[:, places] for places in groups]
 
 
-@dataclass(frozen=True, eq=False)
 class ParquetTable(Table):
     """Parquet, read by Arrow."""
 
-    def _read(self, places: list[int]) -> np.ndarray:
-        chunks = [X for (X,) in from_arrow(self.source, [self.names[place] for place in places])]
-        return np.concatenate(chunks) if chunks else np.empty((0, len(places)))
+    def __init__(self, path: str) -> None:
+        try:
+            names = opened(path).names
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+        if not names:
+            raise ValueError(f"{path} has no columns")
+        super().__init__(path, names)
+
+    def columns(self, *groups: Sequence[int]) -> list[np.ndarray]:
+        return [self._read([self.names[place] for place in places]) for places in groups]
+
+    def _read(self, names: list[str]) -> np.ndarray:
+        chunks = [X for (X,) in from_arrow(self.source, names)]
+        return np.concatenate(chunks) if chunks else np.empty((0, len(names)))
 
 
-def is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
-
-
-def read_table(path: str) -> Table:
+@contextmanager
+def open_table(path: str) -> Iterator[Table]:
     """The table in a file, by its suffix .npy, .parquet or .pq; any other is CSV, and "-" CSV on standard input."""
-    suffix = Path(path).suffix
+    suffix, piped = Path(path).suffix.lower(), path == STANDARD
     if suffix == ".npy":
-        return array_table(path)
-    if suffix in PARQUET:
-        return parquet_table(path)
-    piped = path == STANDARD
-    with open(0 if piped else path, newline="", encoding="utf-8-sig", closefd=not piped) as file:
-        return text_table("standard input" if piped else path, file)
-
-
-def parquet_table(path: str) -> ParquetTable:
-    names = opened(path).names
-    if not names:
-        raise ValueError(f"{path} has no columns")
-    return ParquetTable(path, names)
-
-
-def array_table(path: str) -> ArrayTable:
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise ValueError(f"{path}: {error}") from None
-    if not isinstance(array, np.ndarray) or array.ndim not in (1, 2) or array.dtype.kind not in "biuf":
-        raise ValueError(f"{path} must hold one array of numbers, of one or two dimensions")
-    array = array.reshape(len(array), -1)
-    return ArrayTable(path, [f"x{i}" for i in range(array.shape[1])], array)
-
-
-def text_table(source: str, file: TextIO) -> TextTable:
-    reader = csv.reader(file)
-    try:
-        names = [name.strip() for name in next(reader, [])]
-        text = file.read()
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{source} is no CSV: {error}") from None
-    if not any(names):
-        raise ValueError(f"{source} has no header: its first line must name the columns")
-    if all(is_number(name) for name in names):
-        raise ValueError(f"{source} has no header: its first line {','.join(names)[:60]!r} is all numbers")
-    return TextTable(source, names, text, reader.line_num + 1)
+        yield ArrayTable(path)
+    elif suffix in PARQUET:
+        yield ParquetTable(path)
+    else:
+        how = {"newline": "", "encoding": "utf-8-sig", "errors": "surrogateescape"}  # as Delimited asks for it
+        with open(0 if piped else path, closefd=not piped, **how) as file:  # type: ignore[call-overload]
+            yield TextTable("standard input" if piped else path, file)
 
 
 # -------------------------------------------------------------------------------------------------------------- writing
@@ -151,32 +155,44 @@ def text_table(source: str, file: TextIO) -> TextTable:
 
 def write_table(path: str, columns: dict[str, np.ndarray]) -> None:
     """Columns of one length, by the suffix .parquet, .pq or .json; any other is CSV, and "-" CSV on standard output."""
-    suffix = Path(path).suffix
+    suffix = Path(path).suffix.lower()
     if suffix in PARQUET:
-        write_parquet(path, columns)
-    elif suffix == ".json":
-        content = json.dumps({name: values.tolist() for name, values in columns.items()})
-        Path(path).write_text(content + "\n", encoding="utf-8")
-    elif path == STANDARD:
-        write_text(sys.stdout, columns)
-    else:
-        with open(path, "w", newline="", encoding="utf-8") as file:
-            write_text(file, columns)
+        with written(path, "wb") as file:
+            write_parquet(file, columns)
+        return
+    with standard_output() if path == STANDARD else written(path, "w", newline="", encoding="utf-8") as file:
+        (write_json if suffix == ".json" else write_csv)(file, columns)
 
 
-def write_text(file: TextIO, columns: dict[str, np.ndarray]) -> None:
+def written(path: str, mode: str, **options: Any) -> AbstractContextManager[IO[Any]]:
+    """A pipe or a device has nothing that could be replaced."""
+    return open(path, mode, **options) if is_stream(path) else replacing(path, mode, **options)
+
+
+def is_stream(path: str) -> bool:
+    found = Path(path)
+    return path == STANDARD or (found.exists() and not found.is_file() and not found.is_dir())
+
+
+def write_csv(file: IO[str], columns: dict[str, np.ndarray]) -> None:
     """Every number with as many digits as tell it from others."""
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows(zip(*(values.tolist() for values in columns.values()), strict=True))
+    for begin in range(0, max(map(len, columns.values())), ROWS_AT_A_TIME):
+        rows = (values[begin : begin + ROWS_AT_A_TIME].tolist() for values in columns.values())
+        writer.writerows(zip(*rows, strict=True))
 
 
-def write_parquet(path: str, columns: dict[str, np.ndarray]) -> None:
+def write_json(file: IO[str], columns: dict[str, np.ndarray]) -> None:
+    file.write(json.dumps({name: values.tolist() for name, values in columns.items()}) + "\n")
+
+
+def write_parquet(file: IO[bytes], columns: dict[str, np.ndarray]) -> None:
     try:
         arrow, parquet = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
     except ImportError as error:
         raise ImportError("Parquet needs pyarrow: pip install 'fastem[arrow]'") from error
-    parquet.write_table(arrow.table(columns), path)
+    parquet.write_table(arrow.table(columns), file)
 
 
 def aligned(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -14,7 +14,7 @@ import pyarrow.parquet
 import pytest
 
 import fastem
-from fastem import cli, speed
+from fastem import cli, commands, speed
 from fastem.selection import THOROUGH
 
 RNG = np.random.default_rng(0)
@@ -111,7 +111,10 @@ def test_columns_are_chosen_by_number(folder, ran):
 
 def test_a_name_goes_before_a_number(folder, ran):
     (folder / "turned.csv").write_text(as_csv({"a": X[:, 0], "0": X[:, 1]}))
-    told = json.loads(said(ran, "fit", "turned.csv", "--columns", "0", "--json"))
+    code, out, (line,) = ran("fit", "turned.csv", "--columns", "0", "--json")
+    told = json.loads(out)
+    assert code == 0
+    assert line == "fastem: turned.csv: its first line is taken for the header, though a column is called '0'"
     assert told["means"] == [[pytest.approx(X[:, 1].mean())]]
 
 
@@ -265,9 +268,9 @@ def test_the_difference_of_answers_is_seen():
         ("a,b\n1,2\n3\n", "rows.csv: line 3, column 'b' is missing"),
         ('"a\nb",c\n1,2\n3,x\n', "rows.csv: line 4, column 'c' is 'x', not a number"),
         ("a,b\n1,2\n3,nan\n", "X must be finite, without NaN or infinity, got nan at row 1, column 1"),
-        ("a,b\n", "0 sample(s)"),
-        ("a,a\n1,2\n", "rows.csv has 2 columns 'a'"),
-        ("a,b\n1,2\n\xff", "rows.csv is no CSV"),
+        ("a,b\n", "rows.csv has no rows below its header 'a,b'"),
+        ("a,a\n1,2\n", "rows.csv has 2 columns 'a': choose one by its number, 0 or 1"),
+        ("a,b\n1,2\n\xff", "rows.csv: line 3 has the byte 0xff, which is no UTF-8: save it as UTF-8"),
     ],
 )
 def test_what_is_wrong_in_a_file_is_told_with_its_place(text, sentence, folder, ran):
@@ -384,7 +387,7 @@ def test_an_interruption_is_told(folder, ran, monkeypatch):
     def interrupted(*args, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "select", interrupted)
+    monkeypatch.setattr(commands, "select", interrupted)
     assert ran("fit", "rows.csv") == (130, "", ["fastem: interrupted"])
 
 
