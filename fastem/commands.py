@@ -1,4 +1,4 @@
-"""The commands of the command line: fit, predict, describe, bench, doctor.
+"""Finite mixtures on the command line: fit, predict, describe, bench, doctor.
 
 Results go to standard output, everything else to standard error.  Exit codes: 0 ok, 1 what bench or doctor found wrong,
 2 bad usage, bad input, or a result that could not be written, 130 interrupted, 141 standard output was closed.
@@ -38,7 +38,7 @@ OK, FOUND_WRONG = 0, 1
 
 TOL = "what the mean log likelihood may have still to gain (default 1e-6)"
 CHOSEN = "columns of X, by name or by number from 0 (default: all others)"
-TABLES = "a CSV file with a header, a .npy or a .parquet file; - is CSV on standard input"
+TABLES = "text with a header (CSV, or ; tab | in place of commas), .npy or .parquet; - is text on standard input"
 
 
 def result_as_json(value: Any) -> None:
@@ -178,7 +178,7 @@ def try_destinations(read: Sequence[str], *written: str) -> None:
                 raise ValueError(f"{path} cannot be written: it is read, and would be lost")
         try_destination(path)
     if len({os.path.realpath(path) for path in written}) < len(written):
-        raise ValueError(f"{' and '.join(written)} are the same file")
+        raise ValueError(f"--out and --plot are the same file, {written[0]}")
 
 
 def is_same_file(path: str, source: str) -> bool:

@@ -116,7 +116,7 @@ class Delimited:
     def _check_header(self, names: list[str], has_comments: bool) -> None:
         """It must be names and not the first row, some cells of which may be missing, or text."""
         line = f"first line {'below its comments ' * has_comments}{shown(self.dialect.delimiter.join(names))}"
-        numbers = [name for name in names if any(map(str.isdigit, name)) and self.dialect.could_be_number(name)]
+        numbers = [name for name in names if name.lstrip("+-.,")[:1].isdigit() and self.dialect.could_be_number(name)]
         if not any(names):
             raise ValueError(f"{self.source} has no header: its first line must name the columns")
         if numbers and all(name in numbers or name.lower() in MISSING for name in names):

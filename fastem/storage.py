@@ -65,8 +65,7 @@ def replacing(path: Any, mode: str = "wb", **options: Any) -> Iterator[IO[Any]]:
 
     Where it cannot be written, or its writer fails or is killed, the old file is as it was.
     """
-    target = destination(path)
-    with beside(target, mode.replace("w", "x"), options) as file:
+    with beside(path, mode.replace("w", "x"), options) as (file, target):
         yield file
         if target.exists():
             os.chmod(file.name, target.stat().st_mode & 0o777)
@@ -74,19 +73,20 @@ def replacing(path: Any, mode: str = "wb", **options: Any) -> Iterator[IO[Any]]:
         os.fsync(file.fileno())
         file.close()
         os.replace(file.name, target)
-    sync(target.parent)
+        sync(target.parent)
 
 
 @contextmanager
-def beside(target: Path, mode: str, options: Mapping[str, Any]) -> Iterator[IO[Any]]:
-    """A new file in the same folder, which is gone afterwards unless it has another name by then."""
+def beside(path: Any, mode: str, options: Mapping[str, Any]) -> Iterator[tuple[IO[Any], Path]]:
+    """A new file in the folder of another one -> both; it is gone afterwards, unless it has another name by then."""
+    target = destination(path)
     temporary = target.with_name(f".{target.name[:40]}.{secrets.token_hex(8)}.tmp")
     try:
         with temporary.open(mode, **options) as file:
-            yield file
+            yield file, target
     except OSError as error:
         if error.errno is not None and error.filename in (None, str(temporary)):
-            error.filename = str(target)  # which is what somebody knows
+            error.filename = os.fspath(path)  # which is the name that somebody knows
         raise
     finally:
         with suppress(OSError):
@@ -103,7 +103,7 @@ def destination(path: Any) -> Path:
 
 def try_destination(path: Any) -> None:
     """OSError where `replacing` would fail, as far as can be known before it has anything to write."""
-    with beside(destination(path), "xb", {}) as file:
+    with beside(path, "xb", {}) as (file, _):
         file.write(bytes(BLOCK))
         file.flush()
         os.fsync(file.fileno())
@@ -143,7 +143,7 @@ def content_of(path: Any) -> bytes:
     with open(path, "rb") as file:
         begin = file.read(len(BEGIN))
         if not begin:
-            raise ValueError(f"{path} is empty")
+            raise ValueError(f"{path} is no file of fastem's: it is empty")
         if begin[:4] != BEGIN[:4] or begin[30:] != BEGIN[30:]:
             raise ValueError(f"{path} is damaged or no file of fastem's: it begins with {begin[:8]!r}")
         return begin + file.read()

@@ -7,8 +7,9 @@ import importlib
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 from typing import IO, Any
@@ -39,9 +40,8 @@ class Table:
 
     def __init__(self, source: str, names: list[str], notes: list[str] | None = None) -> None:
         self.source, self.names, self.notes = source, names, [] if notes is None else notes
-        self._places: dict[str, list[int]] = {}
-        for place, name in enumerate(names):
-            self._places.setdefault(name, []).append(place)
+        self._place_of = {name: place for place, name in enumerate(names)}
+        self._times = Counter(names) if len(self._place_of) < len(names) else Counter()
 
     def columns(self, *groups: Sequence[int]) -> list[np.ndarray]:
         """For each group of places an array (n, columns); ValueError for anything but numbers.  To be called once."""
@@ -49,12 +49,11 @@ class Table:
 
     def place(self, name: str) -> int:
         """Of the column with this name or, where none has it, this number."""
-        found = self._places.get(name, []) if name else []
-        if len(found) > 1:
-            numbers = " or ".join(map(str, found[:FEW]))
-            raise ValueError(f"{self.source} has {len(found)} columns {name!r}: choose one by its number, {numbers}")
-        if found:
-            return found[0]
+        if name and self._times[name] > 1:
+            numbers = " or ".join(str(place) for place, each in enumerate(self.names) if each == name)
+            raise ValueError(f"{self.source} has {self._times[name]} columns {name!r}: choose by number, {numbers}")
+        if name and name in self._place_of:
+            return self._place_of[name]
         if name.isdecimal() and int(name) < len(self.names):
             return int(name)
         raise ValueError(f"{self.source} has no column {name!r}; {self._what_it_has(name)}")
@@ -62,7 +61,7 @@ class Table:
     def label(self, place: int) -> str:
         """What `place` takes for this column: its name, where no other one has it too."""
         name = self.names[place]
-        return name if name and len(self._places[name]) == 1 else str(place)
+        return name if name and self._times[name] <= 1 else str(place)
 
     def others(self, taken: Sequence[int]) -> list[int]:
         """Places of all columns but these, and but names of rows."""
@@ -164,9 +163,19 @@ def write_table(path: str, columns: dict[str, np.ndarray]) -> None:
         (write_json if suffix == ".json" else write_csv)(file, columns)
 
 
-def written(path: str, mode: str, **options: Any) -> AbstractContextManager[IO[Any]]:
-    """A pipe or a device has nothing that could be replaced."""
-    return open(path, mode, **options) if is_stream(path) else replacing(path, mode, **options)
+@contextmanager
+def written(path: str, mode: str, **options: Any) -> Iterator[IO[Any]]:
+    """A file that is replaced when it is complete; a pipe or a device has nothing that could be replaced."""
+    if not is_stream(path):
+        with replacing(path, mode, **options) as file:
+            yield file
+        return
+    try:
+        with open(path, mode, **options) as file:
+            yield file
+    except OSError as error:
+        error.filename = path
+        raise
 
 
 def is_stream(path: str) -> bool:

@@ -269,7 +269,7 @@ def test_the_difference_of_answers_is_seen():
         ('"a\nb",c\n1,2\n3,x\n', "rows.csv: line 4, column 'c' is 'x', not a number"),
         ("a,b\n1,2\n3,nan\n", "X must be finite, without NaN or infinity, got nan at row 1, column 1"),
         ("a,b\n", "rows.csv has no rows below its header 'a,b'"),
-        ("a,a\n1,2\n", "rows.csv has 2 columns 'a': choose one by its number, 0 or 1"),
+        ("a,a\n1,2\n", "rows.csv has 2 columns 'a': choose by number, 0 or 1"),
         ("a,b\n1,2\n\xff", "rows.csv: line 3 has the byte 0xff, which is no UTF-8: save it as UTF-8"),
     ],
 )

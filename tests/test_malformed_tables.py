@@ -149,7 +149,7 @@ REFUSED = {
     "a header that is a comment, and text": ("#a\tb\nx\t2\ny\t4\n", "has the number 2 in it"),
     "a header alone": ("a,b\n", "has no rows below its header 'a,b'"),
     "comments alone": ("# a\n# b\n", f"{NO_HEADER} must name the columns"),
-    "two columns of one name": ("a,a\n1,2\n", "has 2 columns 'a': choose one by its number, 0 or 1"),
+    "two columns of one name": ("a,a\n1,2\n", "has 2 columns 'a': choose by number, 0 or 1"),
     # quotes
     "an open quote in the header": ('a,"b\n1,2\n3,4\n', "line 1 is no CSV: a quote is opened and not closed"),
     "an open quote in a row": ('a,b\n1,2\n3,"4\n5,6\n', "line 3 is no CSV: a quote is opened and not closed"),
