@@ -143,7 +143,7 @@ def content_of(path: Any) -> bytes:
     with open(path, "rb") as file:
         begin = file.read(len(BEGIN))
         if not begin:
-            raise ValueError(f"{path} is no file of fastem's: it is empty")
+            raise ValueError(f"{path} is damaged or no file of fastem's: it is empty")
         if begin[:4] != BEGIN[:4] or begin[30:] != BEGIN[30:]:
             raise ValueError(f"{path} is damaged or no file of fastem's: it begins with {begin[:8]!r}")
         return begin + file.read()
