@@ -119,10 +119,11 @@ class ParquetTable(Table):
     """Parquet, read by Arrow."""
 
     def __init__(self, path: str) -> None:
+        os.stat(path)  # Arrow does not say what is wrong with a path
         try:
             names = opened(path).names
         except ValueError as error:
-            raise ValueError(f"{path}: {error}") from None
+            raise ValueError(str(error) if path in str(error) else f"{path}: {error}") from None
         if not names:
             raise ValueError(f"{path} has no columns")
         super().__init__(path, names)

@@ -286,7 +286,7 @@ def test_what_is_wrong_in_a_file_is_told_with_its_place(text, sentence, folder, 
     [
         (["fit", "missing.csv"], "missing.csv: No such file or directory"),
         (["fit", "missing.npy"], "missing.npy: No such file or directory"),
-        (["fit", "missing.parquet"], "missing.parquet"),
+        (["fit", "missing.parquet"], "missing.parquet: No such file or directory"),
         (["fit", "rows.csv", "--columns", "up"], "rows.csv has no column 'up'; it has east, north, w, heads, tosses"),
         (["fit", "rows.npy", "--columns", "x2"], "rows.npy has no column 'x2'; it has x0, x1"),
         (["fit", "rows.csv", "--weight", "up"], "rows.csv has no column 'up'"),
