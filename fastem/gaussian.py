@@ -80,12 +80,13 @@ class NormalParams:
     def from_variances(cls, means: Array, variances: Array, covariance_type: str) -> NormalParams:
         """Equal weights, and for every component the same variances (d,)."""
         k = len(means)
-        covariances: Array = {
-            "full": np.tile(np.diag(variances), (k, 1, 1)),
-            "tied": np.diag(variances),
-            "diag": np.tile(variances, (k, 1)),
-            "spherical": np.full(k, variances.mean()),
-        }[covariance_type]
+        if covariance_type == "spherical":
+            covariances = np.full(k, variances.mean())
+        elif covariance_type == "diag":
+            covariances = np.tile(variances, (k, 1))
+        else:
+            matrix = np.diag(variances)
+            covariances = matrix if covariance_type == "tied" else np.tile(matrix, (k, 1, 1))
         return cls(np.full(k, 1 / k), means, covariances, covariance_type)
 
     @staticmethod
