@@ -10,11 +10,11 @@ import numpy as np
 from fastem import checks, inputs
 from fastem.binomial import GROUPS, BinomialParams
 from fastem.degenerate import Watch, binomial_extents, split_binomial
-from fastem.estimator import NotFittedError
 from fastem.information import StandardErrors
-from fastem.mixture import NOT_FITTED, Mixture
+from fastem.mixture import Mixture
 from fastem.priors import BinomialPrior
 from fastem.starts import BINOMIAL_STARTS, binomial_start
+from fastem.stats import Fixed
 from fastem.sweep import AnyRows, Rows
 
 
@@ -59,7 +59,7 @@ class BinomialMixture(Mixture):
     params_ : BinomialParams, the same as one value for the building blocks.
     converged_, stop_reason_, cut_short_, summary_, remaining_gain_, n_iter_, n_sweeps_, loglik_, log_posterior_,
     entropy_, counts_, collapses_, ascent_, n_parameters_, aic_, bic_, icl_, lower_bound_, lower_bounds_, history_,
-    starts_, empty_components_, n_features_in_, feature_names_in_
+    starts_, empty_components_, settings_, n_features_in_, feature_names_in_
         As for GaussianMixture; log likelihoods include the binomial coefficients.
 
     References
@@ -77,6 +77,7 @@ class BinomialMixture(Mixture):
     """
 
     _has_trials = True
+    _groups, _starts = GROUPS, BINOMIAL_STARTS
 
     def __init__(
         self,
@@ -163,7 +164,7 @@ class BinomialMixture(Mixture):
         ValueError, TypeError
             On unusable data or settings; the estimator stays as it was.
         """
-        fixed = self._check_common(GROUPS, BINOMIAL_STARTS)
+        fixed = self._check_settings()
         with self._opened(X, chunks, self._tosses(trials), sample_weight) as rows:
             inputs.enough_rows(len(rows), self.n_components)
             self._check_inits(rows.n_features)
@@ -181,12 +182,18 @@ class BinomialMixture(Mixture):
         >>> coins.partial_fit([1, 2, 9, 9]).probs_.round(1).ravel()
         array([0.2, 0.9])
         """
-        fixed = self._check_common(GROUPS, BINOMIAL_STARTS)
+        fixed = self._check_settings()
         n_features = self.params_.n_features if self._is_fitted() else None
         rows = self._opened(X, None, self._tosses(trials), sample_weight, n_features=n_features)
         inputs.enough_rows(len(rows), 1 if self._is_fitted() else self.n_components)
         self._check_inits(rows.n_features)
         return self._partial_fit(X, rows, fixed)
+
+    def _check_settings(self) -> Fixed:
+        fixed = super()._check_settings()
+        if self.n_trials is not None:
+            checks.integer(self.n_trials, "n_trials", 0)
+        return fixed
 
     def _check_inits(self, d: int) -> None:
         if self.weights_init is not None:
@@ -228,12 +235,9 @@ class BinomialMixture(Mixture):
     def _attributes(self, params: BinomialParams) -> dict[str, np.ndarray]:
         return {"weights_": params.weights, "probs_": params.probs}
 
-    @property
-    def params_(self) -> BinomialParams:
-        """The fitted parameters as a value of the building blocks; NotFittedError before a fit."""
-        if not self._is_fitted():
-            raise NotFittedError(NOT_FITTED.format("BinomialMixture"))
-        return BinomialParams(np.asarray(self.weights_, np.float64), np.asarray(self.probs_, np.float64))
+    def _params(self, *arrays: np.ndarray) -> BinomialParams:
+        weights, probs = arrays
+        return BinomialParams(weights, probs)
 
     def fit_predict(self, X: Any, y: Any = None, *, trials: Any = None, sample_weight: Any = None) -> np.ndarray:
         """Fit, then the most probable component of each row: (n,) ints.  Arguments and errors as for fit."""

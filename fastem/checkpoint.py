@@ -159,8 +159,10 @@ def described(value: Any) -> Any:
         return {f.name: described(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, np.random.Generator):
         return f"Generator of {type(value.bit_generator).__name__}"
-    if isinstance(value, np.random.RandomState):
-        return "RandomState"
+    if value is np.random or isinstance(value, (np.random.RandomState, np.random.BitGenerator)):
+        return "RandomState" if value is np.random else type(value).__name__
+    if isinstance(value, np.random.SeedSequence):
+        return repr(value)
     if isinstance(value, (tuple, list, set, frozenset)) and all(isinstance(each, str) for each in value):
         return sorted(value)
     array = np.ascontiguousarray(value)

@@ -63,6 +63,11 @@ def rows_of_params(has_trials: bool, n_features: int, params_have_trials: bool, 
         raise ValueError(f"params have {params_features} features, but the rows at hand have {n_features}")
 
 
+def same_features(n_features_in: Any, n_features: int) -> None:
+    if n_features_in != n_features:
+        raise ValueError(f"n_features_in_ is {n_features_in}, but the parameters have {n_features} features")
+
+
 def shaped(values: Any, name: str, shape: tuple[int, ...], largest: float = np.inf) -> np.ndarray:
     """A finite float64 array of this very shape."""
     array = table(values, name)
@@ -283,6 +288,14 @@ def unheld(on_collapse: str, fixed: Any) -> None:
         raise ValueError(f"on_collapse must be 'floor' or 'raise' where parameters are fixed, got {on_collapse!r}")
 
 
+def changed_setting(name: str, then: Any, now: Any) -> None:
+    """A setting is no longer what it was in the fit whose results are asked for."""
+    raise ValueError(
+        f"{name} was {then!r} when this mixture was fitted, and is {now!r}: the fit cannot be used with it. Set {name} "
+        "back, or fit again (with warm_start=False)"
+    )
+
+
 def same_fit(found: Any, expected: Mapping[str, Any], path: Any) -> None:
     """Refuse a checkpoint that another fit has written; say in what it differs."""
     if found == expected:
@@ -391,12 +404,20 @@ def mask(value: Any, name: str, k: int) -> np.ndarray:
     return array
 
 
-def generator(random_state: Any) -> np.random.Generator:
-    """A NumPy generator from None, a seed, a Generator or a RandomState (which it advances)."""
-    if isinstance(random_state, np.random.Generator):
+def seed(random_state: Any) -> Any:
+    """What random numbers can be drawn from: None, an int, or what NumPy has for it (numpy.random itself is its global
+    RandomState)."""
+    if random_state is None or random_state is np.random or isinstance(random_state, SOURCES):
         return random_state
-    if isinstance(random_state, np.random.RandomState):
-        return np.random.default_rng(random_state.randint(np.iinfo(np.int32).max, size=4))
-    if random_state is not None:
-        random_state = integer(random_state, "random_state", 0)
-    return np.random.default_rng(random_state)
+    return integer(random_state, "random_state", 0)
+
+
+SOURCES = (np.random.Generator, np.random.RandomState, np.random.SeedSequence, np.random.BitGenerator)
+
+
+def generator(random_state: Any) -> np.random.Generator:
+    """A NumPy generator; a Generator is that itself, and a RandomState is advanced."""
+    found = seed(random_state)
+    if found is np.random or isinstance(found, np.random.RandomState):
+        return np.random.default_rng(found.randint(np.iinfo(np.int32).max, size=4))
+    return np.random.default_rng(found)

@@ -10,10 +10,9 @@ import numpy as np
 
 from fastem import checks, inputs
 from fastem.degenerate import Watch, normal_extents, split_normal
-from fastem.estimator import NotFittedError
 from fastem.gaussian import COVARIANCE_TYPES, GROUPS, NormalParams
 from fastem.information import StandardErrors
-from fastem.mixture import NOT_FITTED, Mixture
+from fastem.mixture import Mixture
 from fastem.priors import NormalPrior
 from fastem.starts import NORMAL_STARTS, normal_start, relative_variances
 from fastem.stats import Fixed
@@ -53,8 +52,8 @@ class GaussianMixture(Mixture):
         Starting means; a row of NaN is found as init_params says.
     precisions_init : array-like, default=None
         Starting inverse covariances: (k, d, d), (d, d), (k, d) or (k,) by covariance type.
-    random_state : int, Generator, RandomState or None, default=None
-        Where the starts draw from.
+    random_state : int, Generator, RandomState, SeedSequence, BitGenerator, numpy.random or None, default=None
+        Where the starts draw from; numpy.random is its global RandomState.
     warm_start : bool, default=False
         Start from the result of the last call of fit.
     verbose : int, default=0
@@ -107,6 +106,8 @@ class GaussianMixture(Mixture):
 
     Attributes
     ----------
+    settings_ : dict, the settings without which the fit cannot be read (covariance_type, n_components, fixed, prior),
+        as they were: where one of them has been changed since, what depends on it is a ValueError.
     weights_ : (k,) mixing weights.
     means_ : (k, d) means, in the units of X.
     covariances_, precisions_, precisions_cholesky_ : shaped by covariance type; squared units of X, or their inverse.
@@ -155,6 +156,8 @@ class GaussianMixture(Mixture):
     >>> mixture.weights_
     array([0.5, 0.5])
     """
+
+    _groups, _starts = GROUPS, NORMAL_STARTS
 
     def __init__(
         self,
@@ -300,7 +303,7 @@ class GaussianMixture(Mixture):
         return self._partial_fit(X, rows, fixed)
 
     def _check_settings(self) -> Fixed:
-        fixed = self._check_common(GROUPS, NORMAL_STARTS)
+        fixed = super()._check_settings()
         checks.choice(self.covariance_type, "covariance_type", COVARIANCE_TYPES)
         if not isinstance(self.reg_covar, str) or self.reg_covar != "auto":
             checks.non_negative(self.reg_covar, "reg_covar")
@@ -356,17 +359,18 @@ class GaussianMixture(Mixture):
             "precisions_": params.precisions(),
         }
 
-    @property
-    def params_(self) -> NormalParams:
-        """The fitted parameters as a value of the building blocks; NotFittedError before a fit."""
-        if not self._is_fitted():
-            raise NotFittedError(NOT_FITTED.format("GaussianMixture"))
-        return NormalParams(
-            np.asarray(self.weights_, np.float64),
-            np.asarray(self.means_, np.float64),
-            np.asarray(self.covariances_, np.float64),
-            self.covariance_type,
-        )
+    def _params(self, *arrays: np.ndarray) -> NormalParams:
+        weights, means, covariances = arrays
+        return NormalParams(weights, means, covariances, self.covariance_type)
+
+    def _arrays(self) -> dict[str, Any]:
+        """Who puts a mixture together himself may give it `precisions_cholesky_` in the place of covariances."""
+        if hasattr(self, "covariances_") or not hasattr(self, "precisions_cholesky_"):
+            return super()._arrays()
+        factors = checks.table(self.precisions_cholesky_, "precisions_cholesky_")
+        precisions = factors @ factors.mT if self.covariance_type in ("full", "tied") else factors**2
+        found = NormalParams.from_precisions(self.weights_, self.means_, precisions, self.covariance_type)
+        return {name: getattr(found, name) for name in GROUPS}
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> np.ndarray:
         """Fit, then the most probable component of each row: (n,) ints.  Arguments and errors as for fit."""

@@ -12,8 +12,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from fastem import checks, inputs
+from fastem import checks, inputs, remembered
 from fastem.acceleration import ACCELERATORS
+from fastem.backend import BACKENDS
 from fastem.checkpoint import Journal, arrays_of, described
 from fastem.chunks import open_chunks
 from fastem.cluster import described_by, is_dask, lazy_posterior, mean_of, open_blocks
@@ -22,6 +23,7 @@ from fastem.estimator import (
     BaseEstimator,
     ConvergenceWarning,
     DensityMixin,
+    NotFittedError,
     learn_features,
     same_features,
 )
@@ -83,22 +85,24 @@ class Mixture(DensityMixin, BaseEstimator):
     n_threads: int | None
 
     _has_trials = False
+    _groups: tuple[str, ...]
+    _starts: tuple[str, ...]
 
-    def _check_common(self, groups: tuple[str, ...], starts: tuple[str, ...]) -> Fixed:
+    def _check_settings(self) -> Fixed:
         """ValueError or TypeError for a setting that is none; -> what is held fixed."""
         checks.integer(self.n_components, "n_components", 1)
         checks.non_negative(self.tol, "tol")
         checks.integer(self.max_iter, "max_iter", 0)
         checks.integer(self.n_init, "n_init", 1)
-        checks.choice(self.init_params, "init_params", starts)
-        fixed = checks.groups(self.fixed, groups, self.n_components)
+        checks.choice(self.init_params, "init_params", self._starts)
+        fixed = checks.groups(self.fixed, self._groups, self.n_components)
         checks.choice(self.stopping, "stopping", STOPPING)
         if self.acceleration is not None:
             checks.choice(self.acceleration, "acceleration", ACCELERATORS)
         if self.warm_sweeps is not None:
             checks.choice(self.warm_sweeps, "warm_sweeps", ("auto",))
         if self.order_by is not None:
-            checks.choice(self.order_by, "order_by", groups[:2])
+            checks.choice(self.order_by, "order_by", self._groups[:2])
             checks.no_masks(fixed)
         checks.choice(self.on_collapse, "on_collapse", POLICIES)
         checks.unheld(self.on_collapse, fixed)
@@ -111,17 +115,24 @@ class Mixture(DensityMixin, BaseEstimator):
         checks.flag(self.warm_start, "warm_start")
         checks.integer(self.verbose, "verbose", 0) if not isinstance(self.verbose, bool) else None
         checks.integer(self.verbose_interval, "verbose_interval", 1)
+        checks.choice(self.backend, "backend", BACKENDS)
+        if self.n_threads is not None:
+            checks.integer(self.n_threads, "n_threads", 1)
+        checks.seed(self.random_state)
         return fixed
 
     # ---- for the families to say
 
-    @property
-    def params_(self) -> Any:
-        """The fitted parameters as a value of the building blocks; NotFittedError before a fit."""
+    def _params(self, *arrays: np.ndarray) -> Any:
+        """The params value of these arrays, one for each group."""
         raise NotImplementedError
 
     def _attributes(self, params: Any) -> dict[str, np.ndarray]:
         """The public attributes of these parameters."""
+        raise NotImplementedError
+
+    def _check_inits(self, d: int) -> None:
+        """ValueError or TypeError for starts and priors that are none of rows of d features."""
         raise NotImplementedError
 
     def _terms(self, rows: AnyRows, rng: np.random.Generator) -> dict[str, Any]:
@@ -135,10 +146,29 @@ class Mixture(DensityMixin, BaseEstimator):
         """What looks for collapsed components."""
         raise NotImplementedError
 
-    # ---- fit
+    # ---- parameters
 
     def _is_fitted(self) -> bool:
         return hasattr(self, "weights_")
+
+    @property
+    def params_(self) -> Any:
+        """The fitted parameters as a value of the building blocks; NotFittedError before a fit."""
+        if not self._is_fitted():
+            raise NotFittedError(NOT_FITTED.format(type(self).__name__))
+        remembered.require(self, "parameters")
+        arrays = self._arrays()
+        params = self._params(*(checks.table(array, f"{name}_") for name, array in arrays.items()))
+        if not remembered.is_found(self, arrays):
+            params.check()
+            checks.same_features(getattr(self, "n_features_in_", params.n_features), params.n_features)
+        return params
+
+    def _arrays(self) -> dict[str, Any]:
+        """By name of the group, what is kept of the parameters."""
+        return {name: getattr(self, f"{name}_") for name in self._groups}
+
+    # ---- fit
 
     def _fit(self, X: Any, rows: AnyRows, fixed: Fixed) -> Self:
         deadline = math.inf if self.max_time is None else time.monotonic() + self.max_time
@@ -164,7 +194,7 @@ class Mixture(DensityMixin, BaseEstimator):
                 journal.close()
         fitted = self._unfinished(X, rows)
         fitted.__dict__.pop("stats_", None)  # of partial fits before
-        fitted._keep(fits, rows.precision, fixed)
+        fitted._keep(fits, rows.precision)
         return self._become(fitted)
 
     def _unfinished(self, X: Any, rows: AnyRows) -> Self:
@@ -181,10 +211,12 @@ class Mixture(DensityMixin, BaseEstimator):
 
     def _going_on(self) -> Any:
         """The parameters that a warm start begins at: those of the last fit, which may have dropped components."""
-        dropped = self.on_collapse == "drop" and len(self.weights_) < self.n_components
+        remembered.require(self, "going on")
+        params = self.params_
+        dropped = self.on_collapse == "drop" and len(params.weights) < self.n_components
         if not dropped:
-            checks.same_shape(self.weights_, "weights_", (self.n_components,))
-        return self.params_
+            checks.same_shape(params.weights, "weights_", (self.n_components,))
+        return params
 
     def _partial_fit(self, X: Any, rows: AnyRows, fixed: Fixed) -> Self:
         """One sweep over rows that come once; the first of them are fitted, for a start."""
@@ -266,7 +298,7 @@ class Mixture(DensityMixin, BaseEstimator):
             return -math.inf
         return self.history_.q[-1] if self.stopping == "q" and self.n_iter_ else self.lower_bound_
 
-    def _keep(self, fits: list[Fit], dtype: type[np.floating], fixed: Fixed) -> None:
+    def _keep(self, fits: list[Fit], dtype: type[np.floating]) -> None:
         """Set every attribute of a fit that has succeeded; parameters in the precision of the rows."""
         found = fits[0]
         params, live, counts, total = found.params, found.stats.live, found.stats.row_counts, found.stats.total
@@ -291,7 +323,7 @@ class Mixture(DensityMixin, BaseEstimator):
         self.log_posterior_ = found.loglik
         self.loglik_ = found.loglik - (self.prior.stats(found.params).loglik if self.prior is not None else 0.0)
         self.entropy_ = found.stats.entropy
-        self.n_parameters_ = params.n_free(fixed)
+        self.n_parameters_ = int(self._n_parameters())
         self.aic_ = 2 * self.n_parameters_ - 2 * self.loglik_
         self.bic_ = math.log(total) * self.n_parameters_ - 2 * self.loglik_
         self.icl_ = self.bic_ + 2 * self.entropy_
@@ -324,6 +356,7 @@ class Mixture(DensityMixin, BaseEstimator):
         dtype = checks.holding(dtype, arrays_of(params).values(), attributes.values())
         for name, value in attributes.items():
             setattr(self, name, value.astype(dtype, copy=False))
+        remembered.note(self, self._arrays())
 
     def diagnose(self) -> Diagnosis:
         """What tells whether the fit is a spurious maximum: components on few rows, on equal rows, or much thinner than
@@ -354,6 +387,8 @@ class Mixture(DensityMixin, BaseEstimator):
         ((), ('has no extent of its own in some direction',))
         """
         params = self.params_
+        if not hasattr(self, "counts_"):  # parameters of a user's, without a fit
+            raise NotFittedError(NOT_FITTED.format(type(self).__name__))
         return diagnosis(params, self.counts_, {each.component for each in self.collapses_ if each.action == "floor"})
 
     def save(self, path: Any) -> None:
@@ -376,7 +411,9 @@ class Mixture(DensityMixin, BaseEstimator):
         OSError
             Where the file cannot be written; one that is there stays as it was.
         """
-        self.params_  # noqa: B018 - raises before a fit
+        d = self.params_.n_features
+        self._check_settings()
+        self._check_inits(d)
         arrays: dict[str, np.ndarray] = {}
         checks.saveable(type(self), Mixture)
         settings = self.get_params(deep=False)
@@ -431,16 +468,23 @@ class Mixture(DensityMixin, BaseEstimator):
         return -2 * mean * total + self._n_parameters() * penalty(total)
 
     def _standard_errors(self, X: Any, trials: Any, sample_weight: Any, method: str) -> StandardErrors:
-        params = self.params_
+        params, fixed = self.params_, self._held()
         checks.no_prior(self.prior)
+        remembered.require(self, "standard errors")
         same_features(self, described_by(X))
         with self._opened(X, None, self._tosses(trials), sample_weight, n_features=params.n_features) as rows:
             # squares of weights are those of rows, not of equal rows together
             few: Any = rows.collapsed() if self._has_trials and method != "sandwich" else rows
-            return standard_errors(few, params, fixed=self.fixed, method=method)
+            return standard_errors(few, params, fixed=fixed, method=method)
+
+    def _held(self) -> Fixed:
+        """What the fit held fixed."""
+        fixed = checks.groups(self.fixed, self._groups, len(self.params_.weights))
+        remembered.require(self, "free parameters")
+        return fixed
 
     def _n_parameters(self) -> int:
-        return int(self.params_.n_free(self.fixed))
+        return int(self.params_.n_free(self._held()))
 
     def _draw_labels(self, n_samples: int, rng: np.random.Generator) -> np.ndarray:
         weights = self.params_.weights

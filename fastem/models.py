@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, is_dataclass
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 
-from fastem import checks
+from fastem import checks, inputs, remembered
 from fastem.binomial import BinomialParams, BinomialStats
 from fastem.binomial_mixture import BinomialMixture
+from fastem.checkpoint import arrays_of
 from fastem.fit import Ascent, Collapse, History
 from fastem.gaussian import NormalParams, NormalStats
 from fastem.gaussian_mixture import GaussianMixture
@@ -17,6 +20,22 @@ from fastem.priors import BinomialPrior, NormalPrior
 from fastem.restarts import Start
 from fastem.stats import STATISTICS, STATISTICS_LAYOUT
 from fastem.storage import decode, read, undamaged
+
+PLAIN: dict[str, Any] = {
+    "bool": bool, "int": Integral, "float": Real, "str": str, "dict": dict, "None": type(None), "Array": np.ndarray
+}  # fmt: skip
+"""Kinds of values, as annotations name them."""
+
+ATTRIBUTES = {
+    "n_features_in_": "int", "settings_": "dict", "starts_": "list[Start]", "n_iter_": "int", "n_sweeps_": "int",
+    "converged_": "bool", "stop_reason_": "str", "cut_short_": "bool", "collapses_": "list[Collapse]",
+    "counts_": "Array", "ascent_": "Ascent", "summary_": "str", "remaining_gain_": "float", "history_": "History",
+    "log_posterior_": "float", "loglik_": "float", "entropy_": "float", "n_parameters_": "int", "aic_": "float",
+    "bic_": "float", "icl_": "float", "lower_bounds_": "list[float]", "lower_bound_": "float",
+    "empty_components_": "Array", "feature_names_in_": "Array", "stats_": "NormalStats | BinomialStats | None",
+    "held_out_": "float", "neighbours_": "list[int]",
+}  # fmt: skip
+"""What a fit, or `select`, tells beside the parameters, and of what kind it is."""
 
 ESTIMATORS = {each.__name__: each for each in (GaussianMixture, BinomialMixture)}
 KNOWN = (
@@ -107,17 +126,73 @@ def load_stats(path: Any) -> Any:
 
 
 def restored(kind: type[Mixture], attributes: dict[str, Any]) -> Mixture:
-    """An estimator with these settings and attributes; ValueError where they are not those of a fitted one."""
+    """An estimator with these settings and attributes; ValueError where they are not those of a fitted one.
+
+    The file says where a fit was kept, if it was: a fit of this model is another one, on another machine maybe, and its
+    `checkpoint` is None.
+    """
     settings = {name: attributes.pop(name) for name in kind().get_params(deep=False) if name in attributes}
-    mixture = kind(**settings)
+    mixture = kind(**settings | {"checkpoint": None})
     for name, value in attributes.items():
         if not is_fitted_attribute(name):
             raise ValueError(f"{name!r} is no attribute of a {kind.__name__}")
+        if name in ATTRIBUTES and not is_a(value, ATTRIBUTES[name]):
+            raise ValueError(f"{name} must be of kind {ATTRIBUTES[name]}, got {value!r}")
         setattr(mixture, name, value)
-    params = mixture.params_
-    params.check()
-    for name, expected in mixture._attributes(params).items():
-        checks.same_shape(getattr(mixture, name), name, np.shape(expected))
-    if mixture.n_features_in_ != params.n_features:
-        raise ValueError(f"n_features_in_ is {mixture.n_features_in_}, but the parameters have {params.n_features}")
+    params = mixture.params_  # checked, as a user's
+    found = mixture._attributes(params)
+    for name in found.keys() & attributes.keys():
+        checks.shaped(attributes[name], name, found[name].shape)
+    mixture._check_settings()
+    mixture._check_inits(params.n_features)
+    check_attributes(attributes, params)
+    remembered.note(mixture, mixture._arrays(), attributes.get("settings_"))  # none in files of version 0.1
     return mixture
+
+
+def check_attributes(attributes: dict[str, Any], params: Any) -> None:
+    """ValueError where one does not go with these parameters."""
+    k, d = len(params.weights), params.n_features
+    checks.same_features(attributes.get("n_features_in_", d), d)
+    if "counts_" in attributes:
+        inputs.refuse(lambda block: block < 0, checks.shaped(attributes["counts_"], "counts_", (k,)), "counts_ below 0")
+    if "empty_components_" in attributes and not np.isin(attributes["empty_components_"], np.arange(k)).all():
+        raise ValueError(f"empty_components_ must be of 0 to {k - 1}, got {attributes['empty_components_']}")
+    if "feature_names_in_" in attributes:
+        checks.same_shape(attributes["feature_names_in_"], "feature_names_in_", (d,))
+    if "history_" in attributes:
+        check_history(attributes["history_"], attributes.get("n_iter_", len(attributes["history_"])))
+    if attributes.get("stats_") is not None:
+        check_stats(attributes["stats_"], params)
+
+
+def check_history(history: History, n_iter: int) -> None:
+    lengths = {len(each) for each in (history.loglik, history.q, history.entropy, history.step or range(n_iter))}
+    if lengths != {n_iter}:
+        raise ValueError(f"history_ must have n_iter_ = {n_iter} entries, got {sorted(lengths)}")
+
+
+def check_stats(stats: Any, params: Any) -> None:
+    """Sums that a partial fit can go on from."""
+    stats.check()
+    if type(stats.params) is not type(params) or shapes(stats.params) != shapes(params):
+        raise ValueError(f"stats_ must be of parameters as these are, got {shapes(stats.params)}")
+
+
+def shapes(params: Any) -> dict[str, tuple[int, ...]]:
+    return {name: array.shape for name, array in arrays_of(params).items()}
+
+
+def is_a(value: Any, kind: str) -> bool:
+    """Is a value of the kind that an annotation names, and all that is in it?"""
+    if " | " in kind:
+        return any(is_a(value, each) for each in kind.split(" | "))
+    if kind.startswith("list["):
+        return isinstance(value, list) and all(is_a(each, kind[5:-1]) for each in value)
+    if kind == "tuple[str, ...]":
+        return isinstance(value, tuple) and all(isinstance(each, str) for each in value)
+    if kind in PLAIN:
+        return isinstance(value, PLAIN[kind]) and (kind == "bool" or not isinstance(value, bool))
+    if type(value).__name__ != kind or not is_dataclass(value):
+        return False
+    return hasattr(value, "check") or all(is_a(getattr(value, each.name), str(each.type)) for each in fields(value))

@@ -171,6 +171,9 @@ def array_of(content: bytes) -> np.ndarray:
 # ------------------------------------------------------------------------------------------------------ trees of values
 
 
+RANDOM = (np.random.Generator, np.random.RandomState, np.random.BitGenerator, np.random.SeedSequence)
+
+
 def encode(value: Any, arrays: dict[str, np.ndarray]) -> Any:
     """A tree of values as JSON can hold it, its arrays put among `arrays`; TypeError for what is no such tree.
 
@@ -182,7 +185,7 @@ def encode(value: Any, arrays: dict[str, np.ndarray]) -> Any:
         return int(value) if isinstance(value, numbers.Integral) else float(value)
     if isinstance(value, os.PathLike):
         return os.fspath(value)
-    if isinstance(value, (np.random.Generator, np.random.RandomState)):
+    if value is np.random or isinstance(value, RANDOM):
         return None
     if hasattr(value, "__array__"):
         return encode_array(np.asarray(value), arrays)
@@ -197,7 +200,7 @@ def encode(value: Any, arrays: dict[str, np.ndarray]) -> Any:
 
 
 def encode_array(value: np.ndarray, arrays: dict[str, np.ndarray]) -> Any:
-    if value.ndim == 1 and all(isinstance(each, str) for each in value):
+    if value.ndim == 1 and value.dtype.kind in "OUT" and all(isinstance(each, str) for each in value):
         return {"strings": [str(each) for each in value]}
     if value.dtype.kind == "O":
         value = value.astype(np.float64)

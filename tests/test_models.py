@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import tracemalloc
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ from test_stopped import same_fit
 
 import fastem
 from fastem.mixture import MODEL, MODEL_LAYOUT
+from fastem.models import ATTRIBUTES
 from fastem.storage import read, write
 
 RNG = np.random.default_rng(0)
@@ -336,6 +338,114 @@ def wrong_factors(header, arrays):
 
 def no_attributes(header, arrays):
     header["attributes"] = None
+
+
+def set_to(name, value):
+    def change(header, arrays):
+        header["attributes"]["dict"][name] = value
+
+    change.__name__ = f"{name}={value!r}"
+    return change
+
+
+def array_to(name, change_of):
+    def change(header, arrays):
+        arrays[where(header, name)] = change_of(arrays[where(header, name)])
+
+    change.__name__ = f"{name} changed"
+    return change
+
+
+BAD_SETTINGS = {
+    "fixed": -1, "n_components": 0, "tol": "small", "reg_covar": -1.0, "max_iter": 1.5, "init_params": "best",
+    "weights_init": [0.5, 0.6], "means_init": [[1.0]], "precisions_init": [[1.0]], "prior": 3, "order_by": "size",
+    "stopping": "never", "acceleration": "warp", "warm_sweeps": 2, "on_collapse": "ignore", "max_time": -1,
+    "on_interrupt": "stop", "checkpoint_every": -1, "warm_start": 1, "verbose": -1, "verbose_interval": 0,
+    "backend": "fortran", "n_threads": 0, "random_state": "now", "covariance_type": "diag",
+}  # fmt: skip
+
+BAD_ATTRIBUTES = [
+    set_to("counts_", 3), set_to("counts_", [1.0, 2.0]), array_to("counts_", lambda a: a[:1]),
+    array_to("counts_", lambda a: -a), array_to("counts_", lambda a: a * np.nan),
+    set_to("collapses_", None), set_to("collapses_", [3]), set_to("starts_", {"tuple": []}),
+    set_to("collapses_", [{"Collapse": {"component": "a", "iteration": 1, "count": 1.0, "smallest_eigenvalue": 1.0,
+                                        "action": "floor"}}]),
+    set_to("starts_", [{"Start": {"mean_loglik": "x", "n_iter": 1, "stop_reason": ""}}]),
+    set_to("n_iter_", "3"), set_to("n_sweeps_", 1.5), set_to("converged_", 1), set_to("stop_reason_", None),
+    set_to("cut_short_", None), set_to("ascent_", 1.0), set_to("summary_", 3), set_to("remaining_gain_", None),
+    set_to("history_", {"Start": {"mean_loglik": 1.0, "n_iter": 1, "stop_reason": ""}}), set_to("log_posterior_", "1"),
+    set_to("loglik_", True), set_to("entropy_", []), set_to("n_parameters_", 1.0), set_to("aic_", None),
+    set_to("bic_", "x"), set_to("icl_", [1.0]), set_to("lower_bounds_", 1.0), set_to("lower_bounds_", ["a"]),
+    set_to("lower_bound_", None), array_to("empty_components_", lambda a: np.array([7])), set_to("settings_", 3),
+    set_to("feature_names_in_", {"strings": ["one"]}), set_to("stats_", 3), set_to("n_features_in_", "2"),
+    set_to("n_features_in_", True), set_to("n_iter_", 1000), set_to("held_out_", "x"), set_to("neighbours_", 3),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("setting", BAD_SETTINGS)
+def test_settings_that_a_fit_would_refuse_are_refused_in_a_file_and_kept_out_of_one(setting, saved, tmp_path):
+    path, header, arrays = saved
+    header["attributes"]["dict"][setting] = BAD_SETTINGS[setting]
+    write(path, MODEL, MODEL_LAYOUT, {name: header[name] for name in ("class", "attributes")}, arrays)
+    named = {"weights_init": "weights", "means_init": "means", "precisions_init": "precision"}.get(setting, setting)
+    with pytest.raises(ValueError, match=rf"model\.npz is damaged: .*{named}"):
+        fastem.load(path)
+    mixture = fastem.GaussianMixture(2, random_state=0).fit(X).set_params(**{setting: BAD_SETTINGS[setting]})
+    with pytest.raises((ValueError, TypeError), match=named):
+        mixture.save(tmp_path / "other.npz")
+    assert not (tmp_path / "other.npz").exists()
+
+
+def test_every_setting_is_tried():
+    assert set(BAD_SETTINGS) | {"n_init", "checkpoint"} == set(fastem.GaussianMixture().get_params(deep=False))
+
+
+@pytest.mark.parametrize("change", BAD_ATTRIBUTES, ids=lambda change: change.__name__)
+def test_an_attribute_is_of_the_kind_and_shape_it_must_have(change, saved):
+    path, header, arrays = saved
+    change(header, arrays)
+    write(path, MODEL, MODEL_LAYOUT, {name: header[name] for name in ("class", "attributes")}, arrays)
+    with pytest.raises(ValueError, match=rf"model\.npz is damaged: .*{re.split('[= ]', change.__name__)[0]}"):
+        fastem.load(path)
+
+
+def test_every_attribute_of_a_fit_has_its_kind():
+    frame = pd.DataFrame(X, columns=["height", "weight"])
+    names = {name for name in vars(fastem.GaussianMixture(2, random_state=0).fit(frame)) if name.endswith("_")}
+    names |= {name for name in vars(fastem.GaussianMixture(2, random_state=0).partial_fit(X)) if name.endswith("_")}
+    assert names - {"weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_"} <= set(ATTRIBUTES)
+
+
+def test_counts_that_are_swapped_are_named(tmp_path):
+    fastem.BinomialMixture(2, n_trials=10).fit(HEADS).save(tmp_path / "model.npz")
+    header, arrays = read(tmp_path / "model.npz", MODEL, MODEL_LAYOUT)
+    counts, empty = where(header, "counts_"), where(header, "empty_components_")
+    arrays[counts], arrays[empty] = arrays[empty], arrays[counts]
+    write(tmp_path / "model.npz", MODEL, MODEL_LAYOUT, {name: header[name] for name in ("class", "attributes")}, arrays)
+    with pytest.raises(ValueError, match=r"counts_.* should have the shape of \(2,\)"):
+        fastem.load(tmp_path / "model.npz")
+
+
+def test_sums_of_another_mixture_are_refused(tmp_path):
+    mixture = fastem.GaussianMixture(2, random_state=0).partial_fit(X)
+    mixture.stats_ = fastem.GaussianMixture(3, random_state=0).partial_fit(X).stats_
+    mixture.save(tmp_path / "model.npz")
+    with pytest.raises(ValueError, match="stats_ must be of parameters as these are"):
+        fastem.load(tmp_path / "model.npz")
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_fit_of_a_loaded_model_writes_nothing_where_its_file_says(there, tmp_path):
+    journal = tmp_path / "of somebody.checkpoint"
+    fastem.GaussianMixture(2, random_state=0, checkpoint=journal).fit(X).save(tmp_path / "model.npz")
+    before = journal.read_bytes()
+    if not there:
+        journal.unlink()
+    mixture = fastem.load(tmp_path / "model.npz")
+    assert mixture.checkpoint is None
+    mixture.fit(X + 1.0)
+    mixture.set_params(warm_start=True).fit(X + 1.0).partial_fit(X)
+    assert (journal.read_bytes() == before) if there else not journal.exists()
 
 
 @pytest.mark.parametrize(
