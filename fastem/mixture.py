@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from fastem import checks, inputs, remembered
+from fastem import checks, hooks, inputs, remembered
 from fastem.acceleration import ACCELERATORS
 from fastem.backend import BACKENDS
 from fastem.checkpoint import Journal, arrays_of, described
@@ -89,7 +89,8 @@ class Mixture(DensityMixin, BaseEstimator):
     _starts: tuple[str, ...]
 
     def _check_settings(self) -> Fixed:
-        """ValueError or TypeError for a setting that is none; -> what is held fixed."""
+        """ValueError or TypeError for a setting that is none, or a hook that is never called; -> what is held fixed."""
+        hooks.refuse(self)
         checks.integer(self.n_components, "n_components", 1)
         checks.non_negative(self.tol, "tol")
         checks.integer(self.max_iter, "max_iter", 0)
@@ -425,6 +426,7 @@ class Mixture(DensityMixin, BaseEstimator):
 
     def _posterior(self, X: Any, trials: Any, wanted: str, precision: Any = None) -> np.ndarray:
         """log_prob, resp (in `precision`, or in that of the rows) or labels of each row."""
+        hooks.refuse(self, hooks.OF_PREDICTIONS)
         params = self.params_
         same_features(self, described_by(X))
         if is_dask(X):
@@ -468,6 +470,7 @@ class Mixture(DensityMixin, BaseEstimator):
         return -2 * mean * total + self._n_parameters() * penalty(total)
 
     def _standard_errors(self, X: Any, trials: Any, sample_weight: Any, method: str) -> StandardErrors:
+        hooks.refuse(self, hooks.OF_PREDICTIONS)
         params, fixed = self.params_, self._held()
         checks.no_prior(self.prior)
         remembered.require(self, "standard errors")

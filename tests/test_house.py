@@ -60,6 +60,7 @@ FLOORS = {
     "tasks": 0,
     "threads": 0,
     "inputs": 0,
+    "hooks": 0,
     "remembered": 2,
     "mapped": -1,
     "_many_numba": 0,
