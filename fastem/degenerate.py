@@ -111,8 +111,7 @@ def own_extents(params: NormalParams, reg_covar: Any) -> Array:
     L = params.inverse_cholesky()
     found: Array = 1 / np.einsum("kij,kij,kj->k", L, L, least)  # of the trace of the inverse: the eigenvalue or less
     for k in np.flatnonzero(found <= NO_EXTENT):
-        units = np.sqrt(least[k])
-        found[k] = np.linalg.eigvalsh(params.covariances[k] / (units * units[:, np.newaxis]))[0]
+        found[k] = smallest_of(L[k] * np.sqrt(least[k]))
     return found
 
 
@@ -129,22 +128,38 @@ def pooled(params: NormalParams) -> NormalParams:
 
 
 def split_normal(params: NormalParams, donor: int, place: int) -> NormalParams:
-    """The donor as two halves along its longest axis, one of them in the place of another component."""
+    """The donor as two halves along its longest axis, one of them in the place of another component.
+
+    With R R^T the covariance and u a direction of length 1, the halves are at APART R u from the mean, with the
+    covariance R (1 - APART^2 u u^T) R^T: positive definite whatever the units of the features are, as a difference of
+    covariances is not.  The axis is the longest with each feature in units of its own spread.
+    """
     weights, means, covariances = params.weights.copy(), params.means.copy(), params.covariances.copy()
-    matrix = covariances if params.covariance_type == "tied" else covariances[donor]
     if params.is_matrix:
-        values, vectors = np.linalg.eigh(matrix)
-        step = APART * math.sqrt(values[-1]) * vectors[:, -1]
-        halved = matrix - step * step[:, np.newaxis]
+        R = root(covariances if params.covariance_type == "tied" else covariances[donor])
+        u = np.linalg.svd(R / params.units[:, np.newaxis])[2][0]
+        step = APART * (R @ u)
+        halved = R - (1 - math.sqrt(1 - APART**2)) * (R @ u)[:, np.newaxis] * u
+        halved = halved @ halved.T
     else:
         variances = params.variances()[donor]
-        step = APART * np.sqrt(variances) * (np.arange(params.n_features) == variances.argmax())
-        halved = matrix - step**2 if params.covariance_type == "diag" else matrix * (1 - APART**2 / params.n_features)
+        longest = np.arange(params.n_features) == (variances / params.units**2).argmax()
+        step = APART * np.sqrt(variances) * longest
+        shrunk = APART**2 * longest if params.covariance_type == "diag" else APART**2 / params.n_features
+        halved = covariances[donor] * (1 - shrunk)
     weights[[donor, place]] = weights[[donor, place]].mean()
     means[[donor, place]] = means[donor] - step, means[donor] + step
     if params.covariance_type != "tied":
         covariances[[donor, place]] = halved
     return replace(params, weights=weights, means=means, covariances=covariances)
+
+
+def root(covariance: Array) -> Array:
+    """R with R R^T = covariance, or the nearest to it that is definite; by way of its correlations, which have no
+    units."""
+    sds = np.sqrt(covariance.diagonal())
+    values, vectors = np.linalg.eigh(covariance / sds / sds[:, np.newaxis])
+    return np.asarray(vectors * np.sqrt(np.maximum(values, len(sds) * RESOLUTION)) * sds[:, np.newaxis])
 
 
 def smallest_eigenvalue(params: Any, component: int) -> float:
@@ -153,7 +168,14 @@ def smallest_eigenvalue(params: Any, component: int) -> float:
         return math.nan
     if not params.is_matrix:
         return float(params.variances()[component].min())
-    return float(np.linalg.eigvalsh(params.covariances.reshape(-1, *2 * [params.n_features])[component])[0])
+    factors = params.inverse_cholesky()
+    return smallest_of(factors if factors.ndim == 2 else factors[component])
+
+
+def smallest_of(inverse_cholesky: Array) -> float:
+    """Smallest eigenvalue of the covariance: the largest of its inverse is good to rounding where features have units
+    that are far apart, and that of the covariance itself is not."""
+    return float(np.linalg.norm(inverse_cholesky, 2)) ** -2
 
 
 # ----------------------------------------------------------------------------------------------------------- binomial

@@ -284,9 +284,12 @@ class NormalParams:
             factors[:, *np.tril_indices(d)] = spread.reshape(len(factors), d * (d + 1) // 2)
             np.einsum("kii->ki", factors)[...] = np.exp(diagonal(factors))
             factors *= self.units[:, np.newaxis]
+            pivots = np.einsum("kii->ki", factors)
+            np.maximum(pivots, math.sqrt(SMALLEST_VARIANCE), out=pivots)
             covariances.reshape(-1, d, d)[free] = factors @ factors.mT
         else:
-            covariances[free] = np.exp(2 * spread.reshape(covariances[free].shape))
+            found = np.exp(2 * spread.reshape(covariances[free].shape))
+            covariances[free] = np.maximum(found, SMALLEST_VARIANCE)
         return NormalParams(softmax(logs, self.weights, fixed), means, covariances, self.covariance_type)
 
     def _free_covariances(self, fixed: Fixed) -> np.ndarray:
