@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fastem import checks
+from fastem.arithmetic import own_methods
 from fastem.stats import (
     EMPTY,
     SMALLEST_WEIGHT,
@@ -40,6 +41,7 @@ TABLE = np.array([math.lgamma(n + 1.0) for n in range(256)])
 """log n! where Stirling's series would need more than three terms."""
 
 
+@own_methods
 @dataclass(frozen=True, eq=False)
 class BinomialParams:
     """Parameters of a binomial mixture: an immutable value.
@@ -150,6 +152,7 @@ class BinomialParams:
         return np.asarray(rng.binomial(trials, self.probs[labels]))
 
 
+@own_methods
 @dataclass(frozen=True, eq=False)
 class BinomialStats(Stats):
     """Sums of a binomial sweep."""

@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from fastem import checks, inputs
+from fastem.arithmetic import own_methods
 from fastem.binomial import GROUPS, BinomialParams
 from fastem.degenerate import Watch, binomial_extents, split_binomial
 from fastem.information import StandardErrors
@@ -18,6 +19,7 @@ from fastem.stats import Fixed
 from fastem.sweep import AnyRows, Rows
 
 
+@own_methods
 class BinomialMixture(Mixture):
     """Mixture of binomial distributions, fitted by expectation-maximisation.
 
@@ -166,10 +168,10 @@ class BinomialMixture(Mixture):
         """
         fixed = self._check_settings()
         with self._opened(X, chunks, self._tosses(trials), sample_weight) as rows:
-            inputs.enough_rows(len(rows), self.n_components)
+            inputs.enough_rows(len(rows), self._k)
             self._check_inits(rows.n_features)
             few = rows.collapsed()
-            checks.identifiable(few.n_features, few.most_trials, self.n_components)
+            checks.identifiable(few.n_features, few.most_trials, self._k)
             return self._fit(X, few, fixed)
 
     def partial_fit(self, X: Any, y: Any = None, *, trials: Any = None, sample_weight: Any = None) -> Self:
@@ -185,7 +187,7 @@ class BinomialMixture(Mixture):
         fixed = self._check_settings()
         n_features = self.params_.n_features if self._is_fitted() else None
         rows = self._opened(X, None, self._tosses(trials), sample_weight, n_features=n_features)
-        inputs.enough_rows(len(rows), 1 if self._is_fitted() else self.n_components)
+        inputs.enough_rows(len(rows), 1 if self._is_fitted() else self._k)
         self._check_inits(rows.n_features)
         return self._partial_fit(X, rows, fixed)
 
@@ -197,9 +199,9 @@ class BinomialMixture(Mixture):
 
     def _check_inits(self, d: int) -> None:
         if self.weights_init is not None:
-            checks.mixing_weights(self.weights_init, "weights", self.n_components)
+            checks.mixing_weights(self.weights_init, "weights", self._k)
         if self.probs_init is not None:
-            checks.probabilities(self.probs_init, "probs", (self.n_components, d), gaps=True)
+            checks.probabilities(self.probs_init, "probs", (self._k, d), gaps=True)
         if self.prior is not None:
             checks.instance(self.prior, "prior", BinomialPrior)
 
@@ -219,7 +221,7 @@ class BinomialMixture(Mixture):
         return tags
 
     def _start(self, rows: AnyRows, rng: np.random.Generator, terms: dict[str, Any], *, first: bool) -> BinomialParams:
-        k = self.n_components
+        k = self._k
         probs = np.full((k, rows.n_features), np.nan)
         if self.probs_init is not None:
             probs = checks.table(self.probs_init, "probs").copy().reshape(k, -1)

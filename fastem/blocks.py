@@ -17,8 +17,8 @@ from fastem import inputs
 from fastem.backend import Backend
 from fastem.distinct import CHUNK_ROWS, DistinctCounts
 from fastem.reading import Arrays, Form, Source, digests, form_of, sampled
-from fastem.stats import Array, fold
-from fastem.sweep import LOWEST_LOGLIK, Rows, total_of
+from fastem.stats import LOWEST_LOGLIK, Array, fold
+from fastem.sweep import Rows, total_of
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastem import checks
+from fastem.arithmetic import own
 from fastem.selection import arrays_of, copied, template, tosses
 
 
@@ -26,6 +27,7 @@ class BootstrapTest:
         return float((1 + (self.simulated >= self.statistic).sum()) / (1 + len(self.simulated)))
 
 
+@own
 def bootstrap_test(
     X: Any,
     n_components: int,
@@ -80,7 +82,7 @@ def bootstrap_test(
     """
     estimator = template(estimator)
     k = checks.integer(n_components, "n_components", 1)
-    checks.integer(n_bootstrap, "n_bootstrap", 1)
+    n_bootstrap = checks.integer(n_bootstrap, "n_bootstrap", 1)
     rng = checks.generator(random_state)
     data = arrays_of(estimator, {"X": X, "sample_weight": None} | tosses(estimator, trials))
     few, statistic = ratio(estimator, k, data)

@@ -152,6 +152,23 @@ def is_definite(matrix: np.ndarray, least: float) -> bool:
     return np.allclose(correlations, correlations.T) and bool(np.linalg.eigvalsh(correlations)[0] > least)
 
 
+def variances_within(variances: np.ndarray, name: str, least: float, most: float) -> None:
+    """Refuse precisions that are those of no rows: sums of squares would overflow, or their inverses."""
+    inputs.refuse(
+        lambda block: ~((block >= least) & (block <= most)),
+        variances,
+        f"{name} must be inverses of variances from {least:g} to {most:g}; rescale X: a variance would be",
+    )
+
+
+def inverse(matrices: np.ndarray) -> np.ndarray:
+    """Of matrices that have passed `definite`, and may be singular to rounding."""
+    try:
+        return np.linalg.inv(matrices)
+    except np.linalg.LinAlgError:
+        raise ValueError("precisions must be of matrices that can be inverted; got one that is singular") from None
+
+
 def identified(shares: np.ndarray, least: float) -> None:
     """Refuse an information matrix that is singular or not positive; shares are its eigenvalues, over those of what
     complete rows would tell."""
@@ -223,6 +240,15 @@ def added_variance(value: Any, name: str, d: int) -> Any:
     array = shaped(value, name, (d,))
     inputs.refuse(lambda block: block < 0, array, f"{name} must not be negative")
     return array
+
+
+def in_reach(*information: np.ndarray) -> None:
+    """Refuse information that has overflowed."""
+    if not all(np.isfinite(each).all() for each in information):
+        raise ValueError(
+            "X has rows so many standard deviations from every component that their information overflows, and there "
+            "are no standard errors: the parameters are not at a maximum of the likelihood of these rows"
+        )
 
 
 def storable(roots: np.ndarray) -> None:
@@ -317,7 +343,7 @@ def identifiable(n_features: int, most: int, k: int) -> None:
             f"a mixture of {k} binomials cannot be identified from rows of at most {most} trials: it takes "
             f"{2 * k - 1}, 2 k - 1.  Its likelihood is right, but other parameters have the same one",
             IdentifiabilityWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
 
 

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from fastem import checks, inputs
+from fastem.arithmetic import own_methods
 from fastem.backend import Backend
 from fastem.distinct import CHUNK_ROWS, MOST_DISTINCT, DistinctCounts, pays, tested_step
 from fastem.reading import Arrays, Form, Seen, Source, ahead, form_of, recut, refuse_other_weights
@@ -21,6 +22,7 @@ BLOCK_BYTES = 1 << 24
 """Of the rows of a block: long beside what it takes to wake threads, and three of them are little memory."""
 
 
+@own_methods
 class Chunks(OnBackend):
     """Rows that are read anew in each sweep, with the methods of `Rows` that a fit needs.  A context manager, as these.
 
@@ -239,6 +241,7 @@ def open_chunks(
     array([0.5, 4.5])
     """
     kernels = chosen_backend(dtype, backend, n_threads)
+    inputs.several_chunks(chunks)
     if trials is not None:
-        checks.integer(trials, "trials", 0)
+        trials = checks.integer(trials, "trials", 0)
     return Chunks(Source(chunks, has_trials, trials, fitting), kernels, dtype)

@@ -103,13 +103,15 @@ def own_extents(params: NormalParams, reg_covar: Any) -> Array:
         return np.full(len(params.weights), np.inf)
     variances = diagonal(params.covariances) if params.is_matrix else params.variances()
     least = reg_covar + resolved(params.weights, variances, params.means)
-    if params.covariance_type == "spherical":
-        return np.asarray(params.covariances / least.max())
     if not params.is_matrix:
-        return np.asarray((variances / least).min(axis=1))
+        with np.errstate(over="ignore"):  # of variances that are far above their floor
+            found: Array = (variances / (least.max() if params.covariance_type == "spherical" else least)).min(axis=1)
+            return found
     least = least + params.n_features**2 * RESOLUTION * variances
     L = params.inverse_cholesky()
-    found: Array = 1 / np.einsum("kij,kij,kj->k", L, L, least)  # of the trace of the inverse: the eigenvalue or less
+    found = np.asarray(
+        1 / np.einsum("kij,kij,kj->k", L, L, least)
+    )  # of the trace of the inverse: the eigenvalue or less
     for k in np.flatnonzero(found <= NO_EXTENT):
         found[k] = smallest_of(L[k] * np.sqrt(least[k]))
     return found
@@ -258,14 +260,16 @@ def relative_extents(params: NormalParams) -> Array:
     """(2, k) smallest and largest eigenvalues of each covariance with respect to the mean one."""
     k = len(params.weights)
     if not params.is_matrix:
-        ratios = params.variances() / (params.weights @ params.variances())
+        with np.errstate(over="ignore"):
+            ratios = params.variances() / (params.weights @ params.variances())
         return np.array([ratios.min(axis=1), ratios.max(axis=1)])
     if params.covariance_type == "tied":
         return np.ones((2, k))
     mean = np.tensordot(params.weights, params.covariances, 1)
     A = NormalParams(np.ones(1), params.means[:1], mean[np.newaxis]).inverse_cholesky()[0]
-    values = np.linalg.eigvalsh(A @ params.covariances @ A.T)
-    return np.array([values[:, 0], values[:, -1]])
+    roots = np.linalg.svd(np.array([A @ root(each) for each in params.covariances]), compute_uv=False)
+    with np.errstate(over="ignore"):  # of one without rows, far wider than all others
+        return np.asarray(roots[:, [-1, 0]].T ** 2, np.float64)
 
 
 def equal_before(params: Any, component: int) -> bool:

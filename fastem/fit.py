@@ -12,6 +12,7 @@ import numpy as np
 
 from fastem import checks
 from fastem.acceleration import ROUNDING, Extrapolation
+from fastem.arithmetic import own
 from fastem.stats import Array, Fixed, refuse_nan
 
 STOPPING = {
@@ -166,12 +167,14 @@ class Run:
         self.steps.append(self.step)
         self.previous, self.criterion = self.criterion, stats.q if stopping == "q" else stats.loglik / stats.total
         needed = self.acceleration is not None or stopping == "gradient"
-        gradient = stats.gradient(reached, self.extrapolation.start, self.fixed) if needed else np.empty(0)
-        self.params, self.step = self.extrapolation.after(self.params, stats, reached, gradient)
+        with np.errstate(over="ignore", invalid="ignore"):  # far out: infinite, no way to go and no small gradient
+            gradient = stats.gradient(reached, self.extrapolation.start, self.fixed) if needed else np.empty(0)
+            slope = float(np.linalg.norm(gradient))
+            self.params, self.step = self.extrapolation.after(self.params, stats, reached, gradient)
         if stopping == "aitken":
             self.distance = self.remaining(self.trace) / stats.total
         elif stopping == "gradient":
-            self.distance = float(np.linalg.norm(gradient)) / stats.total
+            self.distance = slope / stats.total
         else:
             self.distance = abs(self.criterion - self.previous)
 
@@ -222,6 +225,7 @@ class Journal(Protocol):
         """After an iteration."""
 
 
+@own
 def em(
     sweep: Callable[[Any], Any],
     maximize: Callable[[Any], Any],
@@ -358,7 +362,7 @@ def still_to_gain(logliks: list[float]) -> float:
     before, last = logliks[-2] - logliks[-3], logliks[-1] - logliks[-2]
     if last <= ROUNDING * abs(logliks[-1]):
         return 0.0
-    return last**2 / (before - last) if last < before else math.inf
+    return last * last / (before - last) if last < before else math.inf
 
 
 def still_to_go(gain: float) -> str:

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from fastem import checks
+from fastem import checks, inputs
+from fastem.arithmetic import own_methods
 from fastem.backend import inverse_cholesky
 from fastem.stats import (
     EMPTY,
@@ -53,8 +54,11 @@ SMALLEST_VARIANCE = 1e-200
 """Where even the magnitude is 0: small, and still far from overflow when inverted."""
 SMALLEST_MAGNITUDE = math.sqrt(SMALLEST_VARIANCE) / RESOLUTION
 """Of a feature that is not 0: where it is smaller, SMALLEST_VARIANCE would take for rounding what is none."""
+LARGEST_VARIANCE = inputs.LARGEST[np.dtype(np.float64)] ** 2
+"""That rows within their own bound can have."""
 
 
+@own_methods
 @dataclass(frozen=True, eq=False)
 class NormalParams:
     """Parameters of a Gaussian mixture: an immutable value.
@@ -72,9 +76,12 @@ class NormalParams:
 
     @classmethod
     def from_precisions(cls, weights: Array, means: Array, precisions: Array, covariance_type: str) -> NormalParams:
-        matrices = covariance_type in ("full", "tied")
-        covariances = np.linalg.inv(precisions) if matrices else 1.0 / precisions
-        return cls(weights, means, np.asarray(covariances, np.float64), covariance_type)
+        with np.errstate(over="ignore"):  # of subnormal ones: see checks.precisions
+            if covariance_type not in ("full", "tied"):
+                return cls(weights, means, 1.0 / precisions, covariance_type)
+            units = np.exp2(np.round(0.5 * np.log2(diagonal(precisions))))  # powers of 2: nothing is rounded by them
+            outer = units[..., :, np.newaxis] * units[..., np.newaxis, :]
+            return cls(weights, means, checks.inverse(precisions / outer) / outer, covariance_type)
 
     @classmethod
     def from_variances(cls, means: Array, variances: Array, covariance_type: str) -> NormalParams:
@@ -349,6 +356,7 @@ class NormalParams:
         return np.asarray(self.means[labels] + np.einsum("nij,nj->ni", factors[labels], noise))
 
 
+@own_methods
 @dataclass(frozen=True, eq=False)
 class NormalStats(Stats):
     """Sums of a Gaussian sweep, about the means of `params`: cancellation-free when those are near the new means."""

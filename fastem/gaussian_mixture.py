@@ -9,8 +9,9 @@ from typing import Any, Self
 import numpy as np
 
 from fastem import checks, inputs
+from fastem.arithmetic import own_methods
 from fastem.degenerate import Watch, normal_extents, split_normal
-from fastem.gaussian import COVARIANCE_TYPES, GROUPS, NormalParams
+from fastem.gaussian import COVARIANCE_TYPES, GROUPS, LARGEST_VARIANCE, SMALLEST_VARIANCE, NormalParams
 from fastem.information import StandardErrors
 from fastem.mixture import Mixture
 from fastem.priors import NormalPrior
@@ -22,6 +23,7 @@ SINGLE_TOL = 1e-6
 """A stop rule finer than the rounding of a mean log likelihood in float32 needs float64."""
 
 
+@own_methods
 class GaussianMixture(Mixture):
     """Gaussian mixture, fitted by expectation-maximisation; a single column is fitted by the univariate kernel.
 
@@ -51,7 +53,8 @@ class GaussianMixture(Mixture):
     means_init : array-like of shape (k, d), default=None
         Starting means; a row of NaN is found as init_params says.
     precisions_init : array-like, default=None
-        Starting inverse covariances: (k, d, d), (d, d), (k, d) or (k,) by covariance type.
+        Starting inverse covariances: (k, d, d), (d, d), (k, d) or (k,) by covariance type; of variances from 1e-200 to
+        1e280.
     random_state : int, Generator, RandomState, SeedSequence, BitGenerator, numpy.random or None, default=None
         Where the starts draw from; numpy.random is its global RandomState.
     warm_start : bool, default=False
@@ -250,7 +253,7 @@ class GaussianMixture(Mixture):
         fixed = self._check_settings()
         dtype = None if self.stopping == "loglik" and self.tol >= SINGLE_TOL else np.float64
         rows = self._opened(X, chunks, None, sample_weight, dtype=dtype)
-        inputs.enough_rows(len(rows), self.n_components)
+        inputs.enough_rows(len(rows), self._k)
         self._check_inits(rows.n_features)
         return self._fit(X, rows, fixed)
 
@@ -298,7 +301,7 @@ class GaussianMixture(Mixture):
         fixed = self._check_settings()
         n_features = self.params_.n_features if self._is_fitted() else None
         rows = self._opened(X, None, None, sample_weight, n_features=n_features)
-        inputs.enough_rows(len(rows), 1 if self._is_fitted() else self.n_components)
+        inputs.enough_rows(len(rows), 1 if self._is_fitted() else self._k)
         self._check_inits(rows.n_features)
         return self._partial_fit(X, rows, fixed)
 
@@ -311,20 +314,22 @@ class GaussianMixture(Mixture):
 
     def _terms(self, rows: AnyRows, rng: np.random.Generator) -> dict[str, Any]:
         """A number to add to variances, or one for each feature."""
-        return {"reg_covar": relative_variances(rows, rng) if self.reg_covar == "auto" else self.reg_covar}
+        return {"reg_covar": relative_variances(rows, rng) if self.reg_covar == "auto" else float(self.reg_covar)}
 
     def _watch(self, terms: dict[str, Any]) -> Watch:
         return Watch(self.on_collapse, partial(normal_extents, reg_covar=terms["reg_covar"]), split_normal)
 
     def _check_inits(self, d: int) -> None:
-        k, kind = self.n_components, self.covariance_type
+        k, kind = self._k, self.covariance_type
         if self.weights_init is not None:
             checks.mixing_weights(self.weights_init, "weights", k)
         if self.means_init is not None:
             checks.centers(self.means_init, "means", (k, d), gaps=True)
         if self.precisions_init is not None:
             shape = NormalParams.covariance_shape(kind, k, d)
-            checks.definite(self.precisions_init, f"{kind} precision", shape, kind in ("full", "tied"))
+            precisions = checks.definite(self.precisions_init, f"{kind} precision", shape, kind in ("full", "tied"))
+            start = NormalParams.from_precisions(np.full(k, 1 / k), np.zeros((k, d)), precisions, kind)
+            checks.variances_within(start.diagonals(), "precisions_init", SMALLEST_VARIANCE, LARGEST_VARIANCE)
         if self.prior is not None:
             checks.instance(self.prior, "prior", NormalPrior)
             self.prior.check(kind, d)
@@ -337,7 +342,7 @@ class GaussianMixture(Mixture):
         gaps = np.array([False] if means is None else np.isnan(means).all(axis=1))
         if weights is not None and means is not None and precisions is not None and not gaps.any():
             return NormalParams.from_precisions(weights, means, precisions, self.covariance_type)
-        k = int(gaps.sum()) or self.n_components
+        k = int(gaps.sum()) or self._k
         start = normal_start(
             rows, k, self.covariance_type, method=self.init_params, reg_covar=terms["reg_covar"], rng=rng
         )

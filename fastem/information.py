@@ -114,9 +114,12 @@ def standard_errors(rows: Summed, params: Any, *, fixed: Fixed = (), method: str
     """Standard errors at `params`, which maximise the likelihood of the rows in all groups that are not fixed."""
     checks.choice(method, "method", METHODS)
     at = Coordinates(params, fixed)
-    sums = rows.summed(partial(sums_of, params=params, at=at, squared=method == "sandwich"))
+    with np.errstate(over="ignore", invalid="ignore"):  # of rows that are far out: told by the next line
+        sums = rows.summed(partial(sums_of, params=params, at=at, squared=method == "sandwich"))
+        observed = information(sums, at, method)
+    checks.in_reach(sums.complete, observed)
     free = np.ix_(at.free, at.free)
-    root = inverse_root(sums.complete[at.free], information(sums, at, method)[free])
+    root = inverse_root(sums.complete[at.free], observed[free])
     half = at.jacobian()[:, at.free] @ root
     checks.storable(half)
     covariance = half @ (root.T @ sums.squared[free] @ root) @ half.T if method == "sandwich" else half @ half.T

@@ -272,6 +272,16 @@ def chunks_alone(X: Any, trials: Any, sample_weight: Any) -> None:
         raise TypeError("trials must be None or one number with chunks; those of rows come as chunks (X, trials)")
 
 
+def several_chunks(chunks: Any) -> None:
+    """Refuse what is itself one chunk, an array or a data frame: its rows are none."""
+    shape = getattr(chunks, "shape", None)
+    if isinstance(shape, tuple) and len(shape) < 3:
+        raise ValueError(
+            f"chunks must give arrays of rows, one after the other, got one {type(chunks).__name__} of shape {shape}: "
+            "pass [X] for a single chunk, list(X) for chunks of counts of one column"
+        )
+
+
 def number_column(schema: Any, name: str, where: str) -> str:
     """The type of a column of an Arrow schema, which must hold numbers; `where` is what it is the schema of."""
     if (count := schema.names.count(name)) != 1:

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fastem import checks, groups, inputs
+from fastem.arithmetic import own
 from fastem.binomial import TABLE, BinomialParams
 from fastem.gaussian import LOG2E, SMALLEST_VARIANCE, NormalParams
 from fastem.starts import RELATIVE
@@ -174,6 +175,7 @@ KINDS: dict[str, Any] = {"gaussian": ManyNormalFits, "binomial": ManyBinomialFit
 """By family."""
 
 
+@own
 def fit_many(
     values: Any,
     offsets: Any,

@@ -14,6 +14,7 @@ import numpy as np
 
 from fastem import checks, hooks, inputs, remembered
 from fastem.acceleration import ACCELERATORS
+from fastem.arithmetic import own_methods
 from fastem.backend import BACKENDS
 from fastem.checkpoint import Journal, arrays_of, described
 from fastem.chunks import open_chunks
@@ -58,6 +59,7 @@ def told_in(precision: type[np.floating], params: Any) -> Any:
     return params.rounded_to_single() if precision is np.float32 else params
 
 
+@own_methods
 class Mixture(DensityMixin, BaseEstimator):
     """What both estimators share: the fit of several starts, its attributes, predictions."""
 
@@ -96,7 +98,7 @@ class Mixture(DensityMixin, BaseEstimator):
         checks.integer(self.max_iter, "max_iter", 0)
         checks.integer(self.n_init, "n_init", 1)
         checks.choice(self.init_params, "init_params", self._starts)
-        fixed = checks.groups(self.fixed, self._groups, self.n_components)
+        fixed = checks.groups(self.fixed, self._groups, self._k)
         checks.choice(self.stopping, "stopping", STOPPING)
         if self.acceleration is not None:
             checks.choice(self.acceleration, "acceleration", ACCELERATORS)
@@ -121,6 +123,11 @@ class Mixture(DensityMixin, BaseEstimator):
             checks.integer(self.n_threads, "n_threads", 1)
         checks.seed(self.random_state)
         return fixed
+
+    @property
+    def _k(self) -> int:
+        """n_components as an int of Python: products with one of NumPy's small types may be beyond its range."""
+        return int(self.n_components)
 
     # ---- for the families to say
 
@@ -172,7 +179,7 @@ class Mixture(DensityMixin, BaseEstimator):
     # ---- fit
 
     def _fit(self, X: Any, rows: AnyRows, fixed: Fixed) -> Self:
-        deadline = math.inf if self.max_time is None else time.monotonic() + self.max_time
+        deadline = math.inf if self.max_time is None else time.monotonic() + float(self.max_time)
         rng = checks.generator(self.random_state)
         with rows, self._progress(rows) as progress:
             journal = self._journal(rows, rng)
@@ -186,7 +193,7 @@ class Mixture(DensityMixin, BaseEstimator):
                 fits = [run(start=self._going_on(), previous=self._criterion_reached())]
             else:
                 starts = (self._start(rows, rng, terms, first=i == 0) for i in range(self.n_init))
-                parts = rows.parts(start_size(rows, self.n_components)) if self.warm_sweeps else []
+                parts = rows.parts(start_size(rows, self._k)) if self.warm_sweeps else []
                 lead = warmed(parts, partial(self._em, **options))
                 screen = self._screen(rows, rng, options)
                 fits = best_first(starts, lambda start: run(start=lead(start)), screen, on_interrupt=self.on_interrupt)
@@ -214,9 +221,9 @@ class Mixture(DensityMixin, BaseEstimator):
         """The parameters that a warm start begins at: those of the last fit, which may have dropped components."""
         remembered.require(self, "going on")
         params = self.params_
-        dropped = self.on_collapse == "drop" and len(params.weights) < self.n_components
+        dropped = self.on_collapse == "drop" and len(params.weights) < self._k
         if not dropped:
-            checks.same_shape(params.weights, "weights_", (self.n_components,))
+            checks.same_shape(params.weights, "weights_", (self._k,))
         return params
 
     def _partial_fit(self, X: Any, rows: AnyRows, fixed: Fixed) -> Self:
@@ -264,7 +271,7 @@ class Mixture(DensityMixin, BaseEstimator):
         if self.warm_start and self._is_fitted():
             identity["start"] = described(arrays_of(self.params_))
         identity |= {"rows": len(rows), "data": rows.fingerprint()}
-        return Journal(self.checkpoint, self.checkpoint_every, identity, rng)
+        return Journal(self.checkpoint, float(self.checkpoint_every), identity, rng)
 
     def _sweep(self, rows: AnyRows) -> Callable[[Any], Any]:
         """The statistics of the rows and, as if of more rows, of the prior."""
@@ -283,15 +290,17 @@ class Mixture(DensityMixin, BaseEstimator):
 
     def _screen(self, rows: AnyRows, rng: np.random.Generator, options: dict[str, Any]) -> Callable[[Any], Fit] | None:
         """A short run on a part of the rows, where there are many rows and many starts."""
-        size = start_size(rows, self.n_components)
+        size = start_size(rows, self._k)
         if self.n_init <= CARRIED or len(rows) <= size:
             return None
         few = subsample(rows, size, rng)
-        options = options | {"max_iter": min(self.max_iter, SCREEN_ITERATIONS)}
+        options = options | {"max_iter": min(int(self.max_iter), SCREEN_ITERATIONS)}
         return lambda start: self._em(few, start=start, **options)
 
     def _progress(self, rows: AnyRows) -> Progress:
-        return Lines(int(self.verbose), self.verbose_interval) if self.verbose else Bar(len(rows), self.max_iter)
+        return (
+            Lines(int(self.verbose), int(self.verbose_interval)) if self.verbose else Bar(len(rows), int(self.max_iter))
+        )
 
     def _criterion_reached(self) -> float:
         """What the last fit ended at, for the next to go on from; partial fits do not tell."""
@@ -333,14 +342,14 @@ class Mixture(DensityMixin, BaseEstimator):
         self.empty_components_ = np.flatnonzero(~live)
         if self.cut_short_:
             message = f"The fit was cut short in its start {len(fits)}; the best one: {found.summary}."
-            warnings.warn(message, ConvergenceWarning, stacklevel=4)
+            warnings.warn(message, ConvergenceWarning, stacklevel=5)
         elif not found.converged and self.max_iter > 0:
             warnings.warn(
                 "Best performing initialization did not converge. Try different init parameters, or increase "
                 "max_iter, tol, or check for degenerate data. Mean log likelihood: "
                 f"{still_to_go(self.remaining_gain_)}.",
                 ConvergenceWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
         if len(self.empty_components_):
             warnings.warn(
@@ -348,7 +357,7 @@ class Mixture(DensityMixin, BaseEstimator):
                 + ("have what the prior gives them" if self.prior else "keep their last parameters at weight 0")
                 + "; fewer components would do",
                 checks.EmptyComponentWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
 
     def _tell(self, params: Any, dtype: type[np.floating]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastem import checks, inputs, remembered
+from fastem.arithmetic import own
 from fastem.binomial import BinomialParams, BinomialStats
 from fastem.binomial_mixture import BinomialMixture
 from fastem.checkpoint import arrays_of
@@ -45,6 +46,7 @@ KNOWN = (
 VALUES = {each.__name__: each for each in KNOWN}
 
 
+@own
 def load(path: Any) -> Any:
     """Read a fitted mixture that `save` has written.
 
@@ -85,6 +87,7 @@ SUMS = {each.__name__: each for each in (NormalStats, BinomialStats)}
 PARAMS = {each.__name__: each for each in (NormalParams, BinomialParams)}
 
 
+@own
 def load_stats(path: Any) -> Any:
     """Read statistics that their `save` has written, with the parameters that they were taken at.
 

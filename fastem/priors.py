@@ -13,7 +13,7 @@ import numpy as np
 from fastem import checks
 from fastem.binomial import SMALLEST_PROB, BinomialParams, BinomialStats
 from fastem.gaussian import NormalParams, NormalStats, diagonal
-from fastem.stats import SMALLEST_WEIGHT, Array
+from fastem.stats import LOWEST_LOGLIK, SMALLEST_WEIGHT, Array
 
 
 def dirichlet(weights: Array, concentration: float) -> float:
@@ -155,6 +155,10 @@ class NormalPrior:
 
     def stats(self, params: NormalParams) -> NormalStats:
         """What it adds to the statistics of the rows at these parameters; loglik is its log density there."""
+        with np.errstate(over="ignore"):  # of a density that is far out
+            return self._stats(params)
+
+    def _stats(self, params: NormalParams) -> NormalStats:
         zero, (k, d) = NormalStats.zero(params), params.means.shape
         loglik = dirichlet(params.weights, self.concentration)
         mean_counts, scatter_counts, second = np.zeros(k), np.zeros(k), np.zeros((k, d, d))
@@ -178,7 +182,7 @@ class NormalPrior:
             second=second if params.is_matrix else diagonal(second),
             mean_counts=mean_counts,
             scatter_counts=scatter_counts,
-            loglik=loglik,
+            loglik=max(loglik, LOWEST_LOGLIK),
         )
 
     def _scale(self, params: NormalParams) -> tuple[Array, int]:

@@ -53,19 +53,22 @@ def best_first(
     *,
     on_interrupt: str = "raise",
 ) -> list[Fit]:
-    """The fits of all starts, the best (by lower bound, as scikit-learn) first.
+    """The fits of all starts, the one that ends highest first.
+
+    scikit-learn compares starts by their lower bounds, the log likelihoods before their last M-steps: these differ from
+    where they end by less than tol, and so may the order of fits that are as near to each other.
 
     `screen` is a cheaper run: the CARRIED starts that it leaves at the highest log likelihood go on to `run`, and the
     others stay where it left them, behind.  After a run that is cut short no other begins.
     """
     if screen is None:
-        return sorted(tried(starts, run, on_interrupt), key=lambda fit: -fit.lower_bound)
+        return sorted(tried(starts, run, on_interrupt), key=lambda fit: -fit.loglik)
     drawn: list[Any] = []
     screened = tried(remembered(starts, drawn), screen)
     ranked = sorted(zip(drawn, screened, strict=True), key=lambda pair: -pair[1].loglik)
     fits = tried((led(*pair) for pair in ranked[:CARRIED]), run, on_interrupt)
     behind = [replace(fit, stop_reason=f"{SCREENED_OUT}: {fit.stop_reason}") for _, fit in ranked[CARRIED:]]
-    return sorted(fits, key=lambda fit: -fit.lower_bound) + behind
+    return sorted(fits, key=lambda fit: -fit.loglik) + behind
 
 
 def remembered(starts: Iterable[Any], drawn: list[Any]) -> Iterator[Any]:

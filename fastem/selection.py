@@ -11,6 +11,7 @@ from typing import Any, Self
 import numpy as np
 
 from fastem import checks, inputs
+from fastem.arithmetic import own
 from fastem.checkpoint import described
 from fastem.gaussian import COVARIANCE_TYPES
 from fastem.gaussian_mixture import GaussianMixture
@@ -120,6 +121,7 @@ def told(value: Any) -> str:
     return f"{value:.2f}" if isinstance(value, float) else str(value)
 
 
+@own
 def select(
     X: Any,
     n_components: Iterable[int] = range(1, 11),
@@ -198,7 +200,7 @@ def select(
     """
     estimator = template(estimator)
     checks.choice(criterion, "criterion", CRITERIA)
-    checks.integer(folds, "folds", 2)
+    folds = checks.integer(folds, "folds", 2)
     checks.flag(split_merge, "split_merge")
     settings = varied(estimator, n_components, covariance_types)
     data = {"X": X, "sample_weight": sample_weight} | tosses(estimator, trials)

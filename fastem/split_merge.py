@@ -37,7 +37,7 @@ def go_on_from(mixture: Any, params: Any, data: dict[str, Any]) -> Any:
 
 def neighbour(mixture: Any, params: Any, data: dict[str, Any]) -> Any:
     """The start of a mixture.  Splits are judged on the rows that a start looks at."""
-    k, rng = mixture.n_components, checks.generator(mixture.random_state)
+    k, rng = mixture._k, checks.generator(mixture.random_state)
     if len(params.weights) > k:
         return with_one_less(params)
     with mixture._opened(data["X"], None, data.get("trials"), data["sample_weight"]) as rows:

@@ -41,6 +41,10 @@ NOT_FINITE = (
     " from them"
 )
 
+LOWEST_LOGLIK = -1e307
+"""Rows far beyond every component, with weights, have a sum that overflows: it counts as this.  So does a prior that is
+as far from the parameters."""
+
 STATISTICS, STATISTICS_LAYOUT = "fastem statistics", 1
 
 ADDITIONS = 170

@@ -13,10 +13,11 @@ from typing import Any, NamedTuple, Protocol, Self
 import numpy as np
 
 from fastem import checks, inputs
+from fastem.arithmetic import own, own_methods
 from fastem.backend import BACKENDS, Backend
 from fastem.distinct import MOST_DISTINCT, DistinctCounts, distinct_rows, of_chunk
 from fastem.mapped import Mapping, gather, in_use, rows_at_a_time
-from fastem.stats import SLOT_ROWS, Array, as_table, fold, slot_count
+from fastem.stats import LOWEST_LOGLIK, SLOT_ROWS, Array, as_table, fold, slot_count
 
 WAVE_BYTES = 1 << 25
 """Sums of this many bytes are held at a time before they are folded: the memory of a fit, whatever n is."""
@@ -24,9 +25,6 @@ DIGEST_ROWS = 1 << 18
 """Rows that are hashed at a time; a fingerprint depends on it."""
 WAVE_WORK = 1 << 29
 """Rows x sums of a slot in one call of the kernels, a tenth of a second or two: an interruption waits for its end."""
-
-LOWEST_LOGLIK = -1e307
-"""Rows far beyond every component, with weights, have a sum that overflows: it counts as this."""
 
 PART_STEPS = (1021, 251, 61, 13)
 """Primes about four apart: a period of the rows shows in no part, unless it is a multiple of one of them."""
@@ -77,6 +75,7 @@ class OnBackend:
         raise NotImplementedError
 
 
+@own_methods
 class Rows(OnBackend):
     """Rows in memory, ready to be swept.  A context manager: its threads live as long as it is open.
 
@@ -340,6 +339,7 @@ def total_of(logliks: list[float]) -> float:
 # ------------------------------------------------------------------------------------------ for packages on top of us
 
 
+@own
 def accumulate(
     params: Any,
     X: Any,
@@ -401,6 +401,7 @@ def accumulate(
         return rows.sweep(params)
 
 
+@own
 def posterior(
     params: Any, X: Any, *, trials: Any = None, backend: str = "auto", n_threads: int | None = None
 ) -> Posterior:
@@ -545,7 +546,7 @@ def chosen_backend(dtype: Any, backend: str, n_threads: int | None) -> Backend:
     checks.choice(backend, "backend", BACKENDS)
     checks.arithmetic(dtype)
     if n_threads is not None:
-        checks.integer(n_threads, "n_threads", 1)
+        n_threads = checks.integer(n_threads, "n_threads", 1)
     return Backend(backend, n_threads)
 
 

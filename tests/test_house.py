@@ -61,6 +61,7 @@ FLOORS = {
     "threads": 0,
     "inputs": 0,
     "hooks": 0,
+    "arithmetic": 0,
     "remembered": 2,
     "mapped": -1,
     "_many_numba": 0,

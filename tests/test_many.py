@@ -16,8 +16,7 @@ from fastem import groups, inputs
 from fastem.binomial import LOG_ZERO, SMALLEST_PROB, BinomialParams, BinomialStats
 from fastem.gaussian import RESOLUTION, SMALLEST_VARIANCE, NormalParams, NormalStats
 from fastem.many import FitStatus, fit_many
-from fastem.stats import EMPTY
-from fastem.sweep import LOWEST_LOGLIK
+from fastem.stats import EMPTY, LOWEST_LOGLIK
 
 # A dozen iterations, each good to a few units in the last place, summed in another order; seen: 2e-14.
 RTOL = 1e-12

@@ -1,0 +1,46 @@
+"""The floating point environment of fastem's own arithmetic: that of NumPy, whatever a caller has made of it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from contextvars import ContextVar
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+import numpy as np
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+inside: ContextVar[bool] = ContextVar("inside", default=False)
+
+
+def own(function: Callable[P, T]) -> Callable[P, T]:
+    """A function that computes in this environment, from the first call of ours on; a decorator.
+
+    What is far away from a component has a density of 0, and shares of it, products and squares underflow as they are
+    meant to: ``np.errstate(all="raise")`` around a fit is about the caller's own numbers.  Where numbers of ours may
+    overflow a narrower context says so, which the calls within it leave as it is.
+    """
+
+    @wraps(function)
+    def within(*args: P.args, **settings: P.kwargs) -> T:
+        if inside.get():
+            return function(*args, **settings)
+        token = inside.set(True)
+        try:
+            with np.errstate(divide="warn", over="warn", invalid="warn", under="ignore"):
+                return function(*args, **settings)
+        finally:
+            inside.reset(token)
+
+    return within
+
+
+def own_methods(kind: type[T]) -> type[T]:
+    """A class whose public methods do; a decorator."""
+    for name, method in list(vars(kind).items()):
+        if inspect.isfunction(method) and not name.startswith("_"):
+            setattr(kind, name, own(method))
+    return kind
