@@ -255,7 +255,8 @@ NUMBERS = [fractions.Fraction(1, 2), np.longdouble(0.5), np.float32(0.5), np.flo
 @pytest.mark.parametrize("half", NUMBERS, ids=lambda value: type(value).__name__)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_number_is_taken_whatever_its_type(kind, half, tmp_path):
-    X = np.random.default_rng(0).normal(size=(60, 2))
+    """Rows of which some are equal: a component has the extent that reg_covar gives it."""
+    X = np.concatenate([np.random.default_rng(0).normal(size=(60, 2)) * 100.0, np.full((20, 2), 2000.0)])
 
     def settings(value):
         return {"tol": value, "reg_covar": value, "checkpoint_every": value, "max_time": value * 200}
