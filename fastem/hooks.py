@@ -3,6 +3,7 @@ refused where it would be fitted, or asked for predictions, as if it had none.""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 E_STEP = (
@@ -57,7 +58,7 @@ def refuse(mixture: Any, names: Any = INSTEAD) -> None:
     It is asked here, when a fit begins, and not when the class is made: a class may have methods of these names for a
     fit of its own, which calls them.
     """
-    for name in names:
+    for name in filter(partial(hasattr, mixture), names):  # mostly none: a prediction of one row takes 0.1 ms
         owner = next((each for each in type(mixture).__mro__ if name in vars(each)), None)
         if name in vars(mixture) or (owner is not None and not owner.__module__.startswith(HOME)):
             raise TypeError(

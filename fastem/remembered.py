@@ -54,6 +54,8 @@ def require(mixture: Any, use: str) -> None:
 
 def plain(value: Any) -> Any:
     """A copy of a setting in values of Python, which can be compared and kept in a file; () for an empty one."""
+    if type(value) in (str, int, float, type(None)):
+        return value
     if is_dataclass(value):
         return {each.name: plain(getattr(value, each.name)) for each in fields(value)}
     if isinstance(value, Mapping):
