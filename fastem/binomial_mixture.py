@@ -259,7 +259,7 @@ class BinomialMixture(Mixture):
 
     def score(self, X: Any, y: Any = None, *, trials: Any = None, sample_weight: Any = None) -> float:
         """Mean log probability over the rows, weighted by sample_weight (n,)."""
-        return self._score(X, trials, sample_weight)[0]
+        return self._mean_log_prob(X, trials, sample_weight)
 
     def aic(self, X: Any, *, trials: Any = None, sample_weight: Any = None) -> float:
         """Akaike information criterion on X; the lower the better."""

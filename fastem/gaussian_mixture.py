@@ -395,7 +395,7 @@ class GaussianMixture(Mixture):
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Mean log density over the rows of X (n, d), weighted by sample_weight (n,)."""
-        return self._score(X, None, sample_weight)[0]
+        return self._mean_log_prob(X, None, sample_weight)
 
     def aic(self, X: Any, sample_weight: Any = None) -> float:
         """Akaike information criterion on X (n, d); the lower the better."""

@@ -463,6 +463,15 @@ class Mixture(DensityMixin, BaseEstimator):
         inputs.chunks_alone(X, trials, sample_weight)
         return open_chunks(chunks, trials=trials, fitting=True, **options)
 
+    def _mean_log_prob(self, X: Any, trials: Any, sample_weight: Any) -> float:
+        """Mean log density; of unweighted float32 rows the mean of float32, as scikit-learn's, where that is finite."""
+        if sample_weight is None and not is_dask(X):
+            with np.errstate(over="ignore"):  # float32 cannot add two rows that are far out
+                mean = float(self._posterior(X, trials, "log_prob").mean())
+            if math.isfinite(mean):
+                return mean
+        return self._score(X, trials, sample_weight)[0]
+
     def _score(self, X: Any, trials: Any, sample_weight: Any) -> tuple[float, float]:
         """Mean log density, a sum in float64 whatever the precision of the rows, and total weight."""
         log_prob = self._posterior(X, trials, "log_prob", np.float64)
