@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fastem import inputs
+from fastem import inputs, linear
 
 
 class EmptyComponentWarning(UserWarning):
@@ -144,7 +144,7 @@ def is_definite(matrix: np.ndarray, least: float) -> bool:
         correlations = matrix / sds / sds[:, np.newaxis]
     if not (np.abs(correlations) < 2).all():  # 1 at the most; infinity is no number to LAPACK
         return False
-    return np.allclose(correlations, correlations.T) and bool(np.linalg.eigvalsh(correlations)[0] > least)
+    return np.allclose(correlations, correlations.T) and bool(linear.eigvalsh(correlations)[0] > least)
 
 
 def identified(shares: np.ndarray, least: float) -> None:

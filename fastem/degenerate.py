@@ -12,7 +12,8 @@ import numpy as np
 from fastem import checks
 from fastem.binomial import BinomialParams
 from fastem.fit import Collapse, Fit
-from fastem.gaussian import RESOLUTION, NormalParams, diagonal, resolved
+from fastem.gaussian import EPS, RESOLUTION, NormalParams, diagonal, resolved
+from fastem.linear import eigh, eigvalsh, product, weighted_sum
 from fastem.stats import EMPTY, Array
 
 POLICIES = ("floor", "reseed", "drop", "raise")
@@ -112,19 +113,20 @@ def own_extents(params: NormalParams, reg_covar: Any) -> Array:
     found: Array = 1 / np.einsum("kij,kij,kj->k", L, L, least)  # of the trace of the inverse: the eigenvalue or less
     for k in np.flatnonzero(found <= NO_EXTENT):
         units = np.sqrt(least[k])
-        found[k] = np.linalg.eigvalsh(params.covariances[k] / (units * units[:, np.newaxis]))[0]
+        values = eigvalsh(params.covariances[k] / (units * units[:, np.newaxis]))
+        found[k] = values[0] - len(values) * EPS * values[-1]  # rounding may have raised it by that
     return found
 
 
 def pooled(params: NormalParams) -> NormalParams:
     """One component with the mean and covariance of all."""
-    mean = params.weights @ params.means
+    mean = weighted_sum(params.weights, params.means)
     delta = params.means - mean
     if params.is_matrix:
         between = delta[:, :, np.newaxis] * delta[:, np.newaxis, :]
     else:
         between = (delta**2).mean(axis=1) if params.covariance_type == "spherical" else delta**2
-    covariance = np.tensordot(params.weights, params.covariances + between, 1)
+    covariance = weighted_sum(params.weights, params.covariances + between)
     return NormalParams(np.ones(1), mean[np.newaxis], np.asarray(covariance)[np.newaxis], params.covariance_type)
 
 
@@ -133,7 +135,7 @@ def split_normal(params: NormalParams, donor: int, place: int) -> NormalParams:
     weights, means, covariances = params.weights.copy(), params.means.copy(), params.covariances.copy()
     matrix = covariances if params.covariance_type == "tied" else covariances[donor]
     if params.is_matrix:
-        values, vectors = np.linalg.eigh(matrix)
+        values, vectors = eigh(matrix)
         step = APART * math.sqrt(values[-1]) * vectors[:, -1]
         halved = matrix - step * step[:, np.newaxis]
     else:
@@ -153,7 +155,7 @@ def smallest_eigenvalue(params: Any, component: int) -> float:
         return math.nan
     if not params.is_matrix:
         return float(params.variances()[component].min())
-    return float(np.linalg.eigvalsh(params.covariances.reshape(-1, *2 * [params.n_features])[component])[0])
+    return float(eigvalsh(params.covariances.reshape(-1, *2 * [params.n_features])[component])[0])
 
 
 # ----------------------------------------------------------------------------------------------------------- binomial
@@ -236,13 +238,13 @@ def relative_extents(params: NormalParams) -> Array:
     """(2, k) smallest and largest eigenvalues of each covariance with respect to the mean one."""
     k = len(params.weights)
     if not params.is_matrix:
-        ratios = params.variances() / (params.weights @ params.variances())
+        ratios = params.variances() / weighted_sum(params.weights, params.variances())
         return np.array([ratios.min(axis=1), ratios.max(axis=1)])
     if params.covariance_type == "tied":
         return np.ones((2, k))
-    mean = np.tensordot(params.weights, params.covariances, 1)
+    mean = weighted_sum(params.weights, params.covariances)
     A = NormalParams(np.ones(1), params.means[:1], mean[np.newaxis]).inverse_cholesky()[0]
-    values = np.linalg.eigvalsh(A @ params.covariances @ A.T)
+    values = eigvalsh(product(product(A, params.covariances), A.T))
     return np.array([values[:, 0], values[:, -1]])
 
 

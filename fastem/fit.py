@@ -12,6 +12,7 @@ import numpy as np
 
 from fastem import checks
 from fastem.acceleration import ROUNDING, Extrapolation
+from fastem.linear import norm
 from fastem.stats import Array, Fixed, refuse_nan
 
 STOPPING = {
@@ -171,7 +172,7 @@ class Run:
         if stopping == "aitken":
             self.distance = self.remaining(self.trace) / stats.total
         elif stopping == "gradient":
-            self.distance = float(np.linalg.norm(gradient)) / stats.total
+            self.distance = norm(gradient) / stats.total
         else:
             self.distance = abs(self.criterion - self.previous)
 

@@ -27,6 +27,7 @@ from fastem.estimator import (
 )
 from fastem.fit import ON_INTERRUPT, STOPPING, Fit, LastSweep, em, still_to_go
 from fastem.information import StandardErrors, standard_errors
+from fastem.linear import dot
 from fastem.progress import Bar, Lines, Progress
 from fastem.restarts import CARRIED, SCREEN_ITERATIONS, Start, best_first, warmed
 from fastem.starts import start_size, subsample
@@ -424,7 +425,7 @@ class Mixture(DensityMixin, BaseEstimator):
             return float(log_prob.mean()), len(log_prob)
         weights = inputs.sample_weights(sample_weight, len(log_prob))
         total = float(weights.sum())
-        return float(weights / total @ log_prob), total
+        return dot(weights / total, log_prob), total
 
     def _criterion(self, score: tuple[float, float], penalty: Callable[[float], float]) -> float:
         mean, total = score

@@ -15,6 +15,7 @@ import numpy as np
 from fastem import checks, inputs
 from fastem.backend import BACKENDS, Backend
 from fastem.distinct import MOST_DISTINCT, DistinctCounts, distinct_rows, of_chunk
+from fastem.linear import dot
 from fastem.mapped import Mapping, gather, in_use, rows_at_a_time
 from fastem.stats import SLOT_ROWS, Array, as_table, fold, slot_count
 
@@ -299,7 +300,7 @@ class Rows(OnBackend):
             base = params.log_base_measure(*(array[rows] for array in self.data))
             if base is None:
                 break
-            parts.append(float(self.sample_weight[rows] @ base))
+            parts.append(dot(self.sample_weight[rows], base))
         return parts
 
     def _blocks(self) -> list[slice]:
