@@ -10,9 +10,8 @@ import numpy as np
 from fastem import checks, inputs
 from fastem.binomial import GROUPS, BinomialParams
 from fastem.degenerate import Watch, binomial_extents, split_binomial
-from fastem.estimator import NotFittedError
 from fastem.information import StandardErrors
-from fastem.mixture import NOT_FITTED, Mixture
+from fastem.mixture import Mixture
 from fastem.priors import BinomialPrior
 from fastem.starts import BINOMIAL_STARTS, binomial_start
 from fastem.sweep import AnyRows, Rows
@@ -228,12 +227,12 @@ class BinomialMixture(Mixture):
     def _attributes(self, params: BinomialParams) -> dict[str, np.ndarray]:
         return {"weights_": params.weights, "probs_": params.probs}
 
-    @property
-    def params_(self) -> BinomialParams:
-        """The fitted parameters as a value of the building blocks; NotFittedError before a fit."""
-        if not self._is_fitted():
-            raise NotFittedError(NOT_FITTED.format("BinomialMixture"))
-        return BinomialParams(np.asarray(self.weights_, np.float64), np.asarray(self.probs_, np.float64))
+    def _arrays(self) -> dict[str, Any]:
+        return {"weights_": self.weights_, "probs_": self.probs_}
+
+    def _params(self, arrays: dict[str, np.ndarray], changed: set[str]) -> BinomialParams:
+        weights, probs = arrays.values()
+        return BinomialParams(np.asarray(weights, np.float64), np.asarray(probs, np.float64))
 
     def fit_predict(self, X: Any, y: Any = None, *, trials: Any = None, sample_weight: Any = None) -> np.ndarray:
         """Fit, then the most probable component of each row: (n,) ints.  Arguments and errors as for fit."""

@@ -10,10 +10,9 @@ import numpy as np
 
 from fastem import checks, inputs
 from fastem.degenerate import Watch, normal_extents, split_normal
-from fastem.estimator import NotFittedError
-from fastem.gaussian import COVARIANCE_TYPES, GROUPS, NormalParams
+from fastem.gaussian import COVARIANCE_TYPES, GROUPS, NormalParams, covariances_of
 from fastem.information import StandardErrors
-from fastem.mixture import NOT_FITTED, Mixture
+from fastem.mixture import Mixture
 from fastem.priors import NormalPrior
 from fastem.starts import NORMAL_STARTS, normal_start, relative_variances
 from fastem.stats import Fixed
@@ -110,6 +109,8 @@ class GaussianMixture(Mixture):
     weights_ : (k,) mixing weights.
     means_ : (k, d) means, in the units of X.
     covariances_, precisions_, precisions_cholesky_ : shaped by covariance type; squared units of X, or their inverse.
+        Read-only: assign another array to `covariances_` or, as with scikit-learn, to `precisions_cholesky_`; the other
+        two follow at the next use.
     params_ : NormalParams, the same as one value for the building blocks.
     converged_ : bool, whether the stop rule was met.
     stop_reason_ : str, which rule ended the fit.
@@ -155,6 +156,8 @@ class GaussianMixture(Mixture):
     >>> mixture.weights_
     array([0.5, 0.5])
     """
+
+    _constant = frozenset({"covariances_", "precisions_", "precisions_cholesky_"})
 
     def __init__(
         self,
@@ -347,6 +350,10 @@ class GaussianMixture(Mixture):
             return NormalParams.from_precisions(weights, means, precisions, self.covariance_type)
         return NormalParams(weights, means, start.covariances, self.covariance_type)
 
+    def _arrays(self) -> dict[str, Any]:
+        names = ("weights_", "means_", "covariances_", "precisions_cholesky_")
+        return {name: vars(self)[name] for name in names if name in vars(self)}
+
     def _attributes(self, params: NormalParams) -> dict[str, np.ndarray]:
         return {
             "weights_": params.weights,
@@ -356,17 +363,21 @@ class GaussianMixture(Mixture):
             "precisions_": params.precisions(),
         }
 
-    @property
-    def params_(self) -> NormalParams:
-        """The fitted parameters as a value of the building blocks; NotFittedError before a fit."""
-        if not self._is_fitted():
-            raise NotFittedError(NOT_FITTED.format("GaussianMixture"))
-        return NormalParams(
-            np.asarray(self.weights_, np.float64),
-            np.asarray(self.means_, np.float64),
-            np.asarray(self.covariances_, np.float64),
-            self.covariance_type,
-        )
+    def _params(self, arrays: dict[str, np.ndarray], changed: set[str]) -> NormalParams:
+        """By the covariances or, where these are not there or only the others have changed, by precisions_cholesky_,
+        which scikit-learn predicts with."""
+        told = {name: checks.table(array, name) for name, array in arrays.items()}
+        factors_alone = "precisions_cholesky_" in changed and "covariances_" not in changed
+        if "precisions_cholesky_" in told and (factors_alone or "covariances_" not in told):
+            covariances = covariances_of(told["precisions_cholesky_"], self.covariance_type)
+        else:
+            covariances = told["covariances_"]
+        params = NormalParams(told["weights_"], told["means_"], covariances, self.covariance_type)
+        if changed & {"covariances_", "precisions_cholesky_"}:
+            self._tell(
+                {name: value for name, value in self._attributes(params).items() if name in self._constant - changed}
+            )
+        return params
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> np.ndarray:
         """Fit, then the most probable component of each row: (n,) ints.  Arguments and errors as for fit."""

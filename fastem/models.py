@@ -113,7 +113,7 @@ def restored(kind: type[Mixture], attributes: dict[str, Any]) -> Mixture:
     for name, value in attributes.items():
         if not is_fitted_attribute(name):
             raise ValueError(f"{name!r} is no attribute of a {kind.__name__}")
-        setattr(mixture, name, value)
+        mixture._tell({name: value})
     params = mixture.params_
     params.check()
     for name, expected in mixture._attributes(params).items():
