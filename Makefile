@@ -33,7 +33,7 @@ lint: $(READY)
 	PATH="$(BIN):$$PATH" cython-lint fastem
 	$(BIN)/codespell
 	$(RUN) -m mypy
-	$(RUN) -m mypy.stubtest --mypy-config-file pyproject.toml fastem._kernels fastem._many
+	$(RUN) -m mypy.stubtest --mypy-config-file pyproject.toml fastem._kernels fastem._linear fastem._many
 	$(BIN)/repo-review --show err .
 
 # One wheel for Python 3.11 and all that follow, with every instruction set inside, made from the sdist beside it.
@@ -59,7 +59,7 @@ BENCH := $(RUN) -m pytest -q --benchmark-only --benchmark-columns=min,median,rou
 
 bench: $(READY)
 	mkdir -p bench/output
-	$(BENCH) bench/bench_kernels.py bench/bench_fit.py --benchmark-json=bench/output/bench.json
+	$(BENCH) bench/bench_kernels.py bench/bench_fit.py bench/bench_predict.py --benchmark-json=bench/output/bench.json
 
 # A tenth of the rows, kernels only.
 bench-quick: $(READY)
@@ -80,7 +80,7 @@ bench-compare: $(READY)
 
 # The answers alone: every benchmark compares before it times.
 bench-answers: $(READY)
-	$(RUN) -m pytest bench/bench_kernels.py bench/bench_fit.py -q --benchmark-disable
+	$(RUN) -m pytest bench/bench_kernels.py bench/bench_fit.py bench/bench_predict.py -q --benchmark-disable
 
 # Is a kernel slower than it was, does a fit take more memory than is promised?  Instructions under valgrind, times beside
 # frozen kernels, peak memory beside its budget.
@@ -123,7 +123,7 @@ bench/output/armadillo: bench/peers/armadillo.cpp
 	-$(CXX) -O3 -march=native -fopenmp -o $@ $< -larmadillo
 
 # The kernels are compiled in place, so that the tree at hand is what runs.
-$(READY): pyproject.toml setup.py fastem/_kernels.pyx fastem/_many.pyx fastem/_simd.pxi fastem/_simd.h
+$(READY): pyproject.toml setup.py fastem/_kernels.pyx fastem/_linear.pyx fastem/_many.pyx fastem/_simd.pxi fastem/_simd.h
 	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
 	rm -f fastem/*.so  # one of another name, as for this Python alone, would be found first
 	$(RUN) -m pip install --quiet --disable-pip-version-check --editable ".[dev]"

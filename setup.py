@@ -1,9 +1,9 @@
 """The compiled kernels; everything else about the package is in pyproject.toml.
 
-Each source is compiled for each instruction set, and that of sweeps for each precision of its lanes: fastem._kernels
-and fastem._many run on any processor, others where it has what they need; backend.py picks when the package is
-imported.  No -ffast-math and no -Ofast: they delete the treatment of infinities on which the kernels rely and, with
-some compilers, change the arithmetic of the whole process.
+Each source is compiled for each instruction set, and that of sweeps for each precision of its lanes: fastem._kernels,
+fastem._linear and fastem._many run on any processor, others where it has what they need; backend.py picks when the
+package is imported.  No -ffast-math and no -Ofast: they delete the treatment of infinities on which the kernels rely
+and, with some compilers, change the arithmetic of the whole process.
 """
 
 import os
@@ -60,11 +60,13 @@ def extension(source, suffix, flags, macros):
 
 
 def extensions():
-    """Sweeps with lanes of float64, and of float32 for float32 rows; many fits; for every instruction set."""
+    """Sweeps with lanes of float64, and of float32 for float32 rows; linear algebra; many fits; for every instruction
+    set."""
     x86 = os.name != "nt" and platform.machine() in ("x86_64", "AMD64")
     for isa, flags in ({"": [], **VARIANTS} if x86 else {"": []}).items():
         yield extension("_kernels", isa, [*OPTIMISE, *flags], [])
         yield extension("_kernels", f"_single{isa}", [*OPTIMISE, *flags], [("FASTEM_SINGLE", "1")])
+        yield extension("_linear", isa, [*OPTIMISE, *flags], [])
         yield extension("_many", isa, [*OPTIMISE, *flags], [])
 
 

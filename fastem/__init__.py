@@ -34,7 +34,6 @@ The house, from the door to the ground; imports only go down, floors of one numb
     2  groups.py     rows in groups at the door: values, offsets, starts
     2  config.py     show_config(): twins, instruction set, threads; warmup()
     1  stats.py      the law of addition: zero, +; the slot grid and its fold
-    1  backend.py    which compiled twin answers
     1  checks.py     parameters and settings at the door
     1  estimator.py  scikit-learn's base classes where it is installed, a stand-in where not
     1  delimited.py  CSV and its kin: rows of numbers, checked cell by cell
@@ -45,10 +44,14 @@ The house, from the door to the ground; imports only go down, floors of one numb
     0  progress.py   what is told while a fit is under way: lines, or a bar
     0  tasks.py      tasks of Dask, and the watch over a cluster
     0  stepwise.py   how the sums of a batch are mixed into those before it
-    0  threads.py    how many threads: argument, environment, cores, quota
+    0  linear.py     linear algebra on the calling thread
+    0  made_once.py  values made of arrays that others may change
     0  _many.pyx     and _many_numba.py: whole fits of small groups, compiled ahead of time and when first used
-   -1  mapped.py     arrays in mapped files: read by and by, pages given back
-   -1  _kernels.pyx  and _kernels_numba.py: the kernels of all else, likewise
+   -1  backend.py    which compiled twin answers
+   -1  _linear.pyx   what linear.py calls, for both twins
+   -1  _kernels.pyx  and _kernels_numba.py: the kernels of all else, compiled ahead of time and when first used
+   -2  mapped.py     arrays in mapped files: read by and by, pages given back
+   -2  threads.py    how many threads: argument, environment, cores, quota
 
 Notation, obeyed everywhere:
 

@@ -33,7 +33,6 @@ def accumulate_mvnormal_full(
 def posterior_mvnormal_full(
     X: _Points, log_norm: _Reals, means: _Reals, factor: _Reals, log_prob: _Reals, resp: _Reals, labels: _Labels
 ) -> None: ...
-def inverse_cholesky(covariances: _Reals, factors: _Reals, pivots: _Reals) -> bool: ...
 def accumulate_binomial(
     X: _Counts,
     trials: _Counts,

@@ -16,7 +16,6 @@ Design note
 A family is two functions of a tile, `densities` and `moments`; all else is written once.
 """
 from cython cimport floating
-from libc.math cimport sqrt
 from libc.stdint cimport uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
@@ -51,9 +50,10 @@ def core_of_caller():
 cdef struct Tile:
     Py_ssize_t k
     Py_ssize_t d
+    Py_ssize_t vectors       # of a column that hold rows, raised to an even number
     real *log_norm           # (k,)      tables of the family, as its kernel names them
     real *location           # (k, d)
-    real *scaling            # (k, d) or (k, d, d)
+    const real *scaling      # (k, d) or (k, d, d); of doubles the caller's own
     double *origin           # (d,)      from which x and location are taken: 0, but for float32
     double *rounding         # (k, d)    what location has lost in float32
     real *x                  # (d, TILE) columns of the rows at hand
@@ -79,14 +79,20 @@ ctypedef void (*Step)(Tile *) noexcept nogil
 
 
 cdef real *new_tile(Tile *t, Py_ssize_t k, Py_ssize_t d, const double *log_norm, const double *location,
-                    const double *scaling, bint full, bint has_trials) except NULL:
-    """One zeroed block behind all arrays of a tile, the tables copied in; the caller frees what this returns."""
+                    const double *scaling, bint full, bint has_trials, bint sums) except NULL:
+    """One zeroed block behind all arrays of a tile, the tables copied in; the caller frees what this returns.
+
+    Without sums there is room for none, and where lanes are doubles the largest table stays where it is: else a row at
+    784 features would wait for that memory.
+    """
     cdef Py_ssize_t rows = padded_rows(d), scaling_length = k * d * (d if full else 1)
     cdef Py_ssize_t second_length = k * rows * rows if full and d > LOW_MOMENTS else scaling_length * LANES
-    cdef Py_ssize_t tile_length = (8 + k + d + has_trials * d + rows) * COLUMN + k * (1 + d) + scaling_length
+    cdef Py_ssize_t tile_length = (8 + k + d + has_trials * d + rows) * COLUMN + k * (1 + d)
     cdef real *block
-    t.k, t.d, t.full = k, d, full
-    t.lanes_length = k * (1 + d) * LANES + second_length
+    second_length = second_length if sums else 0
+    tile_length += scaling_length if SINGLE else 0
+    t.k, t.d, t.full, t.vectors = k, d, full, VECTORS
+    t.lanes_length = k * (1 + d) * LANES + second_length if sums else 0
     block = <real *> calloc((t.lanes_length + d + k * d) * sizeof(double) + tile_length * sizeof(real) + 128, 1)
     if block == NULL:
         raise MemoryError(f"no memory for the workspace of {k} components in {d} dimensions")
@@ -102,20 +108,19 @@ cdef real *new_tile(Tile *t, Py_ssize_t k, Py_ssize_t d, const double *log_norm,
     t.counts = <double *> aligned(t.weighted + (4 + has_trials * d) * COLUMN)
     t.first = t.counts + k * LANES
     t.second = t.first + k * d * LANES
-    t.origin = t.second + second_length
+    t.origin = t.counts + t.lanes_length
     t.rounding = t.origin + d
     t.log_norm = <real *> (t.rounding + k * d)
     t.location = t.log_norm + k
-    t.scaling = t.location + k * d
-    copy_tables(t, log_norm, location, scaling, scaling_length)
+    copy_tables(t, log_norm, location)
+    t.scaling = narrowed(scaling, scaling_length, t.location + k * d) if SINGLE else <const real *> scaling
     guard(t.x, 8 + k + d + has_trials * d + rows, TILE)
     return block
 
 
-cdef void copy_tables(Tile *t, const double *log_norm, const double *location, const double *scaling,
-                      Py_ssize_t scaling_length) noexcept nogil:
+cdef void copy_tables(Tile *t, const double *log_norm, const double *location) noexcept nogil:
     """float32 has no digits for an offset: there rows and means are taken from the middle of the means."""
-    cdef Py_ssize_t c, j, i
+    cdef Py_ssize_t c, j
     cdef double mean
     for j in range(t.d if SINGLE else 0):
         for c in range(t.k):
@@ -128,13 +133,18 @@ cdef void copy_tables(Tile *t, const double *log_norm, const double *location, c
             mean = location[c * t.d + j] - t.origin[j]
             t.location[c * t.d + j] = <real> mean
             t.rounding[c * t.d + j] = mean - t.location[c * t.d + j]
-    for i in range(scaling_length if scaling != NULL else 0):
-        t.scaling[i] = <real> scaling[i]
 
 
-cdef inline void load_columns(const number[:, :] X, Py_ssize_t row, Py_ssize_t rows, const double *origin,
-                              real *x) noexcept nogil:
-    """(X[row : row + rows] - origin).T -> (d, TILE), filled up with copies of the first row.
+cdef const real *narrowed(const double *table, Py_ssize_t length, real *to) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(length if table != NULL else 0):
+        to[i] = <real> table[i]
+    return to
+
+
+cdef inline void load_columns(const number[:, :] X, Py_ssize_t row, Py_ssize_t rows, Py_ssize_t length,
+                              const double *origin, real *x) noexcept nogil:
+    """(X[row : row + rows] - origin).T -> (d, TILE), filled up to `length` with copies of the first row.
 
     Rows that lie behind each other are transposed in blocks of 4 x 4: every cache line is met once.
     """
@@ -148,11 +158,11 @@ cdef inline void load_columns(const number[:, :] X, Py_ssize_t row, Py_ssize_t r
                 elif number is float:
                     transpose_floats(&X[row + i, j], step, origin + j, x + j * COLUMN + i)
     for j in range(d):
-        load_column(&X[row, j], step, rows // 4 * 4 if j < blocked else 0, rows, origin[j], x + j * COLUMN)
+        load_column(&X[row, j], step, rows // 4 * 4 if j < blocked else 0, rows, length, origin[j], x + j * COLUMN)
 
 
-cdef inline void load_column(const number *column, Py_ssize_t step, Py_ssize_t begin, Py_ssize_t rows, double origin,
-                             real *to) noexcept nogil:
+cdef inline void load_column(const number *column, Py_ssize_t step, Py_ssize_t begin, Py_ssize_t rows,
+                             Py_ssize_t length, double origin, real *to) noexcept nogil:
     """From row `begin` on, and the filling."""
     cdef Py_ssize_t i
     if step == 1:
@@ -161,7 +171,7 @@ cdef inline void load_column(const number *column, Py_ssize_t step, Py_ssize_t b
     else:
         for i in range(begin, rows):
             to[i] = <real> (column[i * step] - origin)
-    for i in range(rows, TILE):
+    for i in range(rows, length):
         to[i] = to[0]
 
 
@@ -316,9 +326,9 @@ cdef void accumulate_slots(Tile *t, const number[:, :] X, const number[:, :] tri
         end = min(X.shape[0], row + slot_rows)
         while row < end:
             rows = min(TILE, end - row)
-            load_columns(X, row, rows, t.origin, t.x)
+            load_columns(X, row, rows, TILE, t.origin, t.x)
             if t.trials != NULL:
-                load_columns(trials, row, rows, t.origin, t.trials)
+                load_columns(trials, row, rows, TILE, t.origin, t.trials)
             load_weights(t, sample_weight, unit, row, rows)
             densities(t)
             normalise(t)
@@ -335,9 +345,10 @@ cdef void posterior_rows(Tile *t, const number[:, :] X, const number[:, :] trial
         t.weight[i] = 1.0
     while row < X.shape[0]:
         rows = min(TILE, X.shape[0] - row)
-        load_columns(X, row, rows, t.origin, t.x)
+        t.vectors = (rows + 2 * LANES - 1) // (2 * LANES) * 2
+        load_columns(X, row, rows, t.vectors * LANES, t.origin, t.x)
         if t.trials != NULL:
-            load_columns(trials, row, rows, t.origin, t.trials)
+            load_columns(trials, row, rows, t.vectors * LANES, t.origin, t.trials)
         densities(t)
         normalise(t)
         put_posterior(t, row, rows, log_prob, resp, labels)
@@ -519,7 +530,7 @@ def accumulate_normal(const floating[:, :] X,         # IN   (n, 1)
                       double[:, ::1] sums):           # OUT  (s, 3 k + 2)
     # -> per slot: sum w r, sum w r (x - mean), sum w r (x - mean)^2, sum w log p(x), -sum w sum_k r log r
     cdef Tile t
-    cdef real *block = new_tile(&t, means.shape[0], 1, &log_norm[0], &means[0, 0], &scale[0, 0], False, False)
+    cdef real *block = new_tile(&t, means.shape[0], 1, &log_norm[0], &means[0, 0], &scale[0, 0], False, False, True)
     with nogil:
         accumulate_slots(&t, X, X, sample_weight, slot_rows, low_densities, low_moments, sums)
     free(block)
@@ -534,7 +545,7 @@ def posterior_normal(const floating[:, :] X,          # IN   (n, 1)
                      int32_t[:] labels):              # OUT  (n,)    or (0,)
     # -> log density, responsibilities and most probable component of each row
     cdef Tile t
-    cdef real *block = new_tile(&t, means.shape[0], 1, &log_norm[0], &means[0, 0], &scale[0, 0], False, False)
+    cdef real *block = new_tile(&t, means.shape[0], 1, &log_norm[0], &means[0, 0], &scale[0, 0], False, False, False)
     with nogil:
         posterior_rows(&t, X, X, low_densities, log_prob, resp, labels)
     free(block)
@@ -551,7 +562,7 @@ cdef void diag_densities(Tile *t) noexcept nogil:
     cdef vec z, z_, log_density, log_density_
     for c in range(t.k):
         mean, scale = t.location + c * d, t.scaling + c * d
-        for i in range(0, VECTORS, 2):
+        for i in range(0, t.vectors, 2):
             log_density = log_density_ = broadcast(t.log_norm[c])
             for j in range(d):
                 z = (load(x + j * COLUMN, i) - mean[j]) * scale[j]
@@ -608,7 +619,7 @@ def accumulate_mvnormal_diag(const floating[:, :] X,         # IN   (n, d)
     # -> per slot: sum w r, sum w r (x - mean), sum w r (x - mean)^2, sum w log p(x), -sum w sum_k r log r
     cdef Tile t
     cdef real *block = new_tile(&t, means.shape[0], means.shape[1], &log_norm[0], &means[0, 0], &scale[0, 0],
-                                  False, False)
+                                  False, False, True)
     with nogil:
         accumulate_slots(&t, X, X, sample_weight, slot_rows, diag_densities, diag_moments, sums)
     free(block)
@@ -624,7 +635,7 @@ def posterior_mvnormal_diag(const floating[:, :] X,          # IN   (n, d)
     # -> log density, responsibilities and most probable component of each row
     cdef Tile t
     cdef real *block = new_tile(&t, means.shape[0], means.shape[1], &log_norm[0], &means[0, 0], &scale[0, 0],
-                                  False, False)
+                                  False, False, False)
     with nogil:
         posterior_rows(&t, X, X, diag_densities, log_prob, resp, labels)
     free(block)
@@ -636,7 +647,7 @@ cdef void full_densities(Tile *t) noexcept nogil:
     """log2 (weight N(x; mean, S)) = log_norm - |L (x - mean)|^2, L^T L = log2(e) / 2 S^-1, L lower triangular."""
     cdef Py_ssize_t c, i
     for c in range(t.k):
-        for i in range(0, VECTORS, 2):
+        for i in range(0, t.vectors, 2):
             whiten_two(t, c, i)
 
 
@@ -807,7 +818,7 @@ def accumulate_mvnormal_full(const floating[:, :] X,         # IN   (n, d)
     # -> per slot: sum w r, sum w r (x - mean), sum w r (x - mean)(x - mean)^T, sum w log p(x), -sum w sum_k r log r
     cdef Tile t
     cdef real *block = new_tile(&t, means.shape[0], means.shape[1], &log_norm[0], &means[0, 0], &factor[0, 0, 0],
-                                  True, False)
+                                  True, False, True)
     with nogil:
         accumulate_slots(&t, X, X, sample_weight, slot_rows, low_densities if t.d <= LOW_DENSITIES else full_densities,
                          low_moments if t.d <= LOW_MOMENTS else full_moments, sums)
@@ -824,51 +835,10 @@ def posterior_mvnormal_full(const floating[:, :] X,          # IN   (n, d)
     # -> log density, responsibilities and most probable component of each row
     cdef Tile t
     cdef real *block = new_tile(&t, means.shape[0], means.shape[1], &log_norm[0], &means[0, 0], &factor[0, 0, 0],
-                                  True, False)
+                                  True, False, False)
     with nogil:
         posterior_rows(&t, X, X, low_densities if t.d <= LOW_DENSITIES else full_densities, log_prob, resp, labels)
     free(block)
-
-
-def inverse_cholesky(const double[:, :, ::1] covariances,  # IN   (k, d, d)  symmetric
-                     double[:, :, ::1] factors,            # OUT  (k, d, d)  lower L, L^T L = S^-1
-                     double[:, ::1] pivots):               # OUT  (k, d)     variance of a feature given those before it
-    # -> is every matrix definite?  If not, what is in factors and pivots is of no use
-    cdef Py_ssize_t c
-    cdef bint definite = True
-    with nogil:
-        for c in range(covariances.shape[0]):
-            definite &= invert_cholesky(covariances.shape[1], &covariances[c, 0, 0], &factors[c, 0, 0], &pivots[c, 0])
-    return definite
-
-
-cdef bint invert_cholesky(Py_ssize_t d, const double *S, double *A, double *pivots) noexcept nogil:
-    """S = U^T U row by row, then L = U^-T.  Until L is done U stands above the diagonal of A, and on it 1 / U_jj."""
-    cdef Py_ssize_t i, j, m
-    cdef double u
-    for j in range(d * d):
-        A[j] = S[j]
-    for j in range(d):
-        pivots[j] = A[j * d + j]
-        if not pivots[j] > 0.0:
-            return False
-        u = 1.0 / sqrt(pivots[j])
-        A[j * d + j] = u
-        for m in range(j + 1, d):
-            A[j * d + m] *= u
-        for i in range(j + 1, d):
-            for m in range(i, d):
-                A[i * d + m] -= A[j * d + i] * A[j * d + m]
-    for i in range(d):
-        for m in range(i):
-            A[i * d + m] = 0.0
-            u = A[m * d + i]
-            A[m * d + i] = 0.0
-            for j in range(m + 1):
-                A[i * d + j] -= u * A[m * d + j]
-        for j in range(i):
-            A[i * d + j] *= A[i * d + i]
-    return True
 
 
 # --------------------------------------------------------------------------------------------------------- binomial
@@ -915,7 +885,7 @@ def accumulate_binomial(const number[:, :] X,           # IN   (n, d)  successes
     #    log p(x) without the binomial coefficients
     cdef Tile t
     cdef real *block = new_tile(&t, log_p.shape[0], log_p.shape[1], &log_norm[0], &log_p[0, 0], &log_q[0, 0],
-                                  False, True)
+                                  False, True, True)
     with nogil:
         accumulate_slots(&t, X, trials, sample_weight, slot_rows, binomial_densities, binomial_moments, sums)
     free(block)
@@ -932,7 +902,7 @@ def posterior_binomial(const number[:, :] X,            # IN   (n, d)  successes
     # -> log density without the binomial coefficients, responsibilities and most probable component of each row
     cdef Tile t
     cdef real *block = new_tile(&t, log_p.shape[0], log_p.shape[1], &log_norm[0], &log_p[0, 0], &log_q[0, 0],
-                                  False, True)
+                                  False, True, False)
     with nogil:
         posterior_rows(&t, X, trials, binomial_densities, log_prob, resp, labels)
     free(block)
@@ -1013,7 +983,7 @@ def nearest(const floating[:, :] X,         # IN   (n, d)
     cdef double w
     cdef double *out
     cdef Tile t
-    cdef real *block = new_tile(&t, k, d, NULL, &centers[0, 0], NULL, False, False)
+    cdef real *block = new_tile(&t, k, d, NULL, &centers[0, 0], NULL, False, False, False)
     with nogil:
         for s in range(sums.shape[0]):
             out = &sums[s, 0]
@@ -1023,7 +993,7 @@ def nearest(const floating[:, :] X,         # IN   (n, d)
             end = min(X.shape[0], row + slot_rows)
             while row < end:
                 rows = min(TILE, end - row)
-                load_columns(X, row, rows, t.origin, t.x)
+                load_columns(X, row, rows, TILE, t.origin, t.x)
                 nearest_center(&t, &scale[0])
                 for i in range(rows):
                     w = sample_weight[row + i]

@@ -421,15 +421,15 @@ def cut_tile(rows_of_tile, k, d):
 
 
 @pointwise
-def load_columns(X, row, count, x):
-    """X[row : row + count].T, float64, filled up with copies of the first row.
+def load_columns(X, row, count, length, x):
+    """X[row : row + count].T, float64, filled up to `length` with copies of the first row.
 
     Where a row fills cache lines LINE rows at a time are transposed, so that every line is met once: half the time at
     128 features and 2 components.  Below, columns are faster.
     """
-    if count < TILE:
+    if count < length:
         for j in range(x.shape[0]):
-            for i in range(TILE):
+            for i in range(length):
                 x[j, i] = X[row, j]
     if x.shape[0] < LINE:
         transpose(X, row, 0, count, x)
@@ -551,11 +551,11 @@ def family(densities, moments):
             end = min(X.shape[0], (slot + 1) * slot_rows)
             for row in range(slot * slot_rows, end, TILE):
                 count = min(TILE, end - row)
-                load_columns(X, row, count, x)
-                load_columns(trials, row, count, tries)
+                load_columns(X, row, count, TILE, x)
+                load_columns(trials, row, count, TILE, tries)
                 if not (unit and count == TILE):
                     load_weights(sample_weight, row, count, weight)
-                densities(x, tries, log_norm, location, scaling, residual, density)
+                densities(x, tries, log_norm, location, scaling, residual, density, PAIRS)
                 normalise(weight, density, top, total, slope, scale)
                 add_logs(weight, top, total, slope, scale, unit and count == TILE and k <= LARGEST_PRODUCT_K, logs)
                 responsibilities(density, scale, counts)
@@ -571,9 +571,10 @@ def family(densities, moments):
         end = min(X.shape[0], edge(share + 1, len(tiles), tiles_of_rows) * TILE)
         for row in range(edge(share, len(tiles), tiles_of_rows) * TILE, end, TILE):
             count = min(TILE, end - row)
-            load_columns(X, row, count, x)
-            load_columns(trials, row, count, tries)
-            densities(x, tries, log_norm, location, scaling, residual, density)
+            pairs = -(-count // (2 * LANES))  # that hold rows
+            load_columns(X, row, count, pairs * 2 * LANES, x)
+            load_columns(trials, row, count, pairs * 2 * LANES, tries)
+            densities(x, tries, log_norm, location, scaling, residual, density, pairs)
             normalise(weight, density, top, total, slope, scale)
             put_log_prob(top, total, row, count, log_prob)
             put_resp(density, scale, row, count, resp)
@@ -612,10 +613,10 @@ def put_labels(density, label, row, count, labels):
 # ----------------------------------------------------------------- normal, univariate and with diagonal covariance
 
 @pointwise
-def diag_densities(x, trials, log_norm, means, scale, residual, density):
+def diag_densities(x, trials, log_norm, means, scale, residual, density, pairs):
     """log2 (weight N(x; mean, diag(sd^2))) = log_norm - sum_j ((x_j - mean_j) scale_j)^2."""
     for c in range(means.shape[0]):
-        for i in range(PAIRS):
+        for i in range(pairs):
             log_density = broadcast_pair(log_norm[c])
             for j in range(means.shape[1]):
                 z = (load_pair(x, j, i) - means[c, j]) * scale[c, j]
@@ -700,10 +701,10 @@ def posterior_mvnormal_diag(X: rows,                # IN   (n, d)
 # ----------------------------------------------------------------------------- multivariate normal, full covariance
 
 @pointwise
-def full_densities(x, trials, log_norm, means, factor, residual, density):
+def full_densities(x, trials, log_norm, means, factor, residual, density, pairs):
     """log2 (weight N(x; mean, S)) = log_norm - |L (x - mean)|^2, L^T L = log2(e) / 2 S^-1, L lower triangular."""
     for c in range(means.shape[0]):
-        for i in range(PAIRS):
+        for i in range(pairs):
             store(density, c, i, log_norm[c] - squared_norm(x, means, factor, c, i, residual))
 
 
@@ -903,10 +904,10 @@ def posterior_mvnormal_full(X: rows,                # IN   (n, d)
 # --------------------------------------------------------------------------------------------------------- binomial
 
 @pointwise
-def binomial_densities(x, trials, log_norm, log_p, log_q, residual, density):
+def binomial_densities(x, trials, log_norm, log_p, log_q, residual, density, pairs):
     """log2 (weight prod_j p_j^x_j q_j^(trials_j - x_j)), without the binomial coefficients."""
     for c in range(log_p.shape[0]):
-        for i in range(PAIRS):
+        for i in range(pairs):
             log_density = broadcast_pair(log_norm[c])
             for j in range(log_p.shape[1]):
                 successes = load_pair(x, j, i)
@@ -1004,7 +1005,7 @@ def nearest_share(share, tiles, slot_rows, X, sample_weight, centers, scale, dis
         end = min(X.shape[0], (slot + 1) * slot_rows)
         for row in range(slot * slot_rows, end, TILE):
             count = min(TILE, end - row)
-            load_columns(X, row, count, x)
+            load_columns(X, row, count, TILE, x)
             load_weights(sample_weight, row, count, weight)
             nearest_center(x, centers, scale, square, smallest, label)
             add_nearest(x, weight, centers, smallest, label, count, own)

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from fastem.linear import dot, eigh, inverse_lower, norm, product, times, weighted_sum
 from fastem.stats import Array, Fixed
 
 MEMORY = 15
@@ -59,12 +60,12 @@ class Anderson:
         if len(self.points) == 1:
             return None
         residuals, steps = (np.diff(np.array(values), axis=0) for values in zip(*self.points, strict=True))
-        u, s, vt = np.linalg.svd(residuals.T, full_matrices=False)
-        if s[0] == 0:
+        squares, axes = eigh(product(residuals, residuals.T))  # their ridge is far above the rounding of these squares
+        if not squares[-1] > 0:
             return f
-        mixture = (u.T @ f) * s / (s**2 + RIDGE * s[0] ** 2) @ vt
-        ahead = -mixture @ steps
-        return np.asarray(f + ahead if ahead @ f >= 0 else f - ahead)
+        mixture = times(axes, times(axes.T, times(residuals, f)) / (np.maximum(squares, 0.0) + RIDGE * squares[-1]))
+        ahead = -weighted_sum(mixture, steps)
+        return np.asarray(f + ahead if dot(ahead, f) >= 0 else f - ahead)
 
     def reject(self) -> None:
         self.points = []
@@ -86,18 +87,19 @@ class QuasiNewton:
     def way(self, x: Array, f: Array, gradient: Array) -> Array | None:
         for last_x, last_f, last_gradient in self.last:
             s, y, z = x - last_x, last_gradient - gradient, last_f - f
-            if s @ y > CURVATURE * np.linalg.norm(s) * np.linalg.norm(y):  # elsewhere it is not concave
+            if dot(s, y) > CURVATURE * norm(s) * norm(y):  # elsewhere it is not concave
                 self.pairs = [*self.pairs[1 - PAIRS :], (s, y, z)]
         self.last = [(x, f, gradient)]
         return self._newton_step(f, gradient) if self.pairs else None
 
     def _newton_step(self, f: Array, gradient: Array) -> Array:
         S, Y, Z = (np.array(values) for values in zip(*self.pairs, strict=True))
-        products = S @ Y.T
-        R = np.triu(products)
-        a = np.linalg.solve(R, S @ gradient)
-        b = np.linalg.solve(R.T, products.diagonal() * a - Y @ (f - a @ Z))
-        return np.asarray(f - a @ Z + b @ S)
+        products = product(S, Y.T)
+        inverse = inverse_lower(np.triu(products).T)  # of R^T
+        a = times(inverse.T, times(S, gradient))
+        ahead = f - weighted_sum(a, Z)
+        b = times(inverse, products.diagonal() * a - times(Y, ahead))
+        return np.asarray(ahead + weighted_sum(b, S))
 
     def reject(self) -> None:
         pass
@@ -115,10 +117,10 @@ class Squarem:
             return None
         origin, r = self.begun.pop()
         v = f - r
-        length = float(np.linalg.norm(v))
+        length = norm(v)
         if length == 0:
             return None
-        alpha = max(1.0, float(np.linalg.norm(r)) / length)
+        alpha = max(1.0, norm(r) / length)
         return np.asarray(origin + 2 * alpha * r + alpha**2 * v - x)
 
     def reject(self) -> None:
@@ -159,11 +161,11 @@ class Extrapolation:
         f = reached.to_vector(at, fixed) - x
         with np.errstate(over="ignore", invalid="ignore"):  # such a way is not gone
             way = self.accelerator.way(x, f, gradient)
-        if way is None or not np.isfinite(way).all() or not way @ gradient > 0 or not np.linalg.norm(f) > 0:
-            if f @ gradient <= ROUNDING * abs(stats.loglik):
+        if way is None or not np.isfinite(way).all() or not dot(way, gradient) > 0 or not norm(f) > 0:
+            if dot(f, gradient) <= ROUNDING * abs(stats.loglik):
                 self.gains.append(0.0)
             return reached, "plain"
-        self.gains.append(float(way @ gradient) / 2)
+        self.gains.append(dot(way, gradient) / 2)
         with np.errstate(over="ignore", invalid="ignore"):
             proposal = at.from_vector(x + self._held(way, f), fixed)
         return (proposal, "accelerated") if is_finite(proposal) else (self.give_up(), "plain")
@@ -177,7 +179,7 @@ class Extrapolation:
     def _held(self, way: Array, f: Array) -> Array:
         if self.held_back:
             self.reach *= WIDER
-        self.size = float(np.linalg.norm(way) / np.linalg.norm(f))
+        self.size = norm(way) / norm(f)
         self.held_back = self.size > self.reach
         return way * (self.reach / self.size) if self.held_back else way
 

@@ -62,6 +62,16 @@ def many_kernels_of(forced: str | None) -> ModuleType:
     return importlib.import_module(module_of(instruction_set(forced), "_many"))
 
 
+def linear_kernels() -> ModuleType:
+    """Those of linear algebra: for both twins, and for parameters, which have none."""
+    return linear_kernels_of(forced_instruction_set())
+
+
+@cache
+def linear_kernels_of(forced: str | None) -> ModuleType:
+    return importlib.import_module(module_of(instruction_set(forced), "_linear"))
+
+
 def forced_instruction_set() -> str | None:
     return os.environ.get("FASTEM_ISA") or None
 
@@ -105,20 +115,6 @@ def importable_twins() -> dict[str, str]:
     except ImportError:
         return twins
     return twins | {"numba": f"Numba {importlib.import_module('numba').__version__}"}
-
-
-def inverse_cholesky(covariances: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-    """(..., d, d) -> lower L with L^T L = the inverse, and pivots (..., d); None where a matrix is not definite.
-
-    A pivot is the variance that is left of a feature given those before it.  One compiled call, whichever twin sweeps,
-    in the place of LAPACK's two and what NumPy needs around them: 5 us of a small fit's iteration, not 35.
-    """
-    shape, d = covariances.shape, covariances.shape[-1]
-    matrices = np.ascontiguousarray(covariances).reshape(-1, d, d)
-    factors, pivots = np.empty(matrices.shape), np.empty(matrices.shape[:2])
-    if not cython_twin().inverse_cholesky(matrices, factors, pivots):
-        return None
-    return factors.reshape(shape), pivots.reshape(shape[:-1])
 
 
 def distinct_counts(

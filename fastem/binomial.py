@@ -9,6 +9,7 @@ import numpy as np
 
 from fastem import checks
 from fastem.arithmetic import own_methods
+from fastem.linear import dot
 from fastem.stats import (
     EMPTY,
     SMALLEST_WEIGHT,
@@ -176,7 +177,7 @@ class BinomialStats(Stats):
         """Logarithms of the tables are good to four units; the M-step leaves probs, and what they are short of 1, off
         by half a unit of 1."""
         params = self.params
-        terms = self.counts @ log_sizes(params.weights)
+        terms = dot(self.counts, log_sizes(params.weights))
         terms += (self.successes * log_sizes(params.probs) + self.failures * log_sizes(1 - params.probs)).sum()
         return float(terms), float(4 * terms + self.successes.sum() + self.failures.sum())
 

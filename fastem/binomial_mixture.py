@@ -237,8 +237,8 @@ class BinomialMixture(Mixture):
     def _attributes(self, params: BinomialParams) -> dict[str, np.ndarray]:
         return {"weights_": params.weights, "probs_": params.probs}
 
-    def _params(self, *arrays: np.ndarray) -> BinomialParams:
-        weights, probs = arrays
+    def _params(self, arrays: dict[str, np.ndarray], changed: set[str]) -> BinomialParams:
+        weights, probs = (checks.table(array, name) for name, array in arrays.items())
         return BinomialParams(weights, probs)
 
     def fit_predict(self, X: Any, y: Any = None, *, trials: Any = None, sample_weight: Any = None) -> np.ndarray:

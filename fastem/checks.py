@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fastem import inputs
+from fastem import inputs, linear
 
 
 class EmptyComponentWarning(UserWarning):
@@ -149,7 +149,7 @@ def is_definite(matrix: np.ndarray, least: float) -> bool:
         correlations = matrix / sds / sds[:, np.newaxis]
     if not (np.abs(correlations) < 2).all():  # 1 at the most; infinity is no number to LAPACK
         return False
-    return np.allclose(correlations, correlations.T) and bool(np.linalg.eigvalsh(correlations)[0] > least)
+    return np.allclose(correlations, correlations.T) and bool(linear.eigvalsh(correlations)[0] > least)
 
 
 def variances_within(variances: np.ndarray, name: str, least: float, most: float) -> None:
@@ -159,14 +159,6 @@ def variances_within(variances: np.ndarray, name: str, least: float, most: float
         variances,
         f"{name} must be inverses of variances from {least:g} to {most:g}; rescale X: a variance would be",
     )
-
-
-def inverse(matrices: np.ndarray) -> np.ndarray:
-    """Of matrices that have passed `definite`, and may be singular to rounding."""
-    try:
-        return np.linalg.inv(matrices)
-    except np.linalg.LinAlgError:
-        raise ValueError("precisions must be of matrices that can be inverted; got one that is singular") from None
 
 
 def identified(shares: np.ndarray, least: float) -> None:

@@ -13,6 +13,7 @@ from fastem import checks
 from fastem.binomial import BinomialParams
 from fastem.fit import Collapse, Fit
 from fastem.gaussian import RESOLUTION, NormalParams, diagonal, resolved
+from fastem.linear import eigh, eigvalsh, product, times, weighted_sum
 from fastem.stats import EMPTY, Array
 
 POLICIES = ("floor", "reseed", "drop", "raise")
@@ -109,9 +110,7 @@ def own_extents(params: NormalParams, reg_covar: Any) -> Array:
             return found
     least = least + params.n_features**2 * RESOLUTION * variances
     L = params.inverse_cholesky()
-    found = np.asarray(
-        1 / np.einsum("kij,kij,kj->k", L, L, least)
-    )  # of the trace of the inverse: the eigenvalue or less
+    found = np.asarray(1 / np.einsum("kij,kij,kj->k", L, L, least))  # of the trace of the inverse: that, or less
     for k in np.flatnonzero(found <= NO_EXTENT):
         found[k] = smallest_of(L[k] * np.sqrt(least[k]))
     return found
@@ -119,13 +118,13 @@ def own_extents(params: NormalParams, reg_covar: Any) -> Array:
 
 def pooled(params: NormalParams) -> NormalParams:
     """One component with the mean and covariance of all."""
-    mean = params.weights @ params.means
+    mean = weighted_sum(params.weights, params.means)
     delta = params.means - mean
     if params.is_matrix:
         between = delta[:, :, np.newaxis] * delta[:, np.newaxis, :]
     else:
         between = (delta**2).mean(axis=1) if params.covariance_type == "spherical" else delta**2
-    covariance = np.tensordot(params.weights, params.covariances + between, 1)
+    covariance = weighted_sum(params.weights, params.covariances + between)
     return NormalParams(np.ones(1), mean[np.newaxis], np.asarray(covariance)[np.newaxis], params.covariance_type)
 
 
@@ -139,10 +138,11 @@ def split_normal(params: NormalParams, donor: int, place: int) -> NormalParams:
     weights, means, covariances = params.weights.copy(), params.means.copy(), params.covariances.copy()
     if params.is_matrix:
         R = root(covariances if params.covariance_type == "tied" else covariances[donor])
-        u = np.linalg.svd(R / params.units[:, np.newaxis])[2][0]
-        step = APART * (R @ u)
-        halved = R - (1 - math.sqrt(1 - APART**2)) * (R @ u)[:, np.newaxis] * u
-        halved = halved @ halved.T
+        scaled = R / params.units[:, np.newaxis]
+        u = eigh(product(scaled.T, scaled))[1][:, -1]
+        step = APART * times(R, u)
+        halved = R - (1 - math.sqrt(1 - APART**2)) * times(R, u)[:, np.newaxis] * u
+        halved = product(halved, halved.T)
     else:
         variances = params.variances()[donor]
         longest = np.arange(params.n_features) == (variances / params.units**2).argmax()
@@ -160,7 +160,7 @@ def root(covariance: Array) -> Array:
     """R with R R^T = covariance, or the nearest to it that is definite; by way of its correlations, which have no
     units."""
     sds = np.sqrt(covariance.diagonal())
-    values, vectors = np.linalg.eigh(covariance / sds / sds[:, np.newaxis])
+    values, vectors = eigh(covariance / sds / sds[:, np.newaxis])
     return np.asarray(vectors * np.sqrt(np.maximum(values, len(sds) * RESOLUTION)) * sds[:, np.newaxis])
 
 
@@ -177,7 +177,12 @@ def smallest_eigenvalue(params: Any, component: int) -> float:
 def smallest_of(inverse_cholesky: Array) -> float:
     """Smallest eigenvalue of the covariance: the largest of its inverse is good to rounding where features have units
     that are far apart, and that of the covariance itself is not."""
-    return float(np.linalg.norm(inverse_cholesky, 2)) ** -2
+    return 1 / float(largest_of(inverse_cholesky))
+
+
+def largest_of(factors: Array) -> Array:
+    """(...) the largest eigenvalue of F F^T, of factors F (..., d, d)."""
+    return np.asarray(eigvalsh(product(factors, factors.mT))[..., -1])
 
 
 # ----------------------------------------------------------------------------------------------------------- binomial
@@ -261,15 +266,16 @@ def relative_extents(params: NormalParams) -> Array:
     k = len(params.weights)
     if not params.is_matrix:
         with np.errstate(over="ignore"):
-            ratios = params.variances() / (params.weights @ params.variances())
+            ratios = params.variances() / weighted_sum(params.weights, params.variances())
         return np.array([ratios.min(axis=1), ratios.max(axis=1)])
     if params.covariance_type == "tied":
         return np.ones((2, k))
-    mean = np.tensordot(params.weights, params.covariances, 1)
-    A = NormalParams(np.ones(1), params.means[:1], mean[np.newaxis]).inverse_cholesky()[0]
-    roots = np.linalg.svd(np.array([A @ root(each) for each in params.covariances]), compute_uv=False)
+    mean = weighted_sum(params.weights, params.covariances)
+    pool = NormalParams(np.ones(1), params.means[:1], mean[np.newaxis])
     with np.errstate(over="ignore"):  # of one without rows, far wider than all others
-        return np.asarray(roots[:, [-1, 0]].T ** 2, np.float64)
+        narrowest = 1 / largest_of(product(params.inverse_cholesky(), root(mean)))
+        widest = largest_of(np.array([product(pool.inverse_cholesky()[0], root(each)) for each in params.covariances]))
+        return np.array([narrowest, widest])
 
 
 def equal_before(params: Any, component: int) -> bool:

@@ -13,6 +13,7 @@ from fastem import checks, inputs
 from fastem.binomial import BinomialParams
 from fastem.fit import History
 from fastem.gaussian import NormalParams
+from fastem.linear import eigh
 from fastem.sweep import posterior
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -233,7 +234,7 @@ def ellipses(axes: Any, params: NormalParams) -> None:
     """Contours of each component of two features; a component without rows has none."""
     patches = needed("matplotlib.patches")
     for c in np.flatnonzero(params.weights > 0).tolist():
-        values, vectors = np.linalg.eigh(params.covariances[c])
+        values, vectors = eigh(params.covariances[c])
         angle = np.degrees(np.arctan2(vectors[1, 1], vectors[0, 1]))
         for radius in RADII:
             height, width = 2 * radius * np.sqrt(np.maximum(values, 0.0))

@@ -13,6 +13,7 @@ import numpy as np
 from fastem import checks
 from fastem.acceleration import ROUNDING, Extrapolation
 from fastem.arithmetic import own
+from fastem.linear import norm
 from fastem.stats import Array, Fixed, refuse_nan
 
 STOPPING = {
@@ -169,7 +170,7 @@ class Run:
         needed = self.acceleration is not None or stopping == "gradient"
         with np.errstate(over="ignore", invalid="ignore"):  # far out: infinite, no way to go and no small gradient
             gradient = stats.gradient(reached, self.extrapolation.start, self.fixed) if needed else np.empty(0)
-            slope = float(np.linalg.norm(gradient))
+            slope = norm(gradient)
             self.params, self.step = self.extrapolation.after(self.params, stats, reached, gradient)
         if stopping == "aitken":
             self.distance = self.remaining(self.trace) / stats.total

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 
 from fastem import checks, inputs
 from fastem.arithmetic import own_methods
-from fastem.backend import inverse_cholesky
+from fastem.linear import dot, eigh, inverse_cholesky, inverse_lower, product, times, weighted_sum
 from fastem.stats import (
     EMPTY,
     SMALLEST_WEIGHT,
@@ -81,7 +81,7 @@ class NormalParams:
                 return cls(weights, means, 1.0 / precisions, covariance_type)
             units = np.exp2(np.round(0.5 * np.log2(diagonal(precisions))))  # powers of 2: nothing is rounded by them
             outer = units[..., :, np.newaxis] * units[..., np.newaxis, :]
-            return cls(weights, means, checks.inverse(precisions / outer) / outer, covariance_type)
+            return cls(weights, means, inverse(precisions / outer) / outer, covariance_type)
 
     @classmethod
     def from_variances(cls, means: Array, variances: Array, covariance_type: str) -> NormalParams:
@@ -196,7 +196,11 @@ class NormalParams:
     def precisions(self) -> Array:
         """Inverse covariances, shaped as they are."""
         factors = self.precisions_cholesky()
-        return factors @ factors.mT if self.is_matrix else factors**2
+        return product(factors, factors.mT) if self.is_matrix else factors**2
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is kept is made anew where it arrives: it is as large as the covariances."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
 
     def precision_factors(self) -> Array:
         """(k, d, d) lower L with L^T L = inverse covariance, or (k, d) 1 / sd where no more is to be told."""
@@ -207,6 +211,11 @@ class NormalParams:
 
     def tables(self) -> tuple[Array, Array, Array]:
         """What the kernels read: log_norm (k,) in base 2, means (k, d), precision factors times sqrt(log2(e) / 2)."""
+        return self._tables
+
+    @kept
+    def _tables(self) -> tuple[Array, Array, Array]:
+        """Kept: whoever predicts row by row needs the same each time."""
         factors = self.precision_factors()
         with np.errstate(divide="ignore"):  # weight 0: -inf, which the kernels take for far out
             log_norm = np.log2(self.weights)
@@ -227,7 +236,7 @@ class NormalParams:
             return False
         if scale.ndim == 2:
             return bool((scale * distance).max() < SINGLE_REACH)
-        reach, spread = scale @ distance[:, :, np.newaxis], scale @ np.sqrt(self.diagonals())[:, :, np.newaxis]
+        reach, spread = times(scale, distance), times(scale, np.sqrt(self.diagonals()))
         return bool(reach.max() < SINGLE_REACH and spread.max() < SINGLE_SPREAD)
 
     def rounded_to_single(self) -> NormalParams:
@@ -293,7 +302,7 @@ class NormalParams:
             factors *= self.units[:, np.newaxis]
             pivots = np.einsum("kii->ki", factors)
             np.maximum(pivots, math.sqrt(SMALLEST_VARIANCE), out=pivots)
-            covariances.reshape(-1, d, d)[free] = factors @ factors.mT
+            covariances.reshape(-1, d, d)[free] = product(factors, factors.mT)
         else:
             found = np.exp(2 * spread.reshape(covariances[free].shape))
             covariances[free] = np.maximum(found, SMALLEST_VARIANCE)
@@ -306,7 +315,7 @@ class NormalParams:
 
     def cholesky(self) -> Array:
         """Lower Cholesky factors of the covariance matrices."""
-        return np.asarray(np.linalg.inv(self.inverse_cholesky()), np.float64)
+        return inverse_lower(self.inverse_cholesky())
 
     def charts(self) -> tuple[Chart, Chart]:
         """With C C^T = covariance: mean + C t, and C (I + V) C^T; V is symmetric, sqrt 2 t on its diagonal."""
@@ -336,7 +345,7 @@ class NormalParams:
         """(rows, m) slopes of component c's log density by the coordinates of the charts: Hermite's polynomials of
         z = C^-1 (x - mean), z and (z_i z_j - [i = j]) / sqrt(1 + [i = j]); and the information of a row, 1 on each."""
         factor, z = self.precision_factors()[c], X - self.means[c]
-        z = z @ factor.T if factor.ndim == 2 else z * factor
+        z = product(z, factor.T) if factor.ndim == 2 else z * factor
         if self.is_matrix:
             i, j, scale = triangle(self.n_features)
             second = (z[:, i] * z[:, j] - (i == j)) * scale
@@ -353,7 +362,10 @@ class NormalParams:
         if not self.is_matrix:
             return np.asarray(self.means[labels] + noise * np.sqrt(self.variances())[labels])
         factors = np.broadcast_to(self.cholesky(), (len(self.weights), *noise.shape[1:] * 2))
-        return np.asarray(self.means[labels] + np.einsum("nij,nj->ni", factors[labels], noise))
+        found: Array = self.means[labels]
+        for c, factor in enumerate(factors):  # a factor for each row would be n d^2 numbers
+            found[labels == c] += product(noise[labels == c], factor.T)
+        return found
 
 
 @own_methods
@@ -385,7 +397,7 @@ class NormalStats(Stats):
         params, delta = self.params, reached.means - self.params.means
         if params.is_matrix:
             A = params.inverse_cholesky()
-            pulled = (A.mT @ (A @ delta[:, :, np.newaxis]))[:, :, 0]
+            pulled = times(A.mT, times(A, delta))
         else:
             pulled = delta / params.variances()
         means = (self.mean_counts[:, np.newaxis] * pulled * at.units)[~held(fixed, "means", len(delta))]
@@ -405,7 +417,8 @@ class NormalStats(Stats):
         if tied:
             n, B = n.sum(axis=0), B.sum(axis=0)
         A = params.inverse_cholesky()
-        slopes = (A.mT @ (A @ B @ A.mT - n * np.eye(len(at.units)))) * at.units[:, np.newaxis]
+        whitened = product(product(A, B), A.mT) - n * np.eye(len(at.units))
+        slopes = product(A.mT, whitened) * at.units[:, np.newaxis]
         np.einsum("...ii->...i", slopes)[...] *= diagonal(params.cholesky()) / at.units
         slopes = slopes[..., *np.tril_indices(len(at.units))]
         return slopes[np.newaxis] if tied else slopes
@@ -418,8 +431,8 @@ class NormalStats(Stats):
         scales = diagonal(L) if L.ndim == 3 else L
         logs = np.abs(np.log(np.maximum(params.weights, SMALLEST_WEIGHT))) + np.abs(np.log(scales)).sum(axis=1)
         squares = squares_of(L, spread)
-        terms = self.counts @ (logs + 0.5 * d * math.log(2 * math.pi)) + 0.5 * squares.sum()
-        whitening = 2 * (d + 2) * squares.sum() + UNIT * (self.counts @ squares_of(L, np.abs(params.means)))
+        terms = dot(self.counts, logs + 0.5 * d * math.log(2 * math.pi)) + 0.5 * squares.sum()
+        whitening = 2 * (d + 2) * squares.sum() + UNIT * dot(self.counts, squares_of(L, np.abs(params.means)))
         if L.ndim == 3:
             condition = squares_of(L, np.sqrt(params.diagonals()))
             whitening += (3 * d + 1) * (condition * (squares + self.counts)).sum()
@@ -470,9 +483,9 @@ class NormalStats(Stats):
 
     def _covariances(self, scatter: Array, shares: Array, reg_covar: Any) -> Array:
         """The scatter as the covariance type shapes it, and reg_covar added to its variances."""
-        at, (k, d) = self.params, self.first.shape
+        at = self.params
         if at.covariance_type == "tied":
-            scatter = (shares @ scatter.reshape(k, d * d)).reshape(d, d)
+            scatter = weighted_sum(shares, scatter)
         elif at.covariance_type == "spherical":
             scatter, reg_covar = scatter.mean(axis=1), np.mean(reg_covar)
         variances = np.einsum("...ii->...i", scatter) if at.is_matrix else scatter
@@ -482,7 +495,7 @@ class NormalStats(Stats):
 
 def resolved(shares: Array, variances: Array, means: Array) -> Array:
     """(d,) variances that are rounding, by the mean squares of the features."""
-    return np.maximum(RESOLUTION**2 * (shares @ (variances + means * means)), SMALLEST_VARIANCE)
+    return np.maximum(RESOLUTION**2 * weighted_sum(shares, variances + means * means), SMALLEST_VARIANCE)
 
 
 def above(params: NormalParams, smallest: Array) -> NormalParams:
@@ -519,14 +532,30 @@ def nearest_definite(covariances: Array, smallest: Any) -> Array:
     with np.errstate(over="ignore"):  # of what cancellation has left of variances
         correlations = np.clip(covariances / outer, -1.0, 1.0)
     np.einsum("...ii->...i", correlations)[...] = 1.0
-    values, vectors = np.linalg.eigh(correlations)
+    values, vectors = eigh(correlations)
     values = np.maximum(values, sds.shape[-1] ** 2 * RESOLUTION)[..., np.newaxis, :]
-    return np.asarray((vectors * values) @ vectors.mT * outer)
+    return np.asarray(product(vectors * values, vectors.mT) * outer)
+
+
+def covariances_of(precisions_cholesky: Array, covariance_type: str) -> Array:
+    """The inverse of what `precisions_cholesky` tells."""
+    if covariance_type not in ("full", "tied"):
+        return np.asarray(1.0 / precisions_cholesky**2)
+    lower = inverse_lower(precisions_cholesky.mT)
+    return product(lower, lower.mT)
+
+
+def inverse(matrices: Array) -> Array:
+    """Of matrices that have passed checks.definite, and may be singular to rounding: L^T L."""
+    found = inverse_cholesky(matrices)
+    if found is None:
+        raise ValueError("precisions must be of matrices that can be inverted; got one that is singular")
+    return product(found[0].mT, found[0])
 
 
 def squares_of(L: Array, z: Array) -> Array:
     """(k,) |L z|^2, z (k, d), of lower triangles or diagonals L."""
-    whitened = (L @ z[:, :, np.newaxis])[:, :, 0] if L.ndim == 3 else L * z
+    whitened = times(L, z) if L.ndim == 3 else L * z
     return np.asarray((whitened**2).sum(axis=1))
 
 

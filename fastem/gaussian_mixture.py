@@ -11,7 +11,14 @@ import numpy as np
 from fastem import checks, inputs
 from fastem.arithmetic import own_methods
 from fastem.degenerate import Watch, normal_extents, split_normal
-from fastem.gaussian import COVARIANCE_TYPES, GROUPS, LARGEST_VARIANCE, SMALLEST_VARIANCE, NormalParams
+from fastem.gaussian import (
+    COVARIANCE_TYPES,
+    GROUPS,
+    LARGEST_VARIANCE,
+    SMALLEST_VARIANCE,
+    NormalParams,
+    covariances_of,
+)
 from fastem.information import StandardErrors
 from fastem.mixture import Mixture
 from fastem.priors import NormalPrior
@@ -114,6 +121,8 @@ class GaussianMixture(Mixture):
     weights_ : (k,) mixing weights.
     means_ : (k, d) means, in the units of X.
     covariances_, precisions_, precisions_cholesky_ : shaped by covariance type; squared units of X, or their inverse.
+        Read-only: assign another array to `covariances_` or, as with scikit-learn, to `precisions_cholesky_`; the other
+        two follow at the next use.
     params_ : NormalParams, the same as one value for the building blocks.
     converged_ : bool, whether the stop rule was met.
     stop_reason_ : str, which rule ended the fit.
@@ -161,6 +170,7 @@ class GaussianMixture(Mixture):
     """
 
     _groups, _starts = GROUPS, NORMAL_STARTS
+    _constant = frozenset({"covariances_", "precisions_", "precisions_cholesky_"})
 
     def __init__(
         self,
@@ -355,6 +365,10 @@ class GaussianMixture(Mixture):
             return NormalParams.from_precisions(weights, means, precisions, self.covariance_type)
         return NormalParams(weights, means, start.covariances, self.covariance_type)
 
+    def _arrays(self) -> dict[str, Any]:
+        names = ("weights_", "means_", "covariances_", "precisions_cholesky_")
+        return {name: vars(self)[name] for name in names if name in vars(self)}
+
     def _attributes(self, params: NormalParams) -> dict[str, np.ndarray]:
         return {
             "weights_": params.weights,
@@ -364,18 +378,21 @@ class GaussianMixture(Mixture):
             "precisions_": params.precisions(),
         }
 
-    def _params(self, *arrays: np.ndarray) -> NormalParams:
-        weights, means, covariances = arrays
-        return NormalParams(weights, means, covariances, self.covariance_type)
-
-    def _arrays(self) -> dict[str, Any]:
-        """Who puts a mixture together himself may give it `precisions_cholesky_` in the place of covariances."""
-        if hasattr(self, "covariances_") or not hasattr(self, "precisions_cholesky_"):
-            return super()._arrays()
-        factors = checks.table(self.precisions_cholesky_, "precisions_cholesky_")
-        precisions = factors @ factors.mT if self.covariance_type in ("full", "tied") else factors**2
-        found = NormalParams.from_precisions(self.weights_, self.means_, precisions, self.covariance_type)
-        return {name: getattr(found, name) for name in GROUPS}
+    def _params(self, arrays: dict[str, np.ndarray], changed: set[str]) -> NormalParams:
+        """By the covariances or, where these are not there or only the others have changed, by precisions_cholesky_,
+        which scikit-learn predicts with."""
+        told = {name: checks.table(array, name) for name, array in arrays.items()}
+        factors_alone = "precisions_cholesky_" in changed and "covariances_" not in changed
+        if "precisions_cholesky_" in told and (factors_alone or "covariances_" not in told):
+            covariances = covariances_of(told["precisions_cholesky_"], self.covariance_type)
+        else:
+            covariances = told["covariances_"]
+        params = NormalParams(told["weights_"], told["means_"], covariances, self.covariance_type)
+        if changed & {"covariances_", "precisions_cholesky_"}:
+            self._tell(
+                {name: value for name, value in self._attributes(params).items() if name in self._constant - changed}
+            )
+        return params
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> np.ndarray:
         """Fit, then the most probable component of each row: (n,) ints.  Arguments and errors as for fit."""

@@ -15,10 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastem import checks
+from fastem.backend import Backend
+from fastem.linear import eigh, inverse_cholesky, outer_sums, product, weighted_sum
 from fastem.stats import SLOT_ROWS, Array, Chart, Fixed, held
 from fastem.sweep import Rows
 
 METHODS = ("louis", "opg", "sandwich")
+
+COLUMNS = 192
+"""Of sums of squares that are added at a time: long enough that to hand them out costs nothing."""
 
 BLOCK_BYTES = 1 << 25
 """Scores of so many bytes are held at a time, whatever n is."""
@@ -120,9 +125,10 @@ def standard_errors(rows: Summed, params: Any, *, fixed: Fixed = (), method: str
     checks.in_reach(sums.complete, observed)
     free = np.ix_(at.free, at.free)
     root = inverse_root(sums.complete[at.free], observed[free])
-    half = at.jacobian()[:, at.free] @ root
+    half = product(at.jacobian()[:, at.free], root)
     checks.storable(half)
-    covariance = half @ (root.T @ sums.squared[free] @ root) @ half.T if method == "sandwich" else half @ half.T
+    middle = product(half, product(product(root.T, sums.squared[free]), root)) if method == "sandwich" else half
+    covariance = product(middle, half.T)
     covariance[at.unknown] = covariance[:, at.unknown] = np.nan
     return StandardErrors(parameters_covariance=covariance, **at.shaped(np.sqrt(covariance.diagonal())))
 
@@ -130,7 +136,13 @@ def standard_errors(rows: Summed, params: Any, *, fixed: Fixed = (), method: str
 def inverse_root(complete: Array, observed: Array) -> Array:
     """R with R R^T = observed^-1; complete (p,) is what to measure its eigenvalues against."""
     units = np.sqrt(np.where(complete > 0, complete, 1.0))[:, np.newaxis]
-    values, vectors = np.linalg.eigh(observed / units / units.T)
+    shares = observed / units / units.T
+    whitened = inverse_cholesky(shares)
+    if (
+        whitened is not None and SMALLEST_SHARE * (whitened[0] ** 2).sum() < 1
+    ):  # the trace of the inverse: no share is less
+        return np.asarray(whitened[0].T / units)
+    values, vectors = eigh(shares)
     checks.identified(values, SMALLEST_SHARE)
     return np.asarray(vectors / np.sqrt(values) / units)
 
@@ -187,9 +199,24 @@ class Sums:
             scores = np.hstack([np.broadcast_to(slopes[c], (len(rows), len(slopes))), scores])
             weighted = resp[:, c, np.newaxis] * scores
             mean[:, columns[c]] += weighted
-            self.within[np.ix_(columns[c], columns[c])] += (w * weighted).T @ scores
+            self.within[np.ix_(columns[c], columns[c])] += squares(w * weighted, scores, rows.backend)
             shares = w[:, 0] * resp[:, c]
-            self.complete[columns[c]] += np.append(np.full(len(slopes), shares.sum()), shares @ told)
-        self.between += (w * mean).T @ mean
+            self.complete[columns[c]] += np.append(np.full(len(slopes), shares.sum()), weighted_sum(shares, told))
+        self.between += squares(w * mean, mean, rows.backend)
         if self.squared.size:
-            self.squared += (w * mean).T @ (w * mean)
+            self.squared += squares(w * mean, w * mean, rows.backend)
+
+
+def squares(weighted: Array, scores: Array, backend: Backend) -> Array:
+    """(p, p) sum over rows of weighted^T scores, which is symmetric: some columns at a time, down to the diagonal.
+    Threads share them."""
+    p = scores.shape[1]
+    found = np.empty((p, p))
+
+    def fill(begin: int) -> None:
+        end = min(p, begin + COLUMNS)
+        found[:end, begin:end] = outer_sums(weighted[:, :end], scores[:, begin:end])
+        found[begin:end, :begin] = found[:begin, begin:end].T
+
+    backend.each(fill, range(0, p, COLUMNS))
+    return found

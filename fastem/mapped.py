@@ -73,8 +73,8 @@ def rows_at_a_time(array: np.ndarray) -> int:
 
 
 def pieces(array: np.ndarray) -> Iterator[np.ndarray]:
-    """The array; one in a mapped file by and by."""
-    length = rows_at_a_time(array) if Mapping.of(array) else max(1, len(array))
+    """The array by and by: pages of a mapped file are given back, and an interruption need not wait for all of it."""
+    length = rows_at_a_time(array)
     for begin in range(0, len(array), length):
         with in_use(array[begin : begin + length]):
             yield array[begin : begin + length]

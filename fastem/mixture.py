@@ -6,6 +6,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -30,6 +31,8 @@ from fastem.estimator import (
 )
 from fastem.fit import ON_INTERRUPT, STOPPING, Fit, LastSweep, em, still_to_go
 from fastem.information import StandardErrors, standard_errors
+from fastem.linear import dot
+from fastem.made_once import MadeOf, is_constant, made_constant, snapshot
 from fastem.progress import Bar, Lines, Progress
 from fastem.restarts import CARRIED, SCREEN_ITERATIONS, Start, best_first, warmed
 from fastem.starts import start_size, subsample
@@ -131,8 +134,8 @@ class Mixture(DensityMixin, BaseEstimator):
 
     # ---- for the families to say
 
-    def _params(self, *arrays: np.ndarray) -> Any:
-        """The params value of these arrays, one for each group."""
+    def _params(self, arrays: dict[str, np.ndarray], changed: set[str]) -> Any:
+        """The parameters that these attributes tell; `changed` are those that a user has changed."""
         raise NotImplementedError
 
     def _attributes(self, params: Any) -> dict[str, np.ndarray]:
@@ -156,27 +159,67 @@ class Mixture(DensityMixin, BaseEstimator):
 
     # ---- parameters
 
-    def _is_fitted(self) -> bool:
-        return hasattr(self, "weights_")
+    _constant: frozenset[str] = frozenset()
+    """Attributes that are read-only arrays: they are large, and what is made of them is kept."""
 
     @property
     def params_(self) -> Any:
-        """The fitted parameters as a value of the building blocks; NotFittedError before a fit."""
+        """The fitted parameters as a value of the building blocks; NotFittedError before a fit, ValueError where they
+        or the settings that they are read with have been changed to something else than a mixture of this fit.
+
+        It is made once: with it are kept inverse factors and tables.  It is made anew after a change of the attributes.
+        """
         if not self._is_fitted():
             raise NotFittedError(NOT_FITTED.format(type(self).__name__))
         remembered.require(self, "parameters")
-        arrays = self._arrays()
-        params = self._params(*(checks.table(array, f"{name}_") for name, array in arrays.items()))
-        if not remembered.is_found(self, arrays):
+        arrays, made = self._arrays(), self.__dict__.get("_made")
+        changed = made.changed(arrays) if made is not None else set()
+        if made is None or changed:
+            params = self._params(snapshot(arrays), changed)
             params.check()
             checks.same_features(getattr(self, "n_features_in_", params.n_features), params.n_features)
-        return params
+            made = self._make(params)
+        return made.value
+
+    def _make(self, params: Any) -> MadeOf:
+        """Keep these parameters, of the attributes as they are: nobody shall write them any more."""
+        for array in arrays_of(params).values():
+            array.flags.writeable = False
+        self._made = MadeOf.of(params, self._arrays())
+        return self._made
 
     def _arrays(self) -> dict[str, Any]:
-        """By name of the group, what is kept of the parameters."""
-        return {name: getattr(self, f"{name}_") for name in self._groups}
+        """By name, the attributes that tell the parameters."""
+        return {f"{name}_": getattr(self, f"{name}_") for name in self._groups}
+
+    def _tell(self, attributes: dict[str, np.ndarray]) -> None:
+        for name, value in attributes.items():
+            setattr(self, name, made_constant(value) if name in self._constant else value)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is kept is made anew; which arrays are read-only is told, since pickles and copies forget it."""
+        self._made_to_agree()
+        state = dict(super().__getstate__())
+        state.pop("_made", None)
+        return state | {"_constants": [name for name in self._constant & state.keys() if is_constant(state[name])]}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        constants = state.pop("_constants", ())
+        super().__setstate__(state) if hasattr(super(), "__setstate__") else self.__dict__.update(state)
+        for name in constants:
+            setattr(self, name, made_constant(vars(self)[name]))
+        self._made_to_agree()
+
+    def _made_to_agree(self) -> None:
+        """All attributes tell one model then; those that a user has replaced by halves stay as they are."""
+        if self._is_fitted():
+            with suppress(ValueError, TypeError, AttributeError, KeyError):
+                self.params_  # noqa: B018
 
     # ---- fit
+
+    def _is_fitted(self) -> bool:
+        return hasattr(self, "weights_")
 
     def _fit(self, X: Any, rows: AnyRows, fixed: Fixed) -> Self:
         deadline = math.inf if self.max_time is None else time.monotonic() + float(self.max_time)
@@ -241,7 +284,7 @@ class Mixture(DensityMixin, BaseEstimator):
         stats = batch if seen is None else step(seen, batch)
         reached = (stats if self.prior is None else stats + self.prior.stats(params)).maximize(**terms)
         fitted = self._unfinished(X, rows)
-        fitted._tell(told_in(rows.precision, reached), rows.precision)
+        fitted._take(told_in(rows.precision, reached), rows.precision)
         fitted.stats_, fitted.counts_, fitted.collapses_ = stats, stats.row_counts, []
         return self._become(fitted)
 
@@ -318,7 +361,7 @@ class Mixture(DensityMixin, BaseEstimator):
             params, live, counts = params.take(order), live[order], counts[order]
             collapses = [renumbered(each, order) if each.action == "floor" else each for each in collapses]
         self.starts_ = [Start(fit.loglik / fit.stats.total, fit.n_iter, fit.stop_reason) for fit in fits]
-        self._tell(params, dtype)
+        self._take(params, dtype)
         self.n_iter_ = found.n_iter
         self.n_sweeps_ = found.n_sweeps
         self.converged_ = found.converged
@@ -360,13 +403,13 @@ class Mixture(DensityMixin, BaseEstimator):
                 stacklevel=5,
             )
 
-    def _tell(self, params: Any, dtype: type[np.floating]) -> None:
+    def _take(self, params: Any, dtype: type[np.floating]) -> None:
         """The attributes of these parameters: in `dtype`, where that is what they are, else in float64."""
         attributes = self._attributes(params)
         dtype = checks.holding(dtype, arrays_of(params).values(), attributes.values())
-        for name, value in attributes.items():
-            setattr(self, name, value.astype(dtype, copy=False))
-        remembered.note(self, self._arrays())
+        self._tell({name: value.astype(dtype, copy=False) for name, value in attributes.items()})
+        remembered.note(self)
+        self._make(self._params(snapshot(self._arrays()), set()))
 
     def diagnose(self) -> Diagnosis:
         """What tells whether the fit is a spurious maximum: components on few rows, on equal rows, or much thinner than
@@ -481,7 +524,7 @@ class Mixture(DensityMixin, BaseEstimator):
             return float(log_prob.mean()), len(log_prob)
         weights = inputs.sample_weights(sample_weight, len(log_prob))
         total = float(weights.sum())
-        return float(weights / total @ log_prob), total
+        return dot(weights / total, log_prob), total
 
     def _criterion(self, score: tuple[float, float], penalty: Callable[[float], float]) -> float:
         mean, total = score

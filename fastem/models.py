@@ -141,7 +141,7 @@ def restored(kind: type[Mixture], attributes: dict[str, Any]) -> Mixture:
             raise ValueError(f"{name!r} is no attribute of a {kind.__name__}")
         if name in ATTRIBUTES and not is_a(value, ATTRIBUTES[name]):
             raise ValueError(f"{name} must be of kind {ATTRIBUTES[name]}, got {value!r}")
-        setattr(mixture, name, value)
+        mixture._tell({name: value})
     params = mixture.params_  # checked, as a user's
     found = mixture._attributes(params)
     for name in found.keys() & attributes.keys():
@@ -149,7 +149,7 @@ def restored(kind: type[Mixture], attributes: dict[str, Any]) -> Mixture:
     mixture._check_settings()
     mixture._check_inits(params.n_features)
     check_attributes(attributes, params)
-    remembered.note(mixture, mixture._arrays(), attributes.get("settings_"))  # none in files of version 0.1
+    remembered.note(mixture, attributes.get("settings_"))  # none in files of version 0.1
     return mixture
 
 

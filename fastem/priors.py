@@ -13,6 +13,7 @@ import numpy as np
 from fastem import checks
 from fastem.binomial import SMALLEST_PROB, BinomialParams, BinomialStats
 from fastem.gaussian import NormalParams, NormalStats, diagonal
+from fastem.linear import log_determinant, product, times
 from fastem.stats import LOWEST_LOGLIK, SMALLEST_WEIGHT, Array
 
 
@@ -196,7 +197,7 @@ class NormalPrior:
     def _log_normal(self, params: NormalParams, offset: Array) -> float:
         """Log density of the means, given the covariances."""
         factors = params.precision_factors()
-        whitened = (factors @ offset[:, :, np.newaxis])[:, :, 0] if factors.ndim == 3 else factors * offset
+        whitened = times(factors, offset) if factors.ndim == 3 else factors * offset
         log_dets = -2 * np.log(diagonal(factors) if factors.ndim == 3 else factors).sum()
         constant = offset.size * math.log(self.mean_precision / (2 * math.pi))
         return float(constant - log_dets - self.mean_precision * (whitened**2).sum()) / 2
@@ -207,8 +208,8 @@ class NormalPrior:
         if params.is_matrix:
             factors = params.inverse_cholesky().reshape(-1, size, size)
             log_dets = -2 * np.log(diagonal(factors)).sum(axis=1)
-            traces = ((factors @ scale) * factors).sum(axis=(1, 2))
-            log_scale = np.linalg.slogdet(scale)[1]
+            traces = (product(factors, scale) * factors).sum(axis=(1, 2))
+            log_scale: Any = log_determinant(scale)
         else:
             scales = scale.diagonal() if params.covariance_type == "diag" else scale[0, 0]
             log_dets, traces, log_scale = np.log(params.covariances), scales / params.covariances, np.log(scales)

@@ -189,7 +189,7 @@ def digests(arrays: Arrays) -> np.ndarray:
     """
     columns = [array.reshape(len(array), -1).astype(np.float64) for array in arrays]
     bits = np.ascontiguousarray(np.concatenate(columns, axis=1)).view(np.uint64)
-    return np.asarray(bits @ np.cumprod(np.full(bits.shape[1], ODD, np.uint64)))
+    return np.asarray(np.einsum("nj,j->n", bits, np.cumprod(np.full(bits.shape[1], ODD, np.uint64))))
 
 
 def refuse_other_weights(found: float, before: float) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
@@ -30,17 +29,10 @@ found, and the next fit begins with them.
 SETTINGS = tuple(dict.fromkeys(name for names in READ_WITH.values() for name in names))
 
 
-def note(mixture: Any, arrays: Mapping[str, Any], settings: dict[str, Any] | None = None) -> None:
-    """These parameters have been found with these settings, or those that there are now."""
+def note(mixture: Any, settings: dict[str, Any] | None = None) -> None:
+    """The parameters have been found with these settings, or those that there are now."""
     now = {name: plain(getattr(mixture, name)) for name in SETTINGS if hasattr(mixture, name)}
     mixture.settings_ = now if settings is None else settings
-    mixture._found = tuple(arrays.values())
-
-
-def is_found(mixture: Any, arrays: Mapping[str, Any]) -> bool:
-    """Are these the very arrays that a fit has left, or a user's?"""
-    found = getattr(mixture, "_found", ())
-    return len(found) == len(arrays) and all(map(operator.is_, found, arrays.values()))
 
 
 def require(mixture: Any, use: str) -> None:

@@ -15,7 +15,8 @@ from fastem import checks
 from fastem.binomial import BinomialParams
 from fastem.degenerate import pooled, split_binomial, split_normal, without
 from fastem.fit import Fit
-from fastem.gaussian import NormalParams
+from fastem.gaussian import NormalParams, diagonal
+from fastem.linear import dot, weighted_sum
 from fastem.restarts import led
 from fastem.starts import start_size, subsample
 from fastem.stats import Array
@@ -72,7 +73,7 @@ def with_one_less(params: Any) -> Any:
 def loss(params: Any, i: int, j: int) -> float:
     """What the mean log likelihood loses, at the most, where one component takes the place of two (Runnalls 2007)."""
     weights = params.weights[[i, j]]
-    return float(weights.sum() * spread(one_of(params, i, j))[0] - weights @ spread(params.take(np.array([i, j]))))
+    return float(weights.sum() * spread(one_of(params, i, j))[0] - dot(weights, spread(params.take(np.array([i, j])))))
 
 
 def spread(params: Any) -> Array:
@@ -81,7 +82,8 @@ def spread(params: Any) -> Array:
         p = np.clip(params.probs, np.finfo(float).tiny, 1 - np.finfo(float).epsneg)
         return np.asarray(-(p * np.log(p) + (1 - p) * np.log1p(-p)).sum(axis=1))
     if params.is_matrix:
-        return np.asarray(np.broadcast_to(np.linalg.slogdet(params.covariances)[1] / 2, params.weights.shape))
+        log_sds = -np.log(diagonal(params.inverse_cholesky()))
+        return np.asarray(np.broadcast_to(log_sds.sum(axis=-1), params.weights.shape))
     return np.asarray(np.log(params.variances()).sum(axis=1) / 2)
 
 
@@ -90,7 +92,7 @@ def one_of(params: Any, i: int, j: int) -> Any:
     two = params.take(np.array([i, j]))
     weights = two.weights / two.weights.sum()
     if isinstance(two, BinomialParams):
-        return BinomialParams(np.ones(1), weights[np.newaxis] @ two.probs)
+        return BinomialParams(np.ones(1), weighted_sum(weights, two.probs)[np.newaxis])
     if two.covariance_type == "tied":
         return pooled(NormalParams(weights, two.means, np.stack([two.covariances] * 2)))
     return pooled(replace(two, weights=weights))

@@ -10,6 +10,7 @@ import numpy as np
 from fastem import checks
 from fastem.binomial import BinomialParams
 from fastem.gaussian import RESOLUTION, SMALLEST_MAGNITUDE, SMALLEST_VARIANCE, NormalParams, NormalStats
+from fastem.linear import dot, eigvalsh, outer_sums, weighted_sum
 from fastem.stats import NOT_FINITE, Array
 from fastem.sweep import AnyRows, Rows
 
@@ -96,8 +97,8 @@ def relative_variances(rows: AnyRows, rng: np.random.Generator) -> Array:
 def feature_scale(X: np.ndarray, weights: Array) -> Array:
     """(d,) 1 / standard deviation: a feature in metres and one in millimetres count the same; 1 for a constant one."""
     residual = X - X[0].astype(np.float64)  # exactly 0 for a constant feature
-    mean = weights @ residual / weights.sum()
-    deviation = np.sqrt(weights @ (residual - mean) ** 2 / weights.sum())
+    mean = weighted_sum(weights, residual) / weights.sum()
+    deviation = np.sqrt(weighted_sum(weights, (residual - mean) ** 2) / weights.sum())
     if not deviation.all():  # of a constant feature, or where squares underflow
         checks.large_enough(np.abs(residual).max(axis=0) * (deviation == 0), SMALLEST_MAGNITUDE)
     return 1.0 / np.where(deviation > RESOLUTION * np.abs(X[0]), deviation, 1.0)
@@ -112,7 +113,7 @@ def spread_centers(rows: Rows, k: int, scale: Array, rng: np.random.Generator) -
     while len(chosen) < k:
         candidates = weighted_draw(weights * nearest, draws, rng)
         fields = [np.minimum(nearest, rows.nearest(X[[c]].astype(np.float64), scale)[0]) for c in candidates]
-        winner = min(range(draws), key=lambda i: float(weights @ fields[i]))
+        winner = min(range(draws), key=lambda i: dot(weights, fields[i]))
         chosen.append(candidates[winner])
         nearest = fields[winner]
     return X[chosen].astype(np.float64)
@@ -156,7 +157,7 @@ def partition_params(
 ) -> NormalParams:
     """The M-step on given responsibilities, block by block; a component without rows takes the shape of all of them."""
     X, weights = rows.data[0], rows.sample_weight
-    mean = weights @ X / weights.sum()
+    mean = weighted_sum(weights, X) / weights.sum()
     variances = np.maximum((1.0 / scale) ** 2, SMALLEST_VARIANCE)
     origin = NormalParams.from_variances(np.tile(mean, (k, 1)), variances, covariance_type)
     pieces = [block_stats(origin, X[b] - mean, weights[b], partition(b)) for b in row_blocks(len(X))]
@@ -171,17 +172,18 @@ def relative_extents(params: NormalParams, scale: Array) -> Array:
     if not params.is_matrix:
         with np.errstate(over="ignore"):  # of a spherical variance, by a feature of a much smaller unit
             return params.variances() * scale * scale
-    return np.asarray(np.linalg.eigvalsh(params.covariances * scale[:, np.newaxis] * scale), np.float64)
+    return eigvalsh(params.covariances * scale[:, np.newaxis] * scale)
 
 
 def block_stats(origin: NormalParams, residual: Array, weights: Array, resp: Array) -> NormalStats:
     weighted = weights[:, np.newaxis] * resp
     if origin.is_matrix:
-        second = np.stack([(residual * column[:, np.newaxis]).T @ residual for column in weighted.T])
+        second = np.stack([outer_sums(residual * column[:, np.newaxis], residual) for column in weighted.T])
     else:
-        second = weighted.T @ residual**2
+        second = outer_sums(weighted, residual**2)
     counts = weighted.sum(axis=0)
-    return NormalStats(origin, counts, 0.0, 0.0, weighted.T @ residual, second, counts, counts, row_counts=counts)
+    first = outer_sums(weighted, residual)
+    return NormalStats(origin, counts, 0.0, 0.0, first, second, counts, counts, row_counts=counts)
 
 
 def row_blocks(n: int, length: int = 4096) -> Iterator[slice]:

@@ -16,6 +16,7 @@ from fastem import checks, inputs
 from fastem.arithmetic import own, own_methods
 from fastem.backend import BACKENDS, Backend
 from fastem.distinct import MOST_DISTINCT, DistinctCounts, distinct_rows, of_chunk
+from fastem.linear import dot
 from fastem.mapped import Mapping, gather, in_use, rows_at_a_time
 from fastem.stats import LOWEST_LOGLIK, SLOT_ROWS, Array, as_table, fold, slot_count
 
@@ -26,8 +27,20 @@ DIGEST_ROWS = 1 << 18
 WAVE_WORK = 1 << 29
 """Rows x sums of a slot in one call of the kernels, a tenth of a second or two: an interruption waits for its end."""
 
+PORTION_ROWS = 256
+"""A tile of either twin."""
+DENSITY_WORK = 32
+"""Of a density, in elements of the tables: the exponential, and what is written of it."""
+PORTION_WORK = 1 << 26
+"""Rows x elements of the tables in one call of a posterior for each thread: some hundredths of a second.  It is shorter
+than that of sums, since nothing is folded, and a row and component write a number to memory that is touched first."""
+
 PART_STEPS = (1021, 251, 61, 13)
 """Primes about four apart: a period of the rows shows in no part, unless it is a multiple of one of them."""
+
+
+KERNELS_TELL = {"log_prob": np.float64, "resp": np.float64, "labels": np.int32}
+"""The type of what the kernels tell of each row, in the order of `Posterior`."""
 
 
 class Posterior(NamedTuple):
@@ -124,37 +137,48 @@ class Rows(OnBackend):
     def told(self, params: Any, wanted: str, precision: Any = None) -> np.ndarray:
         """One of "log_prob", "resp" (both in `precision`, or in that of the rows) and "labels", as the estimators tell
         it."""
-        found: np.ndarray = getattr(self.posterior(params, wanted), wanted)
-        if wanted == "labels":
-            return found.astype(np.intp)
-        precision = precision or self.precision
-        np.maximum(found, np.finfo(precision).min, out=found)
-        return found.astype(precision, copy=False)
+        self.match(params)
+        dtype = np.intp if wanted == "labels" else precision or self.precision
+        told = self._room(params, wanted, len(self), dtype)
+        for span in self._spans(params):
+            part = told[span]
+            found = part if dtype == KERNELS_TELL[wanted] else self._room(params, wanted, len(part))
+            self._posterior_of(span, params, **{wanted: found})
+            part[...] = found if wanted == "labels" else np.maximum(found, np.finfo(dtype).min, out=found)
+        return told
 
     def posterior(self, params: Any, *wanted: str) -> Posterior:
         """`wanted` of "log_prob", "resp", "labels" for each row."""
         self.match(params)
         for each in wanted:
             checks.choice(each, "wanted", Posterior._fields)
-        n, k = len(self), len(params.weights)
-        out = Posterior(
-            np.empty(n if "log_prob" in wanted else 0),
-            np.empty((n if "resp" in wanted else 0, k)),
-            np.empty(n if "labels" in wanted else 0, np.int32),
+        out = {name: self._room(params, name, len(self) if name in wanted else 0) for name in Posterior._fields}
+        for span in self._spans(params):
+            self._posterior_of(span, params, **{name: out[name][span] for name in wanted})
+        return Posterior(**out)
+
+    def _posterior_of(self, span: slice, params: Any, **wanted: np.ndarray) -> None:
+        """Fill what is wanted of some rows."""
+        part = [array[span] for array in self.data]
+        out = [wanted[name] if name in wanted else self._room(params, name, 0) for name in Posterior._fields]
+        with in_use(*(array[span] for array in self._mapped)):
+            self.backend.run(f"posterior_{params.kernel}", part, params.tables(), out, slot_rows=PORTION_ROWS)
+            if "log_prob" in wanted and (base := params.log_base_measure(*part)) is not None:
+                wanted["log_prob"] += base
+
+    @staticmethod
+    def _room(params: Any, name: str, n: int, dtype: Any = None) -> np.ndarray:
+        """For one of the fields of a posterior, of n rows."""
+        return np.empty((n, len(params.weights)) if name == "resp" else n, dtype or KERNELS_TELL[name])
+
+    def _spans(self, params: Any) -> Iterator[slice]:
+        """Rows in portions: an interruption waits for the end of one."""
+        work = sum(table.size for table in params.tables()) + DENSITY_WORK * len(params.weights)
+        portions = min(
+            self.backend.n_threads * max(1, PORTION_WORK // (PORTION_ROWS * work)), self._mapped_slots(PORTION_ROWS)
         )
-        tables = params.tables()
-        slots = min(WAVE_WORK // (SLOT_ROWS * sum(table.size for table in tables)), self._mapped_slots())
-        step = max(1, slots) * SLOT_ROWS
-        for begin in range(0, n, step):
-            span = slice(begin, begin + step)
-            part, filled = [array[span] for array in self.data], [array[span] for array in out]
-            with in_use(*(array[span] for array in self._mapped)):
-                self.backend.run(f"posterior_{params.kernel}", part, tables, filled, slot_rows=SLOT_ROWS)
-        for rows in self._blocks() if "log_prob" in wanted else ():
-            base = params.log_base_measure(*(array[rows] for array in self.data))
-            if base is not None:
-                out.log_prob[rows] += base
-        return out
+        step = portions * PORTION_ROWS
+        return (slice(begin, begin + step) for begin in range(0, len(self), step))
 
     def nearest(self, centers: Array, scale: Array) -> tuple[Array, np.ndarray, Array, Array, float]:
         """Lloyd's step: distances (n,), labels (n,), counts (k,), first (k, d) about the centers, inertia."""
@@ -281,9 +305,9 @@ class Rows(OnBackend):
                 sums[0] = fold(sums[: len(part) + 1])
         return sums[0].copy(), logliks
 
-    def _mapped_slots(self) -> int:
-        """Of which the pages of a mapped file are in memory together."""
-        return min((1 + rows_at_a_time(array) // SLOT_ROWS for array in self._mapped), default=sys.maxsize)
+    def _mapped_slots(self, rows: int = SLOT_ROWS) -> int:
+        """Slots, of so many rows, of which the pages of a mapped file are in memory together."""
+        return min((1 + rows_at_a_time(array) // rows for array in self._mapped), default=sys.maxsize)
 
     def _log_base_measure(self, params: Any) -> float:
         """sum w log h(x) of the terms that no parameter enters: the same in every sweep, so computed once."""
@@ -298,7 +322,7 @@ class Rows(OnBackend):
             base = params.log_base_measure(*(array[rows] for array in self.data))
             if base is None:
                 break
-            parts.append(float(self.sample_weight[rows] @ base))
+            parts.append(dot(self.sample_weight[rows], base))
         return parts
 
     def _blocks(self) -> list[slice]:

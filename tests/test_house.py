@@ -48,7 +48,6 @@ FLOORS = {
     "gaussian": 2,
     "binomial": 2,
     "stats": 1,
-    "backend": 1,
     "checks": 1,
     "estimator": 1,
     "storage": 0,
@@ -58,12 +57,15 @@ FLOORS = {
     "tables": 3,
     "progress": 0,
     "tasks": 0,
-    "threads": 0,
     "inputs": 0,
     "hooks": 0,
     "arithmetic": 0,
     "remembered": 2,
-    "mapped": -1,
+    "linear": 0,
+    "made_once": 0,
+    "backend": -1,
+    "mapped": -2,
+    "threads": -2,
     "_many_numba": 0,
     "_kernels_numba": -1,
 }
@@ -177,6 +179,21 @@ def test_no_fast_math():
     flags = {*setup["OPTIMISE"], *(flag for variant in setup["VARIANTS"].values() for flag in variant)}
     assert "-O3" in flags
     assert not flags & (setup["FAST_MATH"] | {"-fopenmp"})
+
+
+BLAS = {"dot", "vdot", "inner", "tensordot", "matmul", "matvec", "vecmat", "vecdot", "multi_dot"}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
+def test_no_blas(path):
+    """It has threads of its own, whatever n_threads says, and bits by their number: `linear.py` has what takes its
+    place."""
+    for node in ast.walk(tree_of(path)):
+        assert not isinstance(node, ast.MatMult), "@ is BLAS"
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "np":
+            assert node.attr not in BLAS
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Attribute):
+            assert node.value.attr != "linalg" or node.attr == "LinAlgError"
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)

@@ -6,7 +6,7 @@ import pytest
 import worlds
 
 from fastem import inputs
-from fastem.backend import INSTRUCTION_SETS, Backend, cython_twin, inverse_cholesky
+from fastem.backend import INSTRUCTION_SETS, Backend, cython_twin
 from fastem.binomial import BinomialParams
 from fastem.gaussian import NormalParams
 from fastem.stats import SLOT_ROWS
@@ -341,28 +341,3 @@ def test_unwanted_outputs_stay_empty():
 
 def test_sample_weight_none_takes_no_memory():
     assert inputs.sample_weights(None, 10**9).strides == (0,)
-
-
-# --------------------------------------------------------------------------------------------------- small matrices
-
-
-@pytest.mark.usefixtures("twin")
-@pytest.mark.parametrize("d", [1, 2, 3, 7, 33])
-def test_inverse_cholesky_whitens_whatever_the_units(d):
-    rng = np.random.default_rng(d)
-    A = rng.normal(size=(5, d, d + 3))
-    units = 10.0 ** rng.integers(-60, 60, d)
-    covariances = A @ A.mT * np.outer(units, units)
-    factors, pivots = inverse_cholesky(covariances)
-    assert not np.triu(factors, 1).any()
-    white = factors @ covariances @ factors.mT
-    # the condition number of the correlations, below 1e6 here, times a few units in the last place
-    np.testing.assert_allclose(white, np.broadcast_to(np.eye(d), white.shape), atol=1e-9)
-    np.testing.assert_allclose(np.log(pivots / units**2).sum(axis=1), np.linalg.slogdet(A @ A.mT)[1], rtol=1e-9)
-
-
-@pytest.mark.usefixtures("twin")
-@pytest.mark.parametrize("matrix", [[[0.0]], [[1.0, 2.0], [2.0, 1.0]], [[1.0, np.nan], [np.nan, 1.0]]])
-def test_inverse_cholesky_tells_that_a_matrix_is_not_definite(matrix):
-    good = np.eye(len(matrix))
-    assert inverse_cholesky(np.array([good, matrix, good])) is None

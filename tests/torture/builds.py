@@ -12,7 +12,7 @@ BUILDS = ROOT / "build" / "torture"
 COPIED = ("fastem", "tests", "examples", "setup.py", "pyproject.toml", "README.md", "LICENSE")
 COMPILED = ("*.so", "__pycache__")
 
-ONE_SET = ("fastem._kernels", "fastem._kernels_single", "fastem._many")
+ONE_SET = ("fastem._kernels", "fastem._kernels_single", "fastem._linear", "fastem._many")
 PYTEST = ("-m", "pytest", "-q", "-x", "-s", "-p", "no:cacheprovider")
 """No capture: a process that a sanitizer ends tells nothing that was captured."""
 

@@ -13,8 +13,8 @@ from builds import ONE_SET, PYTEST, SMALL, build, expect, pytest, run
 from fastem.backend import processor_sets
 
 FLAGS = "-fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all -fno-omit-frame-pointer"
-KERNELS = ("tests/test_kernels.py", "tests/test_statistics.py", "tests/test_many.py", "tests/test_groups.py",
-           "tests/test_counts.py")  # fmt: skip
+KERNELS = ("tests/test_kernels.py", "tests/test_linear.py", "tests/test_statistics.py", "tests/test_many.py",
+           "tests/test_groups.py", "tests/test_counts.py")  # fmt: skip
 """They run each kernel; all but the last do so on every instruction set, whatever FASTEM_ISA says."""
 ONE_TWIN = ("-k", "not numba and not twins and not beyond_memory")
 """A limit on the address space leaves none for the shadow memory of a sanitizer."""
