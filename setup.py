@@ -46,8 +46,8 @@ def extension(source, suffix, flags, macros):
     """One variant; a module is named after its source, so each has a copy."""
     copy = Path("build/variants") / f"{source}{suffix}.pyx"
     copy.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copy(f"fastem/{source}.pyx", copy)
-    shutil.copy("fastem/_simd.pxi", copy.parent)
+    shutil.copy2(f"fastem/{source}.pyx", copy)  # with its time: what has not changed is not compiled again
+    shutil.copy2("fastem/_simd.pxi", copy.parent)
     return Extension(
         f"fastem.{source}{suffix}",
         [str(copy)],

@@ -60,10 +60,13 @@ class Anderson:
         if len(self.points) == 1:
             return None
         residuals, steps = (np.diff(np.array(values), axis=0) for values in zip(*self.points, strict=True))
-        squares, axes = eigh(product(residuals, residuals.T))  # their ridge is far above the rounding of these squares
-        if not squares[-1] > 0:
+        size = np.abs(residuals).max()
+        if not 0 < size < np.inf:
             return f
-        mixture = times(axes, times(axes.T, times(residuals, f)) / (np.maximum(squares, 0.0) + RIDGE * squares[-1]))
+        residuals = residuals / size
+        squares, axes = eigh(product(residuals, residuals.T))  # their ridge is far above the rounding of these squares
+        shares = times(axes.T, times(residuals, f / size)) / (np.maximum(squares, 0.0) + RIDGE * squares[-1])
+        mixture = times(axes, shares)
         ahead = -weighted_sum(mixture, steps)
         return np.asarray(f + ahead if dot(ahead, f) >= 0 else f - ahead)
 

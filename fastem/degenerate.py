@@ -177,12 +177,15 @@ def smallest_eigenvalue(params: Any, component: int) -> float:
 def smallest_of(inverse_cholesky: Array) -> float:
     """Smallest eigenvalue of the covariance: the largest of its inverse is good to rounding where features have units
     that are far apart, and that of the covariance itself is not."""
-    return 1 / float(largest_of(inverse_cholesky))
+    with np.errstate(over="ignore"):
+        return float(1 / largest_of(inverse_cholesky))
 
 
 def largest_of(factors: Array) -> Array:
-    """(...) the largest eigenvalue of F F^T, of factors F (..., d, d)."""
-    return np.asarray(eigvalsh(product(factors, factors.mT))[..., -1])
+    """(...) the largest eigenvalue of F F^T, of factors F (..., d, d), in units in which no square overflows."""
+    sizes = np.abs(factors).max(axis=(-2, -1), keepdims=True)
+    scaled = factors / sizes
+    return np.asarray(eigvalsh(product(scaled, scaled.mT))[..., -1] * sizes[..., 0, 0] ** 2)
 
 
 # ----------------------------------------------------------------------------------------------------------- binomial

@@ -465,9 +465,9 @@ class NormalStats(Stats):
         smallest = resolved(shares, variances, means)
         found = self._covariances(scatter, shares, reg_covar)
         if at.covariance_type == "tied" or not rigid.any():
-            return above(NormalParams(weights, means, found, at.covariance_type), smallest)
+            return above(NormalParams(weights, means, found, at.covariance_type), smallest, at)
         found[rigid] = at.covariances[rigid]
-        raised = above(NormalParams(weights, means, found, at.covariance_type), smallest)
+        raised = above(NormalParams(weights, means, found, at.covariance_type), smallest, at)
         kept = raised.covariances.copy()
         kept[rigid] = at.covariances[rigid]
         return replace(raised, covariances=kept)
@@ -498,7 +498,7 @@ def resolved(shares: Array, variances: Array, means: Array) -> Array:
     return np.maximum(RESOLUTION**2 * weighted_sum(shares, variances + means * means), SMALLEST_VARIANCE)
 
 
-def above(params: NormalParams, smallest: Array) -> NormalParams:
+def above(params: NormalParams, smallest: Array, before: NormalParams) -> NormalParams:
     """Raise the covariances that are not above `smallest` (d,) to it: a collapsed component stays a density.
 
     Matrices are judged by the variance that each feature has left given those before it (the pivots of Cholesky), so
@@ -509,19 +509,21 @@ def above(params: NormalParams, smallest: Array) -> NormalParams:
         least = smallest if covariances.ndim == 2 else smallest.max()
         if (covariances >= least).all():
             return params
-        refuse_tiny(params)
+        refuse_tiny(params, before)
         return replace(params, covariances=np.maximum(covariances, least))
     if params._whitening is not None:
         pivots = params._whitening[1]
         if (pivots >= np.maximum(len(smallest) * EPS * diagonal(covariances), smallest)).all():
             return params
-    refuse_tiny(params)
+    refuse_tiny(params, before)
     return replace(params, covariances=nearest_definite(covariances, smallest))
 
 
-def refuse_tiny(params: NormalParams) -> None:
-    """Refuse rows that are so close to 0 that their variances are no numbers to reckon with."""
-    largest = np.maximum(np.abs(params.means), np.sqrt(np.maximum(params.diagonals(), 0.0))).max(axis=0)
+def refuse_tiny(params: NormalParams, before: NormalParams) -> None:
+    """Refuse rows that are so close to 0 that their variances are no numbers to reckon with.  The means `before` count
+    as well: of rows that are far from them little is left to tell."""
+    sds = np.sqrt(np.maximum(params.diagonals(), 0.0))
+    largest = np.max([np.abs(params.means), np.abs(before.means), sds], axis=(0, 1))
     checks.large_enough(largest, SMALLEST_MAGNITUDE)
 
 

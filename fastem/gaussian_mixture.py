@@ -387,12 +387,12 @@ class GaussianMixture(Mixture):
             covariances = covariances_of(told["precisions_cholesky_"], self.covariance_type)
         else:
             covariances = told["covariances_"]
-        params = NormalParams(told["weights_"], told["means_"], covariances, self.covariance_type)
-        if changed & {"covariances_", "precisions_cholesky_"}:
-            self._tell(
-                {name: value for name, value in self._attributes(params).items() if name in self._constant - changed}
-            )
-        return params
+        return NormalParams(told["weights_"], told["means_"], covariances, self.covariance_type)
+
+    def _follow(self, params: NormalParams, changed: set[str]) -> None:
+        if changed & self._constant:
+            attributes = self._attributes(params)
+            self._tell({name: attributes[name] for name in self._constant - changed})
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> np.ndarray:
         """Fit, then the most probable component of each row: (n,) ints.  Arguments and errors as for fit."""

@@ -178,8 +178,12 @@ class Mixture(DensityMixin, BaseEstimator):
             params = self._params(snapshot(arrays), changed)
             params.check()
             checks.same_features(getattr(self, "n_features_in_", params.n_features), params.n_features)
+            self._follow(params, changed)
             made = self._make(params)
         return made.value
+
+    def _follow(self, params: Any, changed: set[str]) -> None:
+        """Have other attributes follow those that a user has changed."""
 
     def _make(self, params: Any) -> MadeOf:
         """Keep these parameters, of the attributes as they are: nobody shall write them any more."""

@@ -166,14 +166,12 @@ def test_counts_remember_as_well():
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
 def test_copies_remember(copied):
     mixture = copied(fitted("tied"))
-    assert remembered.is_found(mixture, mixture._arrays())
     refused(lambda: mixture.set_params(covariance_type="diag").score(X), "covariance_type")
 
 
 def test_files_remember(tmp_path):
     fitted("tied", fixed=("weights",), prior=NormalPrior(scale=np.eye(2))).save(tmp_path / "model.npz")
     mixture = fastem.load(tmp_path / "model.npz")
-    assert remembered.is_found(mixture, mixture._arrays())
     assert mixture.settings_ == fitted("tied", fixed=("weights",), prior=NormalPrior(scale=np.eye(2))).settings_
     refused(lambda: mixture.set_params(covariance_type="diag").score(X), "covariance_type")
 
