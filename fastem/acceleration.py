@@ -137,16 +137,22 @@ ACCELERATORS: dict[str, Callable[[], Accelerator]] = {
 }
 
 
+Floor = Callable[[Any, Any], Any]
+"""Parameters of an extrapolation, those that the M-step has reached -> the former, no lower than the M-step goes: from
+below its floor the next one would come down in the log likelihood."""
+
+
 class Extrapolation:
     """Where to go after an iteration: to its EM step, or as far along the way of an accelerator as its reach."""
 
-    def __init__(self, acceleration: Any, start: Any, fixed: Fixed) -> None:
+    def __init__(self, acceleration: Any, start: Any, fixed: Fixed, floor: Floor | None = None) -> None:
         if acceleration is not None and not (isinstance(acceleration, str) and acceleration in ACCELERATORS):
             raise ValueError(
                 f"acceleration must be None or one of {', '.join(map(repr, ACCELERATORS))}, got {acceleration!r}"
             )
         self.accelerator = ACCELERATORS[acceleration]() if acceleration else None
         self.start, self.fixed = start, fixed
+        self.floor = floor or getattr(type(start), "above_floor", None) or (lambda proposal, reached: proposal)
         self.gains: list[float] = []
         self.reached = start
         self.reach, self.size, self.held_back = REACH, 0.0, False
@@ -165,13 +171,17 @@ class Extrapolation:
         with np.errstate(over="ignore", invalid="ignore"):  # such a way is not gone
             way = self.accelerator.way(x, f, gradient)
         if way is None or not np.isfinite(way).all() or not dot(way, gradient) > 0 or not norm(f) > 0:
-            if dot(f, gradient) <= ROUNDING * abs(stats.loglik):
+            if abs(dot(f, gradient)) <= ROUNDING * abs(stats.loglik):
                 self.gains.append(0.0)
+            elif way is not None:  # that leads nowhere; without one, the next iteration tells
+                self.gains.append(math.inf)
             return reached, "plain"
         self.gains.append(dot(way, gradient) / 2)
         with np.errstate(over="ignore", invalid="ignore"):
             proposal = at.from_vector(x + self._held(way, f), fixed)
-        return (proposal, "accelerated") if is_finite(proposal) else (self.give_up(), "plain")
+        if not is_finite(proposal):
+            return self.give_up(), "plain"
+        return self.floor(proposal, reached), "accelerated"
 
     @property
     def gain(self) -> float:

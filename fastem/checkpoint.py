@@ -23,7 +23,7 @@ from fastem.storage import read, undamaged, write
 
 KIND, LAYOUT = "fastem checkpoint", 1
 
-RUN_SCALARS = ("step", "previous", "criterion", "distance", "since", "fall", "fall_bound", "fell_at")
+RUN_SCALARS = ("step", "previous", "criterion", "distance", "since", "fall", "fall_bound", "fell_at", "rounding")
 EXTRAPOLATION_SCALARS = ("reach", "size", "held_back")
 
 
@@ -131,7 +131,7 @@ def unpack(run: Run, scalars: dict[str, Any], arrays: dict[str, Array]) -> None:
     at = run.extrapolation
     at.start, at.reached, run.params = params("start"), params("reached"), params("params")
     for name in RUN_SCALARS:
-        setattr(run, name, scalars[name])
+        setattr(run, "kept_rounding" if name == "rounding" else name, scalars[name])
     for name in EXTRAPOLATION_SCALARS:
         setattr(at, name, scalars[name])
     at.gains = scalars["gains"]

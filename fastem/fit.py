@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from fastem import checks
-from fastem.acceleration import ROUNDING, Extrapolation
+from fastem.acceleration import ROUNDING, Extrapolation, Floor
 from fastem.arithmetic import own
 from fastem.linear import norm
 from fastem.stats import Array, Fixed, refuse_nan
@@ -60,22 +60,34 @@ class Collapse:
     action: str  #: "floor", "reseed" or "drop"
 
 
+NEAR = 1e-3
+"""Of the mean log likelihood: a fit that has more to gain is not at its maximum, whatever its stop rule says."""
+
+TELLING = 1e-4
+"""Of the log likelihood, or of the weight of the rows if that is more: a bound of rounding above it says nothing.  A
+tenth of the default tol; sums of well-conditioned rows are good to 1e-12, those in float32 to 1e-5."""
+
+
 @dataclass(frozen=True)
 class Ascent:
     """A certificate: the largest fall of the log likelihood from one iteration to the next, and what explains it.
 
-    The M-step cannot lower it, but rounding can (docs/numerics.md derives the bound, of float64 arithmetic), and an
-    extrapolation is taken that lowers it by 1e-12 of its size.  What a floor under the variances does, reg_covar or the
-    resolution of the data for a component that has collapsed, is explained by neither.
+    The M-step cannot lower it, but rounding can (docs/numerics.md derives the bound), and an extrapolation is taken
+    that lowers it by 1e-12 of its size.  What a floor under the variances does, reg_covar or the resolution of the data
+    for a component that has collapsed, is explained by neither.
+
+    It holds where each fall is within its bound, and the bound tells something: it is at most 1e-4 of the log
+    likelihood, or of the total weight of the rows if that is more.  Where a component is so thin that the log
+    likelihood itself is not known to that, nothing is certified, whatever fell.
     """
 
-    largest_fall: float  #: 0 where nothing fell; a reseeded or dropped component is no fall
-    bound: float  #: there, or where the run ended
+    largest_fall: float  #: of those that nothing explains, if any; 0 where nothing fell; to reseed or drop is no fall
+    bound: float  #: there, or where the run ended; infinite where it would tell nothing
     iteration: int  #: iterations before it; 0 where nothing fell
 
     @property
     def holds(self) -> bool:
-        return self.largest_fall <= self.bound
+        return self.largest_fall <= self.bound < math.inf
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +100,8 @@ class Fit:
     converged: bool
     stop_reason: str
     remaining_gain: float
-    """What the log likelihood (a total) had still to gain at the last iteration, as `em` estimates it for "aitken"."""
+    """What the log likelihood (a total) had still to gain at the last iteration, as `em` estimates it for "aitken";
+    infinite where that is unknown."""
     cut_short: bool = False
     """Whether its time was over, or it was interrupted."""
     collapses: tuple[Collapse, ...] = ()
@@ -98,10 +111,11 @@ class Fit:
     @property
     def summary(self) -> str:
         """One line: how it ended, and how far from the maximum."""
+        far = math.inf > self.remaining_gain > NEAR * self.stats.total
         return (
             f"{'converged' if self.converged else 'not converged'} after {self.n_iter} iterations"
             f" ({self.n_sweeps} sweeps): {self.stop_reason}; log likelihood {self.loglik:.6f},"
-            f" {still_to_go(self.remaining_gain)}"
+            f" {still_to_go(self.remaining_gain)}{', which is not at its maximum' if far else ''}"
         )
 
     @property
@@ -126,10 +140,12 @@ class Fit:
 class Run:
     """EM under way, between two sweeps."""
 
-    def __init__(self, start: Any, acceleration: str | None, fixed: Fixed, previous: float) -> None:
+    def __init__(
+        self, start: Any, acceleration: str | None, fixed: Fixed, previous: float, floor: Floor | None = None
+    ) -> None:
         self.params, self.step = start, "start"  # to be swept next, and how they were reached
-        self.acceleration, self.fixed = acceleration, fixed
-        self.extrapolation = Extrapolation(acceleration, start, fixed)
+        self.acceleration, self.fixed, self.floor = acceleration, fixed, floor
+        self.extrapolation = Extrapolation(acceleration, start, fixed, floor)
         self.trace: list[tuple[float, float, float]] = []  # loglik, q, entropy
         self.steps: list[str] = []
         self.collapses: list[Collapse] = []
@@ -140,6 +156,8 @@ class Run:
         self.cut_short = False
         self.torn = False  # by an interruption, in the middle of an iteration
         self.known: tuple[Any, Any, int] | None = None  # the last params swept, their statistics, iterations to them
+        self.behind: Any = None  # statistics of the last iteration on the trace
+        self.kept_rounding = 0.0  # of those, where they were of another process
 
     def accept(self, stats: Any) -> bool:
         """Take note of a sweep, or give up the extrapolation that it was at."""
@@ -153,17 +171,27 @@ class Run:
         """Take note of parameters that have been swept and stay, and of a fall to them."""
         refuse_nan(stats.loglik)
         fall = self.trace[-1][0] - stats.loglik if len(self.trace) > self.since else 0.0
-        if fall > self.fall:
-            self.fall, self.fall_bound, self.fell_at = fall, self._explained(stats), len(self.trace)
+        if fall > 0:
+            bound = self._explained(stats)
+            if (fall > bound, fall) > (self.fall > self.fall_bound, self.fall):
+                self.fall, self.fall_bound, self.fell_at = fall, bound, len(self.trace)
         self.known = params, stats, len(self.trace)
 
+    @property
+    def rounding(self) -> float:
+        """What it may have changed the last log likelihood on the trace by."""
+        return self.kept_rounding if self.behind is None else rounding_of(self.behind)
+
     def _explained(self, stats: Any) -> float:
-        """A fall to these statistics, from others that are nearly as high."""
-        rounding = 2 * getattr(stats, "rounding", 0.0)
-        return max(rounding, ROUNDING * abs(stats.loglik)) if self.step == "accelerated" else rounding
+        """A fall to these statistics from the last on the trace; infinite where that tells nothing."""
+        bound = self.rounding + rounding_of(stats)
+        if not bound <= TELLING * max(abs(stats.loglik), stats.total):
+            return math.inf
+        return max(bound, ROUNDING * abs(stats.loglik)) if self.step == "accelerated" else bound
 
     def advance(self, stats: Any, reached: Any, stopping: str) -> None:
         """An iteration: from the accepted sweep and what its M-step has reached to the next parameters."""
+        self.behind = stats
         self.trace.append((stats.loglik, stats.q, stats.entropy))
         self.steps.append(self.step)
         self.previous, self.criterion = self.criterion, stats.q if stopping == "q" else stats.loglik / stats.total
@@ -182,7 +210,7 @@ class Run:
     def mend(self, params: Any, step: str) -> None:
         """Go on from other parameters than EM has reached: the log likelihood may fall, and what is behind is past."""
         self.params, self.step, self.since = params, step, len(self.trace)
-        self.extrapolation = Extrapolation(self.acceleration, params, self.fixed)
+        self.extrapolation = Extrapolation(self.acceleration, params, self.fixed, self.floor)
         self.criterion, self.distance = -math.inf, math.inf
 
     def remaining(self, trace: list[tuple[float, float, float]]) -> float:
@@ -237,6 +265,7 @@ def em(
     stopping: str = "loglik",
     acceleration: str | None = None,
     fixed: Fixed = (),
+    floor: Floor | None = None,
     previous: float = -math.inf,
     on_iteration: Callable[[int, Any, float], None] | None = None,
     progress: Callable[[Run], None] | None = None,
@@ -276,6 +305,10 @@ def em(
         log likelihood on record does not fall.
     fixed : collection of str, or dict of masks, default=()
         What `maximize` holds at its start: not extrapolated.
+    floor : callable, (params, reached) -> params, default=None
+        What an extrapolation is brought to before it is swept, given what the M-step has reached: no lower than an
+        M-step goes.  For Gaussian mixtures ``lambda params, reached: params.above_floor(reached, reg_covar=...)``;
+        None is that with reg_covar=0.
     previous : float, default=-inf
         The criterion before the first iteration, where this run goes on from another.
     on_iteration : callable, default=None
@@ -325,7 +358,7 @@ def em(
     checks.choice(stopping, "stopping", STOPPING)
     checks.choice(on_interrupt, "on_interrupt", ON_INTERRUPT)
     max_iter, tol = checks.integer(max_iter, "max_iter", 0), checks.non_negative(tol, "tol")
-    run = Run(params, acceleration, fixed, previous)
+    run = Run(params, acceleration, fixed, previous, floor)
     deadline = math.inf if max_time is None else time.monotonic() + checks.non_negative(max_time, "max_time")
     if journal is not None:
         journal.resume(run)
@@ -356,19 +389,27 @@ def em(
     return run.ended(reason, converged=converged)
 
 
+def rounding_of(stats: Any) -> float:
+    """Of its log likelihood, where a family tells it."""
+    return float(getattr(stats, "rounding", 0.0))
+
+
 def still_to_gain(logliks: list[float]) -> float:
-    """Aitken: gains that fall by the same factor from one iteration to the next add up to a geometric series."""
+    """Aitken: gains that fall by the same factor from one iteration to the next add up to a geometric series.  Infinite
+    where that is not known: of fewer than three values, of gains that do not fall, after a fall."""
     if len(logliks) < 3:
         return math.inf
     before, last = logliks[-2] - logliks[-3], logliks[-1] - logliks[-2]
-    if last <= ROUNDING * abs(logliks[-1]):
+    if abs(last) <= ROUNDING * abs(logliks[-1]):
         return 0.0
+    if last < 0:  # a fall: these are no steps towards a maximum
+        return math.inf
     return last * last / (before - last) if last < before else math.inf
 
 
 def still_to_go(gain: float) -> str:
     if math.isinf(gain):
-        return "too early to tell how much is still to gain"
+        return "what it has still to gain is unknown"
     return f"estimated to have {gain:.2g} still to gain"
 
 

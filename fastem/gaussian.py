@@ -308,6 +308,22 @@ class NormalParams:
             covariances[free] = np.maximum(found, SMALLEST_VARIANCE)
         return NormalParams(softmax(logs, self.weights, fixed), means, covariances, self.covariance_type)
 
+    def above_floor(self, reached: NormalParams, *, fixed: Fixed = (), reg_covar: Any = 0.0) -> NormalParams:
+        """These parameters with no free variance below what the M-step that has led to `reached` leaves one: reg_covar
+        and the resolution of the data."""
+        free = self._free_covariances(fixed)
+        if not free.any():
+            return self
+        smallest = resolved(reached.weights, reached.diagonals(), reached.means)
+        if self.covariance_type == "spherical":
+            reg_covar, smallest = np.mean(reg_covar), smallest.max()
+        found = lifted(raised(self, reg_covar) if self.is_matrix else self, smallest + (not self.is_matrix) * reg_covar)
+        if found is self or free.all():
+            return found
+        kept = found.covariances.copy()
+        kept[~free] = self.covariances[~free]
+        return replace(found, covariances=kept)
+
     def _free_covariances(self, fixed: Fixed) -> np.ndarray:
         """Which covariances are free; the tied one is held where that of any component is."""
         free = ~held(fixed, "covariances", len(self.weights))
@@ -431,11 +447,13 @@ class NormalStats(Stats):
         scales = diagonal(L) if L.ndim == 3 else L
         logs = np.abs(np.log(np.maximum(params.weights, SMALLEST_WEIGHT))) + np.abs(np.log(scales)).sum(axis=1)
         squares = squares_of(L, spread)
-        terms = dot(self.counts, logs + 0.5 * d * math.log(2 * math.pi)) + 0.5 * squares.sum()
         whitening = 2 * (d + 2) * squares.sum() + UNIT * dot(self.counts, squares_of(L, np.abs(params.means)))
         if L.ndim == 3:
+            factors = params.precision_factors()
+            squares = np.maximum(((factors @ self.second) * factors).sum(axis=(1, 2)), 0.0)
             condition = squares_of(L, np.sqrt(params.diagonals()))
             whitening += (3 * d + 1) * (condition * (squares + self.counts)).sum()
+        terms = dot(self.counts, logs + 0.5 * d * math.log(2 * math.pi)) + 0.5 * squares.sum()
         return float(terms), float(whitening)
 
     def _second_diagonal(self) -> Array:
@@ -462,7 +480,10 @@ class NormalStats(Stats):
         scatter = self._scatter(np.where(rigid, np.inf, self.scatter_counts), delta)
         shares = self.scatter_counts / math.fsum(self.scatter_counts.tolist())
         variances = diagonal(scatter) if at.is_matrix else scatter
-        smallest = resolved(shares, variances, means)
+        lost = RESOLUTION * delta**2  # by second / counts - delta^2
+        smallest = np.maximum(
+            resolved(shares, variances, means), shares @ lost if at.covariance_type == "tied" else lost
+        )
         found = self._covariances(scatter, shares, reg_covar)
         if at.covariance_type == "tied" or not rigid.any():
             return above(NormalParams(weights, means, found, at.covariance_type), smallest, at)
@@ -499,23 +520,27 @@ def resolved(shares: Array, variances: Array, means: Array) -> Array:
 
 
 def above(params: NormalParams, smallest: Array, before: NormalParams) -> NormalParams:
-    """Raise the covariances that are not above `smallest` (d,) to it: a collapsed component stays a density.
+    """Covariances that are not above `smallest` raised to it; rows that are too close to 0 for that are refused."""
+    found = lifted(params, smallest)
+    if found is not params:
+        refuse_tiny(params, before)
+    return found
+
+
+def lifted(params: NormalParams, smallest: Array) -> NormalParams:
+    """Raise the covariances that are not above `smallest` (d,) or (k, d) to it: a collapsed component stays a density.
 
     Matrices are judged by the variance that each feature has left given those before it (the pivots of Cholesky), so
     that features of different units do not hide each other.
     """
     covariances = params.covariances
     if not params.is_matrix:
-        least = smallest if covariances.ndim == 2 else smallest.max()
-        if (covariances >= least).all():
-            return params
-        refuse_tiny(params, before)
-        return replace(params, covariances=np.maximum(covariances, least))
+        least = smallest if covariances.ndim == 2 else smallest.max(axis=-1)
+        return params if (covariances >= least).all() else replace(params, covariances=np.maximum(covariances, least))
     if params._whitening is not None:
         pivots = params._whitening[1]
-        if (pivots >= np.maximum(len(smallest) * EPS * diagonal(covariances), smallest)).all():
+        if (pivots >= np.maximum(smallest.shape[-1] * EPS * diagonal(covariances), smallest)).all():
             return params
-    refuse_tiny(params, before)
     return replace(params, covariances=nearest_definite(covariances, smallest))
 
 
@@ -525,6 +550,23 @@ def refuse_tiny(params: NormalParams, before: NormalParams) -> None:
     sds = np.sqrt(np.maximum(params.diagonals(), 0.0))
     largest = np.max([np.abs(params.means), np.abs(before.means), sds], axis=(0, 1))
     checks.large_enough(largest, SMALLEST_MAGNITUDE)
+
+
+def raised(params: NormalParams, reg_covar: Any) -> NormalParams:
+    """Matrices with no eigenvalue below 1, each feature in units of the root of reg_covar."""
+    d = params.n_features
+    units = np.sqrt(np.broadcast_to(reg_covar, d))
+    if not units.all():
+        return params
+    L = params.inverse_cholesky().reshape(-1, d, d)
+    suspect = np.square(L * units).sum(axis=(1, 2)) > 1  # the trace of the inverse
+    if not suspect.any():
+        return params
+    outer = units * units[:, np.newaxis]
+    matrices = params.covariances.reshape(-1, d, d).copy()
+    least = np.linalg.eigvalsh(matrices[suspect] / outer)[:, 0]
+    matrices[suspect] += np.maximum(1 - least, 0.0)[:, np.newaxis, np.newaxis] * np.diag(units**2)
+    return replace(params, covariances=matrices.reshape(params.covariances.shape))
 
 
 def nearest_definite(covariances: Array, smallest: Any) -> Array:

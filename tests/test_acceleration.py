@@ -10,7 +10,7 @@ from test_kernels import KINDS, binomial_params, normal_params
 
 import fastem
 from fastem import BinomialMixture, GaussianMixture
-from fastem.acceleration import ACCELERATORS, Anderson, QuasiNewton
+from fastem.acceleration import ACCELERATORS, Anderson, Extrapolation, QuasiNewton
 from fastem.fit import still_to_gain
 
 METHODS = tuple(ACCELERATORS)
@@ -273,6 +273,7 @@ def test_gains_that_fall_by_the_same_factor_are_summed():
     assert still_to_gain([-5.0, -4.0, -3.0]) == np.inf  # gains that do not fall
     assert still_to_gain([-5.0, -4.0]) == np.inf
     assert still_to_gain([-5.0, -4.0, -4.0]) == 0.0
+    assert still_to_gain([-5.0, -4.0, -4.5]) == np.inf  # a fall tells nothing
 
 
 def test_aitken_stops_near_the_maximum_where_the_change_of_the_log_likelihood_does_not():
@@ -359,7 +360,37 @@ def test_a_line_tells_how_a_fit_ended():
     )
     short = em(start, X, max_iter=3, tol=0.0)
     assert short.summary.startswith("not converged after 3 iterations (4 sweeps): max_iter=3 reached; log likelihood")
-    assert em(start, X, max_iter=1).summary.endswith("too early to tell how much is still to gain")
+    assert em(start, X, max_iter=1).summary.endswith("what it has still to gain is unknown")
+
+
+def test_a_way_that_leads_nowhere_tells_no_gain():
+    """The estimates before it are not of this place."""
+
+    class Lost:
+        def way(self, x, f, gradient):
+            return -gradient
+
+        def reject(self):
+            pass
+
+    world = worlds.overlapping
+    start = normal_params(world, "full")
+    stats = fastem.accumulate(start, world.X)
+    at = Extrapolation("anderson", start, ())
+    at.accelerator, at.gains = Lost(), [1e-9] * 3
+    reached = stats.maximize(reg_covar=0.0)
+    at.after(start, stats, reached, stats.gradient(reached, start))
+    assert at.gain == np.inf
+
+
+def test_a_converged_fit_with_much_to_gain_says_that_it_is_not_at_its_maximum():
+    X, start = two_apart()
+    fit = em(start, X, tol=0.2)
+    assert fit.converged
+    assert ("not at its maximum" in fit.summary) == (fit.remaining_gain > 1e-3 * len(X))
+    far = replace(fit, remaining_gain=2e-3 * len(X))
+    assert far.summary.endswith("estimated to have 10 still to gain, which is not at its maximum")
+    assert "not at its maximum" not in replace(fit, remaining_gain=0.5e-3 * len(X)).summary
 
 
 def test_a_fit_says_how_far_from_the_maximum_it_stopped():
