@@ -73,7 +73,12 @@ if TYPE_CHECKING:
     from fastem.binomial import BinomialParams, BinomialStats
     from fastem.binomial_mixture import BinomialMixture
     from fastem.bootstrap import BootstrapTest, bootstrap_test
-    from fastem.checks import CollapsedComponentError, EmptyComponentWarning, IdentifiabilityWarning
+    from fastem.checks import (
+        CollapsedComponentError,
+        EmptyComponentWarning,
+        EqualComponentWarning,
+        IdentifiabilityWarning,
+    )
     from fastem.chunks import Chunks, open_chunks
     from fastem.config import Config, show_config, warmup
     from fastem.degenerate import Diagnosis
@@ -140,6 +145,7 @@ _HOME = {
     "warmup": "config",
     "ConvergenceWarning": "estimator",
     "EmptyComponentWarning": "checks",
+    "EqualComponentWarning": "checks",
     "CollapsedComponentError": "checks",
     "IdentifiabilityWarning": "checks",
     "NotFittedError": "estimator",
@@ -194,6 +200,7 @@ __all__ = [  # noqa: RUF022 - by importance
     "warmup",
     "ConvergenceWarning",
     "EmptyComponentWarning",
+    "EqualComponentWarning",
     "CollapsedComponentError",
     "IdentifiabilityWarning",
     "NotFittedError",

@@ -19,6 +19,10 @@ class EmptyComponentWarning(UserWarning):
     """A component lost all its points: it has kept its last parameters, at weight 0, or what a prior gives it."""
 
 
+class EqualComponentWarning(UserWarning):
+    """A component equals another one: EM cannot part them, and a mixture of different ones may be far more likely."""
+
+
 class IdentifiabilityWarning(UserWarning):
     """Different parameters have the same likelihood, whatever the rows."""
 

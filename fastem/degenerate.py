@@ -8,6 +8,7 @@ from dataclasses import astuple, dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastem import checks
 from fastem.binomial import BinomialParams
@@ -20,6 +21,9 @@ POLICIES = ("floor", "reseed", "drop", "raise")
 
 NO_EXTENT = 1.01
 """Of the floor under a variance (reg_covar, and what rounding can tell): below that a component has none of its own."""
+
+BLURRED = 2.0
+"""What rounding can tell is known to a factor itself: components that lie on it were seen from 0.83 to 1.16 of it."""
 
 RESEEDS = 2
 """For each component, in a run: then it is left to the floor, so that a fit ends."""
@@ -37,13 +41,15 @@ class Watch:
     split: Callable[[Any, int, int], Any]
 
     def looked_at(self, fit: Fit) -> Fit:
-        """A fit with what is seen of its components where it ends, and since when."""
+        """A fit with what is seen of its components where it ends, and since when.  Components that are equal stay so,
+        though a mixture of others may be far more likely: what there is still to gain is not known then."""
         past = [each for each in fit.collapses if each.action != "floor"]
         since = {each.component: each.iteration for each in fit.collapses if each.action == "floor"}
         ended: list[Collapse] = []
         replace(self, policy="floor")(fit.stats, fit.params, fit.n_iter, ended)
         now = [replace(each, iteration=since.get(each.component, each.iteration)) for each in ended]
-        return replace(fit, collapses=(*past, *now))
+        gain = math.inf if inseparable(fit.params, fit.stats.live).size else fit.remaining_gain
+        return replace(fit, collapses=(*past, *now), remaining_gain=gain)
 
     def __call__(self, stats: Any, reached: Any, iteration: int, collapses: list[Collapse]) -> tuple[Any, str] | None:
         """`Mend` of `em`."""
@@ -69,6 +75,12 @@ class Watch:
         if self.policy == "raise":
             checks.no_collapse(*astuple(collapses[-1])[:4])
         return None
+
+
+def inseparable(params: Any, live: NDArray[np.bool_]) -> np.ndarray:
+    """Components with rows that equal one before them: they have the same responsibilities, but for a factor, and so
+    the same parameters after every M-step."""
+    return np.flatnonzero(equal_before(params) & live)
 
 
 def renumbered(collapse: Collapse, order: np.ndarray) -> Collapse:
@@ -103,12 +115,12 @@ def own_extents(params: NormalParams, reg_covar: Any) -> Array:
     if params.covariance_type == "tied":
         return np.full(len(params.weights), np.inf)
     variances = diagonal(params.covariances) if params.is_matrix else params.variances()
-    least = reg_covar + resolved(params.weights, variances, params.means)
+    least = reg_covar + BLURRED * resolved(params.weights, variances, params.means)
     if not params.is_matrix:
         with np.errstate(over="ignore"):  # of variances that are far above their floor
             found: Array = (variances / (least.max() if params.covariance_type == "spherical" else least)).min(axis=1)
             return found
-    least = least + params.n_features**2 * RESOLUTION * variances
+    least = least + BLURRED * params.n_features**2 * RESOLUTION * variances
     L = params.inverse_cholesky()
     found = np.asarray(1 / np.einsum("kij,kij,kj->k", L, L, least))  # of the trace of the inverse: that, or less
     for k in np.flatnonzero(found <= NO_EXTENT):
@@ -211,7 +223,7 @@ THIN = 1e-4
 """Of the pooled variance: a component that is thinner in some direction may be a spurious maximum."""
 
 EQUAL = 1e-6
-"""Components whose parameters differ by less, relatively, are one."""
+"""Of a standard deviation, or of a variance: components whose parameters differ by less are one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -244,7 +256,9 @@ class Diagnosis:
 def diagnosis(params: Any, counts: Array, collapsed: set[int]) -> Diagnosis:
     """Of fitted parameters, the weights of their rows, and the components that have no extent of their own."""
     k = len(counts)
-    thinnest, widest = relative_extents(params) if isinstance(params, NormalParams) else np.full((2, k), np.nan)
+    with np.errstate(all="ignore"):
+        thinnest, widest = relative_extents(params) if isinstance(params, NormalParams) else np.full((2, k), np.nan)
+        equal = equal_before(params)
     needed, empty = own_parameters(params), ~(counts > EMPTY * counts.sum())
     gone = np.isin(np.arange(k), list(collapsed)) & ~empty
     tests = {
@@ -252,7 +266,8 @@ def diagnosis(params: Any, counts: Array, collapsed: set[int]) -> Diagnosis:
         "has no extent of its own in some direction": gone,
         f"has no more rows than its {needed} parameters": (counts <= needed) & ~empty & ~gone,
         f"is thinner than {THIN:g} of the pooled variance": (thinnest < THIN) & ~gone,
-        "equals a component before it": np.array([equal_before(params, component) for component in range(k)]),
+        "equals a component before it": equal,
+        "has an extent that is beyond what numbers can tell": np.isnan(thinnest) & isinstance(params, NormalParams),
     }
     complaints = tuple(tuple(sentence for sentence, where in tests.items() if where[c]) for c in range(k))
     return Diagnosis(params.weights, counts, thinnest, widest, complaints)
@@ -265,15 +280,18 @@ def own_parameters(params: Any) -> int:
 
 
 def relative_extents(params: NormalParams) -> Array:
-    """(2, k) smallest and largest eigenvalues of each covariance with respect to the mean one."""
+    """(2, k) smallest and largest eigenvalues of each covariance with respect to the mean one; NaN where numbers do not
+    reach."""
     k = len(params.weights)
+    if params.covariance_type == "tied":
+        return np.ones((2, k))
     if not params.is_matrix:
         with np.errstate(over="ignore"):
             ratios = params.variances() / weighted_sum(params.weights, params.variances())
         return np.array([ratios.min(axis=1), ratios.max(axis=1)])
-    if params.covariance_type == "tied":
-        return np.ones((2, k))
     mean = weighted_sum(params.weights, params.covariances)
+    if not np.isfinite(mean).all():
+        return np.full((2, k), np.nan)
     pool = NormalParams(np.ones(1), params.means[:1], mean[np.newaxis])
     with np.errstate(over="ignore"):  # of one without rows, far wider than all others
         narrowest = 1 / largest_of(product(params.inverse_cholesky(), root(mean)))
@@ -281,12 +299,19 @@ def relative_extents(params: NormalParams) -> Array:
         return np.array([narrowest, widest])
 
 
-def equal_before(params: Any, component: int) -> bool:
-    """Has a component before this one the same parameters but for its weight?"""
-    own = [params.means, params.covariances] if isinstance(params, NormalParams) else [params.probs]
-    if getattr(params, "covariance_type", "") == "tied":
-        own = own[:1]
-    return any(
-        all(np.allclose(each[other], each[component], rtol=EQUAL, atol=0.0) for each in own)
-        for other in range(component)
-    )
+def equal_before(params: Any) -> NDArray[np.bool_]:
+    """(k,) has a component before this one the same parameters but for its weight, to EQUAL standard deviations?"""
+    if isinstance(params, NormalParams):
+        sds = np.sqrt(np.abs(params.diagonals()))
+        shape = params.covariances.shape
+        units = {"full": sds[:, :, np.newaxis] * sds[:, np.newaxis, :], "diag": sds**2}.get(params.covariance_type)
+        own = [(params.means, sds)]
+        if params.covariance_type != "tied":
+            own.append((params.covariances, sds[:, 0] ** 2 if units is None else units.reshape(shape)))
+    else:
+        own = [(params.probs, np.sqrt(params.probs * (1 - params.probs)))]
+    found = np.zeros(len(params.weights), np.bool_)
+    for i in range(1, len(found)):
+        near = [np.abs(each[:i] - each[i]) <= EQUAL * np.maximum(unit[:i], unit[i]) for each, unit in own]
+        found[i] = np.all([each.reshape(i, -1).all(axis=1) for each in near], axis=0).any()
+    return found

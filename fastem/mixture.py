@@ -20,7 +20,7 @@ from fastem.backend import BACKENDS
 from fastem.checkpoint import Journal, arrays_of, described
 from fastem.chunks import open_chunks
 from fastem.cluster import described_by, is_dask, lazy_posterior, mean_of, open_blocks
-from fastem.degenerate import POLICIES, Diagnosis, Watch, diagnosis, renumbered
+from fastem.degenerate import POLICIES, Diagnosis, Watch, diagnosis, inseparable, renumbered
 from fastem.estimator import (
     BaseEstimator,
     ConvergenceWarning,
@@ -306,6 +306,8 @@ class Mixture(DensityMixin, BaseEstimator):
         options = {name: getattr(self, name) for name in names} | {"fixed": terms["fixed"]} | options
         if deadline < math.inf:
             options["max_time"] = max(0.0, deadline - time.monotonic())
+        if hasattr(type(start), "above_floor"):
+            options["floor"] = partial(type(start).above_floor, **terms)
         return em(self._sweep(rows), lambda stats: stats.maximize(**terms), start, **options)
 
     def _journal(self, rows: AnyRows, rng: np.random.Generator) -> Journal | None:
@@ -404,6 +406,13 @@ class Mixture(DensityMixin, BaseEstimator):
                 + ("have what the prior gives them" if self.prior else "keep their last parameters at weight 0")
                 + "; fewer components would do",
                 checks.EmptyComponentWarning,
+                stacklevel=5,
+            )
+        if len(equal := inseparable(params, live)):
+            warnings.warn(
+                f"components {equal.tolist()} equal others before them, and EM cannot part them: a mixture of "
+                "different ones may be far more likely. Another start would tell, or fewer components would do",
+                checks.EqualComponentWarning,
                 stacklevel=5,
             )
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import fastem
-from fastem.degenerate import normal_extents, pooled, split_binomial, split_normal
+from fastem.degenerate import diagnosis, inseparable, normal_extents, pooled, split_binomial, split_normal
 
 RNG = np.random.default_rng(0)
 CLOUD = RNG.normal(size=(300, 2))
@@ -18,7 +18,9 @@ START = {
 }  # fmt: skip
 KINDS = {"full": np.tile(np.eye(2), (2, 1, 1)), "diag": np.ones((2, 2)), "spherical": np.ones(2)}
 
-pytestmark = pytest.mark.filterwarnings("ignore::fastem.ConvergenceWarning", "ignore::fastem.EmptyComponentWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::fastem.ConvergenceWarning", "ignore::fastem.EmptyComponentWarning", "ignore::fastem.EqualComponentWarning"
+)
 
 
 def fitted(policy, kind="full", X=TIED, **settings):
@@ -163,6 +165,80 @@ def test_extents_are_the_smallest_eigenvalues_in_units_of_the_floor():
     assert (found[[0, 2]] > 1.01).all()
 
 
+@pytest.mark.parametrize("acceleration", [None, "anderson", "squarem", "quasi-newton"])
+def test_collapses_and_diagnosis_tell_the_same_story(acceleration):
+    """A variance at the resolution of the data is known to a factor itself: components on a line, in any direction."""
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        X = rng.normal(size=(60, 2))
+        X[:20] = rng.normal(size=(20, 1)) * rng.normal(size=2) + 5.0
+        start = {"weights_init": [0.5, 0.5], "means_init": X[[0, 59]], "precisions_init": KINDS["full"]}
+        mixture = fastem.GaussianMixture(2, reg_covar=0.0, max_iter=80, tol=1e-9, acceleration=acceleration, **start)
+        found = mixture.fit(X).diagnose()
+        thin = np.flatnonzero(found.thinnest < 1e-12)
+        assert [each.component for each in mixture.collapses_] == thin.tolist() != []
+        assert all(found.complaints[c] == ("has no extent of its own in some direction",) for c in thin)
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "tied"])
+@pytest.mark.parametrize("reg_covar", [0.0, 0.5])
+def test_an_extrapolation_goes_no_lower_than_the_m_step(kind, reg_covar):
+    """Covariances far below the floor come back at it, what is held and what is above it stays."""
+    full = np.array([np.eye(2) * 1e-40, [[2.0, 1.0], [1.0, 3.0]]])
+    covariances = {"full": full, "tied": full[0], "diag": full.diagonal(axis1=1, axis2=2), "spherical": full[:, 0, 0]}
+    params = fastem.NormalParams(np.array([0.5, 0.5]), np.array([[0.0, 0.0], [9.0, 9.0]]), covariances[kind], kind)
+    reached = fastem.NormalParams(params.weights, params.means, np.stack([np.eye(2)] * 2))
+    found = params.above_floor(reached, reg_covar=reg_covar)
+    matrices = found.covariances if found.is_matrix else found.variances()[:, :, None] * np.eye(2)
+    floor = reg_covar + (4 * np.finfo(float).eps) ** 2 * 41.5  # of the mean square of a feature
+    assert np.linalg.eigvalsh(matrices).min() == pytest.approx(floor, rel=1e-9)
+    if kind != "tied":
+        np.testing.assert_allclose(found.covariances[1], params.covariances[1], rtol=1e-14)
+    held = params.above_floor(reached, fixed=("covariances",), reg_covar=reg_covar)
+    np.testing.assert_array_equal(held.covariances, params.covariances)
+
+
+@pytest.mark.parametrize("acceleration", ["anderson", "squarem", "quasi-newton"])
+@pytest.mark.parametrize("reg_covar", [0.0, 1e-6])
+def test_accelerated_fits_do_not_fall_where_a_component_collapses(acceleration, reg_covar):
+    """Univariate, on equal rows beside others: the floor of its variance is no place to come down to from below."""
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        X = np.concatenate([rng.normal(size=(30, 1)), np.full((10, 1), 3.0), 3.0 + 1e-9 * rng.normal(size=(4, 1))])
+        mixture = fastem.GaussianMixture(
+            3, covariance_type="diag", reg_covar=reg_covar, acceleration=acceleration, tol=0.0, max_iter=200,
+            weights_init=[0.4, 0.3, 0.3], means_init=[[0.0], [3.0], [-1.0]], precisions_init=np.ones((3, 1)),
+        ).fit(X)  # fmt: skip
+        assert mixture.ascent_.largest_fall <= 1e-2
+
+
+# ------------------------------------------------------------------------------------------------- equal components
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "tied"])
+def test_equal_components_are_warned_about_and_what_they_could_gain_is_unknown(kind):
+    X = np.concatenate([CLOUD, CLOUD + 8.0])
+    precisions = KINDS.get(kind, np.eye(2))
+    start = {"weights_init": [0.4, 0.6], "means_init": [[4.0, 4.0]] * 2, "precisions_init": precisions * 0.05}
+    mixture = fastem.GaussianMixture(2, covariance_type=kind, **start)
+    with pytest.warns(fastem.EqualComponentWarning, match=r"components \[1\] equal others before them, and EM cannot"):
+        mixture.fit(X)
+    assert mixture.remaining_gain_ == np.inf
+    assert mixture.summary_.endswith("what it has still to gain is unknown")
+    assert mixture.diagnose().complaints == ((), ("equals a component before it",))
+
+
+def test_equality_is_in_units_of_a_standard_deviation():
+    """Of a large offset, two clouds apart are two; around 0 means that differ by rounding are one."""
+    apart = fastem.GaussianMixture(2, random_state=0).fit(np.concatenate([CLOUD, CLOUD + 20.0]) + 1e8)
+    assert apart.diagnose().spurious == []
+    params = fastem.NormalParams(np.array([0.5, 0.5]), np.array([[0.0], [1e-17]]), np.ones((2, 1, 1)))
+    assert inseparable(params, np.array([True, True])).tolist() == [1]
+    assert inseparable(params, np.array([True, False])).tolist() == []  # an empty one has a warning of its own
+    coins = fastem.BinomialParams(np.array([0.5, 0.5]), np.array([[1e-9], [2e-9]]))
+    assert inseparable(coins, np.array([True, True])).tolist() == []
+
+
 # ---------------------------------------------------------------------------------------------------------- diagnosis
 
 
@@ -214,3 +290,14 @@ def test_diagnosis_names_the_component_that_is_collapsed_at_the_end(order_by):
         mixture = fastem.GaussianMixture(2, random_state=seed, order_by=order_by, **settings).fit(X)
         accused = ["has no extent of its own in some direction" in each for each in mixture.diagnose().complaints]
         assert accused == (mixture.covariances_.ravel() <= 1.01e-6).tolist()
+
+
+@pytest.mark.parametrize("size", [1e-300, 1e-200, 1e150, 1e300, np.inf])
+def test_diagnosis_never_fails_and_says_what_it_cannot_know(size):
+    covariances = np.array([np.eye(2), np.diag([size, 1.0])])
+    params = fastem.NormalParams(np.array([0.5, 0.5]), np.array([[0.0, 0.0], [9.0, 9.0]]), covariances)
+    found = diagnosis(params, np.array([50.0, 50.0]), set())
+    assert len(str(found).splitlines()) == 3
+    unknown = ["has an extent that is beyond what numbers can tell" in each for each in found.complaints]
+    assert unknown == np.isnan(found.thinnest).tolist()
+    assert unknown[1] == (size == np.inf)
