@@ -16,7 +16,7 @@ TOSSES = 10
 
 def fit(fixed: tuple[str, ...]) -> fastem.BinomialMixture:
     mixture = fastem.BinomialMixture(
-        2, weights_init=[0.5, 0.5], probs_init=[0.6, 0.5], fixed=fixed, stopping="q", tol=1e-3, max_iter=1000
+        2, weights_init=[0.5, 0.5], probs_init=[0.6, 0.5], fixed=fixed, stopping="q", tol=1e-3, acceleration=None
     )
     return mixture.fit(HEADS, trials=TOSSES)
 

@@ -35,7 +35,13 @@ class BinomialMixture(Mixture):
         Number of components k.
     n_trials : int, default=None
         Trials of every row, where fit and the predictions are not given any.
-    tol, max_iter, n_init, random_state, warm_start, verbose, verbose_interval, stopping, acceleration,
+    tol : float, default=1e-6
+    max_iter : int, default=1000
+    stopping : {"aitken", "loglik", "q", "gradient"}, default="aitken"
+    acceleration : {"quasi-newton", None, "anderson", "squarem"}, default="quasi-newton"
+        As for GaussianMixture, with other defaults: a fit stops when what the mean log likelihood has still to gain is
+        estimated below tol.  EM is slow on counts, and rests on plateaus where it changes by less than 1e-3 an iteration.
+    n_init, random_state, warm_start, verbose, verbose_interval,
     warm_sweeps, on_collapse, max_time, on_interrupt, checkpoint, checkpoint_every, backend, n_threads
         As for GaussianMixture; a component collapses by losing all its rows.
     init_params : {"auto", "quantiles", "kmeans", "random"}, default="auto"
@@ -86,8 +92,8 @@ class BinomialMixture(Mixture):
         n_components: int = 1,
         *,
         n_trials: int | None = None,
-        tol: float = 1e-3,
-        max_iter: int = 100,
+        tol: float = 1e-6,
+        max_iter: int = 1000,
         n_init: int = 1,
         init_params: str = "auto",
         weights_init: Any = None,
@@ -99,8 +105,8 @@ class BinomialMixture(Mixture):
         fixed: Any = (),
         prior: Any = None,
         order_by: str | None = None,
-        stopping: str = "loglik",
-        acceleration: str | None = None,
+        stopping: str = "aitken",
+        acceleration: str | None = "quasi-newton",
         warm_sweeps: str | None = None,
         on_collapse: str = "floor",
         max_time: float | None = None,

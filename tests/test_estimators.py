@@ -86,7 +86,14 @@ def test_three_coins(twin):
     """Do and Batzoglou (2008); this trace leaves out mixing weights and binomial coefficients."""
     heads = [5, 9, 8, 4, 7]
     coins = BinomialMixture(
-        2, weights_init=[0.5, 0.5], probs_init=[0.6, 0.5], fixed=("weights",), stopping="q", tol=1e-3, backend=twin
+        2,
+        weights_init=[0.5, 0.5],
+        probs_init=[0.6, 0.5],
+        fixed=("weights",),
+        stopping="q",
+        tol=1e-3,
+        acceleration=None,
+        backend=twin,
     )
     coins.fit(heads, trials=10)
     constant = sum(math.log(math.comb(10, h)) for h in heads) + 5 * math.log(0.5)
@@ -386,7 +393,7 @@ def test_binomial_rows_of_several_columns_are_products():
     probs, labels = np.array([[0.2, 0.8], [0.8, 0.8], [0.5, 0.1]]), np.repeat([0, 1, 2], [500, 300, 200])
     trials = rng.integers(0, 40, (1000, 2))
     X = rng.binomial(trials, probs[labels])
-    mixture = BinomialMixture(3, random_state=0, tol=1e-10, max_iter=1000).fit(X, trials=trials)
+    mixture = BinomialMixture(3, random_state=0, tol=1e-10, acceleration=None).fit(X, trials=trials)
     order = np.argsort(mixture.probs_ @ [1.0, -0.7])
     np.testing.assert_allclose(mixture.probs_[order], probs, atol=0.02)  # five standard errors
     np.testing.assert_allclose(mixture.weights_[order], [0.5, 0.3, 0.2], atol=0.08)
@@ -422,7 +429,7 @@ def test_a_fixed_number_of_trials_may_stand_in_the_constructor():
 def test_a_binomial_weight_is_so_many_rows():
     rng = np.random.default_rng(4)
     X, w = rng.binomial(20, 0.4, (60, 2)), rng.integers(0, 4, 60)
-    settings = {"n_trials": 20, "random_state": 0, "tol": 1e-9, "max_iter": 500}
+    settings = {"n_trials": 20, "random_state": 0, "tol": 1e-9, "stopping": "loglik", "acceleration": None}
     weighted = BinomialMixture(2, **settings).fit(X, sample_weight=w)
     repeated = BinomialMixture(2, **settings).fit(np.repeat(X, w, axis=0))
     np.testing.assert_allclose(weighted.probs_, repeated.probs_, rtol=1e-6)
