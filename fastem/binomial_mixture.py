@@ -40,7 +40,7 @@ class BinomialMixture(Mixture):
     stopping : {"aitken", "loglik", "q", "gradient"}, default="aitken"
     acceleration : {"quasi-newton", None, "anderson", "squarem"}, default="quasi-newton"
         As for GaussianMixture, with other defaults: a fit stops when what the mean log likelihood has still to gain is
-        estimated below tol.  EM is slow on counts, and rests on plateaus where it changes by less than 1e-3 an iteration.
+        estimated below tol.  EM is slow on counts, and rests on plateaus where it gains less than 1e-3 in an iteration.
     n_init, random_state, warm_start, verbose, verbose_interval,
     warm_sweeps, on_collapse, max_time, on_interrupt, checkpoint, checkpoint_every, backend, n_threads
         As for GaussianMixture; a component collapses by losing all its rows.

@@ -176,7 +176,7 @@ def test_settings_of_the_building_blocks():
 # ------------------------------------------------------------------------------------------------------------ extremes
 
 
-@pytest.mark.filterwarnings("ignore::fastem.EmptyComponentWarning")
+@pytest.mark.filterwarnings("ignore::fastem.EmptyComponentWarning", "ignore::fastem.EqualComponentWarning")
 @pytest.mark.parametrize("kind", ["full", "tied", "diag", "spherical"])
 @pytest.mark.parametrize("scale", [1e-84, 1e139])
 def test_fits_at_the_ends_of_the_range(kind, scale):

@@ -28,6 +28,7 @@ def test_two_components_are_enough_for_two():
     assert fastem.bootstrap_test(PAIR, 2, estimator=QUICK, n_bootstrap=19).p_value > 0.1
 
 
+@pytest.mark.filterwarnings("ignore:components .* equal others:fastem.EqualComponentWarning")  # of the rows themselves
 def test_coins():
     two = RNG.binomial(TRIALS, RNG.choice([0.2, 0.7], size=150))
     assert fastem.bootstrap_test(two, 1, estimator=COINS, trials=TRIALS, n_bootstrap=19).p_value == 1 / 20

@@ -426,6 +426,40 @@ def test_a_fixed_number_of_trials_may_stand_in_the_constructor():
         told.predict(heads)
 
 
+CARCINOMA = {
+    "0000000": 34, "0000100": 2, "0100000": 6, "0100001": 1, "0100100": 4, "0100101": 5, "1000000": 2,
+    "1010101": 1, "1100000": 2, "1100001": 1, "1100100": 2, "1100101": 7, "1100111": 1, "1101001": 1,
+    "1101101": 2, "1101111": 3, "1110101": 13, "1110111": 5, "1111101": 10, "1111111": 16,
+}  # fmt: skip
+"""How many of 118 slides seven pathologists have rated so (Landis and Koch 1977)."""
+
+
+def test_a_default_binomial_fit_does_not_rest_on_a_plateau():
+    """The maximum of three classes is -293.705; EM changes by less than 1e-3 a row in an iteration at -296.87."""
+    ratings = np.array([[int(rating) for rating in pattern] for pattern in CARCINOMA])
+    found = BinomialMixture(3, random_state=0).fit(ratings, trials=1, sample_weight=list(CARCINOMA.values()))
+    assert found.converged_
+    assert found.loglik_ == pytest.approx(-293.70498, abs=1e-4)
+    np.testing.assert_allclose(np.sort(found.weights_), [0.182, 0.374, 0.445], atol=1e-3)
+
+
+def test_of_default_binomial_fits_that_say_converged_nearly_all_are():
+    """Within 1e-3 a row of where the same fit goes on to: twenty mixtures of several columns, some of them flat."""
+    near = []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        k, d = rng.integers(2, 6), rng.integers(2, 9)
+        probs = np.clip(0.5 + 0.2 * rng.normal(size=(k, d)), 0.02, 0.98)
+        X = rng.binomial(1, probs[rng.integers(k, size=500)])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", fastem.EqualComponentWarning)
+            found = BinomialMixture(k, n_trials=1, random_state=0).fit(X)
+            settings = {"stopping": "loglik", "tol": 1e-12, "max_iter": 20_000, "weights_init": found.weights_}
+            end = BinomialMixture(k, n_trials=1, probs_init=found.probs_, **settings).fit(X)
+        near.append(not found.converged_ or (end.loglik_ - found.loglik_) / len(X) < 1e-3)
+    assert np.mean(near) >= 0.95
+
+
 def test_a_binomial_weight_is_so_many_rows():
     rng = np.random.default_rng(4)
     X, w = rng.binomial(20, 0.4, (60, 2)), rng.integers(0, 4, 60)

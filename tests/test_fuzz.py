@@ -27,7 +27,12 @@ HANG = 120.0
 """Seconds after which a call is a hang: the process ends, with the place where it hung."""
 
 TYPES = ("full", "tied", "diag", "spherical")
-DOCUMENTED = (fastem.ConvergenceWarning, fastem.EmptyComponentWarning, fastem.IdentifiabilityWarning)
+DOCUMENTED = (
+    fastem.ConvergenceWarning,
+    fastem.EmptyComponentWarning,
+    fastem.EqualComponentWarning,
+    fastem.IdentifiabilityWarning,
+)
 ERRORS = (ValueError, BadValueError, TypeError, ImportError, fastem.NotFittedError, fastem.CollapsedComponentError)
 ARGUMENTS = (
     r"\b(X|trials|sample_weight|params|weights|means|covariances|probs|precision|dtype|backend|method|fixed|mean|scale"

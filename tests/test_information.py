@@ -395,6 +395,7 @@ def test_an_empty_component_has_none_and_the_others_theirs(kind, method):
 
 @methods
 @kinds
+@pytest.mark.filterwarnings("ignore::fastem.EqualComponentWarning")
 def test_equal_components_are_not_identified(kind, method):
     X = worlds.overlapping.X
     precisions = naive.reduce_covariances(np.tile(np.eye(2), (2, 1, 1)), np.ones(2), kind)
@@ -405,6 +406,7 @@ def test_equal_components_are_not_identified(kind, method):
 
 
 @methods
+@pytest.mark.filterwarnings("ignore::fastem.EqualComponentWarning")
 def test_equal_coins_are_not_identified(method):
     heads = [5, 9, 8, 4, 7]
     mixture = BinomialMixture(2, weights_init=[0.5, 0.5], probs_init=[0.6, 0.6]).fit(heads, trials=10)

@@ -77,7 +77,9 @@ class Coins:
         return fit.n_iter, fit.params
 
     def own(self, iterations, seed):
-        mixture = self.fastem.BinomialMixture(self.rows.k, tol=0.0, max_iter=iterations, random_state=seed)
+        mixture = self.fastem.BinomialMixture(
+            self.rows.k, tol=0.0, max_iter=iterations, acceleration=None, random_state=seed
+        )
         mixture.fit(self.rows.X, trials=self.rows.trials)
         return mixture.n_iter_, mixture.params_
 
