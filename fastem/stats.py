@@ -139,10 +139,11 @@ class Stats:
     def rounding(self) -> float:
         """An upper bound of the rounding error of loglik in float64, but for the base measure, which is the same in
         every sweep; and with that of the next iteration, of how far EM may fall (docs/numerics.md derives it)."""
-        with np.errstate(over="ignore"):  # where rows are out of reach: infinite
+        with np.errstate(over="ignore", invalid="ignore"):  # where rows are out of reach: infinite
             terms, whitening = self._rounded()
         sums = (ADDITIONS + 8 + 2 * self.params.n_features) * (terms + 2 * max(self.entropy, 0.0))
-        return float(UNIT * (sums + whitening + (len(self.counts) + 10) * self.total))
+        found = float(UNIT * (sums + whitening + (len(self.counts) + 10) * self.total))
+        return math.inf if math.isnan(found) else found
 
     def _rounded(self) -> tuple[float, float]:
         """sum w r of the absolute values of the terms of log(weight_k p_k(x)); and, in units of rounding, what

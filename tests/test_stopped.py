@@ -31,7 +31,8 @@ def normal(**settings):
 
 
 def binomial(**settings):
-    return fastem.BinomialMixture(2, **(SETTINGS | settings)).fit(HEADS, trials=12)
+    plain = {"stopping": "loglik", "acceleration": None}
+    return fastem.BinomialMixture(2, **(SETTINGS | plain | settings)).fit(HEADS, trials=12)
 
 
 def same_fit(found, expected):
