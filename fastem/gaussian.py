@@ -10,7 +10,7 @@ import numpy as np
 
 from fastem import checks, inputs
 from fastem.arithmetic import own_methods
-from fastem.linear import dot, eigh, inverse_cholesky, inverse_lower, product, times, weighted_sum
+from fastem.linear import dot, eigh, eigvalsh, inverse_cholesky, inverse_lower, product, times, weighted_sum
 from fastem.stats import (
     EMPTY,
     SMALLEST_WEIGHT,
@@ -450,7 +450,7 @@ class NormalStats(Stats):
         whitening = 2 * (d + 2) * squares.sum() + UNIT * dot(self.counts, squares_of(L, np.abs(params.means)))
         if L.ndim == 3:
             factors = params.precision_factors()
-            squares = np.maximum(((factors @ self.second) * factors).sum(axis=(1, 2)), 0.0)
+            squares = np.maximum((product(factors, self.second) * factors).sum(axis=(1, 2)), 0.0)
             condition = squares_of(L, np.sqrt(params.diagonals()))
             whitening += (3 * d + 1) * (condition * (squares + self.counts)).sum()
         terms = dot(self.counts, logs + 0.5 * d * math.log(2 * math.pi)) + 0.5 * squares.sum()
@@ -481,9 +481,8 @@ class NormalStats(Stats):
         shares = self.scatter_counts / math.fsum(self.scatter_counts.tolist())
         variances = diagonal(scatter) if at.is_matrix else scatter
         lost = RESOLUTION * delta**2  # by second / counts - delta^2
-        smallest = np.maximum(
-            resolved(shares, variances, means), shares @ lost if at.covariance_type == "tied" else lost
-        )
+        lost = weighted_sum(shares, lost) if at.covariance_type == "tied" else lost
+        smallest = np.maximum(resolved(shares, variances, means), lost)
         found = self._covariances(scatter, shares, reg_covar)
         if at.covariance_type == "tied" or not rigid.any():
             return above(NormalParams(weights, means, found, at.covariance_type), smallest, at)
@@ -564,7 +563,7 @@ def raised(params: NormalParams, reg_covar: Any) -> NormalParams:
         return params
     outer = units * units[:, np.newaxis]
     matrices = params.covariances.reshape(-1, d, d).copy()
-    least = np.linalg.eigvalsh(matrices[suspect] / outer)[:, 0]
+    least = eigvalsh(matrices[suspect] / outer)[:, 0]
     matrices[suspect] += np.maximum(1 - least, 0.0)[:, np.newaxis, np.newaxis] * np.diag(units**2)
     return replace(params, covariances=matrices.reshape(params.covariances.shape))
 
