@@ -7,12 +7,15 @@ The house, from the door to the ground; imports only go down, floors of one numb
     11 commands.py   fit, predict, describe, bench, doctor
     11 bootstrap.py  bootstrap_test(): are k components enough?
     10 selection.py  select(): several numbers of components in one table
+    9  candidates.py Candidate, Selection: the table of a selection, and which of it is chosen
+    9  held_out.py   rows that are held out of a fit
     9  models.py     load(), load_stats(): fitted models and statistics from disk
     9  display.py    pictures of fitted mixtures
     9  doctor.py     what is here, and does it answer?
     9  speed.py      EM iterations on this machine, beside scikit-learn's
     8  gaussian_mixture.py, binomial_mixture.py   the estimators: settings, starts, attributes
     7  mixture.py    what the estimators share: they check settings, wire, compute nothing
+    7  doubtful.py   what a log likelihood owes to components that are thinner than their rows prove
     6  many.py       fit_many(): mixtures of many small groups of rows, each fitted inside the kernels
     6  restarts.py   the best of several starts, warmed and screened
     6  checkpoint.py the runs of a fit on disk
@@ -73,6 +76,7 @@ if TYPE_CHECKING:
     from fastem.binomial import BinomialParams, BinomialStats
     from fastem.binomial_mixture import BinomialMixture
     from fastem.bootstrap import BootstrapTest, bootstrap_test
+    from fastem.candidates import Candidate, Selection
     from fastem.checks import (
         CollapsedComponentError,
         EmptyComponentWarning,
@@ -92,7 +96,7 @@ if TYPE_CHECKING:
     from fastem.many import FitStatus, ManyBinomialFits, ManyFits, ManyNormalFits, fit_many
     from fastem.models import load, load_stats
     from fastem.priors import BinomialPrior, NormalPrior
-    from fastem.selection import Candidate, Selection, select
+    from fastem.selection import select
     from fastem.stats import merge
     from fastem.sweep import Posterior, Rows, accumulate, collapse, open_rows, posterior
 
@@ -101,8 +105,8 @@ _HOME = {
     "BinomialMixture": "binomial_mixture",
     "load": "models",
     "select": "selection",
-    "Selection": "selection",
-    "Candidate": "selection",
+    "Selection": "candidates",
+    "Candidate": "candidates",
     "bootstrap_test": "bootstrap",
     "BootstrapTest": "bootstrap",
     "GaussianMixtureDisplay": "display",

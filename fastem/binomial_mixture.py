@@ -178,7 +178,7 @@ class BinomialMixture(Mixture):
             self._check_inits(rows.n_features)
             few = rows.collapsed()
             checks.identifiable(few.n_features, few.most_trials, self._k)
-            return self._fit(X, few, fixed)
+            return self._fit(X, few, fixed, rows)
 
     def partial_fit(self, X: Any, y: Any = None, *, trials: Any = None, sample_weight: Any = None) -> Self:
         """Go on with rows that come once, as GaussianMixture.partial_fit; X, trials, sample_weight as for fit.

@@ -5,13 +5,16 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from fastem import checks
+from fastem import checks, inputs
 from fastem.arithmetic import own
-from fastem.selection import arrays_of, copied, template, tosses
+from fastem.doubtful import blocks_of, n_distinct, rounding_step, with_doubts
+from fastem.held_out import Data, arrays_of, copied
+from fastem.selection import opened_rows, template, tosses
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,7 +22,7 @@ class BootstrapTest:
     """Of k components against k + 1."""
 
     n_components: int  #: k
-    statistic: float  #: 2 (log likelihood of k + 1 - log likelihood of k), of the rows
+    statistic: float  #: 2 (log likelihood of k + 1 - log likelihood of k), of the rows, without what is in doubt
     simulated: np.ndarray  #: (n_bootstrap,) the same of rows drawn from the fitted k
 
     @property
@@ -41,7 +44,8 @@ def bootstrap_test(
     """Test k components against k + 1 by the parametric bootstrap of the likelihood ratio.
 
     The ratio has no chi-squared distribution, since k components lie on the border of k + 1.  So k are fitted, rows are
-    drawn from them, and both sizes are fitted to these, again and again: 2 (n_bootstrap + 1) fits.
+    drawn from them, and both sizes are fitted to these, again and again: 2 (n_bootstrap + 1) fits.  What a component
+    owes to being thinner than its rows prove (`doubtful` of Candidate) is left out of each log likelihood.
 
     Parameters
     ----------
@@ -86,6 +90,7 @@ def bootstrap_test(
     n_bootstrap = checks.integer(n_bootstrap, "n_bootstrap", 1)
     rng = checks.generator(random_state)
     data = arrays_of(estimator, {"X": X, "sample_weight": None} | tosses(estimator, trials))
+    inputs.told_apart(k + 1, n_distinct(blocks_of(data), k + 1), "n_components + 1", "of X")
     few, statistic = ratio(estimator, k, data)
     draw = drawer(few.params_, data, rng)
     with warnings.catch_warnings():  # of k components there is no other to find: two of k + 1 may well be equal
@@ -94,13 +99,15 @@ def bootstrap_test(
     return BootstrapTest(k, statistic, simulated)
 
 
-def ratio(estimator: Any, k: int, data: dict[str, Any]) -> tuple[Any, float]:
+def ratio(estimator: Any, k: int, data: Data) -> tuple[Any, float]:
     """The fit of k components, and the statistic of k + 1 against them."""
-    few, more = (copied(estimator, {"n_components": size}).fit(**data) for size in (k, k + 1))
-    return few, 2 * (more.loglik_ - few.loglik_)
+    step = rounding_step(data["X"])
+    fits = (copied(estimator, {"n_components": size}).fit(**data) for size in (k, k + 1))
+    few, more = (with_doubts(fit, partial(opened_rows, fit, data), step) for fit in fits)
+    return few, 2 * float((more.loglik_ - more.doubtful_) - (few.loglik_ - few.doubtful_))
 
 
-def drawer(params: Any, data: dict[str, Any], rng: np.random.Generator) -> Callable[[], dict[str, Any]]:
+def drawer(params: Any, data: Data, rng: np.random.Generator) -> Callable[[], dict[str, Any]]:
     """Draws as many rows, with their trials."""
     n, options = len(data["X"]), [data["trials"]] if "trials" in data else []
 

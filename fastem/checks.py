@@ -351,6 +351,11 @@ def choice(value: Any, name: str, options: Collection[str]) -> str:
     return value
 
 
+def function(value: Any, name: str) -> None:
+    if value is not None and not callable(value):
+        raise TypeError(f"{name} must be None or a function, got {value!r}")
+
+
 def listed(values: Any, name: str) -> list[Any]:
     """Some values; a string is none of them, but one."""
     if isinstance(values, str) or not isinstance(values, Iterable):

@@ -21,14 +21,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastem import checks, inputs
+from fastem import checks
 from fastem.binomial_mixture import BinomialMixture
+from fastem.candidates import Candidate, Selection
 from fastem.display import BinomialMixtureDisplay, GaussianMixtureDisplay, needed
 from fastem.doctor import doctor
 from fastem.gaussian import COVARIANCE_TYPES
 from fastem.gaussian_mixture import GaussianMixture
 from fastem.models import load
-from fastem.selection import CRITERIA, THOROUGH, Candidate, Selection, select
+from fastem.selection import CRITERIA, THOROUGH, select
 from fastem.speed import timings
 from fastem.storage import replacing, try_destination
 from fastem.streams import FAULTS, message, result, sentence
@@ -212,11 +213,9 @@ def fit(args: argparse.Namespace) -> int:
     if args.plot:
         try_drawing(args.plot)
     names, X, trials, weights = chosen(args)
-    if len(X):
-        inputs.enough_rows(len(X), args.k[-1])  # before all smaller ones are fitted
     selection = select(
         X,
-        args.k,
+        args.k[: len(X) + 1],  # `select` says which are more than the rows: the first of them will do
         criterion=args.criterion,
         estimator=estimator(args, trials),
         trials=trials if args.family == "binomial" and np.ndim(trials) else None,
@@ -254,11 +253,11 @@ def estimator(args: argparse.Namespace, trials: Any) -> Any:
         return BinomialMixture(n_trials=None if np.ndim(trials) else trials, order_by="probs", **settings)
     if trials is not None:
         raise ValueError("--trials belong to --family binomial")
-    return GaussianMixture(covariance_type=args.covariance, order_by="means", **settings)
+    return GaussianMixture(covariance_type=args.covariance, order_by="means", reg_covar="auto", **settings)
 
 
 def tell(args: argparse.Namespace, candidate: Candidate) -> None:
-    if len(args.k) > 1:
+    if args.k[0] < args.k[-1]:
         value = getattr(candidate, args.criterion)
         message(f"k = {candidate.n_components}: {args.criterion} {value:.2f}, {candidate.n_sweeps} sweeps")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
@@ -301,3 +302,49 @@ def refuse_null(nulls: np.ndarray, name: str, begin: int) -> None:
 def enough_rows(n: int, n_components: int) -> None:
     if n < n_components:
         raise ValueError(f"Expected n_samples >= n_components but got n_components = {n_components}, n_samples = {n}")
+
+
+def enough_for_folds(n: int, folds: int) -> None:
+    if n < folds:
+        raise ValueError(f"folds must be at most the number of rows of X, {n}, got {folds}")
+
+
+def told_apart(k: int, most: int, name: str, of_what: str) -> None:
+    if k > most:
+        raise ValueError(f"{name} must be at most {most}, the distinct rows {of_what}, got {k}")
+
+
+def sizes_of_rows(sizes: list[int], most: int, of_what: str) -> list[int]:
+    """The numbers of components that so many distinct rows can tell apart; a warning if there are others."""
+    told_apart(min(sizes), most, "n_components", of_what)
+    fitting = [k for k in sizes if k <= most]
+    if len(fitting) < len(sizes):
+        warnings.warn(
+            f"n_components above {most} are left out: there are {most} distinct rows {of_what}, and more components "
+            "than these cannot be told apart",
+            UserWarning,
+            stacklevel=5,
+        )
+    return fitting
+
+
+ROWS_PER_PARAMETER = 10
+"""With fewer, what a penalty of log n parameters weighs is anybody's guess."""
+
+
+def weights_count_no_rows(total: float, n: int, n_parameters: int, first_weighted: Callable[[int], np.ndarray]) -> bool:
+    """Are these weights of n rows little for so many parameters, though more rows have weight than they weigh?"""
+    rows = total * (1 + 1e-6)  # their sum may be rounded
+    if rows >= n or rows >= ROWS_PER_PARAMETER * max(n_parameters, 1):
+        return False
+    return len(first_weighted(int(rows) + 1)) > rows
+
+
+def tell_of_weights(total: float) -> None:
+    warnings.warn(
+        f"sample_weight has the sum {total:.4g}, which bic_, icl_ and diagnose() take for the number of rows: less "
+        f"than {ROWS_PER_PARAMETER} for each parameter. Where weights do not count rows, scale them to mean 1: "
+        "sample_weight * len(X) / sample_weight.sum()",
+        UserWarning,
+        stacklevel=5,
+    )

@@ -225,7 +225,8 @@ class Mixture(DensityMixin, BaseEstimator):
     def _is_fitted(self) -> bool:
         return hasattr(self, "weights_")
 
-    def _fit(self, X: Any, rows: AnyRows, fixed: Fixed) -> Self:
+    def _fit(self, X: Any, rows: AnyRows, fixed: Fixed, all_rows: AnyRows | None = None) -> Self:
+        """rows may stand for others, of which some are equal."""
         deadline = math.inf if self.max_time is None else time.monotonic() + float(self.max_time)
         rng = checks.generator(self.random_state)
         with rows, self._progress(rows) as progress:
@@ -245,11 +246,15 @@ class Mixture(DensityMixin, BaseEstimator):
                 screen = self._screen(rows, rng, options)
                 fits = best_first(starts, lambda start: run(start=lead(start)), screen, on_interrupt=self.on_interrupt)
             fits[0] = watch.looked_at(fits[0])
+            given, total, p = all_rows or rows, fits[0].stats.total, fits[0].params.n_free(fixed)
+            no_rows = inputs.weights_count_no_rows(total, len(given), p, given.first_weighted)
             if journal is not None:
                 journal.close()
         fitted = self._unfinished(X, rows)
         fitted.__dict__.pop("stats_", None)  # of partial fits before
         fitted._keep(fits, rows.precision)
+        if no_rows:
+            inputs.tell_of_weights(total)
         return self._become(fitted)
 
     def _unfinished(self, X: Any, rows: AnyRows) -> Self:

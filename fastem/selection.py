@@ -2,123 +2,42 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import astuple, dataclass, fields
+import warnings
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
 from fastem import checks, inputs
 from fastem.arithmetic import own
+from fastem.candidates import APART, VERY_STRONG, Candidate, Selection, is_screened_out
 from fastem.checkpoint import described
+from fastem.doubtful import blocks_of, in_blocks, n_distinct, rounding_step, with_doubts
 from fastem.gaussian import COVARIANCE_TYPES
 from fastem.gaussian_mixture import GaussianMixture
+from fastem.held_out import Data, arrays_of, copied, held_out, of_all_rows, parts
 from fastem.mixture import WITHOUT_EFFECT, Mixture
 from fastem.models import load
-from fastem.restarts import SCREENED_OUT, Start
+from fastem.restarts import Start
 from fastem.split_merge import go_on_from
+from fastem.starts import START_ROWS, subsample
+from fastem.stats import Array
 from fastem.storage import read, write
-from fastem.tables import aligned
+from fastem.sweep import AnyRows
 
 CRITERIA = ("bic", "icl", "aic", "cv")
-KIND, LAYOUT = "fastem selection", 1
+KIND, LAYOUT = "fastem selection", 2
 IDENTITY = "identity.npz"
 
-APART = 10.0
-"""EM stops some tol from the maximum: ends that are closer than so many tol may be one."""
-
+Setting = dict[str, Any]
+"""What is a candidate's own: n_components, and covariance_type if there are several."""
 
 THOROUGH: dict[str, Any] = {
     "n_init": 5, "tol": 1e-6, "max_iter": 1000, "stopping": "aitken", "acceleration": "quasi-newton"
 }  # fmt: skip
 """Likelihoods are compared: each fit shall be at its maximum, and a larger k not lose to a poor start."""
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A fitted mixture in a line of the table; of the criteria, the lower the better."""
-
-    n_components: int
-    covariance_type: str  #: "" where the family has none
-    loglik: float
-    n_parameters: int
-    aic: float
-    bic: float
-    icl: float
-    cv: float  #: -2 log likelihood of rows that were held out; NaN where that is not asked for
-    entropy: float
-    n_sweeps: int
-    n_optima: int  #: that its starts have led to, as far as they can be told apart
-    n_suspect: int  #: components that `diagnose` has complaints about
-    stop_reason: str
-
-    @classmethod
-    def of(cls, mixture: Any) -> Self:
-        ends = [start.mean_loglik for start in mixture.starts_ if not is_screened_out(start)]
-        return cls(
-            mixture.n_components,
-            getattr(mixture, "covariance_type", ""),
-            mixture.loglik_,
-            mixture.n_parameters_,
-            mixture.aic_,
-            mixture.bic_,
-            mixture.icl_,
-            getattr(mixture, "held_out_", math.nan),
-            mixture.entropy_,
-            mixture.n_sweeps_,
-            1 + int((np.diff(np.sort(ends)) > APART * mixture.tol).sum()),
-            len(mixture.diagnose().spurious),
-            mixture.stop_reason_,
-        )
-
-
-@dataclass(frozen=True, eq=False)
-class Selection:
-    """The candidates in the order they were fitted in, and their mixtures.  ``str`` makes a table of it."""
-
-    criterion: str
-    candidates: tuple[Candidate, ...]
-    mixtures: tuple[Any, ...]
-
-    @property
-    def values(self) -> np.ndarray:
-        """The criterion of each candidate."""
-        return np.array([getattr(each, self.criterion) for each in self.candidates])
-
-    @property
-    def best_index(self) -> int:
-        """The lowest criterion, among candidates without suspect components if there are any: a spurious maximum, a
-        component on a handful of rows, has as high a likelihood as one likes.
-        """
-        suspect = np.array([each.n_suspect > 0 for each in self.candidates])
-        return int(np.where(suspect & ~suspect.all(), np.inf, self.values).argmin())
-
-    @property
-    def best(self) -> Any:
-        """The fitted mixture that is chosen."""
-        return self.mixtures[self.best_index]
-
-    def __str__(self) -> str:
-        names = [field.name for field in fields(Candidate)]
-        shown = [i for i, name in enumerate(names) if name not in self._left_out()]
-        rows = [[told(astuple(each)[i]) for i in shown] for each in self.candidates]
-        marks = ["*" if i == self.best_index else "" for i in range(len(rows))]
-        return aligned(["", *(names[i] for i in shown)], [[mark, *row] for mark, row in zip(marks, rows, strict=True)])
-
-    def _left_out(self) -> set[str]:
-        """Columns that say nothing."""
-        has_type = any(each.covariance_type for each in self.candidates)
-        return {name for name, said in {"covariance_type": has_type, "cv": self.criterion == "cv"}.items() if not said}
-
-
-def is_screened_out(start: Start) -> bool:
-    return start.stop_reason.startswith(SCREENED_OUT)
-
-
-def told(value: Any) -> str:
-    return f"{value:.2f}" if isinstance(value, float) else str(value)
 
 
 @own
@@ -143,19 +62,20 @@ def select(
     X : array-like of shape (n, d)
         The rows, as for the fit of the estimator.
     n_components : iterable of ints, default=range(1, 11)
-        Numbers of components k.
+        Numbers of components k.  Those above the number of distinct rows are left out, with a warning.
     covariance_types : iterable of str, default=None
         Covariance types of a GaussianMixture; None is the one of the estimator.
     criterion : {"bic", "icl", "aic", "cv"}, default="bic"
         What the best has least of.  "bic" finds the number of components of a density, "icl" that of separate
-        clusters (it adds 2 entropy); "cv" is -2 log likelihood of rows that were held out of the fit.
+        clusters (it adds 2 entropy); "cv" is -2 log likelihood of rows that were held out of the fit, where a row that
+        no component expects counts as one of n that are spread as all rows are.
     estimator : GaussianMixture or BinomialMixture, default=None
         Its settings are those of all fits; it is not fitted itself.  None is ``GaussianMixture(n_init=5, tol=1e-6,
-        max_iter=1000, stopping="aitken", acceleration="quasi-newton", random_state=0)``.
+        max_iter=1000, stopping="aitken", acceleration="quasi-newton", reg_covar="auto", random_state=0)``.
     trials : default=None
         For a BinomialMixture, as for its fit.
     sample_weight : array-like of shape (n,), default=None
-        Non-negative; a weight of w counts as w equal rows.
+        Non-negative; a weight of w counts as w equal rows: their sum is the n of "bic" and "icl".
     folds : int, default=5
         Of "cv": parts that are held out in turn, always the same random ones.
     split_merge : bool, default=True
@@ -172,9 +92,10 @@ def select(
     -------
     Selection
         candidates (n_components, covariance_type, loglik, n_parameters, aic, bic, icl, cv, entropy, n_sweeps, n_optima,
-        n_suspect, stop_reason of each), mixtures, best (the fitted mixture that is chosen), best_index.  Printed, it is
-        a table.  Candidates that `diagnose` has complaints about, n_suspect of their components, are passed over unless
-        there are no others.
+        n_suspect, doubtful, stop_reason of each), mixtures, best (the fitted mixture that is chosen), best_index.
+        Printed, it is a table.  A candidate with components that `diagnose` has complaints about counts with that part
+        of its log likelihood that is beyond doubt (see `Selection.assured`).  Where that passes one over which has a
+        criterion lower by more than 10, a warning says which.
 
     Raises
     ------
@@ -202,24 +123,30 @@ def select(
     checks.choice(criterion, "criterion", CRITERIA)
     folds = checks.integer(folds, "folds", 2)
     checks.flag(split_merge, "split_merge")
+    checks.function(on_candidate, "on_candidate")
     settings = varied(estimator, n_components, covariance_types)
     data = {"X": X, "sample_weight": sample_weight} | tosses(estimator, trials)
+    asked = folds if criterion == "cv" else 0
+    settings, step = looked_at(estimator, settings, data, asked)
     folder = None if checkpoint is None else opened(checkpoint, estimator, data, folds, split_merge)
-    fits = Fits(estimator, data, folder, folds if criterion == "cv" else 0)
+    fits = Fits(estimator, data, folder, asked, step, of_all_rows(estimator, data) if asked else None)
     mixtures = fits.along(settings, split_merge, on_candidate or (lambda candidate: None))
-    return Selection(criterion, tuple(map(Candidate.of, mixtures)), tuple(mixtures))
+    selection = Selection(criterion, tuple(map(Candidate.of, mixtures)), tuple(mixtures))
+    if doubts := selection.doubts():
+        warnings.warn(doubts, UserWarning, stacklevel=3)
+    return selection
 
 
 def template(estimator: Any) -> Any:
     """Whose settings are those of several fits; the default if there is none."""
     if estimator is None:
-        return GaussianMixture(random_state=0, **THOROUGH)
+        return GaussianMixture(reg_covar="auto", random_state=0, **THOROUGH)
     checks.instance(estimator, "estimator", Mixture)
     checks.no_checkpoint(estimator.checkpoint)
     return estimator
 
 
-def varied(estimator: Any, n_components: Any, covariance_types: Any) -> list[dict[str, Any]]:
+def varied(estimator: Any, n_components: Any, covariance_types: Any) -> list[Setting]:
     """The settings in which the candidates differ."""
     sizes = [checks.integer(k, "n_components", 1) for k in checks.listed(n_components, "n_components")]
     if covariance_types is None:
@@ -238,20 +165,49 @@ def tosses(estimator: Any, trials: Any) -> dict[str, Any]:
     return {}
 
 
-def copied(estimator: Any, setting: dict[str, Any]) -> Any:
-    return type(estimator)(**estimator.get_params(deep=False) | setting)
+def opened_rows(estimator: Any, data: Data) -> AnyRows:
+    """As a fit reads them, in float64 arithmetic."""
+    trials = estimator._tosses(data.get("trials"))
+    rows: AnyRows = estimator._opened(data["X"], None, trials, data["sample_weight"], dtype=np.float64)
+    return rows
+
+
+def looked_at(estimator: Any, settings: list[Setting], data: Data, folds: int) -> tuple[list[Setting], Array]:
+    """A look at all settings and rows before the first fit: the settings that the rows are enough for, and the step to
+    which each feature was rounded."""
+    mixtures = [copied(estimator, setting) for setting in settings]
+    for mixture in mixtures:
+        mixture._check_settings()
+    sizes = list(dict.fromkeys(mixture.n_components for mixture in mixtures))
+    with opened_rows(estimator, data) as rows:
+        few = subsample(rows, START_ROWS, np.random.default_rng(0))
+        most, of_what = n_distinct(in_blocks(rows, few), max(sizes)), "of X"
+        d, step = rows.n_features, rounding_step(few.data[0])
+    if folds:
+        within = [n_distinct(blocks_of(inside), most) for inside, _ in parts(arrays_of(estimator, data), folds)]
+        most, of_what = min(within), "in the least part of X that folds leave to a fit"
+    fitting = inputs.sizes_of_rows(sizes, most, of_what)
+    for mixture in mixtures:
+        mixture._check_inits(d)
+    return [setting for setting in settings if setting["n_components"] in fitting], step
 
 
 @dataclass(frozen=True, eq=False)
 class Fits:
-    """Mixtures of the same rows in several settings; a folder keeps them, if there is one."""
+    """Mixtures of the same rows in several settings; a folder keeps them, if there is one.
+
+    Beside what a fit tells they have `suspect_` and `doubtful_`, `held_out_` where that is asked for, and
+    `neighbours_`, the sizes of the fits from which they were also begun.
+    """
 
     estimator: Any
-    data: dict[str, Any]
+    data: Data
     folder: Path | None
     folds: int  # 0 where no rows are held out
+    step: Array  # to which the features were rounded
+    whole: Any  # one component on all rows, where some are held out
 
-    def along(self, settings: list[dict[str, Any]], split_merge: bool, tell: Callable[[Candidate], None]) -> list[Any]:
+    def along(self, settings: list[Setting], split_merge: bool, tell: Callable[[Candidate], None]) -> list[Any]:
         """The mixtures in their order, each also from the one before it and, on the way back, from the one behind."""
         mixtures: list[Any] = []
         for setting in settings:
@@ -265,24 +221,24 @@ class Fits:
                 tell(Candidate.of(mixtures[i]))
         return mixtures
 
-    def first(self, setting: dict[str, Any]) -> Any:
+    def first(self, setting: Setting) -> Any:
         """From the starts of the estimator, or what the folder has; with `held_out_`, if there are folds."""
         path = self._path(setting)
         known = path is not None and path.exists()
-        mixture = load(path) if known else copied(self.estimator, setting).fit(**self.data)
+        mixture = load(path) if known else self._looked_at(copied(self.estimator, setting).fit(**self.data))
         if self.folds and not hasattr(mixture, "held_out_"):
-            mixture.held_out_ = held_out(self.estimator, setting, self.data, self.folds)
+            mixture.held_out_ = held_out(self.estimator, setting, self.data, self.folds, self.step, self.whole)
             known = False
         if not known:
             self._keep(setting, mixture)
         return mixture
 
-    def bettered(self, setting: dict[str, Any], mixture: Any, neighbour: Any) -> Any:
+    def bettered(self, setting: Setting, mixture: Any, neighbour: Any) -> Any:
         """The mixture, or the one that a split or a merge of its neighbour leads to, if that is a higher maximum."""
         size, tried = neighbour.n_components, getattr(mixture, "neighbours_", [])
         if size in tried or not adjoining(mixture, neighbour):
             return mixture
-        other = go_on_from(copied(self.estimator, setting), neighbour.params_, self.data)
+        other = self._looked_at(go_on_from(copied(self.estimator, setting), neighbour.params_, self.data))
         best, worse = (other, mixture) if outdoes(other, mixture) else (mixture, other)
         best.starts_ = ranked([*best.starts_, *worse.starts_])
         best.neighbours_ = [*tried, size]
@@ -291,10 +247,13 @@ class Fits:
         self._keep(setting, best)
         return best
 
-    def _path(self, setting: dict[str, Any]) -> Path | None:
+    def _looked_at(self, mixture: Any) -> Any:
+        return with_doubts(mixture, lambda: opened_rows(mixture, self.data), self.step)
+
+    def _path(self, setting: Setting) -> Path | None:
         return None if self.folder is None else self.folder / f"{'-'.join(map(str, setting.values()))}.npz"
 
-    def _keep(self, setting: dict[str, Any], mixture: Any) -> None:
+    def _keep(self, setting: Setting, mixture: Any) -> None:
         path = self._path(setting)
         if path is not None:
             mixture.save(path)
@@ -309,11 +268,12 @@ def adjoining(mixture: Any, neighbour: Any) -> bool:
 
 
 def outdoes(other: Any, mixture: Any) -> bool:
-    """Is it a higher maximum, and not the same one again?  None with suspect components outdoes one without."""
-    suspect, before = (len(each.diagnose().spurious) > 0 for each in (other, mixture))
-    if suspect != before:
-        return before
-    return bool(other.log_posterior_ - mixture.log_posterior_ > APART * mixture.tol * mixture.counts_.sum())
+    """Is it a higher maximum, beyond doubt (see `Selection.assured`), and not the same one again?"""
+    return bool(assured(other) - assured(mixture) > APART * mixture.tol * mixture.counts_.sum())
+
+
+def assured(mixture: Any) -> float:
+    return float(mixture.log_posterior_ - mixture.doubtful_ - (VERY_STRONG / 2 if mixture.doubtful_ else 0.0))
 
 
 def ranked(starts: list[Start]) -> list[Start]:
@@ -321,48 +281,10 @@ def ranked(starts: list[Start]) -> list[Start]:
     return sorted(starts, key=lambda start: (is_screened_out(start), -start.mean_loglik))
 
 
-# ----------------------------------------------------------------------------------------------- rows that are held out
-
-
-def held_out(estimator: Any, setting: dict[str, Any], data: dict[str, Any], folds: int) -> float:
-    """-2 log likelihood of all rows, each under a fit without its fold."""
-    deviance = 0.0
-    for inside, outside in parts(arrays_of(estimator, data), folds):
-        mixture = copied(estimator, setting).fit(**inside)
-        weights = outside["sample_weight"]
-        total = len(outside["X"]) if weights is None else weights.sum()
-        deviance -= 2 * total * mixture.score(**outside)
-    return float(deviance)
-
-
-def arrays_of(estimator: Any, data: dict[str, Any]) -> dict[str, Any]:
-    """The data as arrays with a place for each row."""
-    X, weights = data["X"], data["sample_weight"]
-    if "trials" in data:
-        X, trials = inputs.counts(X, estimator._tosses(data["trials"]))
-        arrays = {"X": X, "trials": trials}
-    else:
-        arrays = {"X": inputs.matrix(X, fitting=True)}
-    return arrays | {"sample_weight": None if weights is None else inputs.sample_weights(weights, len(arrays["X"]))}
-
-
-def parts(arrays: dict[str, Any], folds: int) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """Rows to fit and rows to hold out, for each fold."""
-    n = len(arrays["X"])
-    inputs.enough_rows(n, folds)
-    fold = np.random.default_rng(0).permutation(n) % folds
-    for i in range(folds):
-        yield taken(arrays, fold != i), taken(arrays, fold == i)
-
-
-def taken(arrays: dict[str, Any], chosen: np.ndarray) -> dict[str, Any]:
-    return {name: None if array is None else array[chosen] for name, array in arrays.items()}
-
-
 # ------------------------------------------------------------------------------------------------------------ on disk
 
 
-def opened(checkpoint: Any, estimator: Any, data: dict[str, Any], folds: int, split_merge: bool) -> Path:
+def opened(checkpoint: Any, estimator: Any, data: Data, folds: int, split_merge: bool) -> Path:
     """The folder, if its mixtures are of these rows and settings."""
     folder = Path(checks.path(checkpoint, "checkpoint"))
     folder.mkdir(parents=True, exist_ok=True)
@@ -374,7 +296,7 @@ def opened(checkpoint: Any, estimator: Any, data: dict[str, Any], folds: int, sp
     return folder
 
 
-def identity_of(estimator: Any, data: dict[str, Any], folds: int) -> dict[str, Any]:
+def identity_of(estimator: Any, data: Data, folds: int) -> dict[str, Any]:
     """Whose mixtures they are: what the candidates have in common."""
     without = WITHOUT_EFFECT - {"random_state"} | {"n_components"}
     settings = {name: value for name, value in estimator.get_params(deep=False).items() if name not in without}

@@ -41,7 +41,8 @@ def neighbour(mixture: Any, params: Any, data: dict[str, Any]) -> Any:
     k, rng = mixture._k, checks.generator(mixture.random_state)
     if len(params.weights) > k:
         return with_one_less(params)
-    with mixture._opened(data["X"], None, data.get("trials"), data["sample_weight"]) as rows:
+    trials = mixture._tosses(data.get("trials"))
+    with mixture._opened(data["X"], None, trials, data["sample_weight"]) as rows:
         few = subsample(rows, start_size(rows, k), rng)
         terms = {"fixed": ()} | mixture._terms(rows, rng)
         run = partial(mixture._em, few, terms=terms, deadline=math.inf, max_iter=TRIAL_ITERATIONS)

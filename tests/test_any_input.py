@@ -96,6 +96,7 @@ def test_weights_too_large_for_such_rows(sample_weight):
     assert np.isfinite(mixture.fit(1e130 * X, None, sample_weight).covariances_).all()
 
 
+@pytest.mark.filterwarnings("ignore:sample_weight has the sum")
 def test_a_prior_does_not_drown_tiny_weights():
     X = np.arange(5)
     mixture = BinomialMixture(2, prior=BinomialPrior(concentration=2.0), random_state=0)

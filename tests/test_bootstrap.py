@@ -24,6 +24,15 @@ def test_p_counts_the_statistic_itself():
     assert fastem.BootstrapTest(1, 2.0, np.array([1.0, 2.0, 3.0])).p_value == 3 / 4
 
 
+def test_equal_rows_are_no_evidence_of_more_components():
+    """Rounded to a fifth of a standard deviation, in the rows but not in those that are drawn: spikes are in doubt."""
+    rounded = np.round(5 * RNG.normal(size=(150, 1))) / 5
+    thorough = fastem.GaussianMixture(tol=1e-6, max_iter=1000, n_init=10, init_params="k-means++", random_state=0)
+    fits = [thorough.set_params(n_components=k).fit(rounded).loglik_ for k in (6, 7)]
+    found = fastem.bootstrap_test(rounded, 6, estimator=thorough, n_bootstrap=1)
+    assert found.statistic < 2 * (fits[1] - fits[0]) - 20
+
+
 def test_two_components_are_enough_for_two():
     assert fastem.bootstrap_test(PAIR, 2, estimator=QUICK, n_bootstrap=19).p_value > 0.1
 
@@ -58,7 +67,11 @@ def test_the_same_seed_draws_the_same_rows():
         ({"estimator": "gmm"}, TypeError, "estimator must be"),
         ({"estimator": fastem.GaussianMixture(checkpoint="a.npz")}, ValueError, "checkpoint of estimator must be None"),
         ({"trials": 3}, ValueError, "trials belong to a BinomialMixture"),
-        ({"X": PAIR[:2], "n_components": 2}, ValueError, "n_samples"),
+        (
+            {"X": PAIR[:2], "n_components": 2},
+            ValueError,
+            r"n_components \+ 1 must be at most 2, the distinct rows of X",
+        ),
     ],
 )
 def test_bad_arguments_are_named(change, error, sentence):

@@ -62,7 +62,9 @@ def said(ran, *arguments):
 
 
 def alone(k, **settings):
-    return fastem.GaussianMixture(k, **{**THOROUGH, "random_state": 0, "order_by": "means"} | settings)
+    return fastem.GaussianMixture(
+        k, **{**THOROUGH, "reg_covar": "auto", "random_state": 0, "order_by": "means"} | settings
+    )
 
 
 # ---------------------------------------------------------------------------------------------------------------- fit
@@ -146,15 +148,28 @@ def test_k_is_chosen_and_candidates_are_told_on_the_way(folder, ran):
     assert err[0].startswith(f"fastem: k = 1: cv {json.loads(out)['candidates'][0]['cv']:.2f}")
 
 
+def test_an_outlier_hides_no_components_and_sizes_above_the_rows_are_left_out(folder, ran):
+    rows = np.concatenate([RNG.normal(0, 1, 40), RNG.normal(10, 1, 40), [1000.0]])
+    (folder / "outlier.csv").write_text(as_csv({"x": rows}))
+    _, out, _ = ran("fit", "outlier.csv", "-k", "1..4", "--json")
+    assert json.loads(out)["n_components"] == 3
+    (folder / "few.csv").write_text(as_csv({"x": np.arange(5.0)}))
+    code, out, err = ran("fit", "few.csv", "-k", f"1..1{'0' * 30}", "--json")
+    assert code == 0
+    assert len(json.loads(out)["candidates"]) == 5
+    assert err[0].startswith("fastem: warning: n_components above 5 are left out")
+
+
 def test_text_has_the_table_and_the_components(folder, ran):
     _, out, _ = ran("fit", "rows.csv", *POINTS, "-k", "1..2")
     lines = out.splitlines()
     assert lines[2].startswith("*  ")
-    assert lines[4] == "GaussianMixture: 2 components, full covariances; 200 rows"
-    assert lines[8].split("  ")[0] == "component"
+    assert lines[3] == "n = 200 in bic and icl"
+    assert lines[5] == "GaussianMixture: 2 components, full covariances; 200 rows"
+    assert lines[9].split("  ")[0] == "component"
     mixture = alone(2).fit(X)
     expected = [mixture.weights_[0], *mixture.means_[0], *np.sqrt(np.diag(mixture.covariances_[0]))]
-    np.testing.assert_allclose([float(cell) for cell in lines[9].split()[1:]], expected, rtol=1e-5)  # six digits
+    np.testing.assert_allclose([float(cell) for cell in lines[10].split()[1:]], expected, rtol=1e-5)  # six digits
 
 
 def test_a_warning_is_a_message(folder, ran):
@@ -290,9 +305,11 @@ def test_what_is_wrong_in_a_file_is_told_with_its_place(text, sentence, folder, 
         (["fit", "rows.csv", "--columns", "up"], "rows.csv has no column 'up'; it has east, north, w, heads, tosses"),
         (["fit", "rows.npy", "--columns", "x2"], "rows.npy has no column 'x2'; it has x0, x1"),
         (["fit", "rows.csv", "--weight", "up"], "rows.csv has no column 'up'"),
-        (["fit", "rows.csv", *POINTS, "-k", "300"], "Expected n_samples >= n_components"),
-        (["fit", "rows.csv", *POINTS, "-k", "1..1000000000"], "n_components = 1000000000, n_samples = 200"),
-        (["fit", "rows.csv", "-k", f"1..1{'0' * 30}"], f"n_components = 1{'0' * 30}, n_samples = 200"),
+        (
+            ["fit", "rows.csv", *POINTS, "-k", "300"],
+            "n_components must be at most 200, the distinct rows of X, got 300",
+        ),
+        (["fit", "rows.csv", *POINTS, "-k", f"300..1{'0' * 30}"], "n_components must be at most 200, the distinct"),
         (["fit", "rows.csv", "--columns", "5"], "rows.csv has no column '5'; it has east, north, w, heads, tosses"),
         (["fit", "rows.csv", "--columns", "east,"], "rows.csv has no column ''"),
         (["fit", "rows.csv", "--columns", ""], "rows.csv has no column ''"),

@@ -65,6 +65,7 @@ def within(engine=("cython", None), arguments=ARGUMENTS):
             for category in DOCUMENTED:
                 warnings.simplefilter("ignore", category)
             warnings.filterwarnings("ignore", "X (has|does not have valid) feature names")  # scikit-learn's
+            warnings.filterwarnings("ignore", "sample_weight has the sum")
             yield
     except Exception as error:
         if type(error) not in ERRORS:
