@@ -14,6 +14,7 @@ import numpy as np
 
 from fastem.degenerate import pooled
 from fastem.gaussian import RESOLUTION, NormalParams
+from fastem.linear import eigh, inverse_lower, product
 from fastem.starts import START_ROWS
 from fastem.stats import Array
 from fastem.sweep import AnyRows, Rows
@@ -85,9 +86,9 @@ def blended(own: Any, share: float, whole: Any, least: Array) -> Any:
     if np.ndim(own) < 2:
         return 1 / (share / (own + (least if np.ndim(own) else least.max())) + (1 - share) / whole)
     A = NormalParams(np.ones(1), np.zeros((1, len(own))), whole[np.newaxis]).inverse_cholesky()[0]
-    values, vectors = np.linalg.eigh(A @ (own + np.diag(least)) @ A.T)
-    half = np.linalg.solve(A, vectors / np.sqrt(share / np.maximum(values, RESOLUTION) + 1 - share))
-    return half @ half.T
+    values, vectors = eigh(product(product(A, own + np.diag(least)), A.T))
+    half = product(inverse_lower(A), vectors / np.sqrt(share / np.maximum(values, RESOLUTION) + 1 - share))
+    return product(half, half.T)
 
 
 # ------------------------------------------------------------------------------------------------ a look at the rows

@@ -10,6 +10,7 @@ import numpy as np
 
 from fastem import inputs
 from fastem.doubtful import suspects, with_proven_extents
+from fastem.linear import dot
 from fastem.stats import Array
 
 Data = dict[str, Any]
@@ -49,7 +50,7 @@ def held_out(estimator: Any, setting: dict[str, Any], data: Data, folds: int, st
             vars(mixture).update(mixture._attributes(proven))
         log_prob, spread = mixture.score_samples(**outside), whole.score_samples(**outside)
         log_prob = np.maximum(log_prob, spread + least, dtype=np.float64)
-        deviance -= 2 * float(log_prob.sum() if weights is None else weights @ log_prob)
+        deviance -= 2 * (float(log_prob.sum()) if weights is None else dot(weights, log_prob))
     return deviance
 
 
