@@ -141,6 +141,11 @@ class Backend:
         self._split = backend != "numba"
         self._helpers: Helpers | None = None
 
+    @property
+    def has_single(self) -> bool:
+        """Are there kernels with float32 in their lanes?"""
+        return self.single_kernels is not self.kernels
+
     def __enter__(self) -> Self:
         return self
 

@@ -88,7 +88,7 @@ class Chunks(OnBackend):
         assert total is not None
         if self._base_measure is None:
             self._base_measure = math.fsum(base)
-        stats = self.named(params, total, total_of(logliks) + self._base_measure)
+        stats = self.named(params, total, total_of(logliks) + self._base_measure, single)
         if self._form is not None and self._form.weighted:
             refuse_other_weights(stats.total, self._weight)
         return stats

@@ -117,7 +117,7 @@ class Blocks(OnBackend):
         found = added(self._run.all(tasks if by_slot else [in_tree(added, tasks)]))
         if self._base_measure is None:
             self._base_measure = total_of(found.base)
-        stats = self.named(params, found.sums[0], total_of(found.loglik) + self._base_measure)
+        stats = self.named(params, found.sums[0], total_of(found.loglik) + self._base_measure, single)
         if self._form.weighted:
             refuse_other_weights(stats.total, self._weight)
         return stats

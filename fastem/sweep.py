@@ -8,6 +8,7 @@ import math
 import sys
 from collections.abc import Callable, Iterator
 from copy import copy
+from dataclasses import replace
 from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
@@ -70,8 +71,8 @@ class OnBackend:
     def __exit__(self, *exception: object) -> None:
         self.backend.__exit__(*exception)
 
-    def named(self, params: Any, sums: Array, loglik: float) -> Any:
-        """The statistics at `params` that a sweep's sums are.
+    def named(self, params: Any, sums: Array, loglik: float, single: bool) -> Any:
+        """The statistics at `params` that a sweep's sums are, of tiles in float32 where `single` says so.
 
         Sums that are not finite tell nothing, and the log likelihood is then NaN, from which nothing goes on: the
         parameters are out of reach, as an extrapolation may be, or rows have changed since they were checked, which a
@@ -81,7 +82,8 @@ class OnBackend:
         if not np.isfinite(sums).all():
             self.look_again()
             sums[-2] = math.nan
-        return params.stats(sums)
+        stats = params.stats(sums)
+        return replace(stats, single=True) if single else stats
 
     def look_again(self) -> None:
         """ValueError for the first value of the rows that is not finite."""
@@ -104,7 +106,7 @@ class Rows(OnBackend):
         self._base_measure: float | None = None
         self._mapped = [array for array in (*data, sample_weight) if Mapping.of(array)]
         unit = sample_weight.strides == (0,) and sample_weight[0] == 1.0
-        self.single = data[0].dtype == np.float32 and dtype is None and unit
+        self.single = backend.has_single and data[0].dtype == np.float32 and dtype is None and unit
 
     def __len__(self) -> int:
         return len(self.sample_weight)
@@ -113,8 +115,9 @@ class Rows(OnBackend):
         """The statistics of all rows at `params`: one fused E-step and accumulation."""
         self.match(params)
         tables = params.tables()
-        sums, logliks = self.added(None, params, tables, self.single and params.single_is_enough(tables))
-        return self.named(params, sums, total_of(logliks) + self._log_base_measure(params))
+        single = self.single and params.single_is_enough(tables)
+        sums, logliks = self.added(None, params, tables, single)
+        return self.named(params, sums, total_of(logliks) + self._log_base_measure(params), single)
 
     def look_again(self) -> None:
         """ValueError for the first value of the rows that is not finite."""

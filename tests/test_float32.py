@@ -128,3 +128,15 @@ def test_criteria_of_millions_of_float32_rows_are_those_of_float64():
     assert narrow.bic(X) == pytest.approx(wide.bic_, abs=1e-3)
     lazy = da.from_array(X, chunks=(300_000, 1))
     assert float(narrow.score(lazy)) == pytest.approx(narrow.loglik_ / len(X), rel=1e-12)
+
+
+def test_the_bound_of_rounding_knows_the_arithmetic(twin):
+    """Sums that were float32 in a tile are off by more than those of float64, also in a sum with such."""
+    X = np.random.default_rng(0).normal(size=(5000, 3)).astype(np.float32)
+    params = NormalParams(np.ones(1), np.zeros((1, 3)), np.eye(3)[np.newaxis])
+    narrow, wide = (fastem.accumulate(params, X, dtype=dtype, backend=twin) for dtype in (None, np.float64))
+    assert narrow.single == (twin == "cython")
+    assert not wide.single
+    assert (narrow + wide).single == (narrow * 2.0).single == narrow.about(params).single == narrow.single
+    assert abs(narrow.loglik - wide.loglik) <= narrow.rounding + wide.rounding
+    assert wide.rounding < 1e-9 * abs(wide.loglik)

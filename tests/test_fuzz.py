@@ -115,7 +115,8 @@ def assert_fitted(mixture):
     assert np.isfinite(criteria).all()
     assert np.isfinite(mixture.history_.loglik).all()
     assert len(str(mixture.diagnose()).splitlines()) == 1 + len(mixture.weights_)
-    restored(type(mixture), dict(vars(mixture)))  # what `load` would not refuse
+    public = {name: value for name, value in vars(mixture).items() if not name.startswith("_")}
+    restored(type(mixture), public)  # what `load` would not refuse
 
 
 def assert_densities(mixture):
