@@ -68,7 +68,7 @@ def test_the_histogram_is_a_weighted_density():
 
 def test_a_thin_component_has_its_peak_and_is_cut_off():
     mixture = gaussian(PLANE[:, :1])
-    mixture.covariances_[1] = 1e-8
+    mixture.covariances_ = np.array([mixture.covariances_[0], [[1e-8]]])
     (axes,) = drawn(mixture, PLANE[:, :1]).axes_
     peak = lines(axes)["component 1"][:, 1].max()
     assert peak == pytest.approx(mixture.weights_[1] / math.sqrt(2e-8 * math.pi))
