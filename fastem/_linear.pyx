@@ -3,7 +3,7 @@
 
 Design note
  a. BLAS and LAPACK bring threads of their own, as many as the machine has cores, whatever a fit was told: they wait for
-    each other where others work, and their number shows in the bits.  What is here has one thread and one order of sums.
+    each other where others work, and their number shows in the bits.  What is here has one thread, one order of sums.
  b. Sums of products are outer products of rows, sum_m P[m]^T Q[m]: both are read as they lie in memory.  A register
     block of the result is 4 rows x 2 vectors.
  c. All other loops add a multiple of a row to a row: a compiler makes vectors of them without reordering a sum.
@@ -49,10 +49,10 @@ cdef inline void add_outer(const double *P, Py_ssize_t p, const double *Q, Py_ss
 cdef inline void add_block(const double *P, Py_ssize_t p, const double *Q, Py_ssize_t q, Py_ssize_t terms, double sign,
                            double *C, Py_ssize_t c) noexcept nogil:
     """4 rows x 2 vectors of it."""
-    cdef Py_ssize_t m
+    cdef Py_ssize_t _m
     cdef vec a, b, s0, s1, s2, s3, t0, t1, t2, t3
     s0 = s1 = s2 = s3 = t0 = t1 = t2 = t3 = broadcast(0.0)
-    for m in range(terms):
+    for _m in range(terms):
         a, b = load(Q, 0), load(Q, 1)
         s0, t0 = s0 + P[0] * a, t0 + P[0] * b
         s1, t1 = s1 + P[1] * a, t1 + P[1] * b
@@ -114,7 +114,9 @@ def outer_sums(const double[:, :, ::1] P,  # IN   (b, m, i)
     with nogil:
         for each in range(P.shape[0] if terms and height and width else 0):
             clear_row(&sums[each, 0, 0], height * width)
-            add_outer(&P[each, 0, 0], height, &Q[each, 0, 0], width, terms, 1.0, &sums[each, 0, 0], width, height, width)
+            add_outer(
+                &P[each, 0, 0], height, &Q[each, 0, 0], width, terms, 1.0, &sums[each, 0, 0], width, height, width
+            )
 
 
 # ------------------------------------------------------------------------------------------------- inverse triangles
@@ -224,10 +226,10 @@ def eigen(double[:, :, ::1] matrices,  # IN, SCRATCH  (k, d, d)  symmetric, elem
 
 cdef void tridiagonalise(Py_ssize_t d, double *A, double *diagonal, double *beside, double *scale) noexcept nogil:
     """Householder's reduction A = Q T Q^T.  Q is the product of 1 - scale v v^T: each v stays in its row of A."""
-    cdef Py_ssize_t k, i, n
+    cdef Py_ssize_t k, n
     cdef double *v
     cdef double *w
-    cdef double norm, half
+    cdef double norm
     for k in range(d):
         diagonal[k] = A[k * d + k]
         n = d - k - 1
@@ -247,7 +249,8 @@ cdef void tridiagonalise(Py_ssize_t d, double *A, double *diagonal, double *besi
         reflect(n, d, w, v, scale[k], diagonal + k + 1)
 
 
-cdef inline void reflect(Py_ssize_t n, Py_ssize_t d, double *A, const double *v, double scale, double *p) noexcept nogil:
+cdef inline void reflect(Py_ssize_t n, Py_ssize_t d, double *A, const double *v, double scale,
+                         double *p) noexcept nogil:
     """A <- (1 - scale v v^T) A (1 - scale v v^T) = A - v w^T - w v^T, w = p - (scale / 2) (p v) v, p = scale A v."""
     cdef Py_ssize_t i, j
     clear_row(p, n)
@@ -287,33 +290,33 @@ cdef bint diagonalise(Py_ssize_t d, double *D, double *E, double *V) noexcept no
 
     D (d,) is the diagonal, E (d,) what stands beside it.  False if an eigenvalue does not come.
     """
-    cdef Py_ssize_t l, m, i
+    cdef Py_ssize_t low, m, i
     cdef int steps
     cdef double g, r, s, c, p, f, b, largest = 0.0
     for i in range(d):
         largest = max(largest, fabs(D[i]) + fabs(E[i]))
-    for l in range(d):
+    for low in range(d):
         steps = 0
         while True:
-            m = l
+            m = low
             while m < d - 1 and not fabs(E[m]) <= UNIT * (fabs(D[m]) + fabs(D[m + 1]) + UNIT * largest):
                 m += 1
-            if m == l:
+            if m == low:
                 break
-            if m == l + 1:
-                diagonalise_two(&D[l], &D[m], E[l], &s, &c)
-                E[l] = 0.0
+            if m == low + 1:
+                diagonalise_two(&D[low], &D[m], E[low], &s, &c)
+                E[low] = 0.0
                 if V != NULL:
-                    rotate(V + l * d, V + m * d, s, c, d)
+                    rotate(V + low * d, V + m * d, s, c, d)
                 break
             steps += 1
             if steps > MOST_STEPS:
                 return False
-            g = (D[l + 1] - D[l]) / (2.0 * E[l])
-            g = D[m] - D[l] + E[l] / (g + copysign(hypot(g, 1.0), g))
+            g = (D[low + 1] - D[low]) / (2.0 * E[low])
+            g = D[m] - D[low] + E[low] / (g + copysign(hypot(g, 1.0), g))
             s = c = 1.0
             p = 0.0
-            for i in range(m - 1, l - 1, -1):
+            for i in range(m - 1, low - 1, -1):
                 f, b = s * E[i], c * E[i]
                 r = hypot(f, g)
                 E[i + 1] = r
@@ -330,8 +333,8 @@ cdef bint diagonalise(Py_ssize_t d, double *D, double *E, double *V) noexcept no
                 if V != NULL:
                     rotate(V + i * d, V + (i + 1) * d, s, c, d)
             else:
-                D[l] -= p
-                E[l] = g
+                D[low] -= p
+                E[low] = g
                 E[m] = 0.0
     return True
 
