@@ -303,11 +303,11 @@ def equal_before(params: Any) -> NDArray[np.bool_]:
     """(k,) has a component before this one the same parameters but for its weight, to EQUAL standard deviations?"""
     if isinstance(params, NormalParams):
         sds = np.sqrt(np.abs(params.diagonals()))
-        shape = params.covariances.shape
-        units = {"full": sds[:, :, np.newaxis] * sds[:, np.newaxis, :], "diag": sds**2}.get(params.covariance_type)
         own = [(params.means, sds)]
-        if params.covariance_type != "tied":
-            own.append((params.covariances, sds[:, 0] ** 2 if units is None else units.reshape(shape)))
+        if params.covariance_type == "full":
+            own.append((params.covariances, sds[:, :, np.newaxis] * sds[:, np.newaxis, :]))
+        elif params.covariance_type != "tied":
+            own.append((params.covariances, params.covariances))
     else:
         own = [(params.probs, np.sqrt(params.probs * (1 - params.probs)))]
     found = np.zeros(len(params.weights), np.bool_)

@@ -120,7 +120,8 @@ class Delimited:
         if not any(names):
             raise ValueError(f"{self.source} has no header: its first line must name the columns")
         if numbers and all(name in numbers or name.lower() in MISSING for name in names):
-            raise ValueError(f"{self.source} has no header: its {line} is all numbers")
+            missing = " or missing values" if len(numbers) < len(names) else ""
+            raise ValueError(f"{self.source} has no header: its {line} is all numbers{missing}")
         if numbers and (has_comments or not all(map(str.isdecimal, numbers))):
             raise ValueError(f"{self.source} has no header: its {line} has the number {numbers[0]} in it")
         if numbers:

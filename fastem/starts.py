@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fastem import checks
+from fastem import checks, inputs
 from fastem.binomial import BinomialParams
 from fastem.gaussian import RESOLUTION, SMALLEST_MAGNITUDE, SMALLEST_VARIANCE, NormalParams, NormalStats
 from fastem.linear import dot, eigvalsh, outer_sums, weighted_sum
@@ -16,6 +16,9 @@ from fastem.sweep import AnyRows, Rows
 
 NORMAL_STARTS = ("kmeans", "k-means++", "random", "random_from_data")
 BINOMIAL_STARTS = ("auto", "quantiles", "kmeans", "random")
+
+LARGEST = inputs.LARGEST[np.dtype(np.float64)]
+"""Rows beyond it are refused when they are first read; later passes may come otherwise."""
 
 START_ROWS = 1 << 13
 """Rows that a start looks at, at least.  Fits of 2e5 rows end no lower than from starts on all rows (which of several
@@ -50,7 +53,7 @@ def subsample(rows: AnyRows, size: int, rng: np.random.Generator) -> Rows:
     """
     n = len(rows)
     few = rows.take(np.arange(n) if n <= size else rng.choice(n, size, replace=False, shuffle=False))
-    if not all(np.isfinite(array).all() for array in few.data):
+    if not all((np.abs(array) <= LARGEST).all() for array in few.data):  # false for NaN as well
         rows.look_again()
         raise ValueError(NOT_FINITE)
     if not few.sample_weight.any():

@@ -176,8 +176,13 @@ def test_checksums_of_pages_are_looked_at(tmp_path):
     pyarrow.parquet.write_table(pyarrow.table({"a": np.arange(5000.0)}), path, write_page_checksum=True, **options)
     assert read(path)[0].tolist() == list(range(5000))
     damaged(path)
-    with pytest.raises(OSError, match="CRC checksum verification failed"):
-        fastem.GaussianMixture(1).fit(chunks=fastem.from_arrow(path, "a"))
+    for source in (
+        path,
+        pyarrow.dataset.dataset(path),
+        pyarrow.dataset.dataset(path).filter(pyarrow.dataset.field("a") > 0),
+    ):
+        with pytest.raises(OSError, match="CRC checksum verification failed"):
+            fastem.GaussianMixture(1).fit(chunks=fastem.from_arrow(source, "a"))
 
 
 def test_columns_are_those_asked_for_in_their_order():

@@ -228,6 +228,15 @@ def test_equal_components_are_warned_about_and_what_they_could_gain_is_unknown(k
     assert mixture.diagnose().complaints == ((), ("equals a component before it",))
 
 
+def test_a_fit_of_many_features_on_diagonal_covariances_makes_no_matrix_of_them():
+    """One would have 72 GB."""
+    X = np.random.default_rng(0).normal(size=(3, 95_000))
+    for kind in ("diag", "spherical"):
+        mixture = fastem.GaussianMixture(2, covariance_type=kind, random_state=0, max_iter=1, tol=1e9).fit(X)
+        assert np.isfinite(mixture.score(X))
+        assert mixture.diagnose().weights.sum() == pytest.approx(1.0)
+
+
 def test_equality_is_in_units_of_a_standard_deviation():
     """Of a large offset, two clouds apart are two; around 0 means that differ by rounding are one."""
     apart = fastem.GaussianMixture(2, random_state=0).fit(np.concatenate([CLOUD, CLOUD + 20.0]) + 1e8)

@@ -174,6 +174,19 @@ def test_rows_in_memory_that_are_overwritten_are_named(kind, sweeps, value, twin
     assert not hasattr(found, "means_")
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e200])
+@pytest.mark.parametrize("number", [2, 3, 4])
+@pytest.mark.parametrize("kind", ["full", "tied", "diag", "spherical"])
+def test_a_row_that_is_out_of_reach_in_one_pass_alone_is_a_value_error(kind, number, value):
+    """Whichever pass it is, of a start or of a sweep; the row is none of those that are known again."""
+    own, passes = rows(3000), iter(range(1, 100))
+    spoilt = own.copy()
+    spoilt[17, 1] = value
+    chunks = lambda: iter([spoilt if next(passes) == number else own])  # noqa: E731
+    with pytest.raises(ValueError, match=r"finite|must be below"):
+        mixture(covariance_type=kind, max_iter=5).fit(chunks=chunks)
+
+
 def test_sums_that_are_not_finite_make_no_parameters():
     """Also for who sums by himself; and `em` refuses any log likelihood that is no number."""
     params = fastem.NormalParams(np.ones(1), np.zeros((1, 1)), np.ones((1, 1, 1)))
