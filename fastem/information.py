@@ -138,9 +138,9 @@ def inverse_root(complete: Array, observed: Array) -> Array:
     units = np.sqrt(np.where(complete > 0, complete, 1.0))[:, np.newaxis]
     shares = observed / units / units.T
     whitened = inverse_cholesky(shares)
-    if (
-        whitened is not None and SMALLEST_SHARE * (whitened[0] ** 2).sum() < 1
-    ):  # the trace of the inverse: no share is less
+    with np.errstate(over="ignore"):
+        trace = np.inf if whitened is None else (whitened[0] ** 2).sum()  # of the inverse: no share is below 1 / trace
+    if whitened is not None and SMALLEST_SHARE * trace < 1:
         return np.asarray(whitened[0].T / units)
     values, vectors = eigh(shares)
     checks.identified(values, SMALLEST_SHARE)

@@ -17,8 +17,9 @@ from fastem.sweep import AnyRows, Rows
 NORMAL_STARTS = ("kmeans", "k-means++", "random", "random_from_data")
 BINOMIAL_STARTS = ("auto", "quantiles", "kmeans", "random")
 
-LARGEST = inputs.LARGEST[np.dtype(np.float64)]
-"""Rows beyond it are refused when they are first read; later passes may come otherwise."""
+LARGEST = np.float64(inputs.LARGEST[np.dtype(np.float64)])
+"""Rows beyond it are refused when they are first read; later passes may come otherwise.  It has a type of NumPy's, so
+that float32 rows are compared with it as float64."""
 
 START_ROWS = 1 << 13
 """Rows that a start looks at, at least.  Fits of 2e5 rows end no lower than from starts on all rows (which of several
