@@ -17,6 +17,7 @@ def expected_failures(estimator):
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
+@pytest.mark.filterwarnings("ignore::fastem.EqualComponentWarning")  # rows of the checks are one group
 @parametrize_with_checks(
     [
         fastem.GaussianMixture(),
