@@ -16,6 +16,7 @@ import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 import pytest
+from changing import Changing
 from distributed import Client, KilledWorker, LocalCluster
 from test_chunks import assert_same_bits, counts, cut, rows
 
@@ -327,19 +328,6 @@ def test_a_task_that_raises_is_named(place):
         found.fit(LAZY.map_blocks(refuses, dtype=np.float64))
     assert caught.value.__notes__ == ["while working on block 2"]
     assert vars(found) == before
-
-
-class Changing:
-    """Blocks of which the second comes as `late` has it, once it has been read so many times."""
-
-    def __init__(self, times, late):
-        self.left, self.late = times, late
-
-    def __call__(self, X, block_id=None):
-        if block_id[0] != 1:
-            return X
-        self.left -= 1
-        return X if self.left >= 0 else self.late(X)
 
 
 @pytest.mark.parametrize(("late", "message"), [

@@ -6,6 +6,7 @@ import dask
 import dask.array as da
 import numpy as np
 import pytest
+from changing import Changing
 from test_chunks import cut, rows
 from test_process import python
 
@@ -203,19 +204,6 @@ def test_sums_that_are_not_finite_make_no_parameters():
 # ---------------------------------------------------------------------------------------------------------------- Dask
 
 
-class Late:
-    """A block, the second, that is another one once it has been made so many times."""
-
-    def __init__(self, times, late):
-        self.left, self.late = times, late
-
-    def __call__(self, X, block_id=None):
-        if block_id[0] != 1:
-            return X
-        self.left -= 1
-        return X if self.left >= 0 else self.late(X)
-
-
 LAZY = da.from_array(X, chunks=(SLOT_ROWS, 2))
 LATE = {
     "narrower": (
@@ -237,7 +225,7 @@ def test_a_block_that_is_made_anew_otherwise_is_refused(name, times, twin):
     late, message = LATE[name]
     found = mixture(backend=twin)
     with dask.config.set(scheduler="synchronous"), pytest.raises(ValueError, match=message):
-        found.fit(LAZY.map_blocks(Late(times, late), dtype=np.float64))
+        found.fit(LAZY.map_blocks(Changing(times, late), dtype=np.float64))
     assert not hasattr(found, "means_")
 
 
@@ -255,7 +243,7 @@ def test_blocks_of_random_numbers_without_a_seed_are_refused():
 def test_negative_weights_of_a_block_made_anew_are_refused():
     spoilt = WEIGHTS[SLOT_ROWS : 2 * SLOT_ROWS].copy()
     spoilt[5] *= -1
-    weights = da.from_array(WEIGHTS, chunks=SLOT_ROWS).map_blocks(Late(3, lambda w: spoilt), dtype=np.float64)
+    weights = da.from_array(WEIGHTS, chunks=SLOT_ROWS).map_blocks(Changing(3, lambda w: spoilt), dtype=np.float64)
     with dask.config.set(scheduler="synchronous"), pytest.raises(ValueError, match="sample_weight: the weights add up"):
         mixture().fit(LAZY, sample_weight=weights)
 
