@@ -59,7 +59,7 @@ def numpy_iteration(X: np.ndarray, trials: np.ndarray) -> Callable[[], tuple[np.
 def iterations() -> None:
     for trials in ((50, 50), (20, 100)):
         X, depths = rows(N, trials)
-        few = fastem.collapse(X, depths)
+        few = fastem.distinct_counts(X, depths)
         options = {"has_trials": True}
         with (
             fastem.open_rows(X, depths, **options) as whole,
@@ -77,7 +77,7 @@ def iterations() -> None:
                 "NumPy": (step, 1),
                 "all rows": (partial(measure.iteration, whole, at), 10),
                 "distinct": (partial(measure.iteration, distinct, at), 100),
-                "collapse": (partial(fastem.collapse, X, depths), 3),
+                "distinct_counts": (partial(fastem.distinct_counts, X, depths), 3),
             }
             times = measure.medians({name: partial(mean_seconds, *call) for name, call in calls.items()}, REPEATS)
         told = "  ".join(f"{name} {1e3 * t:9.3f} ms ({times['NumPy'] / t:8.0f} x)" for name, t in times.items())

@@ -86,10 +86,10 @@ def scan(path: Path) -> int:
     return sum(len(batch) for batch in dataset.dataset(path.with_suffix(".parquet")).to_batches(batch_size=1 << 17))
 
 
-def clusters(k: int, path: Path) -> fastem.NormalParams:
+def clusters(k: int, path: Path) -> fastem.GaussianParams:
     d = np.load(path, mmap_mode="r").shape[1]
     means = np.repeat(3.0 * np.arange(k)[:, np.newaxis], d, axis=1)
-    return fastem.NormalParams.from_variances(means, np.ones(d), "full")
+    return fastem.GaussianParams.from_variances(means, np.ones(d), "full")
 
 
 def in_turns(path: Path, k: int) -> dict[str, float]:

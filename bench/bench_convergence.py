@@ -74,15 +74,15 @@ def compare(rows: Any, start: Any, slack: float, **extra: Any) -> tuple[float, l
 # ---------------------------------------------------------------------------------------------------------- problems
 
 
-def evenly_spaced(k: int, distance: float, seed: int) -> tuple[np.ndarray, fastem.NormalParams]:
+def evenly_spaced(k: int, distance: float, seed: int) -> tuple[np.ndarray, fastem.GaussianParams]:
     rng = np.random.default_rng(seed)
     X = (np.arange(k) * distance)[rng.integers(k, size=N)] + rng.normal(size=N)
     quantiles = np.quantile(X, (np.arange(k) + 0.5) / k)
     variances = np.full((k, 1), (X.std() / k) ** 2)
-    return X[:, None], fastem.NormalParams(np.full(k, 1 / k), quantiles[:, None], variances, "diag")
+    return X[:, None], fastem.GaussianParams(np.full(k, 1 / k), quantiles[:, None], variances, "diag")
 
 
-def random_mixture(seed: int) -> tuple[np.ndarray, fastem.NormalParams, str]:
+def random_mixture(seed: int) -> tuple[np.ndarray, fastem.GaussianParams, str]:
     rng = np.random.default_rng(seed)
     d, k, kind = int(rng.integers(1, 11)), int(rng.integers(2, 11)), COVARIANCE_TYPES[seed % 4]
     separation = float(rng.choice([1.0, 2.0, 4.0, 8.0]))

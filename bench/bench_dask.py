@@ -26,9 +26,9 @@ BLOCK_ROWS = 1 << 18
 SMALL_BLOCKS = 64
 
 
-def clusters(d: int, k: int) -> fastem.NormalParams:
+def clusters(d: int, k: int) -> fastem.GaussianParams:
     means = np.repeat(3.0 * np.arange(k)[:, np.newaxis], d, axis=1)
-    return fastem.NormalParams.from_variances(means, np.ones(d), "full")
+    return fastem.GaussianParams.from_variances(means, np.ones(d), "full")
 
 
 def draw(n: int, d: int, k: int) -> np.ndarray:
@@ -45,13 +45,13 @@ def median_seconds(call: Callable[[], Any]) -> float:
     return statistics.median(times)
 
 
-def in_memory(X: np.ndarray, params: fastem.NormalParams, n_threads: int) -> tuple[float, Any]:
+def in_memory(X: np.ndarray, params: fastem.GaussianParams, n_threads: int) -> tuple[float, Any]:
     with fastem.open_rows(X, fitting=True, n_threads=n_threads) as rows:
         found = rows.sweep(params)
         return median_seconds(lambda: rows.sweep(params)), found
 
 
-def on_cluster(X: np.ndarray, params: fastem.NormalParams, memory: Any) -> tuple[float, float]:
+def on_cluster(X: np.ndarray, params: fastem.GaussianParams, memory: Any) -> tuple[float, float]:
     """Seconds of a sweep, and of a task that has next to nothing to do."""
     few = X[: SMALL_BLOCKS * SLOT_ROWS]
     seconds = []

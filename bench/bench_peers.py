@@ -91,7 +91,7 @@ def checked(name: str, peer: Peer, problem: Problem) -> measure.Sampler:
     return sample
 
 
-def our_answer(problem: Problem) -> fastem.NormalParams | fastem.BinomialParams:
+def our_answer(problem: Problem) -> fastem.GaussianParams | fastem.BinomialParams:
     terms = {} if problem.case.is_binomial else {"reg_covar": 0.0}
     with measure.opened(problem, "cython") as rows:
         return fastem.em(

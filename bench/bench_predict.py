@@ -34,23 +34,23 @@ RTOL, ATOL = 1e-9, 1e-7
 
 
 @cache
-def params_of(kind: str, d: int) -> fastem.NormalParams:
+def params_of(kind: str, d: int) -> fastem.GaussianParams:
     """Components that overlap a little."""
     rng = np.random.default_rng(d)
     A = rng.normal(size=(K, d, d)) / (2 * np.sqrt(d))
     matrices, variances = A @ A.mT + np.eye(d), rng.uniform(0.5, 2.0, (K, d))
     covariances = {"full": matrices, "tied": matrices[0], "diag": variances, "spherical": variances[:, 0].copy()}[kind]
-    return fastem.NormalParams(np.full(K, 1 / K), rng.normal(size=(K, d)) * 2 / np.sqrt(d), covariances, kind)
+    return fastem.GaussianParams(np.full(K, 1 / K), rng.normal(size=(K, d)) * 2 / np.sqrt(d), covariances, kind)
 
 
-def told(mixture: Any, params: fastem.NormalParams) -> Any:
+def told(mixture: Any, params: fastem.GaussianParams) -> Any:
     """A mixture with these parameters, as a fit leaves it: so both predict by the same."""
     mixture.weights_, mixture.means_, mixture.covariances_ = params.weights, params.means, params.covariances
     mixture.precisions_cholesky_, mixture.n_features_in_ = params.precisions_cholesky(), params.n_features
     return mixture
 
 
-def ours(params: fastem.NormalParams, twin: str) -> Any:
+def ours(params: fastem.GaussianParams, twin: str) -> Any:
     """On one thread; a copy, whose arrays are as those of a fit or of a file."""
     k, kind = len(params.weights), params.covariance_type
     start = {"weights_init": params.weights, "means_init": params.means, "precisions_init": params.precisions()}
@@ -58,13 +58,13 @@ def ours(params: fastem.NormalParams, twin: str) -> Any:
     return mixture.fit(rows_of(params, K))
 
 
-def theirs(params: fastem.NormalParams) -> Any:
+def theirs(params: fastem.GaussianParams) -> Any:
     from sklearn.mixture import GaussianMixture
 
     return told(GaussianMixture(len(params.weights), covariance_type=params.covariance_type), params)
 
 
-def rows_of(params: fastem.NormalParams, n: int) -> np.ndarray:
+def rows_of(params: fastem.GaussianParams, n: int) -> np.ndarray:
     rng = np.random.default_rng(n)
     return params.sample(rng.integers(K, size=n), rng)
 

@@ -60,7 +60,7 @@ class Problem:
     case: Case
     X: np.ndarray  #              (n, d)
     trials: np.ndarray | None  #  (n, d) tosses, for a binomial mixture
-    start: fastem.NormalParams | fastem.BinomialParams
+    start: fastem.GaussianParams | fastem.BinomialParams
 
 
 QUICK = bool(os.environ.get("FASTEM_BENCH_QUICK"))
@@ -129,7 +129,7 @@ def normal_rows(rng: np.random.Generator, n: int, means: np.ndarray) -> np.ndarr
     return rng.permutation(X)
 
 
-def normal_params(case: Case, means: np.ndarray) -> fastem.NormalParams:
+def normal_params(case: Case, means: np.ndarray) -> fastem.GaussianParams:
     """Equal weights, unit variances."""
     k, d = means.shape
     covariances = {
@@ -138,7 +138,7 @@ def normal_params(case: Case, means: np.ndarray) -> fastem.NormalParams:
         "diag": np.ones((k, d)),
         "spherical": np.ones(k),
     }[case.covariance_type]
-    return fastem.NormalParams(np.full(k, 1 / k), means, covariances, case.covariance_type)
+    return fastem.GaussianParams(np.full(k, 1 / k), means, covariances, case.covariance_type)
 
 
 def binomial_problem(case: Case, rng: np.random.Generator) -> Problem:

@@ -16,7 +16,7 @@ from measure import load
 from starts import draw
 
 import fastem
-from fastem.gaussian import NormalParams
+from fastem.gaussian import GaussianParams
 
 worlds = load("float32_worlds", Path(__file__).parents[1] / "tests" / "float32_worlds.py")
 
@@ -29,12 +29,12 @@ def fallbacks(count: int) -> tuple[int, int]:
     """-> sweeps whose sums were float32, and float64, of fits of `count` ordinary mixtures."""
     judged: list[bool] = []
 
-    def judge(params: NormalParams, tables: tuple[np.ndarray, ...]) -> bool:
+    def judge(params: GaussianParams, tables: tuple[np.ndarray, ...]) -> bool:
         judged.append(enough(params, tables))
         return judged[-1]
 
-    enough = NormalParams.single_is_enough
-    with patch.object(NormalParams, "single_is_enough", judge):
+    enough = GaussianParams.single_is_enough
+    with patch.object(GaussianParams, "single_is_enough", judge):
         for seed in range(count):
             X, k, _ = draw(np.random.default_rng(seed), 20_000)
             world = worlds.Float32World(X.astype(np.float32), k, {"covariance_type": "full", "reg_covar": "auto"})

@@ -102,7 +102,7 @@ def loop_part(problem: Problem) -> Problem:
     return replace(problem, X=problem.X[:n], trials=None if problem.trials is None else problem.trials[:n])
 
 
-def sklearn_fit(X: np.ndarray, start: fastem.NormalParams, **settings: Any) -> Any:
+def sklearn_fit(X: np.ndarray, start: fastem.GaussianParams, **settings: Any) -> Any:
     """A fit of scikit-learn's from this start."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import GaussianMixture

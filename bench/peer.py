@@ -116,7 +116,7 @@ def write(problem: Problem, folder: Path) -> None:
     flat(problem.start).tofile(folder / "start")
 
 
-def flat(params: fastem.NormalParams | fastem.BinomialParams) -> np.ndarray:
+def flat(params: fastem.GaussianParams | fastem.BinomialParams) -> np.ndarray:
     """Parameters one behind the other, as a peer has them."""
     if isinstance(params, fastem.BinomialParams):
         return np.concatenate([params.weights, params.probs.ravel()])

@@ -16,17 +16,17 @@ POWERS = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 SETS = 12
 
 
-def truth(gap: float) -> fastem.NormalParams:
+def truth(gap: float) -> fastem.GaussianParams:
     means = gap * np.arange(3)[:, np.newaxis] * [1.0, 0.3]
-    return fastem.NormalParams(np.full(3, 1 / 3), means, np.tile([1.0, 0.5], (3, 1)), "diag")
+    return fastem.GaussianParams(np.full(3, 1 / 3), means, np.tile([1.0, 0.5], (3, 1)), "diag")
 
 
-def fitted(X: np.ndarray, start: fastem.NormalParams, tol: float) -> fastem.Fit:
+def fitted(X: np.ndarray, start: fastem.GaussianParams, tol: float) -> fastem.Fit:
     with fastem.open_rows(X, fitting=True) as rows:
         return fastem.em(rows.sweep, lambda stats: stats.maximize(), start, max_iter=1000, tol=tol)
 
 
-def in_batches(X: np.ndarray, start: fastem.NormalParams, size: int) -> fastem.NormalParams:
+def in_batches(X: np.ndarray, start: fastem.GaussianParams, size: int) -> fastem.GaussianParams:
     """What partial_fit does, from a given start."""
     params, seen = fitted(X[:size], start, 1e-4).params, None
     for begin in range(0, len(X), size):

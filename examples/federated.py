@@ -21,15 +21,15 @@ def sums_at(site: np.ndarray, question: Path) -> Path:
     return answer
 
 
-def sweep(sites: list[np.ndarray], params: fastem.NormalParams) -> fastem.NormalStats:
+def sweep(sites: list[np.ndarray], params: fastem.GaussianParams) -> fastem.GaussianStats:
     """Parameters go to all sites, as the statistics of no rows, and their sums come back, through files."""
     with tempfile.TemporaryDirectory() as folder:
         question = Path(folder) / "params.npz"
-        fastem.NormalStats.zero(params).save(question)
+        fastem.GaussianStats.zero(params).save(question)
         return fastem.merge(*(fastem.load_stats(sums_at(site, question)) for site in sites))
 
 
-def fit_sites(sites: list[np.ndarray], start: fastem.NormalParams) -> fastem.Fit:
+def fit_sites(sites: list[np.ndarray], start: fastem.GaussianParams) -> fastem.Fit:
     """EM over rows that nobody has together."""
     return fastem.em(lambda params: sweep(sites, params), lambda stats: stats.maximize(), start, tol=1e-8)
 
@@ -42,7 +42,7 @@ def draw(rng: np.random.Generator) -> list[np.ndarray]:
 
 def main() -> None:
     sites = draw(np.random.default_rng(0))
-    start = fastem.NormalParams(np.full(2, 0.5), np.array([[-1.0, 0.0], [3.0, 5.0]]), np.tile(np.eye(2), (2, 1, 1)))
+    start = fastem.GaussianParams(np.full(2, 0.5), np.array([[-1.0, 0.0], [3.0, 5.0]]), np.tile(np.eye(2), (2, 1, 1)))
     found, together = fit_sites(sites, start), fit_sites([np.concatenate(sites)], start)
     difference = np.abs(found.params.means - together.params.means).max()
     numbers = start.weights.size + start.means.size + start.covariances.size

@@ -21,18 +21,18 @@ def draw(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     return means, rng.normal(means, 1.0, (POINTS_EACH, 3)).reshape(-1, 1)
 
 
-def random_start(X: np.ndarray, rng: np.random.Generator) -> fastem.NormalParams:
+def random_start(X: np.ndarray, rng: np.random.Generator) -> fastem.GaussianParams:
     weights = rng.dirichlet(np.ones(3))
     means = rng.uniform(X.min(), X.max(), (3, 1))
     sds = rng.uniform(0.5, 3.0, 3)
-    return fastem.NormalParams(weights, means, (sds**2).reshape(3, 1, 1))
+    return fastem.GaussianParams(weights, means, (sds**2).reshape(3, 1, 1))
 
 
-def fit(X: np.ndarray, start: fastem.NormalParams) -> tuple[fastem.Fit, list[fastem.NormalParams]]:
+def fit(X: np.ndarray, start: fastem.GaussianParams) -> tuple[fastem.Fit, list[fastem.GaussianParams]]:
     """-> the fit, and the parameters before the first iteration and after each."""
     path = [start]
 
-    def maximize(stats: fastem.NormalStats) -> fastem.NormalParams:
+    def maximize(stats: fastem.GaussianStats) -> fastem.GaussianParams:
         path.append(stats.maximize(reg_covar=0.0))
         return path[-1]
 
@@ -42,7 +42,7 @@ def fit(X: np.ndarray, start: fastem.NormalParams) -> tuple[fastem.Fit, list[fas
     return found, path
 
 
-def show(title: str, params: fastem.NormalParams) -> None:
+def show(title: str, params: fastem.GaussianParams) -> None:
     print(title)
     for c in np.argsort(params.means.ravel()):
         mean, sd = params.means[c, 0], np.sqrt(params.covariances[c, 0, 0])
@@ -54,7 +54,7 @@ def main() -> list[Path]:
     means, X = draw(rng)
     start = random_start(X, rng)
     found, path = fit(X, start)
-    show("truth", fastem.NormalParams(np.full(3, 1 / 3), means.reshape(3, 1), np.ones((3, 1, 1))))
+    show("truth", fastem.GaussianParams(np.full(3, 1 / 3), means.reshape(3, 1), np.ones((3, 1, 1))))
     show("start", start)
     show(f"fit: log likelihood {found.loglik:.6f}, {found.n_iter} iterations, {found.stop_reason}", found.params)
     animation = fastem.FitAnimation([fastem.GaussianMixtureDisplay(params=params, X=X) for params in path])

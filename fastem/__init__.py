@@ -28,8 +28,8 @@ The house, from the door to the ground; imports only go down, floors of one numb
     4  information.py  standard errors from the information of the rows: Louis's, and of gradients
     3  sweep.py      data x params -> statistics: rows in memory
     3  tables.py     columns of numbers from CSV, NPY and Parquet files, and to them
-    3  priors.py     BinomialPrior, NormalPrior: statistics that are added before the M-step
-    2  gaussian.py   NormalParams, NormalStats, the M-step: full, tied, diag, spherical
+    3  priors.py     BinomialPrior, GaussianPrior: statistics that are added before the M-step
+    2  gaussian.py   GaussianParams, GaussianStats, the M-step: full, tied, diag, spherical
     2  binomial.py   BinomialParams, BinomialStats, the M-step
     2  reading.py    chunks at the door: checked, cut to the slot grid, read ahead
     2  arrow.py      Parquet files and Arrow tables as chunks
@@ -90,15 +90,15 @@ if TYPE_CHECKING:
     from fastem.distinct import DistinctCounts
     from fastem.estimator import ConvergenceWarning, NotFittedError
     from fastem.fit import Ascent, Collapse, Fit, History, em
-    from fastem.gaussian import NormalParams, NormalStats
+    from fastem.gaussian import GaussianParams, GaussianStats
     from fastem.gaussian_mixture import GaussianMixture
     from fastem.information import StandardErrors
-    from fastem.many import FitStatus, ManyBinomialFits, ManyFits, ManyNormalFits, fit_many
+    from fastem.many import FitStatus, ManyBinomialFits, ManyFits, ManyGaussianFits, fit_many
     from fastem.models import load, load_stats
-    from fastem.priors import BinomialPrior, NormalPrior
+    from fastem.priors import BinomialPrior, GaussianPrior
     from fastem.selection import select
     from fastem.stats import merge
-    from fastem.sweep import Posterior, Rows, accumulate, collapse, open_rows, posterior
+    from fastem.sweep import Posterior, Rows, accumulate, distinct_counts, open_rows, posterior
 
 _HOME = {
     "GaussianMixture": "gaussian_mixture",
@@ -121,7 +121,7 @@ _HOME = {
     "Diagnosis": "degenerate",
     "fit_many": "many",
     "ManyFits": "many",
-    "ManyNormalFits": "many",
+    "ManyGaussianFits": "many",
     "ManyBinomialFits": "many",
     "FitStatus": "many",
     "accumulate": "sweep",
@@ -135,12 +135,12 @@ _HOME = {
     "load_stats": "models",
     "posterior": "sweep",
     "Posterior": "sweep",
-    "collapse": "sweep",
+    "distinct_counts": "sweep",
     "DistinctCounts": "distinct",
     "BinomialPrior": "priors",
-    "NormalPrior": "priors",
-    "NormalParams": "gaussian",
-    "NormalStats": "gaussian",
+    "GaussianPrior": "priors",
+    "GaussianParams": "gaussian",
+    "GaussianStats": "gaussian",
     "BinomialParams": "binomial",
     "BinomialStats": "binomial",
     "StandardErrors": "information",
@@ -176,7 +176,7 @@ __all__ = [  # noqa: RUF022 - by importance
     "Diagnosis",
     "fit_many",
     "ManyFits",
-    "ManyNormalFits",
+    "ManyGaussianFits",
     "ManyBinomialFits",
     "FitStatus",
     "accumulate",
@@ -190,12 +190,12 @@ __all__ = [  # noqa: RUF022 - by importance
     "load_stats",
     "posterior",
     "Posterior",
-    "collapse",
+    "distinct_counts",
     "DistinctCounts",
-    "NormalPrior",
+    "GaussianPrior",
     "BinomialPrior",
-    "NormalParams",
-    "NormalStats",
+    "GaussianParams",
+    "GaussianStats",
     "BinomialParams",
     "BinomialStats",
     "StandardErrors",
@@ -211,10 +211,24 @@ __all__ = [  # noqa: RUF022 - by importance
 ]
 
 
+_RENAMED = {
+    "NormalParams": "GaussianParams",
+    "NormalStats": "GaussianStats",
+    "NormalPrior": "GaussianPrior",
+    "ManyNormalFits": "ManyGaussianFits",
+    "collapse": "distinct_counts",
+}
+"""Names of version 0.1 and what they are called since."""
+
+
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first asked for."""
     if name == "__version__":
         return import_module("importlib.metadata").version("fastem")  # 40 ms, and few ask
+    if name in _RENAMED:
+        message = f"fastem.{name} is called fastem.{_RENAMED[name]} now; the old name will be removed in version 0.3"
+        import_module("warnings").warn(message, FutureWarning, stacklevel=2)
+        return __getattr__(_RENAMED[name])
     if name not in _HOME:
         raise AttributeError(f"module 'fastem' has no attribute {name!r}")
     return getattr(import_module(f"fastem.{_HOME[name]}"), name)

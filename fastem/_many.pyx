@@ -380,7 +380,7 @@ cdef inline void maximize_weights(Group *g) noexcept nogil:
 
 
 cdef inline void maximize_normal(Group *g) noexcept nogil:
-    """As NormalStats.maximize: an empty component keeps its mean and variance."""
+    """As GaussianStats.maximize: an empty component keeps its mean and variance."""
     cdef Py_ssize_t c
     cdef double delta, smallest, mean_square = 0.0
     maximize_weights(g)

@@ -374,7 +374,7 @@ def maximize_weights(sums, shares):
 
 @pointwise
 def maximize_normal(sums, reg_covar, shares, means, variances):
-    """As NormalStats.maximize: an empty component keeps its mean and variance."""
+    """As GaussianStats.maximize: an empty component keeps its mean and variance."""
     maximize_weights(sums, shares)
     mean_square = 0.0
     for c in range(means.shape[0]):

@@ -11,6 +11,7 @@ from typing import Any, Self
 import numpy as np
 
 from fastem import checks
+from fastem._public import public
 from fastem.display import BinomialMixtureDisplay, GaussianMixtureDisplay, needed
 
 FRAMES = 48
@@ -22,6 +23,7 @@ SPEED = 8
 SUFFIXES = (".gif", ".html")
 
 
+@public
 class FitAnimation:
     """How a fit went, a frame for each iteration: densities over a histogram, ellipses among points.
 

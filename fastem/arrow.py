@@ -15,6 +15,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from fastem import checks, inputs
+from fastem._public import public
 from fastem.mapped import BYTES_AT_A_TIME, still_there
 
 BATCH_ROWS = 1 << 17
@@ -172,6 +173,7 @@ def loses(held: str, read: str) -> bool:
 Source = Files | Table | DataSet
 
 
+@public
 class ArrowRows:
     """Columns that Arrow reads as chunks, read anew each time they are iterated."""
 

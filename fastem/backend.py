@@ -117,7 +117,7 @@ def importable_twins() -> dict[str, str]:
     return twins | {"numba": f"Numba {importlib.import_module('numba').__version__}"}
 
 
-def distinct_counts(
+def distinct_keys(
     X: np.ndarray, trials: np.ndarray, sample_weight: np.ndarray, most: int
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """Distinct rows (m, 2 d) of X (n, d) and trials (n, d), whole numbers, as first met, and sums of the weights of

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fastem import checks
+from fastem._public import public
 from fastem.arithmetic import own_methods
 from fastem.linear import dot
 from fastem.stats import (
@@ -42,6 +43,7 @@ TABLE = np.array([math.lgamma(n + 1.0) for n in range(256)])
 """log n! where Stirling's series would need more than three terms."""
 
 
+@public
 @own_methods
 @dataclass(frozen=True, eq=False)
 class BinomialParams:
@@ -153,6 +155,7 @@ class BinomialParams:
         return np.asarray(rng.binomial(trials, self.probs[labels]))
 
 
+@public
 @own_methods
 @dataclass(frozen=True, eq=False)
 class BinomialStats(Stats):

@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from fastem import checks, inputs
+from fastem._public import public
 from fastem.arithmetic import own_methods
 from fastem.binomial import GROUPS, BinomialParams
 from fastem.degenerate import Watch, binomial_extents, split_binomial
@@ -19,6 +20,7 @@ from fastem.stats import Fixed
 from fastem.sweep import AnyRows, Rows
 
 
+@public
 @own_methods
 class BinomialMixture(Mixture):
     """Mixture of binomial distributions, fitted by expectation-maximisation.

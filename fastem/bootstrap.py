@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 
 from fastem import checks, inputs
+from fastem._public import public
 from fastem.arithmetic import own
 from fastem.doubtful import blocks_of, n_distinct, rounding_step, with_doubts
 from fastem.held_out import Data, arrays_of, copied
 from fastem.selection import opened_rows, template, tosses
 
 
+@public
 @dataclass(frozen=True, eq=False)
 class BootstrapTest:
     """Of k components against k + 1."""

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from fastem._public import public
 from fastem.restarts import SCREENED_OUT, Start
 from fastem.tables import aligned
 
@@ -18,6 +19,7 @@ VERY_STRONG = 10.0
 """A difference of BIC that is very strong evidence (Kass and Raftery 1995)."""
 
 
+@public
 @dataclass(frozen=True)
 class Candidate:
     """A fitted mixture in a line of the table; of the criteria, the lower the better."""
@@ -58,6 +60,7 @@ class Candidate:
         )
 
 
+@public
 @dataclass(frozen=True, eq=False)
 class Selection:
     """The candidates in the order they were fitted in, and their mixtures.  ``str`` makes a table of it."""

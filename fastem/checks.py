@@ -13,20 +13,25 @@ from typing import Any
 import numpy as np
 
 from fastem import inputs, linear
+from fastem._public import public
 
 
+@public
 class EmptyComponentWarning(UserWarning):
     """A component lost all its points: it has kept its last parameters, at weight 0, or what a prior gives it."""
 
 
+@public
 class EqualComponentWarning(UserWarning):
     """A component equals another one: EM cannot part them, and a mixture of different ones may be far more likely."""
 
 
+@public
 class IdentifiabilityWarning(UserWarning):
     """Different parameters have the same likelihood, whatever the rows."""
 
 
+@public
 class CollapsedComponentError(ValueError):
     """A component has collapsed in a fit with on_collapse="raise"."""
 
@@ -55,7 +60,7 @@ def same_shape(values: np.ndarray, name: str, shape: tuple[int, ...]) -> None:
 
 def mixture_params(params: Any) -> None:
     if not hasattr(params, "kernel"):
-        raise TypeError(f"params must be those of a mixture, NormalParams or BinomialParams, got {params!r}")
+        raise TypeError(f"params must be those of a mixture, GaussianParams or BinomialParams, got {params!r}")
 
 
 def rows_of_params(has_trials: bool, n_features: int, params_have_trials: bool, params_features: int) -> None:

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from fastem import checks, inputs
+from fastem._public import public
 from fastem.arithmetic import own_methods
 from fastem.backend import Backend
 from fastem.distinct import CHUNK_ROWS, MOST_DISTINCT, DistinctCounts, pays, tested_step
@@ -22,6 +23,7 @@ BLOCK_BYTES = 1 << 24
 """Of the rows of a block: long beside what it takes to wake threads, and three of them are little memory."""
 
 
+@public
 @own_methods
 class Chunks(OnBackend):
     """Rows that are read anew in each sweep, with the methods of `Rows` that a fit needs.  A context manager, as these.
@@ -234,7 +236,7 @@ def open_chunks(
     Examples
     --------
     >>> import numpy as np, fastem
-    >>> start = fastem.NormalParams(np.full(2, 0.5), np.array([[0.0], [5.0]]), np.ones((2, 1, 1)))
+    >>> start = fastem.GaussianParams(np.full(2, 0.5), np.array([[0.0], [5.0]]), np.ones((2, 1, 1)))
     >>> with fastem.open_chunks([[[0.0], [1.0]], [[4.0], [5.0]]], fitting=True) as chunks:
     ...     fit = fastem.em(chunks.sweep, lambda stats: stats.maximize(), start)
     >>> fit.params.means.ravel().round(1)

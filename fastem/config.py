@@ -9,6 +9,7 @@ from importlib.metadata import version
 import numpy as np
 
 from fastem import checks
+from fastem._public import public
 from fastem.backend import (
     AUTO,
     BACKENDS,
@@ -22,6 +23,7 @@ from fastem.backend import (
 from fastem.threads import ThreadRule, thread_rule
 
 
+@public
 @dataclass(frozen=True)
 class Config:
     """How fits run in this process.  ``str`` makes a few lines of it."""

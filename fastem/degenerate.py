@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastem import checks
+from fastem._public import public
 from fastem.binomial import BinomialParams
 from fastem.fit import Collapse, Fit
-from fastem.gaussian import RESOLUTION, NormalParams, diagonal, resolved
+from fastem.gaussian import RESOLUTION, GaussianParams, diagonal, resolved
 from fastem.linear import eigh, eigvalsh, product, times, weighted_sum
 from fastem.stats import EMPTY, Array
 
@@ -101,7 +102,7 @@ def without(params: Any, component: int) -> Any:
 # ------------------------------------------------------------------------------------------------------------- normal
 
 
-def normal_extents(params: NormalParams, reg_covar: Any) -> Array:
+def normal_extents(params: GaussianParams, reg_covar: Any) -> Array:
     """(k,) the smallest eigenvalue of each covariance, each feature in units of the floor under its variance; where it
     is far above 1, a lower bound.  Where all rows lie in a plane that is no fault of a component's: infinite.
     """
@@ -111,7 +112,7 @@ def normal_extents(params: NormalParams, reg_covar: Any) -> Array:
     return found
 
 
-def own_extents(params: NormalParams, reg_covar: Any) -> Array:
+def own_extents(params: GaussianParams, reg_covar: Any) -> Array:
     if params.covariance_type == "tied":
         return np.full(len(params.weights), np.inf)
     variances = diagonal(params.covariances) if params.is_matrix else params.variances()
@@ -128,7 +129,7 @@ def own_extents(params: NormalParams, reg_covar: Any) -> Array:
     return found
 
 
-def pooled(params: NormalParams) -> NormalParams:
+def pooled(params: GaussianParams) -> GaussianParams:
     """One component with the mean and covariance of all."""
     mean = weighted_sum(params.weights, params.means)
     delta = params.means - mean
@@ -137,10 +138,10 @@ def pooled(params: NormalParams) -> NormalParams:
     else:
         between = (delta**2).mean(axis=1) if params.covariance_type == "spherical" else delta**2
     covariance = weighted_sum(params.weights, params.covariances + between)
-    return NormalParams(np.ones(1), mean[np.newaxis], np.asarray(covariance)[np.newaxis], params.covariance_type)
+    return GaussianParams(np.ones(1), mean[np.newaxis], np.asarray(covariance)[np.newaxis], params.covariance_type)
 
 
-def split_normal(params: NormalParams, donor: int, place: int) -> NormalParams:
+def split_normal(params: GaussianParams, donor: int, place: int) -> GaussianParams:
     """The donor as two halves along its longest axis, one of them in the place of another component.
 
     With R R^T the covariance and u a direction of length 1, the halves are at APART R u from the mean, with the
@@ -178,7 +179,7 @@ def root(covariance: Array) -> Array:
 
 def smallest_eigenvalue(params: Any, component: int) -> float:
     """Of a covariance, reg_covar included; NaN for families that have none."""
-    if not isinstance(params, NormalParams):
+    if not isinstance(params, GaussianParams):
         return math.nan
     if not params.is_matrix:
         return float(params.variances()[component].min())
@@ -226,6 +227,7 @@ EQUAL = 1e-6
 """Of a standard deviation, or of a variance: components whose parameters differ by less are one."""
 
 
+@public
 @dataclass(frozen=True, eq=False)
 class Diagnosis:
     """What tells a spurious maximum: components on few rows, on equal rows, or much thinner than the others.
@@ -257,7 +259,7 @@ def diagnosis(params: Any, counts: Array, collapsed: set[int]) -> Diagnosis:
     """Of fitted parameters, the weights of their rows, and the components that have no extent of their own."""
     k = len(counts)
     with np.errstate(all="ignore"):
-        thinnest, widest = relative_extents(params) if isinstance(params, NormalParams) else np.full((2, k), np.nan)
+        thinnest, widest = relative_extents(params) if isinstance(params, GaussianParams) else np.full((2, k), np.nan)
         equal = equal_before(params)
     needed, empty = own_parameters(params), ~(counts > EMPTY * counts.sum())
     gone = np.isin(np.arange(k), list(collapsed)) & ~empty
@@ -267,7 +269,7 @@ def diagnosis(params: Any, counts: Array, collapsed: set[int]) -> Diagnosis:
         f"has no more rows than its {needed} parameters": (counts <= needed) & ~empty & ~gone,
         f"is thinner than {THIN:g} of the pooled variance": (thinnest < THIN) & ~gone,
         "equals a component before it": equal,
-        "has an extent that is beyond what numbers can tell": np.isnan(thinnest) & isinstance(params, NormalParams),
+        "has an extent that is beyond what numbers can tell": np.isnan(thinnest) & isinstance(params, GaussianParams),
     }
     complaints = tuple(tuple(sentence for sentence, where in tests.items() if where[c]) for c in range(k))
     return Diagnosis(params.weights, counts, thinnest, widest, complaints)
@@ -279,7 +281,7 @@ def own_parameters(params: Any) -> int:
     return int(params.n_free(("weights", shared)) // len(params.weights))
 
 
-def relative_extents(params: NormalParams) -> Array:
+def relative_extents(params: GaussianParams) -> Array:
     """(2, k) smallest and largest eigenvalues of each covariance with respect to the mean one; NaN where numbers do not
     reach."""
     k = len(params.weights)
@@ -292,7 +294,7 @@ def relative_extents(params: NormalParams) -> Array:
     mean = weighted_sum(params.weights, params.covariances)
     if not np.isfinite(mean).all():
         return np.full((2, k), np.nan)
-    pool = NormalParams(np.ones(1), params.means[:1], mean[np.newaxis])
+    pool = GaussianParams(np.ones(1), params.means[:1], mean[np.newaxis])
     with np.errstate(over="ignore"):  # of one without rows, far wider than all others
         narrowest = 1 / largest_of(product(params.inverse_cholesky(), root(mean)))
         widest = largest_of(np.array([product(pool.inverse_cholesky()[0], root(each)) for each in params.covariances]))
@@ -301,7 +303,7 @@ def relative_extents(params: NormalParams) -> Array:
 
 def equal_before(params: Any) -> NDArray[np.bool_]:
     """(k,) has a component before this one the same parameters but for its weight, to EQUAL standard deviations?"""
-    if isinstance(params, NormalParams):
+    if isinstance(params, GaussianParams):
         sds = np.sqrt(np.abs(params.diagonals()))
         own = [(params.means, sds)]
         if params.covariance_type == "full":

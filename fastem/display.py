@@ -10,9 +10,10 @@ from typing import Any, Self
 import numpy as np
 
 from fastem import checks, inputs
+from fastem._public import public
 from fastem.binomial import BinomialParams
 from fastem.fit import History
-from fastem.gaussian import NormalParams
+from fastem.gaussian import GaussianParams
 from fastem.linear import eigh
 from fastem.sweep import posterior
 
@@ -88,6 +89,7 @@ def bin_edges(x: np.ndarray) -> np.ndarray:
 # --------------------------------------------------------------------------------------------------- Gaussian mixtures
 
 
+@public
 class GaussianMixtureDisplay:
     """A Gaussian mixture over its rows: densities over a histogram, ellipses among points, or all pairs of features.
 
@@ -97,7 +99,7 @@ class GaussianMixtureDisplay:
 
     Parameters
     ----------
-    params : NormalParams
+    params : GaussianParams
         The mixture.
     X : ndarray of shape (n, d)
         Rows.
@@ -120,7 +122,7 @@ class GaussianMixtureDisplay:
     """
 
     def __init__(
-        self, *, params: NormalParams, X: np.ndarray, sample_weight: Any = None, feature_names: Any = None
+        self, *, params: GaussianParams, X: np.ndarray, sample_weight: Any = None, feature_names: Any = None
     ) -> None:
         self.params, self.X, self.sample_weight = params, X, sample_weight
         self.feature_names = named(feature_names, params.n_features)
@@ -197,21 +199,21 @@ def named(feature_names: Any, d: int) -> list[str]:
     return [f"x{i}" for i in range(d)] if feature_names is None else [str(name) for name in feature_names]
 
 
-def marginal(params: NormalParams, features: Sequence[int]) -> NormalParams:
+def marginal(params: GaussianParams, features: Sequence[int]) -> GaussianParams:
     """The mixture of some features."""
     k, d = params.means.shape
     matrices = params.covariances if params.is_matrix else params.diagonals()[:, :, np.newaxis] * np.eye(d)
     matrices = np.broadcast_to(matrices, (k, d, d))[np.ix_(range(k), features, features)]
-    return NormalParams(params.weights, params.means[:, features], matrices)
+    return GaussianParams(params.weights, params.means[:, features], matrices)
 
 
-def component_densities(params: NormalParams, grid: np.ndarray) -> np.ndarray:
+def component_densities(params: GaussianParams, grid: np.ndarray) -> np.ndarray:
     """Weighted densities of the components on a grid (m,) -> (m, k); their sum is that of the mixture."""
     at = posterior(params, grid[:, np.newaxis])
     return at.resp * np.exp(at.log_prob)[:, np.newaxis]
 
 
-def density_grid(x: np.ndarray, params: NormalParams) -> np.ndarray:
+def density_grid(x: np.ndarray, params: GaussianParams) -> np.ndarray:
     """The range of x and a little more; close together where a component is thin."""
     margin = 0.06 * np.ptp(x)
     low, high = x.min() - margin, x.max() + margin
@@ -219,7 +221,7 @@ def density_grid(x: np.ndarray, params: NormalParams) -> np.ndarray:
     return np.union1d(np.linspace(low, high, GRID), around[(low < around) & (around < high)])
 
 
-def density_lines(axes: Any, grid: np.ndarray, params: NormalParams) -> list[Any]:
+def density_lines(axes: Any, grid: np.ndarray, params: GaussianParams) -> list[Any]:
     """A line for each component, and the mixture's."""
     densities = component_densities(params, grid)
     lines = [
@@ -230,7 +232,7 @@ def density_lines(axes: Any, grid: np.ndarray, params: NormalParams) -> list[Any
     return [*lines, *axes.plot(grid, densities.sum(axis=1), label="mixture", **behind)]
 
 
-def ellipses(axes: Any, params: NormalParams) -> None:
+def ellipses(axes: Any, params: GaussianParams) -> None:
     """Contours of each component of two features; a component without rows has none."""
     patches = needed("matplotlib.patches")
     for c in np.flatnonzero(params.weights > 0).tolist():
@@ -247,6 +249,7 @@ def ellipses(axes: Any, params: NormalParams) -> None:
 # --------------------------------------------------------------------------------------------------- binomial mixtures
 
 
+@public
 class BinomialMixtureDisplay:
     """A binomial mixture over its rows: what share of them has which rate of success, and what the components expect.
 
@@ -369,6 +372,7 @@ def normal_shares(weight: float, prob: float, trials: int, edges: np.ndarray) ->
 # --------------------------------------------------------------------------------------------------------- convergence
 
 
+@public
 class ConvergenceDisplay:
     """How a fit went: log likelihood, Q and entropy at each sweep, with what was no plain EM step marked.
 

@@ -9,7 +9,8 @@ from functools import partial, reduce
 import numpy as np
 
 from fastem import checks
-from fastem.backend import Backend, distinct_counts
+from fastem._public import public
+from fastem.backend import Backend, distinct_keys
 from fastem.stats import Array
 
 CHUNK_ROWS = 1 << 22
@@ -20,6 +21,7 @@ MOST_DISTINCT = 0.5
 """Of the rows: where more are distinct, an iteration on them costs what one on all rows does, nearly."""
 
 
+@public
 @dataclass(frozen=True, eq=False)
 class DistinctCounts:
     """Distinct rows of successes and trials, sorted, and their weights: a value with a plus.
@@ -82,7 +84,7 @@ def sample_of(arrays: tuple[np.ndarray, ...], rows: slice, most: float) -> Disti
 
 def of_chunk(X: np.ndarray, trials: np.ndarray, sample_weight: Array, *, most: int) -> DistinctCounts | None:
     """The distinct rows of a chunk, sorted; None if there are over `most`."""
-    found = distinct_counts(X, trials, sample_weight, most)
+    found = distinct_keys(X, trials, sample_weight, most)
     if found is None:
         return None
     keys, weights = found

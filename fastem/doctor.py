@@ -10,7 +10,7 @@ import numpy as np
 
 from fastem.config import show_config
 from fastem.fit import em
-from fastem.gaussian import NormalParams
+from fastem.gaussian import GaussianParams
 from fastem.streams import result
 from fastem.sweep import accumulate
 
@@ -47,7 +47,7 @@ def error_of_a_fit(twin: str) -> float:
     Each component ends at the mean and variance of its pair, with half the weight.
     """
     X = np.array([[0.0], [2.0], [100.0], [102.0]])
-    start = NormalParams(np.full(2, 0.5), np.array([[-1.0], [103.0]]), np.ones((2, 1, 1)))
+    start = GaussianParams(np.full(2, 0.5), np.array([[-1.0], [103.0]]), np.ones((2, 1, 1)))
     fit = em(lambda params: accumulate(params, X, backend=twin), lambda stats: stats.maximize(reg_covar=0.0), start)
     found = [*fit.params.weights, *fit.params.means.flat, *fit.params.covariances.flat, fit.loglik]
     loglik = -4 * (math.log(2) + math.log(2 * math.pi) / 2 + 1 / 2)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from fastem.degenerate import pooled
-from fastem.gaussian import RESOLUTION, NormalParams
+from fastem.gaussian import RESOLUTION, GaussianParams
 from fastem.linear import eigh, inverse_lower, product
 from fastem.starts import START_ROWS
 from fastem.stats import Array
@@ -34,7 +34,7 @@ def suspects(mixture: Any, step: Array) -> list[int]:
     """Components of which the likelihood may have no meaning: those about which there are complaints, and those that
     are narrower than rounded rows can tell.  None of counts: their likelihood has a bound."""
     params = mixture.params_
-    if not isinstance(params, NormalParams):
+    if not isinstance(params, GaussianParams):
         return []
     narrow = (params.diagonals() < (NARROW * step) ** 2).any(axis=1) & (params.weights > 0)
     return sorted({*mixture.diagnose().spurious, *np.flatnonzero(narrow).tolist()})
@@ -50,7 +50,7 @@ def with_doubts(mixture: Any, opened: Callable[[], AnyRows], step: Array) -> Any
     return mixture
 
 
-def with_proven_extents(params: NormalParams, counts: Array, suspect: list[int], step: Array) -> NormalParams:
+def with_proven_extents(params: GaussianParams, counts: Array, suspect: list[int], step: Array) -> GaussianParams:
     """With the precision of each suspect component as its rows prove it, a mean of its own and that of all rows.
 
     The inverse of the covariance of m rows is too large, on the average by m / (m - d - 2) (that of a Wishart
@@ -67,14 +67,14 @@ def with_proven_extents(params: NormalParams, counts: Array, suspect: list[int],
     return replace(params, covariances=covariances)
 
 
-def of_all(params: NormalParams) -> Any:
+def of_all(params: GaussianParams) -> Any:
     """The covariance of all rows, in the shape of that of a component."""
     if params.covariance_type == "tied":
-        params = NormalParams(params.weights, params.means, np.stack([params.covariances] * len(params.weights)))
+        params = GaussianParams(params.weights, params.means, np.stack([params.covariances] * len(params.weights)))
     return pooled(params).covariances[0]
 
 
-def proven_share(params: NormalParams, count: float) -> float:
+def proven_share(params: GaussianParams, count: float) -> float:
     """1 - used / m: where the mean inverse of the scatter of m rows is 1 / (m - used) of the precision."""
     k, d = params.means.shape
     used = {"full": d + 2.0, "tied": k + d + 1.0, "diag": 3.0, "spherical": 1.0 + 2.0 / d}[params.covariance_type]
@@ -85,7 +85,7 @@ def blended(own: Any, share: float, whole: Any, least: Array) -> Any:
     """The covariance of which the precision is `share` that of `own` (and `least`), the rest that of `whole`."""
     if np.ndim(own) < 2:
         return 1 / (share / (own + (least if np.ndim(own) else least.max())) + (1 - share) / whole)
-    A = NormalParams(np.ones(1), np.zeros((1, len(own))), whole[np.newaxis]).inverse_cholesky()[0]
+    A = GaussianParams(np.ones(1), np.zeros((1, len(own))), whole[np.newaxis]).inverse_cholesky()[0]
     values, vectors = eigh(product(product(A, own + np.diag(least)), A.T))
     half = product(inverse_lower(A), vectors / np.sqrt(share / np.maximum(values, RESOLUTION) + 1 - share))
     return product(half, half.T)

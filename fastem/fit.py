@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from fastem import checks
+from fastem._public import public
 from fastem.acceleration import ROUNDING, Extrapolation, Floor
 from fastem.arithmetic import own
 from fastem.linear import norm
@@ -30,6 +31,7 @@ STEPS = ("start", "plain", "accelerated", "rejected", "reseeded", "dropped")
 """How the parameters of an iteration were reached."""
 
 
+@public
 @dataclass(frozen=True, eq=False)
 class History:
     """One entry per iteration, at the parameters before its M-step; loglik = q + entropy.
@@ -49,6 +51,7 @@ class History:
         return len(self.loglik)
 
 
+@public
 @dataclass(frozen=True)
 class Collapse:
     """A component that lost its extent or its rows: when, what was left of it, and what was done."""
@@ -68,6 +71,7 @@ TELLING = 1e-4
 tenth of the default tol; sums of well-conditioned rows are good to 1e-12, those in float32 to 1e-5."""
 
 
+@public
 @dataclass(frozen=True)
 class Ascent:
     """A certificate: the largest fall of the log likelihood from one iteration to the next, and what explains it.
@@ -90,6 +94,7 @@ class Ascent:
         return self.largest_fall <= self.bound < math.inf
 
 
+@public
 @dataclass(frozen=True, eq=False)
 class Fit:
     """The result of `em`: params and, at these params, their statistics; how it got there and why it stopped."""
@@ -350,7 +355,7 @@ def em(
     --------
     >>> import numpy as np, fastem
     >>> X = np.array([[0.0], [1.0], [9.0], [10.0]])
-    >>> start = fastem.NormalParams(np.array([0.5, 0.5]), np.array([[0.0], [10.0]]), np.ones((2, 1, 1)))
+    >>> start = fastem.GaussianParams(np.array([0.5, 0.5]), np.array([[0.0], [10.0]]), np.ones((2, 1, 1)))
     >>> fit = fastem.em(lambda params: fastem.accumulate(params, X), lambda stats: stats.maximize(), start)
     >>> fit.params.means.ravel().round(3)
     array([0.5, 9.5])

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastem import checks, inputs
+from fastem._public import public
 from fastem.arithmetic import own_methods
 from fastem.linear import dot, eigh, eigvalsh, inverse_cholesky, inverse_lower, product, times, weighted_sum
 from fastem.stats import (
@@ -58,9 +59,10 @@ LARGEST_VARIANCE = inputs.LARGEST[np.dtype(np.float64)] ** 2
 """That rows within their own bound can have."""
 
 
+@public
 @own_methods
 @dataclass(frozen=True, eq=False)
-class NormalParams:
+class GaussianParams:
     """Parameters of a Gaussian mixture: an immutable value.
 
     weights (k,), means (k, d), covariances as scikit-learn shapes them: full (k, d, d), tied (d, d), diag (k, d),
@@ -75,7 +77,7 @@ class NormalParams:
     has_trials = False
 
     @classmethod
-    def from_precisions(cls, weights: Array, means: Array, precisions: Array, covariance_type: str) -> NormalParams:
+    def from_precisions(cls, weights: Array, means: Array, precisions: Array, covariance_type: str) -> GaussianParams:
         with np.errstate(over="ignore"):  # of subnormal ones: see checks.precisions
             if covariance_type not in ("full", "tied"):
                 return cls(weights, means, 1.0 / precisions, covariance_type)
@@ -84,7 +86,7 @@ class NormalParams:
             return cls(weights, means, inverse(precisions / outer) / outer, covariance_type)
 
     @classmethod
-    def from_variances(cls, means: Array, variances: Array, covariance_type: str) -> NormalParams:
+    def from_variances(cls, means: Array, variances: Array, covariance_type: str) -> GaussianParams:
         """Equal weights, and for every component the same variances (d,)."""
         k = len(means)
         if covariance_type == "spherical":
@@ -145,12 +147,12 @@ class NormalParams:
         """Indices of the components in the order of their weights or means."""
         return order_of(getattr(self, by))
 
-    def take(self, components: np.ndarray) -> NormalParams:
+    def take(self, components: np.ndarray) -> GaussianParams:
         """These components, in this order."""
         covariances = self.covariances if self.covariance_type == "tied" else self.covariances[components]
         return replace(self, weights=self.weights[components], means=self.means[components], covariances=covariances)
 
-    def among(self, means: Array, where: np.ndarray) -> NormalParams:
+    def among(self, means: Array, where: np.ndarray) -> GaussianParams:
         """These components at `where` among others with the given means, which take 1 / k of the weight and the mean
         covariance."""
         k = len(means)
@@ -160,7 +162,7 @@ class NormalParams:
         if self.covariance_type != "tied":
             covariances = np.repeat(covariances.mean(axis=0)[np.newaxis], k, axis=0)
             covariances[where] = self.covariances
-        return NormalParams(weights, means, covariances, self.covariance_type)
+        return GaussianParams(weights, means, covariances, self.covariance_type)
 
     def diagonals(self) -> Array:
         """(k, d) variances of the features."""
@@ -239,7 +241,7 @@ class NormalParams:
         reach, spread = times(scale, distance), times(scale, np.sqrt(self.diagonals()))
         return bool(reach.max() < SINGLE_REACH and spread.max() < SINGLE_SPREAD)
 
-    def rounded_to_single(self) -> NormalParams:
+    def rounded_to_single(self) -> GaussianParams:
         """These parameters rounded to float32 or, where that would be another model, as they are."""
         values = [getattr(self, name) for name in GROUPS]
         with np.errstate(over="ignore", under="ignore"):
@@ -250,7 +252,7 @@ class NormalParams:
         L, means, sds = np.abs(self.precision_factors()), np.abs(self.means), np.sqrt(self.diagonals())
         moved = max(math.sqrt(squares_of(L, SINGLE_UNIT * means).max()), SINGLE_UNIT * squares_of(L, sds).max())
         weights, means, covariances = rounded
-        return NormalParams(weights, means, covariances, self.covariance_type) if moved < SINGLE_SHIFT else self
+        return GaussianParams(weights, means, covariances, self.covariance_type) if moved < SINGLE_SHIFT else self
 
     def log_base_measure(self, X: np.ndarray) -> None:
         """The part of log p(x) that no parameter enters: none."""
@@ -260,13 +262,13 @@ class NormalParams:
         k, d = self.means.shape
         return k * (1 + d + (d * d if self.kernel == "mvnormal_full" else d)) + 2
 
-    def stats(self, sums: Array) -> NormalStats:
+    def stats(self, sums: Array) -> GaussianStats:
         """Name the sums of a kernel (one row, as _kernels lays them out)."""
         k, d = self.means.shape
         first, second = sums[k : k + k * d].reshape(k, d), sums[k + k * d : -2]
         second = second.reshape((k, d, d) if self.is_matrix else (k, d))
         counts, (loglik, entropy) = sums[:k], sums[-2:].tolist()
-        return NormalStats(self, counts, loglik, entropy, first, second, counts, counts, row_counts=counts)
+        return GaussianStats(self, counts, loglik, entropy, first, second, counts, counts, row_counts=counts)
 
     @kept
     def units(self) -> Array:
@@ -274,7 +276,7 @@ class NormalParams:
         variances = diagonal(self.covariances) if self.is_matrix else self.variances()
         return np.sqrt(variances.mean(axis=0) if variances.ndim == 2 else variances)
 
-    def to_vector(self, at: NormalParams, fixed: Fixed = ()) -> Array:
+    def to_vector(self, at: GaussianParams, fixed: Fixed = ()) -> Array:
         """What is free, without constraints and in the units of `at`: log weights, means, and log standard deviations
         or, of matrices, Cholesky factors with the logarithm of their diagonals."""
         means = (self.means / at.units)[~held(fixed, "means", len(self.means))]
@@ -287,7 +289,7 @@ class NormalParams:
             spread = 0.5 * np.log(self.covariances[free])
         return np.concatenate([log_weights(self.weights, fixed), means.ravel(), spread.ravel()])
 
-    def from_vector(self, vector: Array, fixed: Fixed = ()) -> NormalParams:
+    def from_vector(self, vector: Array, fixed: Fixed = ()) -> GaussianParams:
         """Parameters of which to_vector(self, fixed) is `vector`; what is fixed is that of self."""
         moving, free = ~held(fixed, "means", len(self.means)), self._free_covariances(fixed)
         means, covariances = self.means.copy(), self.covariances.copy()
@@ -306,9 +308,9 @@ class NormalParams:
         else:
             found = np.exp(2 * spread.reshape(covariances[free].shape))
             covariances[free] = np.maximum(found, SMALLEST_VARIANCE)
-        return NormalParams(softmax(logs, self.weights, fixed), means, covariances, self.covariance_type)
+        return GaussianParams(softmax(logs, self.weights, fixed), means, covariances, self.covariance_type)
 
-    def above_floor(self, reached: NormalParams, *, fixed: Fixed = (), reg_covar: Any = 0.0) -> NormalParams:
+    def above_floor(self, reached: GaussianParams, *, fixed: Fixed = (), reg_covar: Any = 0.0) -> GaussianParams:
         """These parameters with no free variance below what the M-step that has led to `reached` leaves one: reg_covar
         and the resolution of the data."""
         free = self._free_covariances(fixed)
@@ -384,18 +386,19 @@ class NormalParams:
         return found
 
 
+@public
 @own_methods
 @dataclass(frozen=True, eq=False)
-class NormalStats(Stats):
+class GaussianStats(Stats):
     """Sums of a Gaussian sweep, about the means of `params`: cancellation-free when those are near the new means."""
 
-    params: NormalParams
+    params: GaussianParams
     first: Array  #:   (k, d)                sum w r (x - mean)
     second: Array  #:  (k, d, d) or (k, d)   sum w r (x - mean)(x - mean)^T, or its diagonal
     mean_counts: Array  #:     (k,)  what stands behind first: counts, and the pseudo-counts of a prior
     scatter_counts: Array  #:  (k,)  what stands behind second
 
-    def about(self, params: NormalParams) -> NormalStats:
+    def about(self, params: GaussianParams) -> GaussianStats:
         """The same sums of rows about the means of other parameters: x - m' = (x - m) + (m - m')."""
         shift = self.params.means - params.means
         first = self.first + self.counts[:, np.newaxis] * shift
@@ -404,7 +407,7 @@ class NormalStats(Stats):
         second = self.second + cross + (cross.mT if params.is_matrix else cross)
         return replace(self, params=params, first=first, second=second)
 
-    def gradient(self, reached: NormalParams, at: NormalParams, fixed: Fixed = ()) -> Array:
+    def gradient(self, reached: GaussianParams, at: GaussianParams, fixed: Fixed = ()) -> Array:
         """Of the log likelihood, at the parameters of these sums, by what stands in to_vector(at, fixed).
 
         It is that of Q (Fisher's identity), and Q is what the M-step has maximised: so `reached`, the parameters after
@@ -420,7 +423,7 @@ class NormalStats(Stats):
         spread = self._covariance_gradient(reached, delta, at)[params._free_covariances(fixed)]
         return np.concatenate([weight_slopes(self.counts, params.weights, fixed), means.ravel(), spread.ravel()])
 
-    def _covariance_gradient(self, reached: NormalParams, delta: Array, at: NormalParams) -> Array:
+    def _covariance_gradient(self, reached: GaussianParams, delta: Array, at: GaussianParams) -> Array:
         """By the logarithms of standard deviations, or by Cholesky factors C with the logarithm of their diagonals:
         C^-T (C^-1 B C^-T - n), B = sum w r (x - mean)(x - mean)^T as the M-step left it."""
         params, tied = self.params, self.params.covariance_type == "tied"
@@ -459,7 +462,7 @@ class NormalStats(Stats):
     def _second_diagonal(self) -> Array:
         return diagonal(self.second) if self.params.is_matrix else self.second
 
-    def maximize(self, *, fixed: Fixed = (), reg_covar: Any = 1e-6) -> NormalParams:
+    def maximize(self, *, fixed: Fixed = (), reg_covar: Any = 1e-6) -> GaussianParams:
         """The M-step.  An empty component keeps its means and covariances, with weight 0; so does what is held.
 
         delta = first / counts;  mean = origin + delta;  covariance = second / counts - delta delta^T + reg_covar I,
@@ -485,9 +488,9 @@ class NormalStats(Stats):
         smallest = np.maximum(resolved(shares, variances, means), lost)
         found = self._covariances(scatter, shares, reg_covar)
         if at.covariance_type == "tied" or not rigid.any():
-            return above(NormalParams(weights, means, found, at.covariance_type), smallest, at)
+            return above(GaussianParams(weights, means, found, at.covariance_type), smallest, at)
         found[rigid] = at.covariances[rigid]
-        raised = above(NormalParams(weights, means, found, at.covariance_type), smallest, at)
+        raised = above(GaussianParams(weights, means, found, at.covariance_type), smallest, at)
         kept = raised.covariances.copy()
         kept[rigid] = at.covariances[rigid]
         return replace(raised, covariances=kept)
@@ -518,7 +521,7 @@ def resolved(shares: Array, variances: Array, means: Array) -> Array:
     return np.maximum(RESOLUTION**2 * weighted_sum(shares, variances + means * means), SMALLEST_VARIANCE)
 
 
-def above(params: NormalParams, smallest: Array, before: NormalParams) -> NormalParams:
+def above(params: GaussianParams, smallest: Array, before: GaussianParams) -> GaussianParams:
     """Covariances that are not above `smallest` raised to it; rows that are too close to 0 for that are refused."""
     found = lifted(params, smallest)
     if found is not params:
@@ -526,7 +529,7 @@ def above(params: NormalParams, smallest: Array, before: NormalParams) -> Normal
     return found
 
 
-def lifted(params: NormalParams, smallest: Array) -> NormalParams:
+def lifted(params: GaussianParams, smallest: Array) -> GaussianParams:
     """Raise the covariances that are not above `smallest` (d,) or (k, d) to it: a collapsed component stays a density.
 
     Matrices are judged by the variance that each feature has left given those before it (the pivots of Cholesky), so
@@ -543,7 +546,7 @@ def lifted(params: NormalParams, smallest: Array) -> NormalParams:
     return replace(params, covariances=nearest_definite(covariances, smallest))
 
 
-def refuse_tiny(params: NormalParams, before: NormalParams) -> None:
+def refuse_tiny(params: GaussianParams, before: GaussianParams) -> None:
     """Refuse rows that are so close to 0 that their variances are no numbers to reckon with.  The means `before` count
     as well: of rows that are far from them little is left to tell."""
     sds = np.sqrt(np.maximum(params.diagonals(), 0.0))
@@ -551,7 +554,7 @@ def refuse_tiny(params: NormalParams, before: NormalParams) -> None:
     checks.large_enough(largest, SMALLEST_MAGNITUDE)
 
 
-def raised(params: NormalParams, reg_covar: Any) -> NormalParams:
+def raised(params: GaussianParams, reg_covar: Any) -> GaussianParams:
     """Matrices with no eigenvalue below 1, each feature in units of the root of reg_covar."""
     d = params.n_features
     units = np.sqrt(np.broadcast_to(reg_covar, d))

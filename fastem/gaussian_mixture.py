@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from fastem import checks, inputs
+from fastem._public import public
 from fastem.arithmetic import own_methods
 from fastem.degenerate import Watch, normal_extents, split_normal
 from fastem.gaussian import (
@@ -16,12 +17,12 @@ from fastem.gaussian import (
     GROUPS,
     LARGEST_VARIANCE,
     SMALLEST_VARIANCE,
-    NormalParams,
+    GaussianParams,
     covariances_of,
 )
 from fastem.information import StandardErrors
 from fastem.mixture import Mixture
-from fastem.priors import NormalPrior
+from fastem.priors import GaussianPrior
 from fastem.starts import NORMAL_STARTS, normal_start, relative_variances
 from fastem.stats import Fixed
 from fastem.sweep import AnyRows
@@ -30,6 +31,7 @@ SINGLE_TOL = 1e-6
 """A stop rule finer than the rounding of a mean log likelihood in float32 needs float64."""
 
 
+@public
 @own_methods
 class GaussianMixture(Mixture):
     """Gaussian mixture, fitted by expectation-maximisation; a single column is fitted by the univariate kernel.
@@ -73,7 +75,7 @@ class GaussianMixture(Mixture):
     fixed : tuple of {"weights", "means", "covariances"}, or dict, default=()
         Groups of parameters to hold at their start, by name; or, for each name, a mask (k,) of the components whose
         parameters are held.  What is held has the same bits after the fit.
-    prior : NormalPrior, default=None
+    prior : GaussianPrior, default=None
         The fit then ends at the mode of the posterior.  `history_`, `lower_bounds_` and `starts_` tell log posteriors.
     order_by : {None, "weights", "means"}, default=None
         Number the components by this, ascending (means by the first feature, then the second).
@@ -123,7 +125,7 @@ class GaussianMixture(Mixture):
     covariances_, precisions_, precisions_cholesky_ : shaped by covariance type; squared units of X, or their inverse.
         Read-only: assign another array to `covariances_` or, as with scikit-learn, to `precisions_cholesky_`; the other
         two follow at the next use.
-    params_ : NormalParams, the same as one value for the building blocks.
+    params_ : GaussianParams, the same as one value for the building blocks.
     converged_ : bool, whether the stop rule was met.
     stop_reason_ : str, which rule ended the fit.
     cut_short_ : bool, whether the fit ended because its time was over or it was interrupted.
@@ -287,8 +289,8 @@ class GaussianMixture(Mixture):
         Returns
         -------
         self
-            With the fitted parameters, and `stats_`: what is remembered of all rows, as NormalStats.  What `fit` tells
-            beside (`loglik_`, `history_`, ...) is not updated.
+            With the fitted parameters, and `stats_`: what is remembered of all rows, as GaussianStats.  What else `fit`
+            tells (`loglik_`, `history_`, ...) is not updated.
 
         Raises
         ------
@@ -336,22 +338,22 @@ class GaussianMixture(Mixture):
         if self.means_init is not None:
             checks.centers(self.means_init, "means", (k, d), gaps=True)
         if self.precisions_init is not None:
-            shape = NormalParams.covariance_shape(kind, k, d)
+            shape = GaussianParams.covariance_shape(kind, k, d)
             precisions = checks.definite(self.precisions_init, f"{kind} precision", shape, kind in ("full", "tied"))
-            start = NormalParams.from_precisions(np.full(k, 1 / k), np.zeros((k, d)), precisions, kind)
+            start = GaussianParams.from_precisions(np.full(k, 1 / k), np.zeros((k, d)), precisions, kind)
             checks.variances_within(start.diagonals(), "precisions_init", SMALLEST_VARIANCE, LARGEST_VARIANCE)
         if self.prior is not None:
-            checks.instance(self.prior, "prior", NormalPrior)
+            checks.instance(self.prior, "prior", GaussianPrior)
             self.prior.check(kind, d)
 
-    def _start(self, rows: AnyRows, rng: np.random.Generator, terms: dict[str, Any], *, first: bool) -> NormalParams:
+    def _start(self, rows: AnyRows, rng: np.random.Generator, terms: dict[str, Any], *, first: bool) -> GaussianParams:
         weights, means, precisions = (
             None if value is None else checks.table(value, name)
             for name, value in zip(GROUPS, (self.weights_init, self.means_init, self.precisions_init), strict=True)
         )
         gaps = np.array([False] if means is None else np.isnan(means).all(axis=1))
         if weights is not None and means is not None and precisions is not None and not gaps.any():
-            return NormalParams.from_precisions(weights, means, precisions, self.covariance_type)
+            return GaussianParams.from_precisions(weights, means, precisions, self.covariance_type)
         k = int(gaps.sum()) or self._k
         start = normal_start(
             rows, k, self.covariance_type, method=self.init_params, reg_covar=terms["reg_covar"], rng=rng
@@ -362,14 +364,14 @@ class GaussianMixture(Mixture):
         weights = start.weights if weights is None else weights
         means = start.means if means is None else means
         if precisions is not None:
-            return NormalParams.from_precisions(weights, means, precisions, self.covariance_type)
-        return NormalParams(weights, means, start.covariances, self.covariance_type)
+            return GaussianParams.from_precisions(weights, means, precisions, self.covariance_type)
+        return GaussianParams(weights, means, start.covariances, self.covariance_type)
 
     def _arrays(self) -> dict[str, Any]:
         names = ("weights_", "means_", "covariances_", "precisions_cholesky_")
         return {name: vars(self)[name] for name in names if name in vars(self)}
 
-    def _attributes(self, params: NormalParams) -> dict[str, np.ndarray]:
+    def _attributes(self, params: GaussianParams) -> dict[str, np.ndarray]:
         return {
             "weights_": params.weights,
             "means_": params.means,
@@ -378,7 +380,7 @@ class GaussianMixture(Mixture):
             "precisions_": params.precisions(),
         }
 
-    def _params(self, arrays: dict[str, np.ndarray], changed: set[str]) -> NormalParams:
+    def _params(self, arrays: dict[str, np.ndarray], changed: set[str]) -> GaussianParams:
         """By the covariances or, where these are not there or only the others have changed, by precisions_cholesky_,
         which scikit-learn predicts with."""
         told = {name: checks.table(array, name) for name, array in arrays.items()}
@@ -387,9 +389,9 @@ class GaussianMixture(Mixture):
             covariances = covariances_of(told["precisions_cholesky_"], self.covariance_type)
         else:
             covariances = told["covariances_"]
-        return NormalParams(told["weights_"], told["means_"], covariances, self.covariance_type)
+        return GaussianParams(told["weights_"], told["means_"], covariances, self.covariance_type)
 
-    def _follow(self, params: NormalParams, changed: set[str]) -> None:
+    def _follow(self, params: GaussianParams, changed: set[str]) -> None:
         if changed & self._constant:
             attributes = self._attributes(params)
             self._tell({name: attributes[name] for name in self._constant - changed})

@@ -48,8 +48,8 @@ INSTEAD = {
 OF_PREDICTIONS = {name for name, instead in INSTEAD.items() if instead is DENSITY}
 """Those that scikit-learn calls for a prediction too."""
 
-HOME = ("fastem.", "sklearn.")
-"""Where the classes come from that may have such methods: their own."""
+HOME = ("fastem", "sklearn")
+"""Packages whose own classes may have such methods."""
 
 
 def refuse(mixture: Any, names: Any = INSTEAD) -> None:
@@ -60,7 +60,7 @@ def refuse(mixture: Any, names: Any = INSTEAD) -> None:
     """
     for name in filter(partial(hasattr, mixture), names):  # mostly none: a prediction of one row takes 0.1 ms
         owner = next((each for each in type(mixture).__mro__ if name in vars(each)), None)
-        if name in vars(mixture) or (owner is not None and not owner.__module__.startswith(HOME)):
+        if name in vars(mixture) or (owner is not None and owner.__module__.split(".")[0] not in HOME):
             raise TypeError(
                 f"{type(mixture).__name__} overrides {name}, which scikit-learn calls and fastem does not, so that it "
                 f"would have no effect. In its place, {INSTEAD[name]}"

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastem import checks
+from fastem._public import public
 from fastem.backend import Backend
 from fastem.linear import eigh, inverse_cholesky, outer_sums, product, weighted_sum
 from fastem.stats import SLOT_ROWS, Array, Chart, Fixed, held
@@ -32,6 +33,7 @@ SMALLEST_SHARE = 1e-10
 """Of the information of complete rows: EM would take 1e10 iterations where less is left, and rounding is near."""
 
 
+@public
 @dataclass(frozen=True, eq=False, kw_only=True)
 class StandardErrors:
     """Standard errors of the parameters of a mixture, shaped as they are: symmetric matrices of them for matrices.

@@ -14,9 +14,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fastem import checks, groups, inputs
+from fastem._public import public
 from fastem.arithmetic import own
 from fastem.binomial import TABLE, BinomialParams
-from fastem.gaussian import LOG2E, SMALLEST_VARIANCE, NormalParams
+from fastem.gaussian import LOG2E, SMALLEST_VARIANCE, GaussianParams
 from fastem.starts import RELATIVE
 from fastem.stats import Array
 from fastem.sweep import chosen_backend
@@ -33,6 +34,7 @@ FAR_OUT = -1e300
 """Log density of a row out of reach of a component, as the kernels have it: of such components the first is taken."""
 
 
+@public
 class FitStatus(IntEnum):
     """What became of a group.  Up to MAX_ITER it has been fitted; above, its results are NaN."""
 
@@ -44,6 +46,7 @@ class FitStatus(IntEnum):
     NOT_COUNTS = 5  # negative, not whole, above 2^53, or more successes than trials
 
 
+@public
 @dataclass(frozen=True, eq=False)
 class ManyFits:
     """The mixtures of m groups, components in the order of their means or probs.  NaN where there is no fit."""
@@ -99,8 +102,9 @@ class ManyFits:
         return labels
 
 
+@public
 @dataclass(frozen=True, eq=False)
-class ManyNormalFits(ManyFits):
+class ManyGaussianFits(ManyFits):
     """Gaussian mixtures of m groups."""
 
     means: Array  #     (m, k)
@@ -115,10 +119,10 @@ class ManyNormalFits(ManyFits):
         groups.of_family({"trials": trials}, "gaussian")
         return (groups.column(values, "values"),), added
 
-    def params(self, group: int) -> NormalParams:
+    def params(self, group: int) -> GaussianParams:
         """The mixture of one group, for `posterior` and the other building blocks."""
         columns = self.means[group, :, np.newaxis], self.variances[group, :, np.newaxis]
-        return NormalParams(self.weights[group], *columns, "diag")
+        return GaussianParams(self.weights[group], *columns, "diag")
 
     def labels(self, values: Any) -> np.ndarray:
         """(n,) int32 most probable component of each row, of the rows of the fit or others in the same groups; -1 where
@@ -133,6 +137,7 @@ class ManyNormalFits(ManyFits):
         return self._labels(log_density)
 
 
+@public
 @dataclass(frozen=True, eq=False)
 class ManyBinomialFits(ManyFits):
     """Binomial mixtures of m groups."""
@@ -171,7 +176,7 @@ def times_log2(counts: np.ndarray, probs: Array) -> Array:
     return np.where(counts == 0, 0.0, counts * np.log2(probs))
 
 
-KINDS: dict[str, Any] = {"gaussian": ManyNormalFits, "binomial": ManyBinomialFits}
+KINDS: dict[str, Any] = {"gaussian": ManyGaussianFits, "binomial": ManyBinomialFits}
 """By family."""
 
 
@@ -193,7 +198,7 @@ def fit_many(
     probs_init: Any = None,
     n_threads: int | None = None,
     backend: str = "auto",
-) -> ManyNormalFits | ManyBinomialFits:
+) -> ManyGaussianFits | ManyBinomialFits:
     """Fit a univariate mixture to each of many groups of rows: per gene, per pixel, per cell.
 
     Each group is fitted as by `em` from its own start, until its own stop, and on its rows alone: how the groups are
@@ -238,7 +243,7 @@ def fit_many(
 
     Returns
     -------
-    ManyNormalFits or ManyBinomialFits
+    ManyGaussianFits or ManyBinomialFits
         Arrays over the groups: weights (m, k) and means, variances or probs (m, k), components in the order of means or
         probs; loglik, n_iter, status, converged, aic and bic (m,); `labels(values)`, and `params(g)` of one group.
 
@@ -276,7 +281,9 @@ def fit_many(
         columns, out = [array[:, np.newaxis] for array in rows], [*params.values(), *found.values()]
         runner.fit_groups(kind.kernel, [*columns, weights], edges, [*rules, *settings], out)
     params = in_order(params, kind.parameters[0])
-    fits: ManyNormalFits | ManyBinomialFits = kind(offsets=edges, total=group_totals(edges, weights), **params, **found)
+    fits: ManyGaussianFits | ManyBinomialFits = kind(
+        offsets=edges, total=group_totals(edges, weights), **params, **found
+    )
     return fits
 
 

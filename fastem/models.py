@@ -14,12 +14,12 @@ from fastem.binomial import BinomialParams, BinomialStats
 from fastem.binomial_mixture import BinomialMixture
 from fastem.checkpoint import arrays_of
 from fastem.fit import Ascent, Collapse, History
-from fastem.gaussian import NormalParams, NormalStats
+from fastem.gaussian import GaussianParams, GaussianStats
 from fastem.gaussian_mixture import GaussianMixture
 from fastem.mixture import MODEL, MODEL_LAYOUT, Mixture, is_fitted_attribute
-from fastem.priors import BinomialPrior, NormalPrior
+from fastem.priors import BinomialPrior, GaussianPrior
 from fastem.restarts import Start
-from fastem.stats import STATISTICS, STATISTICS_LAYOUT
+from fastem.stats import STATISTICS, STATISTICS_LAYOUT, Stats
 from fastem.storage import decode, read, undamaged
 
 PLAIN: dict[str, Any] = {
@@ -33,17 +33,19 @@ ATTRIBUTES = {
     "counts_": "Array", "ascent_": "Ascent", "summary_": "str", "remaining_gain_": "float", "history_": "History",
     "log_posterior_": "float", "loglik_": "float", "entropy_": "float", "n_parameters_": "int", "aic_": "float",
     "bic_": "float", "icl_": "float", "lower_bounds_": "list[float]", "lower_bound_": "float",
-    "empty_components_": "Array", "feature_names_in_": "Array", "stats_": "NormalStats | BinomialStats | None",
+    "empty_components_": "Array", "feature_names_in_": "Array", "stats_": "GaussianStats | BinomialStats | None",
     "held_out_": "float", "neighbours_": "list[int]",
 }  # fmt: skip
 """What a fit, or `select`, tells beside the parameters, and of what kind it is."""
 
 ESTIMATORS = {each.__name__: each for each in (GaussianMixture, BinomialMixture)}
 KNOWN = (
-    Ascent, Collapse, History, Start, NormalPrior, BinomialPrior,
-    NormalParams, NormalStats, BinomialParams, BinomialStats,
+    Ascent, Collapse, History, Start, GaussianPrior, BinomialPrior,
+    GaussianParams, GaussianStats, BinomialParams, BinomialStats,
 )  # fmt: skip
-VALUES = {each.__name__: each for each in KNOWN}
+RENAMED = {"NormalPrior": GaussianPrior, "NormalParams": GaussianParams, "NormalStats": GaussianStats}
+"""Classes by the names that they have in files of version 0.1."""
+VALUES = {each.__name__: each for each in KNOWN} | RENAMED
 
 
 @own
@@ -83,8 +85,7 @@ def load(path: Any) -> Any:
         return restored(ESTIMATORS[header["class"]], decode(header["attributes"], arrays, VALUES))
 
 
-SUMS = {each.__name__: each for each in (NormalStats, BinomialStats)}
-PARAMS = {each.__name__: each for each in (NormalParams, BinomialParams)}
+SUMS = {name: kind for name, kind in VALUES.items() if issubclass(kind, Stats)}
 
 
 @own
@@ -97,11 +98,11 @@ def load_stats(path: Any) -> Any:
     Parameters
     ----------
     path : path
-        A file of `NormalStats.save` or `BinomialStats.save`.
+        A file of `GaussianStats.save` or `BinomialStats.save`.
 
     Returns
     -------
-    NormalStats or BinomialStats
+    GaussianStats or BinomialStats
         With the same bits.
 
     Raises
@@ -115,7 +116,7 @@ def load_stats(path: Any) -> Any:
     --------
     >>> import fastem, numpy as np, pathlib, tempfile
     >>> path = pathlib.Path(tempfile.mkdtemp()) / "sums.npz"
-    >>> params = fastem.NormalParams(np.array([1.0]), np.zeros((1, 1)), np.ones((1, 1, 1)))
+    >>> params = fastem.GaussianParams(np.array([1.0]), np.zeros((1, 1)), np.ones((1, 1, 1)))
     >>> fastem.accumulate(params, [[1.0], [3.0]]).save(path)
     >>> fastem.load_stats(path).maximize().means
     array([[2.]])
@@ -123,7 +124,7 @@ def load_stats(path: Any) -> Any:
     header, arrays = read(checks.path(path, "path"), STATISTICS, STATISTICS_LAYOUT)
     with undamaged(path):
         ((kind, _),) = header["statistics"].items()
-        stats = decode(header["statistics"], arrays, {kind: SUMS[kind], **PARAMS})
+        stats = decode(header["statistics"], arrays, VALUES | {kind: SUMS[kind]})
         stats.check()
         return stats
 

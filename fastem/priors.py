@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from fastem import checks
+from fastem._public import public
 from fastem.binomial import SMALLEST_PROB, BinomialParams, BinomialStats
-from fastem.gaussian import NormalParams, NormalStats, diagonal
+from fastem.gaussian import GaussianParams, GaussianStats, diagonal
 from fastem.linear import log_determinant, product, times
 from fastem.stats import LOWEST_LOGLIK, SMALLEST_WEIGHT, Array
 
@@ -24,6 +25,7 @@ def dirichlet(weights: Array, concentration: float) -> float:
     return math.lgamma(k * concentration) - k * math.lgamma(concentration) + (concentration - 1) * float(logs.sum())
 
 
+@public
 @dataclass(frozen=True)
 class BinomialPrior:
     """Prior of a binomial mixture, for BinomialMixture(prior=...): Dirichlet on the weights, Beta on the probabilities.
@@ -79,8 +81,9 @@ class BinomialPrior:
         return float(((a - 1) * np.log(p) + (b - 1) * np.log1p(-p) + constant).sum())
 
 
+@public
 @dataclass(frozen=True, eq=False)
-class NormalPrior:
+class GaussianPrior:
     """Prior of a Gaussian mixture, for GaussianMixture(prior=...): Dirichlet on the weights, normal-inverse-Wishart on
     means and covariances, the same for every component.
 
@@ -116,7 +119,7 @@ class NormalPrior:
     Examples
     --------
     >>> import numpy as np, fastem
-    >>> prior = fastem.NormalPrior(mean=[0.0], mean_precision=1.0)
+    >>> prior = fastem.GaussianPrior(mean=[0.0], mean_precision=1.0)
     >>> fastem.GaussianMixture(1, prior=prior).fit([[3.0], [3.0]]).means_  # 6 / (2 + 1)
     array([[2.]])
     """
@@ -154,13 +157,13 @@ class NormalPrior:
     def _freedom(self, size: int) -> float:
         return size + 2.0 if self.degrees_of_freedom is None else self.degrees_of_freedom
 
-    def stats(self, params: NormalParams) -> NormalStats:
+    def stats(self, params: GaussianParams) -> GaussianStats:
         """What it adds to the statistics of the rows at these parameters; loglik is its log density there."""
         with np.errstate(over="ignore"):  # of a density that is far out
             return self._stats(params)
 
-    def _stats(self, params: NormalParams) -> NormalStats:
-        zero, (k, d) = NormalStats.zero(params), params.means.shape
+    def _stats(self, params: GaussianParams) -> GaussianStats:
+        zero, (k, d) = GaussianStats.zero(params), params.means.shape
         loglik = dirichlet(params.weights, self.concentration)
         mean_counts, scatter_counts, second = np.zeros(k), np.zeros(k), np.zeros((k, d, d))
         offset = np.zeros((k, d))
@@ -186,7 +189,7 @@ class NormalPrior:
             loglik=max(loglik, LOWEST_LOGLIK),
         )
 
-    def _scale(self, params: NormalParams) -> tuple[Array, int]:
+    def _scale(self, params: GaussianParams) -> tuple[Array, int]:
         """(d, d) and the number of sums among which it is shared: components of a tied covariance, features of a
         spherical one, which has the mean variance."""
         k, d = params.means.shape
@@ -194,7 +197,7 @@ class NormalPrior:
             return np.eye(d) * self.scale.diagonal().mean(), d
         return self.scale, k if params.covariance_type == "tied" else 1
 
-    def _log_normal(self, params: NormalParams, offset: Array) -> float:
+    def _log_normal(self, params: GaussianParams, offset: Array) -> float:
         """Log density of the means, given the covariances."""
         factors = params.precision_factors()
         whitened = times(factors, offset) if factors.ndim == 3 else factors * offset
@@ -202,7 +205,7 @@ class NormalPrior:
         constant = offset.size * math.log(self.mean_precision / (2 * math.pi))
         return float(constant - log_dets - self.mean_precision * (whitened**2).sum()) / 2
 
-    def _log_wishart(self, params: NormalParams, size: int) -> float:
+    def _log_wishart(self, params: GaussianParams, size: int) -> float:
         """Log density of the covariances, or, of size 1, of the variances: inverse Wishart."""
         scale, freedom = self._scale(params)[0], self._freedom(size)
         if params.is_matrix:

@@ -15,7 +15,7 @@ from fastem import checks
 from fastem.binomial import BinomialParams
 from fastem.degenerate import pooled, split_binomial, split_normal, without
 from fastem.fit import Fit
-from fastem.gaussian import NormalParams, diagonal
+from fastem.gaussian import GaussianParams, diagonal
 from fastem.linear import dot, weighted_sum
 from fastem.restarts import led
 from fastem.starts import start_size, subsample
@@ -60,7 +60,7 @@ def divided(params: Any, component: int) -> Any:
     """With a component as two halves, the second of them last."""
     k = len(params.weights)
     more = replace(params.take(np.append(np.arange(k), component)), weights=np.append(params.weights, 0.0))
-    return (split_normal if isinstance(params, NormalParams) else split_binomial)(more, component, k)
+    return (split_normal if isinstance(params, GaussianParams) else split_binomial)(more, component, k)
 
 
 def with_one_less(params: Any) -> Any:
@@ -95,7 +95,7 @@ def one_of(params: Any, i: int, j: int) -> Any:
     if isinstance(two, BinomialParams):
         return BinomialParams(np.ones(1), weighted_sum(weights, two.probs)[np.newaxis])
     if two.covariance_type == "tied":
-        return pooled(NormalParams(weights, two.means, np.stack([two.covariances] * 2)))
+        return pooled(GaussianParams(weights, two.means, np.stack([two.covariances] * 2)))
     return pooled(replace(two, weights=weights))
 
 

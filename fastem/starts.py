@@ -9,7 +9,7 @@ import numpy as np
 
 from fastem import checks, inputs
 from fastem.binomial import BinomialParams
-from fastem.gaussian import RESOLUTION, SMALLEST_MAGNITUDE, SMALLEST_VARIANCE, NormalParams, NormalStats
+from fastem.gaussian import RESOLUTION, SMALLEST_MAGNITUDE, SMALLEST_VARIANCE, GaussianParams, GaussianStats
 from fastem.linear import dot, eigvalsh, outer_sums, weighted_sum
 from fastem.stats import NOT_FINITE, Array
 from fastem.sweep import AnyRows, Rows
@@ -74,7 +74,7 @@ def normal_start(
     method: str,
     reg_covar: Any,
     rng: np.random.Generator,
-) -> NormalParams:
+) -> GaussianParams:
     """Starting parameters for k components: those of a partition of the rows, hard or (method "random") soft."""
     rows = subsample(rows, start_size(rows, k), rng)
     X = rows.data[0]
@@ -158,12 +158,12 @@ def random_partition(k: int, rng: np.random.Generator) -> Partition:
 
 def partition_params(
     rows: Rows, k: int, scale: Array, covariance_type: str, reg_covar: Any, partition: Partition
-) -> NormalParams:
+) -> GaussianParams:
     """The M-step on given responsibilities, block by block; a component without rows takes the shape of all of them."""
     X, weights = rows.data[0], rows.sample_weight
     mean = weighted_sum(weights, X) / weights.sum()
     variances = np.maximum((1.0 / scale) ** 2, SMALLEST_VARIANCE)
-    origin = NormalParams.from_variances(np.tile(mean, (k, 1)), variances, covariance_type)
+    origin = GaussianParams.from_variances(np.tile(mean, (k, 1)), variances, covariance_type)
     pieces = [block_stats(origin, X[b] - mean, weights[b], partition(b)) for b in row_blocks(len(X))]
     params = sum(pieces[1:], start=pieces[0]).maximize(reg_covar=reg_covar)
     if not np.any(reg_covar):
@@ -171,7 +171,7 @@ def partition_params(
     return params
 
 
-def relative_extents(params: NormalParams, scale: Array) -> Array:
+def relative_extents(params: GaussianParams, scale: Array) -> Array:
     """Variances along the axes of each component, each feature in units of its own standard deviation."""
     if not params.is_matrix:
         with np.errstate(over="ignore"):  # of a spherical variance, by a feature of a much smaller unit
@@ -179,7 +179,7 @@ def relative_extents(params: NormalParams, scale: Array) -> Array:
     return eigvalsh(params.covariances * scale[:, np.newaxis] * scale)
 
 
-def block_stats(origin: NormalParams, residual: Array, weights: Array, resp: Array) -> NormalStats:
+def block_stats(origin: GaussianParams, residual: Array, weights: Array, resp: Array) -> GaussianStats:
     weighted = weights[:, np.newaxis] * resp
     if origin.is_matrix:
         second = np.stack([outer_sums(residual * column[:, np.newaxis], residual) for column in weighted.T])
@@ -187,7 +187,7 @@ def block_stats(origin: NormalParams, residual: Array, weights: Array, resp: Arr
         second = outer_sums(weighted, residual**2)
     counts = weighted.sum(axis=0)
     first = outer_sums(weighted, residual)
-    return NormalStats(origin, counts, 0.0, 0.0, first, second, counts, counts, row_counts=counts)
+    return GaussianStats(origin, counts, 0.0, 0.0, first, second, counts, counts, row_counts=counts)
 
 
 def row_blocks(n: int, length: int = 4096) -> Iterator[slice]:

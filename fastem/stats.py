@@ -182,12 +182,12 @@ def merge(*stats: Any) -> Any:
 
     Parameters
     ----------
-    *stats : NormalStats or BinomialStats
+    *stats : GaussianStats or BinomialStats
         Taken at the same parameters, wherever that was.
 
     Returns
     -------
-    NormalStats or BinomialStats
+    GaussianStats or BinomialStats
         Their sum; added in this order, so that the same parts give the same bits.
 
     Raises
@@ -198,7 +198,7 @@ def merge(*stats: Any) -> Any:
     Examples
     --------
     >>> import numpy as np, fastem
-    >>> params = fastem.NormalParams(np.array([1.0]), np.zeros((1, 1)), np.ones((1, 1, 1)))
+    >>> params = fastem.GaussianParams(np.array([1.0]), np.zeros((1, 1)), np.ones((1, 1, 1)))
     >>> fastem.merge(fastem.accumulate(params, [[1.0]]), fastem.accumulate(params, [[3.0]])).maximize().means
     array([[2.]])
     """

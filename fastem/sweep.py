@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol, Self
 import numpy as np
 
 from fastem import checks, inputs
+from fastem._public import public
 from fastem.arithmetic import own, own_methods
 from fastem.backend import BACKENDS, Backend
 from fastem.distinct import MOST_DISTINCT, DistinctCounts, distinct_rows, of_chunk
@@ -44,6 +45,7 @@ KERNELS_TELL = {"log_prob": np.float64, "resp": np.float64, "labels": np.int32}
 """The type of what the kernels tell of each row, in the order of `Posterior`."""
 
 
+@public
 class Posterior(NamedTuple):
     """What `posterior` tells of each row; what was not asked for is an empty array."""
 
@@ -90,6 +92,7 @@ class OnBackend:
         raise NotImplementedError
 
 
+@public
 @own_methods
 class Rows(OnBackend):
     """Rows in memory, ready to be swept.  A context manager: its threads live as long as it is open.
@@ -383,7 +386,7 @@ def accumulate(
 
     Parameters
     ----------
-    params : NormalParams or BinomialParams
+    params : GaussianParams or BinomialParams
         Parameters of a mixture of k components in d dimensions.
     X : array-like of shape (n, d)
         Rows, finite.  float32 and float64 arrays are not copied, whatever their strides.  For a binomial mixture
@@ -403,7 +406,7 @@ def accumulate(
 
     Returns
     -------
-    NormalStats or BinomialStats
+    GaussianStats or BinomialStats
         With fields params, counts (k,), loglik, entropy and the moments of the family; `.maximize()` is the M-step.
 
     Raises
@@ -418,7 +421,7 @@ def accumulate(
     Examples
     --------
     >>> import numpy as np, fastem
-    >>> params = fastem.NormalParams(np.array([1.0]), np.zeros((1, 1)), np.ones((1, 1, 1)))
+    >>> params = fastem.GaussianParams(np.array([1.0]), np.zeros((1, 1)), np.ones((1, 1, 1)))
     >>> stats = fastem.accumulate(params, [[1.0], [3.0]])
     >>> stats.maximize(reg_covar=0.0).means
     array([[2.]])
@@ -461,7 +464,7 @@ def posterior(
         return rows.posterior(params, "log_prob", "resp", "labels")
 
 
-def collapse(X: Any, trials: Any, sample_weight: Any = None, *, n_threads: int | None = None) -> DistinctCounts:
+def distinct_counts(X: Any, trials: Any, sample_weight: Any = None, *, n_threads: int | None = None) -> DistinctCounts:
     """Equal rows of counts as one row with their weight: a binomial mixture of these is that of all rows.
 
     `BinomialMixture.fit` does it by itself where it pays; this is for rows that come in chunks, whose distinct counts
@@ -492,7 +495,7 @@ def collapse(X: Any, trials: Any, sample_weight: Any = None, *, n_threads: int |
     Examples
     --------
     >>> import fastem
-    >>> few = fastem.collapse([3, 0, 3], 5) + fastem.collapse([0, 0], 5)
+    >>> few = fastem.distinct_counts([3, 0, 3], 5) + fastem.distinct_counts([0, 0], 5)
     >>> few.successes.ravel(), few.sample_weight
     (array([0., 3.]), array([3., 2.]))
     """
@@ -544,7 +547,7 @@ def open_rows(
     Examples
     --------
     >>> import numpy as np, fastem
-    >>> start = fastem.NormalParams(np.full(2, 0.5), np.array([[0.0], [5.0]]), np.ones((2, 1, 1)))
+    >>> start = fastem.GaussianParams(np.full(2, 0.5), np.array([[0.0], [5.0]]), np.ones((2, 1, 1)))
     >>> with fastem.open_rows([[0.0], [1.0], [4.0], [5.0]], fitting=True) as rows:
     ...     fit = fastem.em(rows.sweep, lambda stats: stats.maximize(), start)
     >>> fit.params.means.ravel().round(1)

@@ -113,7 +113,7 @@ def test_overlapping_components_take_tens_of_sweeps(k, distance):
     rng = np.random.default_rng(0)
     X = (np.arange(k) * distance)[rng.integers(k, size=20_000)] + rng.normal(size=20_000)
     quantiles = np.quantile(X, (np.arange(k) + 0.5) / k)
-    start = fastem.NormalParams(np.full(k, 1 / k), quantiles[:, None], np.full((k, 1), (X.std() / k) ** 2), "diag")
+    start = fastem.GaussianParams(np.full(k, 1 / k), quantiles[:, None], np.full((k, 1), (X.std() / k) ** 2), "diag")
     fit = em(start, X[:, None], acceleration="anderson", max_iter=400)
     plain = em(start, X[:, None], max_iter=1500)
     assert fit.n_sweeps < 400
@@ -279,7 +279,7 @@ def test_gains_that_fall_by_the_same_factor_are_summed():
 def test_aitken_stops_near_the_maximum_where_the_change_of_the_log_likelihood_does_not():
     rng = np.random.default_rng(0)
     X = (rng.random(5_000) < 0.5)[:, None] * 2.0 + rng.normal(size=(5_000, 1))
-    start = fastem.NormalParams(np.array([0.6, 0.4]), np.array([[-0.5], [2.0]]), np.ones((2, 1)), "diag")
+    start = fastem.GaussianParams(np.array([0.6, 0.4]), np.array([[-0.5], [2.0]]), np.ones((2, 1)), "diag")
     best = em(start, X, acceleration="anderson").loglik
     early, late = em(start, X, tol=1e-6), em(start, X, tol=1e-6, stopping="aitken")
     assert (best - late.loglik) / 5_000 < 2e-6  # an estimate: right to a factor of two
@@ -292,7 +292,7 @@ def two_apart(n=5_000):
     """Two components, two standard deviations apart: plain EM takes thousands of sweeps."""
     rng = np.random.default_rng(0)
     X = (rng.random(n) < 0.5)[:, None] * 2.0 + rng.normal(size=(n, 1))
-    return X, fastem.NormalParams(np.array([0.6, 0.4]), np.array([[-0.5], [2.0]]), np.ones((2, 1)), "diag")
+    return X, fastem.GaussianParams(np.array([0.6, 0.4]), np.array([[-0.5], [2.0]]), np.ones((2, 1)), "diag")
 
 
 @pytest.mark.parametrize("acceleration", ["anderson", "quasi-newton"])

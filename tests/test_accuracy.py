@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from test_kernels import sweep
 
-from fastem import BinomialParams, NormalParams
+from fastem import BinomialParams, GaussianParams
 from fastem.backend import Backend
 from fastem.stats import UNIT
 from fastem.sweep import open_rows
@@ -47,7 +47,7 @@ def pair(covariance, apart=1.0, offset=0.0, weights=(0.4, 0.6), kind="full"):
     sds = np.sqrt(covariance.diagonal())
     means = np.array([offset * sds, offset * sds + apart * sds * (np.arange(d) == 0)])
     both = np.array([covariance, covariance])
-    return NormalParams(np.array(weights), means, naive.reduce_covariances(both, np.array(weights), kind), kind)
+    return GaussianParams(np.array(weights), means, naive.reduce_covariances(both, np.array(weights), kind), kind)
 
 
 SCALES = {"variance_1e-100": 1e-100, "variance_1e-12": 1e-12, "variance_1e12": 1e12, "variance_1e100": 1e100}

@@ -7,14 +7,14 @@ import pandas as pd
 import pytest
 
 import fastem
-from fastem import BinomialMixture, BinomialParams, BinomialPrior, GaussianMixture, NormalParams, NormalPrior
+from fastem import BinomialMixture, BinomialParams, BinomialPrior, GaussianMixture, GaussianParams, GaussianPrior
 from fastem.acceleration import Extrapolation
 from fastem.gaussian import nearest_definite
 
 X = np.random.default_rng(0).normal(size=(20, 2))
 EYES = np.tile(np.eye(2), (2, 1, 1))
 LONG = 10**400
-PARAMS = NormalParams(np.full(2, 0.5), np.array([[0.0, 0.0], [1.0, 1.0]]), EYES)
+PARAMS = GaussianParams(np.full(2, 0.5), np.array([[0.0, 0.0], [1.0, 1.0]]), EYES)
 
 
 class NoArray:
@@ -58,7 +58,7 @@ def test_numbers_that_no_float64_can_hold():
 
 def test_unsigned_counts_are_not_taken_for_negative_ones():
     rows = np.array([1, 2**64 - 1], np.uint64)
-    refused(ValueError, r"X must not be above 2\^53, got .* at row 1", lambda: fastem.collapse(rows, 9))
+    refused(ValueError, r"X must not be above 2\^53, got .* at row 1", lambda: fastem.distinct_counts(rows, 9))
 
 
 def test_another_kind_of_argument():
@@ -74,7 +74,7 @@ def test_another_kind_of_argument():
 
 
 def test_counts_of_other_columns_do_not_add():
-    one, two = fastem.collapse([1, 2], 3), fastem.collapse([[1, 2]], 3)
+    one, two = fastem.distinct_counts([1, 2], 3), fastem.distinct_counts([[1, 2]], 3)
     refused(ValueError, "'successes' should have the shape", lambda: one + two)
     refused(TypeError, "unsupported operand", lambda: one + 1)
 
@@ -86,7 +86,7 @@ def test_counts_of_other_columns_do_not_add():
 def test_weights_of_which_sums_overflow_or_shares_underflow(weight):
     for sample_weight in (weight, np.full(20, weight)):
         refused(ValueError, "sample_weight must have a sum", lambda w=sample_weight: GaussianMixture().fit(X, None, w))
-    refused(ValueError, "sample_weight must have a sum", lambda: fastem.collapse([1, 2], 3, [weight, 0.0]))
+    refused(ValueError, "sample_weight must have a sum", lambda: fastem.distinct_counts([1, 2], 3, [weight, 0.0]))
 
 
 @pytest.mark.parametrize("sample_weight", [1e30, np.full(20, 1e30)], ids=["one", "each"])
@@ -114,7 +114,7 @@ def test_parameters_of_any_type_and_layout():
     expected = fastem.accumulate(PARAMS, X).loglik
     for covariances in (EYES.tolist(), EYES.astype(np.float32), EYES.astype(">f8"), records["x"], EYES[::-1],
                         np.frombuffer(b"\0" + EYES.tobytes(), offset=1).reshape(2, 2, 2)):  # fmt: skip
-        params = NormalParams([0.5, 0.5], PARAMS.means.astype(">f8"), covariances)
+        params = GaussianParams([0.5, 0.5], PARAMS.means.astype(">f8"), covariances)
         assert params.covariances.flags.aligned
         assert fastem.accumulate(params, X).loglik == expected
     assert BinomialParams([1.0], [[0.5]]).probs.dtype == float
@@ -122,17 +122,17 @@ def test_parameters_of_any_type_and_layout():
 
 def test_covariances_are_judged_whatever_their_units():
     units = np.diag([1e-100, 1e100])
-    far = NormalParams(np.ones(1), np.zeros((1, 2)), (units @ [[1.0, 0.9], [0.9, 1.0]] @ units)[np.newaxis])
+    far = GaussianParams(np.ones(1), np.zeros((1, 2)), (units @ [[1.0, 0.9], [0.9, 1.0]] @ units)[np.newaxis])
     assert np.isfinite(fastem.accumulate(far, X * [1e-100, 1e100]).loglik)
-    lopsided = NormalParams(np.ones(1), np.zeros((1, 2)), 1e-12 * np.array([[[1.0, 0.5], [0.1, 1.0]]]))
+    lopsided = GaussianParams(np.ones(1), np.zeros((1, 2)), 1e-12 * np.array([[[1.0, 0.5], [0.1, 1.0]]]))
     refused(ValueError, "'covariances' should be symmetric", lambda: fastem.accumulate(lopsided, X))
 
 
 def test_means_out_of_reach_of_squares():
-    far = NormalParams(np.ones(1), np.array([[1e200, 0.0]]), EYES[:1])
+    far = GaussianParams(np.ones(1), np.array([[1e200, 0.0]]), EYES[:1])
     refused(ValueError, r"means must be below 1e\+140.* at row 0", lambda: fastem.accumulate(far, X))
     refused(ValueError, r"means must be below 1e\+140", lambda: GaussianMixture(means_init=far.means).fit(X))
-    refused(ValueError, r"mean must be below 1e\+140", lambda: NormalPrior(mean=[1e200], mean_precision=1.0))
+    refused(ValueError, r"mean must be below 1e\+140", lambda: GaussianPrior(mean=[1e200], mean_precision=1.0))
 
 
 def test_a_probability_does_not_round_away_what_was_seen():
@@ -215,10 +215,10 @@ def test_what_cancellation_leaves_of_a_covariance_is_made_definite():
 
 def test_a_way_that_is_no_number_is_not_gone():
     """Steps of which the squares are 0: Anderson's method divides by them."""
-    at = NormalParams(np.ones(1), np.zeros((1, 1)), np.ones((1, 1, 1)))
+    at = GaussianParams(np.ones(1), np.zeros((1, 1)), np.ones((1, 1, 1)))
     extrapolation, stats = Extrapolation("anderson", at, ()), fastem.accumulate(at, [[0.0]])
     for step in (1e-170, 2e-170):
-        reached = NormalParams(np.ones(1), np.full((1, 1), step), np.ones((1, 1, 1)))
+        reached = GaussianParams(np.ones(1), np.full((1, 1), step), np.ones((1, 1, 1)))
         assert extrapolation.after(at, stats, reached, np.ones(3)) == (reached, "plain")
 
 
@@ -240,7 +240,7 @@ def test_scores_of_rows_far_out_are_finite():
     assert np.isfinite(mixture.score(np.full((9, 2), 1e38, np.float32)))
     far = np.full((9, 2), 1e300)
     assert np.isfinite(mixture.score(far, sample_weight=np.full(9, 1e30)))
-    narrow = NormalParams(np.ones(1), np.zeros((1, 2)), np.full((1, 2), 1e-60), "diag")
+    narrow = GaussianParams(np.ones(1), np.zeros((1, 2)), np.full((1, 2), 1e-60), "diag")
     for n, weight in ((9, 1e20), (9_000, 1e20), (9_000, 6e4)):  # a row, a slot, two slots overflow
         rows, weights = np.full((n, 2), 1e130), np.full(n, weight)
         stats = fastem.accumulate(narrow, rows, sample_weight=weights)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import fastem
-from fastem import BinomialMixture, GaussianMixture, NormalParams, NormalPrior
+from fastem import BinomialMixture, GaussianMixture, GaussianParams, GaussianPrior
 from fastem.degenerate import smallest_eigenvalue, split_normal
 
 KINDS = ("full", "tied", "diag", "spherical")
@@ -76,13 +76,13 @@ def test_halves_are_definite_and_have_the_covariance_of_the_whole_in_any_units(s
     d = int(rng.integers(2, 6))
     A, units = rng.normal(size=(d, d + 2)), 10.0 ** rng.integers(-60, 60, d)
     covariance = (A @ A.T) * units[:, np.newaxis] * units
-    params = NormalParams(np.array([1.0, 0.0]), np.zeros((2, d)), np.array([covariance] * 2))
+    params = GaussianParams(np.array([1.0, 0.0]), np.zeros((2, d)), np.array([covariance] * 2))
     halves = split_normal(params, 0, 1)
     halves.check()
     step = halves.means[1] / units
     found = halves.covariances[0] / units[:, np.newaxis] / units
     np.testing.assert_allclose(found + np.outer(step, step), A @ A.T, atol=1e-12 * np.abs(A @ A.T).max())
-    plain = split_normal(NormalParams(params.weights, params.means, np.array([A @ A.T] * 2)), 0, 1)
+    plain = split_normal(GaussianParams(params.weights, params.means, np.array([A @ A.T] * 2)), 0, 1)
     np.testing.assert_allclose(np.abs(step), np.abs(plain.means[1]), rtol=1e-9)  # the same axis, whatever the units
     assert smallest_eigenvalue(params, 0) > 0
 
@@ -100,7 +100,7 @@ def far_away(seed):
     d, k = (int(each) for each in rng.integers(1, 4, 2))
     X = rng.normal(size=(int(rng.integers(k, 60)), d)) * of(rng, 1.0, 1.0, 1.0, 1e-50, 1e50, 1e-80, 1e100)
     kind, inits = of(rng, *KINDS), {}
-    shape = NormalParams.covariance_shape(kind, k, d)
+    shape = GaussianParams.covariance_shape(kind, k, d)
     if rng.random() < 0.7:
         inits["means_init"] = rng.normal(size=(k, d)) * 10.0 ** rng.integers(-140, 139)
     if rng.random() < 0.5:
@@ -108,7 +108,7 @@ def far_away(seed):
     if rng.random() < 0.7:
         size = of(rng, 1.0, 1e-320, 1e300, 1e150, 1e-150, 1e100, 1e-100, 10.0 ** int(rng.integers(-320, 308)))
         inits["precisions_init"] = size * ones(kind, shape)
-    prior = NormalPrior(mean=np.zeros(d), mean_precision=1.0) if rng.random() < 0.2 else None
+    prior = GaussianPrior(mean=np.zeros(d), mean_precision=1.0) if rng.random() < 0.2 else None
     return GaussianMixture(
         k, covariance_type=kind, reg_covar=of(rng, "auto", 0.0, 1e-6), acceleration=of(rng, *ACCELERATIONS),
         stopping=of(rng, "loglik", "gradient", "aitken", "q"), on_collapse=of(rng, "floor", "reseed", "drop"),
@@ -133,7 +133,7 @@ def test_starts_that_are_far_away_end_in_finite_numbers_or_are_refused_by_name(b
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("size", [1e-320, 1e-300, 1e250])
 def test_precisions_of_no_rows_are_refused_by_name(kind, size):
-    precisions = size * ones(kind, NormalParams.covariance_shape(kind, 1, 2))
+    precisions = size * ones(kind, GaussianParams.covariance_shape(kind, 1, 2))
     X = np.random.default_rng(0).normal(size=(50, 2))
     mixture = GaussianMixture(1, covariance_type=kind, means_init=[[0, 0]], precisions_init=precisions)
     with pytest.raises(ValueError, match=r"precisions_init must be inverses of variances from 1e-200 to 1e\+280"):
@@ -154,7 +154,7 @@ def test_precisions_in_any_units_are_inverted_to_rounding(seed):
     rng = np.random.default_rng(seed)
     A, units = rng.normal(size=(3, 5)), 10.0 ** rng.integers(-60, 60, 3)
     precisions = (np.linalg.inv(A @ A.T) / units[:, np.newaxis] / units)[np.newaxis]
-    found = NormalParams.from_precisions(np.ones(1), np.zeros((1, 3)), precisions, "full").covariances[0]
+    found = GaussianParams.from_precisions(np.ones(1), np.zeros((1, 3)), precisions, "full").covariances[0]
     np.testing.assert_allclose(found / units[:, np.newaxis] / units, A @ A.T, rtol=1e-7, atol=1e-9)
 
 
@@ -265,7 +265,7 @@ def test_a_number_is_taken_whatever_its_type(kind, half, tmp_path):
     path = tmp_path / "fit.checkpoint"
     other = copy.copy(plain).set_params(checkpoint=path, **settings(half)).fit(X)
     np.testing.assert_array_equal(other.covariances_, plain.covariances_)
-    prior = NormalPrior(1 + half, [0.0, 0.0], half, np.eye(2), 2 + half)
+    prior = GaussianPrior(1 + half, [0.0, 0.0], half, np.eye(2), 2 + half)
     assert np.isfinite(plain.set_params(prior=prior).fit(X).log_posterior_)
 
 

@@ -221,7 +221,7 @@ def test_a_null_is_named(tmp_path):
 @pytest.mark.parametrize("cached", [False, True])
 def test_a_file_that_changes_between_sweeps_is_named(cached, tmp_path):
     path, cache = file(tmp_path / "rows.parquet", rows()), tmp_path / "cache.npy" if cached else None
-    start = fastem.NormalParams(np.ones(1), np.zeros((1, 2)), np.eye(2)[np.newaxis])
+    start = fastem.GaussianParams(np.ones(1), np.zeros((1, 2)), np.eye(2)[np.newaxis])
     with fastem.open_chunks(fastem.from_arrow(path, COLUMNS, cache=cache)) as opened:
         opened.sweep(start)
         (cache or path).write_bytes((cache or path).read_bytes()[:1000])
@@ -234,7 +234,7 @@ def test_a_file_that_changes_between_sweeps_is_named(cached, tmp_path):
 def test_a_file_that_is_replaced_between_sweeps_is_named(column, tmp_path):
     """By as many other rows, or by one without the column."""
     folder = folder_of(tmp_path, FINE, FINE)
-    start = fastem.NormalParams(np.ones(1), np.zeros((1, 1)), np.ones((1, 1, 1)))
+    start = fastem.GaussianParams(np.ones(1), np.zeros((1, 1)), np.ones((1, 1, 1)))
     with fastem.open_chunks(fastem.from_arrow(folder, "a")) as opened:
         opened.sweep(start)
         pyarrow.parquet.write_table(pyarrow.table({column: [5.0, 6.0, 7.0, 9.5]}), folder / "1.parquet")

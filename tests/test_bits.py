@@ -7,7 +7,7 @@ import worlds
 
 from fastem.backend import processor_sets
 from fastem.binomial import BinomialParams
-from fastem.gaussian import NormalParams
+from fastem.gaussian import GaussianParams
 from fastem.stats import SLOT_ROWS
 from fastem.sweep import open_rows
 
@@ -29,7 +29,7 @@ def bits(value):
 def normal_params(rng, d, kind):
     A = rng.normal(size=(3, d, d))
     weights, covariances = np.array([0.5, 0.3, 0.2]), A @ A.mT + np.eye(d)
-    return NormalParams(weights, rng.normal(size=(3, d)), naive.reduce_covariances(covariances, weights, kind), kind)
+    return GaussianParams(weights, rng.normal(size=(3, d)), naive.reduce_covariances(covariances, weights, kind), kind)
 
 
 def assert_same_bits(call, X, twin, trials=None, sample_weight=None):
@@ -93,7 +93,7 @@ contractions; seen: 1.6e-15 at the most, of avx512, avx2, baseline and the Numba
 def swept(world, kind, twin):
     covariances = naive.reduce_covariances(world.covariances, world.weights, kind)
     with open_rows(world.X, backend=twin) as rows:
-        return rows.sweep(NormalParams(world.weights, world.means, covariances, kind))
+        return rows.sweep(GaussianParams(world.weights, world.means, covariances, kind))
 
 
 def swept_counts(world, twin):

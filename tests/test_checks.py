@@ -5,7 +5,7 @@ import pytest
 from scipy import sparse
 
 import fastem
-from fastem import BinomialMixture, BinomialParams, BinomialPrior, GaussianMixture, NormalParams
+from fastem import BinomialMixture, BinomialParams, BinomialPrior, GaussianMixture, GaussianParams
 
 GOOD = np.random.default_rng(0).normal(size=(20, 2))
 
@@ -106,8 +106,8 @@ BAD_SETTINGS = [
     ({"fixed": {"probs": [True, False]}}, ValueError, "fixed must be one of 'weights', 'means', 'covariances'"),
     ({"order_by": "covariances"}, ValueError, "order_by must be one of 'weights', 'means', got 'covariances'"),
     ({"order_by": "means", "fixed": {"means": [True, False]}}, ValueError, "order_by must be None where fixed has"),
-    ({"prior": "flat"}, TypeError, "prior must be None or a NormalPrior, got 'flat'"),
-    ({"prior": BinomialPrior()}, TypeError, "prior must be None or a NormalPrior"),
+    ({"prior": "flat"}, TypeError, "prior must be None or a GaussianPrior, got 'flat'"),
+    ({"prior": BinomialPrior()}, TypeError, "prior must be None or a GaussianPrior"),
     ({"n_threads": 0}, ValueError, "n_threads must be at least 1"),
     ({"n_threads": "all"}, TypeError, "n_threads must be an int"),
     ({"fixed": "means"}, TypeError, "fixed must be a tuple of group names"),
@@ -233,31 +233,31 @@ def test_bad_parameters_of_the_building_blocks():
         ({"covariance_type": "round"}, "covariance_type must be one of"),
     ]:
         with pytest.raises(ValueError, match=message):
-            fastem.accumulate(NormalParams(**{**good, **change}), GOOD)
+            fastem.accumulate(GaussianParams(**{**good, **change}), GOOD)
     with pytest.raises(ValueError, match="probs must hold probabilities"):
         fastem.posterior(BinomialParams(np.ones(1), np.array([[1.5]])), [1], trials=2)
     with pytest.raises(TypeError, match="trials belongs to binomial mixtures"):
-        fastem.accumulate(NormalParams(**good), GOOD, trials=3)
+        fastem.accumulate(GaussianParams(**good), GOOD, trials=3)
     with pytest.raises(TypeError, match="trials: the number of trials"):
         fastem.accumulate(BinomialParams(np.ones(1), np.array([[0.5]])), [1, 2])
 
 
 def test_parameters_that_do_not_fit_the_rows_never_reach_a_kernel():
-    params = NormalParams(np.full(2, 0.5), np.zeros((2, 2)), EYES)
+    params = GaussianParams(np.full(2, 0.5), np.zeros((2, 2)), EYES)
     with fastem.open_rows(np.zeros((9, 3))) as rows, pytest.raises(ValueError, match="params have 2 features"):
         rows.sweep(params)
     with fastem.open_rows(np.zeros((9, 2))) as rows, pytest.raises(ValueError, match="params are for counts"):
         rows.posterior(BinomialParams(np.ones(1), np.full((1, 2), 0.5)), "resp")
     with pytest.raises(ValueError, match="'weights' should have the shape"):
-        NormalParams(np.full(3, 1 / 3), np.zeros((2, 2)), EYES)
+        GaussianParams(np.full(3, 1 / 3), np.zeros((2, 2)), EYES)
     with pytest.raises(ValueError, match="'probs' should have the shape of"):
         BinomialParams(np.ones(1), np.array([0.5]))
 
 
 def test_parameters_of_any_layout_and_precision_are_taken():
     X, means = GOOD, np.asfortranarray(np.array([[0.0, 1.0], [2.0, 3.0]], dtype=np.float32))
-    params = NormalParams(np.full(4, 0.5)[::2], means, np.asfortranarray(EYES))
-    plain = NormalParams(np.full(2, 0.5), means.astype(float, order="C"), EYES)
+    params = GaussianParams(np.full(4, 0.5)[::2], means, np.asfortranarray(EYES))
+    plain = GaussianParams(np.full(2, 0.5), means.astype(float, order="C"), EYES)
     assert fastem.accumulate(params, X).loglik == fastem.accumulate(plain, X).loglik
     probs = np.asfortranarray(np.full((2, 3), 0.5))
     assert fastem.accumulate(BinomialParams(np.full(2, 0.5), probs), np.ones((4, 3)), trials=1).total == 4.0

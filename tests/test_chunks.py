@@ -69,7 +69,7 @@ def test_chunks_have_the_bits_of_rows_in_memory(size, weighted, n_threads, kind,
     [
         {"n_init": 5, "init_params": "random"},
         {"reg_covar": "auto", "acceleration": "quasi-newton", "tol": 1e-8},
-        {"prior": fastem.NormalPrior(mean=[0.0], scale=[[1.0]])},
+        {"prior": fastem.GaussianPrior(mean=[0.0], scale=[[1.0]])},
         {"means_init": [[0.0], [np.nan], [6.0]], "init_params": "k-means++"},
     ],
     ids=["screened", "accelerated", "prior", "gaps"],
@@ -287,7 +287,7 @@ def test_a_mapped_file_that_lost_rows_is_named(length, dtype, tmp_path, short_bl
     path = tmp_path / "rows.npy"
     np.save(path, rows(100_000, dtype=dtype))
     mapped = np.load(path, mmap_mode="r")
-    start = fastem.NormalParams(np.ones(1), np.zeros((1, 2)), np.eye(2)[np.newaxis])
+    start = fastem.GaussianParams(np.ones(1), np.zeros((1, 2)), np.eye(2)[np.newaxis])
     opened = fastem.open_chunks(cut(length, mapped)) if length else fastem.open_rows(mapped)
     with opened:
         opened.sweep(start)
@@ -306,14 +306,14 @@ def test_a_short_mapped_file_that_lost_rows_is_named(tmp_path):
         with path.open("r+b") as file:
             file.truncate(100)
         with pytest.raises(ValueError, match="rows are lost"):
-            opened.sweep(fastem.NormalParams(np.ones(1), np.zeros((1, 2)), np.eye(2)[np.newaxis]))
+            opened.sweep(fastem.GaussianParams(np.ones(1), np.zeros((1, 2)), np.eye(2)[np.newaxis]))
 
 
 def test_a_file_that_disappears_is_named(tmp_path):
     paths = [tmp_path / f"{i}.npy" for i in range(3)]
     for path in paths:
         np.save(path, rows(6000))
-    start = fastem.NormalParams(np.ones(1), np.zeros((1, 2)), np.eye(2)[np.newaxis])
+    start = fastem.GaussianParams(np.ones(1), np.zeros((1, 2)), np.eye(2)[np.newaxis])
     with fastem.open_chunks(lambda: map(np.load, paths)) as opened:
         opened.sweep(start)
         paths[1].unlink()

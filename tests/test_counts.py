@@ -111,7 +111,7 @@ def naive_distinct(X, trials, weights):
 def test_distinct_rows_are_numpys(m, dtype):
     X, trials = (a.astype(dtype) for a in some_counts(m=m, most=4))
     weights = np.random.default_rng(1).gamma(1.0, size=len(X))
-    found = fastem.collapse(X, trials, weights)
+    found = fastem.distinct_counts(X, trials, weights)
     expected = naive_distinct(X, trials, weights)
     np.testing.assert_array_equal(found.successes, expected[0])
     np.testing.assert_array_equal(found.trials, expected[1])
@@ -120,8 +120,8 @@ def test_distinct_rows_are_numpys(m, dtype):
 
 def test_distinct_rows_of_chunks_add_up():
     X, trials = some_counts()
-    whole = fastem.collapse(X, trials)
-    pieces = [fastem.collapse(X[a:b], trials[a:b]) for a, b in ((0, 7), (7, 1_000), (1_000, 5_000))]
+    whole = fastem.distinct_counts(X, trials)
+    pieces = [fastem.distinct_counts(X[a:b], trials[a:b]) for a, b in ((0, 7), (7, 1_000), (1_000, 5_000))]
     total = pieces[2] + pieces[0] + pieces[1]
     for name in ("successes", "trials", "sample_weight"):
         np.testing.assert_array_equal(getattr(total, name), getattr(whole, name))
@@ -131,14 +131,14 @@ def test_large_counts_and_columns_that_change_places_do_not_collide():
     rng = np.random.default_rng(0)
     X = rng.integers(0, 2**31, size=(4_000, 2))
     X = np.vstack([X, X[:, ::-1]])
-    assert len(fastem.collapse(X, 2**31)) == len(np.unique(X, axis=0))
+    assert len(fastem.distinct_counts(X, 2**31)) == len(np.unique(X, axis=0))
 
 
 def test_same_bits_for_any_number_of_threads(monkeypatch):
     monkeypatch.setattr("fastem.distinct.CHUNK_ROWS", 1_000)
     X, trials = some_counts()
     weights = np.random.default_rng(1).gamma(1.0, size=len(X))
-    one, three = (fastem.collapse(X, trials, weights, n_threads=n) for n in (1, 3))
+    one, three = (fastem.distinct_counts(X, trials, weights, n_threads=n) for n in (1, 3))
     np.testing.assert_array_equal(one.sample_weight, three.sample_weight)
 
 

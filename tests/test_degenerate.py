@@ -135,7 +135,7 @@ def test_two_halves_have_the_mean_and_covariance_of_the_whole(kind):
     """Where each component has its own covariance; a shared one stays what it is."""
     covariances = {"full": np.array([[[2.0, 1.0], [1.0, 3.0]]] * 2), "diag": np.array([[2.0, 3.0]] * 2)}
     covariances |= {"spherical": np.array([2.0, 3.0]), "tied": covariances["full"][0]}
-    params = fastem.NormalParams(np.array([1.0, 0.0]), np.array([[1.0, 2.0], [9.0, 9.0]]), covariances[kind], kind)
+    params = fastem.GaussianParams(np.array([1.0, 0.0]), np.array([[1.0, 2.0], [9.0, 9.0]]), covariances[kind], kind)
     halves = split_normal(params, 0, 1)
     assert halves.weights.tolist() == [0.5, 0.5]
     assert (halves.means[0] != halves.means[1]).any()
@@ -157,7 +157,7 @@ def test_extents_are_the_smallest_eigenvalues_in_units_of_the_floor():
     A = rng.normal(size=(3, 4, 4))
     matrices = A @ A.mT + 1e-5 * np.eye(4)
     matrices[1] = 1e-5 * np.eye(4) + np.ones((4, 4))
-    params = fastem.NormalParams(np.full(3, 1 / 3), rng.normal(size=(3, 4)), matrices)
+    params = fastem.GaussianParams(np.full(3, 1 / 3), rng.normal(size=(3, 4)), matrices)
     found = normal_extents(params, 1e-5)
     expected = np.linalg.eigvalsh(matrices)[:, 0] / 1e-5
     assert found[1] == pytest.approx(1.0, abs=1e-6)
@@ -186,8 +186,8 @@ def test_an_extrapolation_goes_no_lower_than_the_m_step(kind, reg_covar):
     """Covariances far below the floor come back at it, what is held and what is above it stays."""
     full = np.array([np.eye(2) * 1e-40, [[2.0, 1.0], [1.0, 3.0]]])
     covariances = {"full": full, "tied": full[0], "diag": full.diagonal(axis1=1, axis2=2), "spherical": full[:, 0, 0]}
-    params = fastem.NormalParams(np.array([0.5, 0.5]), np.array([[0.0, 0.0], [9.0, 9.0]]), covariances[kind], kind)
-    reached = fastem.NormalParams(params.weights, params.means, np.stack([np.eye(2)] * 2))
+    params = fastem.GaussianParams(np.array([0.5, 0.5]), np.array([[0.0, 0.0], [9.0, 9.0]]), covariances[kind], kind)
+    reached = fastem.GaussianParams(params.weights, params.means, np.stack([np.eye(2)] * 2))
     found = params.above_floor(reached, reg_covar=reg_covar)
     matrices = found.covariances if found.is_matrix else found.variances()[:, :, None] * np.eye(2)
     floor = reg_covar + (4 * np.finfo(float).eps) ** 2 * 41.5  # of the mean square of a feature
@@ -241,7 +241,7 @@ def test_equality_is_in_units_of_a_standard_deviation():
     """Of a large offset, two clouds apart are two; around 0 means that differ by rounding are one."""
     apart = fastem.GaussianMixture(2, random_state=0).fit(np.concatenate([CLOUD, CLOUD + 20.0]) + 1e8)
     assert apart.diagnose().spurious == []
-    params = fastem.NormalParams(np.array([0.5, 0.5]), np.array([[0.0], [1e-17]]), np.ones((2, 1, 1)))
+    params = fastem.GaussianParams(np.array([0.5, 0.5]), np.array([[0.0], [1e-17]]), np.ones((2, 1, 1)))
     assert inseparable(params, np.array([True, True])).tolist() == [1]
     assert inseparable(params, np.array([True, False])).tolist() == []  # an empty one has a warning of its own
     coins = fastem.BinomialParams(np.array([0.5, 0.5]), np.array([[1e-9], [2e-9]]))
@@ -304,7 +304,7 @@ def test_diagnosis_names_the_component_that_is_collapsed_at_the_end(order_by):
 @pytest.mark.parametrize("size", [1e-300, 1e-200, 1e150, 1e300, np.inf])
 def test_diagnosis_never_fails_and_says_what_it_cannot_know(size):
     covariances = np.array([np.eye(2), np.diag([size, 1.0])])
-    params = fastem.NormalParams(np.array([0.5, 0.5]), np.array([[0.0, 0.0], [9.0, 9.0]]), covariances)
+    params = fastem.GaussianParams(np.array([0.5, 0.5]), np.array([[0.0, 0.0], [9.0, 9.0]]), covariances)
     found = diagnosis(params, np.array([50.0, 50.0]), set())
     assert len(str(found).splitlines()) == 3
     unknown = ["has an extent that is beyond what numbers can tell" in each for each in found.complaints]

@@ -15,7 +15,7 @@ NORMAL = [(worlds.univariate_two, "full"), (worlds.overlapping, "full"), (worlds
 
 
 def normal(world, kind):
-    params = fastem.NormalParams.from_variances(world.means, np.ones(world.means.shape[1]), kind)
+    params = fastem.GaussianParams.from_variances(world.means, np.ones(world.means.shape[1]), kind)
     return fastem.accumulate(params, world.X)
 
 
@@ -40,7 +40,7 @@ def test_sums_come_back_with_the_same_bits(stats, tmp_path):
 
 def test_no_rows_carry_parameters(tmp_path):
     params = normal(*NORMAL[2]).params
-    fastem.NormalStats.zero(params).save(str(tmp_path / "params.npz"))
+    fastem.GaussianStats.zero(params).save(str(tmp_path / "params.npz"))
     found = fastem.load_stats(tmp_path / "params.npz").params
     np.testing.assert_array_equal(found.covariances, params.covariances)
     assert found.covariance_type == "tied"
@@ -63,9 +63,9 @@ def test_what_are_no_sums_is_refused(name, tmp_path):
         fastem.load_stats(tmp_path / "sums.npz")
 
 
-@pytest.mark.parametrize("kind", ["Prior", "NormalParams", "list"])
+@pytest.mark.parametrize("kind", ["Prior", "GaussianParams", "list"])
 def test_a_file_of_another_value_is_refused(kind, tmp_path):
-    values = {"Prior": fastem.NormalPrior(), "NormalParams": normal(*NORMAL[0]).params, "list": [1, 2]}
+    values = {"Prior": fastem.GaussianPrior(), "GaussianParams": normal(*NORMAL[0]).params, "list": [1, 2]}
     arrays = {}
     write(tmp_path / "x.npz", STATISTICS, STATISTICS_LAYOUT, {"statistics": encode(values[kind], arrays)}, arrays)
     with pytest.raises(ValueError, match=r"x.npz is damaged"):

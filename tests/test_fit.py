@@ -79,7 +79,7 @@ def test_em_over_chunks_is_em_over_the_whole(twin):
 def test_posterior_of_a_building_block_is_the_estimators():
     world = worlds.overlapping
     mixture = fastem.GaussianMixture(3, random_state=0).fit(world.X)
-    params = fastem.NormalParams(mixture.weights_, mixture.means_, mixture.covariances_)
+    params = fastem.GaussianParams(mixture.weights_, mixture.means_, mixture.covariances_)
     found = fastem.posterior(params, world.X)
     np.testing.assert_array_equal(found.log_prob, mixture.score_samples(world.X))
     np.testing.assert_array_equal(found.resp, mixture.predict_proba(world.X))
@@ -181,7 +181,7 @@ def test_no_fit_is_certified_that_falls_by_more_than_a_small_share(kind, acceler
 def normal_start(X, kind):
     means, eye = X[[0, 20, 30]], np.eye(2)
     covariances = {"full": np.stack([eye] * 3), "tied": eye, "diag": np.ones((3, 2)), "spherical": np.ones(3)}[kind]
-    return fastem.NormalParams(np.full(3, 1 / 3), means, covariances, kind)
+    return fastem.GaussianParams(np.full(3, 1 / 3), means, covariances, kind)
 
 
 # ---------------------------------------------------------------------------------------- first on parts of the rows
@@ -226,7 +226,7 @@ def test_a_part_is_left_when_it_has_less_to_gain_than_its_rows_can_tell():
         return fastem.em(part.sweep, lambda stats: stats.maximize(), start, max_iter=1)
 
     X = np.random.default_rng(0).normal(size=(13_000, 1))
-    start = fastem.NormalParams(np.full(2, 0.5), np.array([[-1.0], [1.0]]), np.ones((2, 1)), "diag")
+    start = fastem.GaussianParams(np.full(2, 0.5), np.array([[-1.0], [1.0]]), np.ones((2, 1)), "diag")
     led = warmed(fastem.open_rows(X).parts(100), run)(start)
     assert asked == [(213, "aitken", 5 / 426), (1_000, "aitken", 5 / 2_000)]
     assert (led.means != start.means).all()
@@ -252,7 +252,7 @@ def test_starts_are_told_by_the_row_whether_they_were_screened_out_or_not():
 
 def test_rows_can_be_opened_again(monkeypatch):
     monkeypatch.setattr("fastem.backend.PARALLEL_WORK", 0)
-    params = fastem.NormalParams(np.ones(1), np.zeros((1, 1)), np.ones((1, 1, 1)))
+    params = fastem.GaussianParams(np.ones(1), np.zeros((1, 1)), np.ones((1, 1, 1)))
     rows = fastem.open_rows(np.ones((10_000, 1)), n_threads=2)
     found = []
     for _ in range(2):

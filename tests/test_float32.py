@@ -6,7 +6,7 @@ import pytest
 from float32_worlds import disagreements, float32_world
 
 import fastem
-from fastem import BinomialMixture, GaussianMixture, NormalParams
+from fastem import BinomialMixture, GaussianMixture, GaussianParams
 
 LINE = np.random.default_rng(0).normal(size=2000) * 1000
 
@@ -32,7 +32,7 @@ def test_fits_of_float32_worlds_agree_with_those_of_float64(block):
 
 SETTINGS = {
     "numba": {"backend": "numba"},
-    "prior": {"prior": fastem.NormalPrior(concentration=2.0)},
+    "prior": {"prior": fastem.GaussianPrior(concentration=2.0)},
     "starts": {"n_init": 3},
     "fixed weights": {"fixed": ("weights",)},
     "three iterations": {"max_iter": 3},
@@ -67,7 +67,7 @@ def test_an_m_step_of_float32_rows_keeps_the_least_variance(noise):
     rng = np.random.default_rng(0)
     truth = np.array([[1.0, 1.0], [1.0, 1.0 + noise**2]])
     X = rng.multivariate_normal(np.zeros(2), truth, size=20_000).astype(np.float32)
-    at = NormalParams(np.ones(1), np.zeros((1, 2)), truth[np.newaxis])
+    at = GaussianParams(np.ones(1), np.zeros((1, 2)), truth[np.newaxis])
     found = fastem.accumulate(at, X).maximize(reg_covar=0.0).covariances[0]
     expected = np.linalg.eigvalsh(np.cov(X.astype(np.float64).T, bias=True))
     np.testing.assert_allclose(np.linalg.eigvalsh(found), expected, rtol=1e-3)
@@ -133,7 +133,7 @@ def test_criteria_of_millions_of_float32_rows_are_those_of_float64():
 def test_the_bound_of_rounding_knows_the_arithmetic(twin):
     """Sums that were float32 in a tile are off by more than those of float64, also in a sum with such."""
     X = np.random.default_rng(0).normal(size=(5000, 3)).astype(np.float32)
-    params = NormalParams(np.ones(1), np.zeros((1, 3)), np.eye(3)[np.newaxis])
+    params = GaussianParams(np.ones(1), np.zeros((1, 3)), np.eye(3)[np.newaxis])
     narrow, wide = (fastem.accumulate(params, X, dtype=dtype, backend=twin) for dtype in (None, np.float64))
     assert narrow.single == (twin == "cython")
     assert not wide.single

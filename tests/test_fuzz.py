@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from test_statistics import assert_no_fall_but_rounding
 
 import fastem
-from fastem import BinomialMixture, BinomialParams, BinomialPrior, GaussianMixture, NormalParams, NormalPrior
+from fastem import BinomialMixture, BinomialParams, BinomialPrior, GaussianMixture, GaussianParams, GaussianPrior
 from fastem.degenerate import POLICIES
 from fastem.inputs import BadValueError
 from fastem.models import restored
@@ -301,7 +301,11 @@ def test_any_setting(data, cls):
 def test_any_start(data, kind):
     """Values given for a start are refused, or lead to a fit."""
     k, d = 2, 2
-    shapes = {"weights_init": (k,), "means_init": (k, d), "precisions_init": NormalParams.covariance_shape(kind, k, d)}
+    shapes = {
+        "weights_init": (k,),
+        "means_init": (k, d),
+        "precisions_init": GaussianParams.covariance_shape(kind, k, d),
+    }
     name = data.draw(st.sampled_from(sorted(shapes)))
     value = data.draw(parameters(shapes[name]))
     mixture = GaussianMixture(k, covariance_type=kind, random_state=0, max_iter=5, **{name: value})
@@ -330,7 +334,7 @@ def parameters(draw, shape):
 
 def good_parameters(kind, k, d):
     rng = np.random.default_rng(k + 10 * d)
-    covariances = NormalParams.from_variances(np.zeros((k, d)), np.ones(d), kind).covariances
+    covariances = GaussianParams.from_variances(np.zeros((k, d)), np.ones(d), kind).covariances
     return {"weights": np.full(k, 1 / k), "means": rng.normal(size=(k, d)), "covariances": covariances}
 
 
@@ -350,7 +354,7 @@ def test_a_sweep_at_any_normal_parameters(data, engine, kind):
     name = data.draw(st.sampled_from(sorted(good)))
     values = good | {name: data.draw(parameters(good[name].shape))}
     with within(engine):
-        params = NormalParams(**values, covariance_type=kind)
+        params = GaussianParams(**values, covariance_type=kind)
         assert_stats(fastem.accumulate(params, X, backend=engine[0]))
         found = fastem.posterior(params, X, backend=engine[0])
         assert np.isfinite(found.log_prob).all()
@@ -375,7 +379,7 @@ CALLS = {
     "accumulate": fastem.accumulate,
     "posterior": fastem.posterior,
     "open_rows": lambda params, X, **options: fastem.open_rows(X, **options).sweep(FITTED.params_),
-    "collapse": lambda params, X, **options: fastem.collapse(X, **{"trials": 5} | options),
+    "distinct_counts": lambda params, X, **options: fastem.distinct_counts(X, **{"trials": 5} | options),
     "warmup": lambda params, X, **options: fastem.warmup(**options),
     "sample": lambda params, X, **options: FITTED.sample(**options),
     "sample of counts": lambda params, X, **options: COINS.sample(**options),
@@ -387,7 +391,7 @@ OPTIONS = {
     "accumulate": ("params", "X", "trials", "sample_weight", "dtype", "backend", "n_threads"),
     "posterior": ("params", "X", "trials", "backend", "n_threads"),
     "open_rows": ("X", "trials", "sample_weight", "dtype", "backend", "n_threads", "n_features", "has_trials"),
-    "collapse": ("X", "trials", "sample_weight", "n_threads"),
+    "distinct_counts": ("X", "trials", "sample_weight", "n_threads"),
     "warmup": ("backend",),
     "sample": ("n_samples",),
     "sample of counts": ("n_samples", "trials"),
@@ -407,7 +411,7 @@ def test_any_argument_of_the_building_blocks(data, call):
 
 @given(st.data(), st.sampled_from(TYPES))
 def test_any_m_step(data, kind):
-    stats = fastem.accumulate(NormalParams(**good_parameters(kind, 2, 2), covariance_type=kind), np.eye(2))
+    stats = fastem.accumulate(GaussianParams(**good_parameters(kind, 2, 2), covariance_type=kind), np.eye(2))
     arguments = {data.draw(st.sampled_from(["reg_covar", "fixed"])): data.draw(inputs.NONSENSE)}
     with within():
         stats.maximize(**arguments).check()
@@ -419,7 +423,7 @@ def test_any_counts_collapse(data):
     w = data.draw(inputs.weights_of(len(X)))
     arguments = [data.draw(inputs.dressed(array)) for array in (X, trials, w)]
     with within():
-        found = fastem.collapse(*arguments)
+        found = fastem.distinct_counts(*arguments)
         total = len(X) if w is None else w.sum()
         assert (found + found).sample_weight.sum() == pytest.approx(2 * total, rel=1e-12)
         assert (found.successes <= found.trials).all()
@@ -432,7 +436,7 @@ def test_any_prior(data, kind):
     value = data.draw(parameters(names[name]) if names[name] else inputs.NONSENSE)
     X = np.random.default_rng(0).normal(size=(20, 2))
     with within():
-        prior = NormalPrior(**{"mean": np.zeros(2), "mean_precision": 1.0, "scale": np.eye(2), name: value})
+        prior = GaussianPrior(**{"mean": np.zeros(2), "mean_precision": 1.0, "scale": np.eye(2), name: value})
         mixture = GaussianMixture(2, covariance_type=kind, prior=prior, random_state=0, max_iter=5).fit(X)
         assert_fitted(mixture)
         assert_densities(mixture)

@@ -32,7 +32,7 @@ def test_what_a_mask_holds_has_the_same_bits_and_the_rest_moves(kind, group, acc
     start = (
         start
         if group != "covariances"
-        else fastem.NormalParams.from_precisions(start.weights, start.means, start.precisions(), kind)
+        else fastem.GaussianParams.from_precisions(start.weights, start.means, start.precisions(), kind)
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("fastem.mixture.warnings.warn", lambda *args, **kwargs: None)
@@ -47,7 +47,7 @@ def test_what_a_mask_holds_has_the_same_bits_and_the_rest_moves(kind, group, acc
 def test_a_tied_covariance_is_held_where_that_of_any_component_is():
     mixture, start = started(covariance_type="tied", fixed={"covariances": MASK})
     mixture.fit(X)
-    held = fastem.NormalParams.from_precisions(start.weights, start.means, start.precisions(), "tied").covariances
+    held = fastem.GaussianParams.from_precisions(start.weights, start.means, start.precisions(), "tied").covariances
     np.testing.assert_array_equal(mixture.covariances_, held)
     assert mixture.n_parameters_ == 2 + 6
     assert (np.diff(mixture.history_.loglik) >= -1e-12 * np.abs(mixture.history_.loglik[1:])).all()
@@ -55,7 +55,7 @@ def test_a_tied_covariance_is_held_where_that_of_any_component_is():
 
 def test_a_covariance_that_is_held_is_not_raised_to_the_resolution_of_the_data():
     tiny = 1e-40
-    at = fastem.NormalParams(np.full(2, 0.5), np.zeros((2, 1)), np.array([[tiny], [1.0]]), "diag")
+    at = fastem.GaussianParams(np.full(2, 0.5), np.zeros((2, 1)), np.array([[tiny], [1.0]]), "diag")
     rows = np.append(np.random.default_rng(0).normal(size=100), np.zeros(5))
     stats = fastem.accumulate(at, rows[:, np.newaxis])
     found = stats.maximize(fixed={"covariances": [True, False]}, reg_covar=0.0)

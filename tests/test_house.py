@@ -61,6 +61,7 @@ FLOORS = {
     "progress": 0,
     "tasks": 0,
     "inputs": 0,
+    "_public": -3,
     "hooks": 0,
     "arithmetic": 0,
     "remembered": 2,

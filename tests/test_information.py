@@ -7,7 +7,7 @@ import worlds
 from test_kernels import KINDS
 
 import fastem
-from fastem import BinomialMixture, GaussianMixture, NormalParams
+from fastem import BinomialMixture, GaussianMixture, GaussianParams
 from fastem.information import METHODS, standard_errors
 
 methods = pytest.mark.parametrize("method", METHODS)
@@ -345,7 +345,7 @@ def test_a_mask_holds_those_of_its_components(kind, group, method):
 
 
 def test_a_prior_is_refused():
-    mixture = GaussianMixture(1, prior=fastem.NormalPrior(concentration=2.0)).fit(worlds.overlapping.X)
+    mixture = GaussianMixture(1, prior=fastem.GaussianPrior(concentration=2.0)).fit(worlds.overlapping.X)
     with pytest.raises(ValueError, match="prior must be None"):
         mixture.standard_errors(worlds.overlapping.X)
 
@@ -430,7 +430,7 @@ def test_fewer_rows_than_parameters_do_not_identify_by_gradients():
 
 def test_where_the_likelihood_has_no_maximum_there_are_no_errors():
     X = np.concatenate([np.linspace(-3, -2, 50), np.linspace(2, 3, 50)])[:, None]
-    between = NormalParams(np.full(2, 0.5), np.array([[-0.1], [0.1]]), np.full((2, 1), X.var()), "diag")
+    between = GaussianParams(np.full(2, 0.5), np.array([[-0.1], [0.1]]), np.full((2, 1), X.var()), "diag")
     with fastem.open_rows(X) as rows, pytest.raises(ValueError, match="not at a maximum"):
         standard_errors(rows, between)
 

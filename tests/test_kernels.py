@@ -8,7 +8,7 @@ import worlds
 from fastem import inputs
 from fastem.backend import INSTRUCTION_SETS, Backend, cython_twin
 from fastem.binomial import BinomialParams
-from fastem.gaussian import NormalParams
+from fastem.gaussian import GaussianParams
 from fastem.stats import SLOT_ROWS
 from fastem.sweep import open_rows
 
@@ -22,7 +22,7 @@ NAMES = [f"{world.name}-{kind}" for world, kind in NORMAL_CASES]
 
 def normal_params(world, kind):
     covariances = naive.reduce_covariances(world.covariances, world.weights, kind)
-    return NormalParams(world.weights.copy(), world.means.copy(), covariances, kind)
+    return GaussianParams(world.weights.copy(), world.means.copy(), covariances, kind)
 
 
 def binomial_params(world):
@@ -126,7 +126,7 @@ def test_nearest_agrees_with_naive(world, twin):
 def test_log_densities_are_exact_to_rounding_over_the_whole_range(twin):
     """Our exp2 and log2: log p of one standard normal, from the mode to far beyond where its density underflows."""
     x = np.concatenate([np.linspace(0, 60, 20001), np.logspace(-300, 140, 4001)])[:, np.newaxis]
-    params = NormalParams(np.array([0.25, 0.75]), np.zeros((2, 1)), np.array([1.0, 4.0]), "spherical")
+    params = GaussianParams(np.array([0.25, 0.75]), np.zeros((2, 1)), np.array([1.0, 4.0]), "spherical")
     with open_rows(x, backend=twin) as rows:
         found = rows.posterior(params, "log_prob").log_prob
     log_density = naive.normal_log_density(x, params.means, full_covariances(params))
@@ -179,7 +179,7 @@ def test_weight_zero_is_no_row(world, kind, twin):
 def test_permuted_components_permute_the_sums(world, kind, twin):
     params = normal_params(world, kind)
     order = np.roll(np.arange(len(params.weights)), 1)
-    permuted = NormalParams(params.weights[order], params.means[order], params.covariances[order], kind)
+    permuted = GaussianParams(params.weights[order], params.means[order], params.covariances[order], kind)
     a, b = sweep(params, world.X, twin), sweep(permuted, world.X, twin)
     np.testing.assert_allclose(a.counts[order], b.counts, rtol=RTOL)
     np.testing.assert_allclose(a.loglik, b.loglik, rtol=RTOL)
@@ -236,7 +236,7 @@ def test_float32_rows_of_any_number_of_features(d, twin):
     rng = np.random.default_rng(d)
     X = (rng.normal(size=(SLOT_ROWS + 77, d)) * 3).astype(np.float32)
     A = rng.normal(size=(5, d, d))
-    params = NormalParams(rng.dirichlet(np.ones(5)), rng.normal(size=(5, d)), A @ A.transpose(0, 2, 1) + np.eye(d))
+    params = GaussianParams(rng.dirichlet(np.ones(5)), rng.normal(size=(5, d)), A @ A.transpose(0, 2, 1) + np.eye(d))
     as_in_float64(sweep(params, X, twin), sweep(params, X, twin, dtype=np.float64), len(X), SINGLE_RTOL)
 
 
@@ -246,23 +246,23 @@ def test_float32_rows_of_far_components_are_summed_in_float64(kind, twin):
     rng = np.random.default_rng(0)
     X = np.r_[1e-4 * rng.normal(size=(500, 2)), 1e4 + rng.normal(size=(500, 2))].astype(np.float32)
     covariances = np.array([1e-8 * np.eye(2), np.eye(2)])
-    params = NormalParams(np.full(2, 0.5), np.array([[0.0, 0.0], [1e4, 1e4]]), covariances)
+    params = GaussianParams(np.full(2, 0.5), np.array([[0.0, 0.0], [1e4, 1e4]]), covariances)
     if kind == "diag":
-        params = NormalParams(params.weights, params.means, np.diagonal(covariances, axis1=1, axis2=2).copy(), "diag")
+        params = GaussianParams(params.weights, params.means, np.diagonal(covariances, axis1=1, axis2=2).copy(), "diag")
     assert_same_sums(sweep(params, X, twin), sweep(params, X.astype(np.float64), twin), rtol=1e-14)
 
 
 def test_float32_rows_meet_parameters_that_are_no_float32(twin):
     X = np.random.default_rng(0).normal(size=(50, 2)).astype(np.float32)
     for sd in (1e-60, 1.0, 1e60):
-        params = NormalParams(np.full(2, 0.5), np.array([[1e100, 0.0], [1.0, 2.0]]), np.full((2, 2), sd**2), "diag")
+        params = GaussianParams(np.full(2, 0.5), np.array([[1e100, 0.0], [1.0, 2.0]]), np.full((2, 2), sd**2), "diag")
         assert_same_sums(sweep(params, X, twin), sweep(params, X.astype(np.float64), twin), rtol=1e-14)
 
 
 def test_one_step_of_float32_rows_ends_at_their_mean(twin):
     """A mean is no float32; what its rounding moves is moved back."""
     X = (1e4 + np.random.default_rng(0).normal(size=(999, 3))).astype(np.float32)
-    params = NormalParams(np.ones(1), X[:1] + np.pi, np.eye(3)[np.newaxis])
+    params = GaussianParams(np.ones(1), X[:1] + np.pi, np.eye(3)[np.newaxis])
     once = sweep(params, X, twin).maximize(reg_covar=0.0)
     np.testing.assert_allclose(once.means[0], X.mean(axis=0, dtype=np.float64), rtol=0, atol=1e-6)
     np.testing.assert_allclose(once.covariances[0], np.cov(X.T.astype(np.float64), bias=True), atol=1e-5)
@@ -270,7 +270,7 @@ def test_one_step_of_float32_rows_ends_at_their_mean(twin):
 
 def test_an_empty_component_of_float32_rows_has_no_part(twin):
     X = np.random.default_rng(0).normal(size=(500, 2)).astype(np.float32)
-    params = NormalParams(np.full(2, 0.5), np.array([[0.0, 0.0], [90.0, 90.0]]), np.ones((2, 2)), "diag")
+    params = GaussianParams(np.full(2, 0.5), np.array([[0.0, 0.0], [90.0, 90.0]]), np.ones((2, 2)), "diag")
     stats = sweep(params, X, twin)
     assert stats.live.tolist() == [True, False]
     assert stats.counts[0] == pytest.approx(500, rel=1e-6)
@@ -282,7 +282,7 @@ def test_twins_agree(d):
     rng = np.random.default_rng(d)
     X, w = rng.normal(size=(2 * SLOT_ROWS + 77, d)) * 3, rng.random(2 * SLOT_ROWS + 77)
     A = rng.normal(size=(5, d, d))
-    params = NormalParams(rng.dirichlet(np.ones(5)), rng.normal(size=(5, d)), A @ A.transpose(0, 2, 1) + np.eye(d))
+    params = GaussianParams(rng.dirichlet(np.ones(5)), rng.normal(size=(5, d)), A @ A.transpose(0, 2, 1) + np.eye(d))
     a, b = sweep(params, X, "cython", w), sweep(params, X, "numba", w)
     assert_same_sums(a, b, rtol=1e-10)
 
@@ -314,7 +314,7 @@ def test_an_unknown_instruction_set_is_refused(monkeypatch):
 def test_points_far_out_have_finite_responsibilities(kind, d, twin):
     means = np.array([[-1.0] * d, [5.0] * d])
     covariances = naive.reduce_covariances(np.tile(np.eye(d), (2, 1, 1)), np.full(2, 0.5), kind)
-    params = NormalParams(np.array([0.5, 0.5]), means, covariances, kind)
+    params = GaussianParams(np.array([0.5, 0.5]), means, covariances, kind)
     X = np.array([[x] * d for x in (-1e200, -1e8, -1e3, 1e3, 1e8, 1e200)])
     with open_rows(X, backend=twin) as rows:
         found = rows.posterior(params, "log_prob", "resp", "labels")
@@ -326,7 +326,7 @@ def test_points_far_out_have_finite_responsibilities(kind, d, twin):
 def test_many_components_far_apart(twin):
     """k = 300: beyond the product of totals; every point belongs to one component."""
     means = np.arange(300.0)[:, np.newaxis] * 1e3
-    params = NormalParams(np.full(300, 1 / 300), means, np.ones(300), "spherical")
+    params = GaussianParams(np.full(300, 1 / 300), means, np.ones(300), "spherical")
     X = np.repeat(means, 3, axis=0)
     stats = sweep(params, X, twin)
     np.testing.assert_allclose(stats.counts, 3.0, rtol=1e-12)
@@ -335,7 +335,7 @@ def test_many_components_far_apart(twin):
 
 def test_unwanted_outputs_stay_empty():
     with open_rows(np.zeros((5, 1))) as rows:
-        found = rows.posterior(NormalParams(np.ones(1), np.zeros((1, 1)), np.ones(1), "spherical"), "labels")
+        found = rows.posterior(GaussianParams(np.ones(1), np.zeros((1, 1)), np.ones(1), "spherical"), "labels")
     assert (len(found.log_prob), len(found.resp), len(found.labels)) == (0, 0, 5)
 
 

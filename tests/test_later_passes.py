@@ -190,7 +190,7 @@ def test_a_row_that_is_out_of_reach_in_one_pass_alone_is_a_value_error(kind, num
 
 def test_sums_that_are_not_finite_make_no_parameters():
     """Also for who sums by himself; and `em` refuses any log likelihood that is no number."""
-    params = fastem.NormalParams(np.ones(1), np.zeros((1, 1)), np.ones((1, 1, 1)))
+    params = fastem.GaussianParams(np.ones(1), np.zeros((1, 1)), np.ones((1, 1, 1)))
     stats = fastem.accumulate(params, [[1.0], [2.0]])
     with pytest.raises(ValueError, match="the sums over the rows are not finite"):
         (stats * np.nan).maximize()

@@ -14,7 +14,7 @@ import fastem
 from fastem import backend as backend_module
 from fastem import groups, inputs
 from fastem.binomial import LOG_ZERO, SMALLEST_PROB, BinomialParams, BinomialStats
-from fastem.gaussian import RESOLUTION, SMALLEST_VARIANCE, NormalParams, NormalStats
+from fastem.gaussian import RESOLUTION, SMALLEST_VARIANCE, GaussianParams, GaussianStats
 from fastem.many import FitStatus, fit_many
 from fastem.stats import EMPTY, LOWEST_LOGLIK
 
@@ -74,7 +74,7 @@ def em_of(params, X, maximize, **options):
     """`em` on one group, components in order."""
     rules = {"tol": 1e-4, "max_iter": ITERATIONS}
     fit = fastem.em(lambda params: fastem.accumulate(params, X, **options), maximize, params, **rules)
-    return fit, fit.params.order("means" if isinstance(params, NormalParams) else "probs")
+    return fit, fit.params.order("means" if isinstance(params, GaussianParams) else "probs")
 
 
 @pytest.mark.parametrize("weighted", [False, True], ids=["unit", "weighted"])
@@ -89,8 +89,8 @@ def test_a_normal_fit_is_that_of_em(weighted, twin):
     assert fits.fitted.all()
     assert not fits.converged.all()
     for g, (a, b) in enumerate(groups):
-        start = NormalParams(np.array([0.3, 0.7]), quartiles[g][:, np.newaxis], spreads[g][:, np.newaxis], "diag")
-        maximize = partial(NormalStats.maximize, reg_covar=1e-3)
+        start = GaussianParams(np.array([0.3, 0.7]), quartiles[g][:, np.newaxis], spreads[g][:, np.newaxis], "diag")
+        maximize = partial(GaussianStats.maximize, reg_covar=1e-3)
         fit, order = em_of(start, x[a:b, np.newaxis], maximize, sample_weight=w[a:b])
         assert (fits.n_iter[g], fits.converged[g]) == (fit.n_iter, fit.converged)
         np.testing.assert_allclose(fits.loglik[g], fit.loglik, rtol=RTOL)

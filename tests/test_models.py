@@ -28,7 +28,7 @@ MODELS = {
     **{kind: fastem.GaussianMixture(2, covariance_type=kind, random_state=0) for kind in ("tied", "diag", "spherical")},
     "full": fastem.GaussianMixture(2, random_state=np.random.default_rng(1), n_init=2, order_by="means"),
     "held": fastem.GaussianMixture(2, fixed={"means": np.array([True, False])}, means_init=[[0, 0], [5, 5]]),
-    "prior": fastem.GaussianMixture(2, prior=fastem.NormalPrior(scale=np.eye(2)), random_state=0),
+    "prior": fastem.GaussianMixture(2, prior=fastem.GaussianPrior(scale=np.eye(2)), random_state=0),
     "collapsed": fastem.GaussianMixture(2, weights_init=[1.0, 0.0], random_state=0),
     "counts": fastem.BinomialMixture(2, n_trials=10, prior=fastem.BinomialPrior(2.0), fixed=("weights",)),
 }

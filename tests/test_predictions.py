@@ -9,7 +9,7 @@ import pytest
 import fastem
 from fastem import gaussian, sweep
 from fastem.backend import Backend
-from fastem.gaussian import NormalParams
+from fastem.gaussian import GaussianParams
 
 KINDS = ("full", "tied", "diag", "spherical")
 RNG = np.random.default_rng(0)
@@ -27,7 +27,7 @@ def told(mixture):
 
 
 def expected(weights, means, covariances, kind):
-    found = fastem.posterior(NormalParams(*map(np.array, (weights, means, covariances)), kind), X)
+    found = fastem.posterior(GaussianParams(*map(np.array, (weights, means, covariances)), kind), X)
     return found.log_prob, found.resp, found.labels
 
 
@@ -189,7 +189,7 @@ def test_matrices_are_inverted_once(monkeypatch, kind):
 def test_a_row_is_told_the_same_alone_and_among_others(twin, kind, d):
     rng = np.random.default_rng(d)
     rows = rng.normal(size=(300, d)) * 3
-    params = NormalParams.from_variances(rng.normal(size=(3, d)), rng.uniform(0.5, 2, d), kind)
+    params = GaussianParams.from_variances(rng.normal(size=(3, d)), rng.uniform(0.5, 2, d), kind)
     whole = fastem.posterior(params, rows, backend=twin)
     for i in [*range(0, 300, 29), 299]:
         for found, right in zip(fastem.posterior(params, rows[i : i + 1], backend=twin), whole, strict=True):
@@ -222,7 +222,7 @@ def test_long_predictions_are_made_in_portions_of_the_same_bits(monkeypatch, twi
 @pytest.mark.parametrize(("d", "k", "kind"), [(1, 3, "full"), (8, 10, "full"), (784, 4, "full"), (2, 200, "diag")])
 def test_a_portion_of_a_prediction_is_short(d, k, kind):
     """Whatever the model: rows x elements of its tables, each some nanoseconds at the most."""
-    params = NormalParams.from_variances(np.zeros((k, d)), np.ones(d), kind)
+    params = GaussianParams.from_variances(np.zeros((k, d)), np.ones(d), kind)
     with fastem.open_rows(np.broadcast_to(np.zeros((1, d)), (3_000_000, d)), n_threads=1) as rows:
         spans = list(rows._spans(params))
     longest = max(len(range(*span.indices(3_000_000))) for span in spans)

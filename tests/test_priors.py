@@ -9,7 +9,7 @@ from scipy import stats
 from test_kernels import KINDS, binomial_params, normal_params
 
 import fastem
-from fastem import BinomialMixture, BinomialPrior, GaussianMixture, NormalPrior
+from fastem import BinomialMixture, BinomialPrior, GaussianMixture, GaussianPrior
 
 WORLDS = [worlds.univariate_two, worlds.overlapping, worlds.correlated]
 
@@ -18,7 +18,7 @@ def some_prior(d, kind="full", seed=0):
     """A prior that pulls noticeably."""
     A = np.random.default_rng(seed).normal(size=(d, d))
     scale = A @ A.T + np.eye(d)
-    return NormalPrior(
+    return GaussianPrior(
         concentration=3.0,
         mean=np.linspace(-1.0, 1.0, d),
         mean_precision=20.0,
@@ -84,7 +84,7 @@ def test_the_gradient_of_a_posterior_is_that_of_its_log_density(world, kind, par
     prior = some_prior(params.n_features)
     prior = {
         "all": prior,
-        "weights": NormalPrior(concentration=3.0),
+        "weights": GaussianPrior(concentration=3.0),
         "means": replace(prior, scale=None, concentration=1.0),
         "covariances": replace(prior, mean=None, mean_precision=0.0, concentration=1.0),
     }[parts]
@@ -157,7 +157,7 @@ def test_a_prior_keeps_a_component_without_rows_alive_and_off_the_edge():
 
 def test_a_component_that_the_prior_alone_holds_is_told():
     X = worlds.two_far.X
-    prior = NormalPrior(concentration=2.0)
+    prior = GaussianPrior(concentration=2.0)
     start = {"means_init": [[-10.0, 5.0], [1e6, 1e6]], "precisions_init": [np.eye(2)] * 2, "weights_init": [0.5, 0.5]}
     with pytest.warns(fastem.EmptyComponentWarning, match=r"components \[1\] .* have what the prior gives them"):
         mixture = GaussianMixture(2, prior=prior, **start).fit(X)
@@ -166,7 +166,7 @@ def test_a_component_that_the_prior_alone_holds_is_told():
 
 
 def test_a_fit_that_goes_on_from_its_end_is_at_its_end():
-    X, prior = worlds.overlapping.X, NormalPrior(concentration=50.0)
+    X, prior = worlds.overlapping.X, GaussianPrior(concentration=50.0)
     mixture = GaussianMixture(3, prior=prior, random_state=0, warm_start=True, tol=1e-4, max_iter=1_000).fit(X)
     assert mixture.fit(X).n_iter_ == 1
     assert mixture.lower_bound_ * len(X) == pytest.approx(mixture.history_.loglik[-1], rel=1e-12)
@@ -175,7 +175,7 @@ def test_a_fit_that_goes_on_from_its_end_is_at_its_end():
 def test_single_precision_settings_are_computed_in_double():
     X = worlds.overlapping.X
     fits = [
-        GaussianMixture(3, random_state=0, prior=NormalPrior(concentration=kind(2))).fit(X)
+        GaussianMixture(3, random_state=0, prior=GaussianPrior(concentration=kind(2))).fit(X)
         for kind in (float, np.float32)
     ]
     assert fits[0].log_posterior_ == fits[1].log_posterior_
@@ -183,7 +183,7 @@ def test_single_precision_settings_are_computed_in_double():
 
 def test_a_flat_prior_is_none():
     X = worlds.overlapping.X
-    flat, none = (GaussianMixture(3, random_state=0, prior=prior).fit(X) for prior in (NormalPrior(), None))
+    flat, none = (GaussianMixture(3, random_state=0, prior=prior).fit(X) for prior in (GaussianPrior(), None))
     np.testing.assert_allclose(flat.covariances_, none.covariances_, rtol=1e-12)
     assert none.log_posterior_ == none.loglik_
 
@@ -193,15 +193,31 @@ def test_a_flat_prior_is_none():
     [
         (lambda: BinomialPrior(successes=0.5), ValueError, "successes must be at least 1 and at most .*, got 0.5"),
         (lambda: BinomialPrior(concentration="one"), TypeError, "concentration must be a number"),
-        (lambda: NormalPrior(mean_precision=1.0), ValueError, "mean is needed where mean_precision is above 0"),
-        (lambda: NormalPrior(scale=[[1.0, 2.0], [2.0, 1.0]]), ValueError, "'scale' should be symmetric, positive-def"),
-        (lambda: NormalPrior(scale=3.0), ValueError, "scale must be a square matrix, got shape"),
-        (lambda: NormalPrior(degrees_of_freedom=-5), ValueError, "degrees_of_freedom must be finite and not negative"),
-        (lambda: NormalPrior(degrees_of_freedom="a"), TypeError, "degrees_of_freedom must be a number"),
-        (lambda: NormalPrior(concentration=1e308), ValueError, "concentration must be at least 1 and at most 2"),
-        (lambda: NormalPrior(scale=np.eye(3)).check("full", 2), ValueError, "'scale' should have the shape of"),
-        (lambda: NormalPrior(mean=[0.0], mean_precision=1.0).check("full", 2), ValueError, "'mean' should have the sh"),
-        (lambda: NormalPrior(scale=np.eye(3), degrees_of_freedom=2.0).check("full", 3), ValueError, "must be above 2"),
+        (lambda: GaussianPrior(mean_precision=1.0), ValueError, "mean is needed where mean_precision is above 0"),
+        (
+            lambda: GaussianPrior(scale=[[1.0, 2.0], [2.0, 1.0]]),
+            ValueError,
+            "'scale' should be symmetric, positive-def",
+        ),
+        (lambda: GaussianPrior(scale=3.0), ValueError, "scale must be a square matrix, got shape"),
+        (
+            lambda: GaussianPrior(degrees_of_freedom=-5),
+            ValueError,
+            "degrees_of_freedom must be finite and not negative",
+        ),
+        (lambda: GaussianPrior(degrees_of_freedom="a"), TypeError, "degrees_of_freedom must be a number"),
+        (lambda: GaussianPrior(concentration=1e308), ValueError, "concentration must be at least 1 and at most 2"),
+        (lambda: GaussianPrior(scale=np.eye(3)).check("full", 2), ValueError, "'scale' should have the shape of"),
+        (
+            lambda: GaussianPrior(mean=[0.0], mean_precision=1.0).check("full", 2),
+            ValueError,
+            "'mean' should have the sh",
+        ),
+        (
+            lambda: GaussianPrior(scale=np.eye(3), degrees_of_freedom=2.0).check("full", 3),
+            ValueError,
+            "must be above 2",
+        ),
     ],
 )
 def test_bad_priors(make, error, message):

@@ -40,7 +40,7 @@ def test_import_is_light():
 def test_building_blocks_load_neither_numba_nor_scikit_learn():
     code = """
 import sys, numpy as np, fastem
-params = fastem.NormalParams(np.ones(1), np.zeros((1, 1)), np.ones(1), "spherical")
+params = fastem.GaussianParams(np.ones(1), np.zeros((1, 1)), np.ones(1), "spherical")
 fastem.em(lambda p: fastem.accumulate(p, [[0.0], [1.0]]), lambda stats: stats.maximize(), params)
 print([m for m in ('numba', 'sklearn', 'scipy') if m in sys.modules])"""
     assert python(code).strip() == "[]"
@@ -137,7 +137,7 @@ def test_a_child_that_is_forked_during_a_fit_fits(n_threads, twin, monkeypatch):
 def test_a_forked_child_does_not_inherit_a_pool(monkeypatch):
     monkeypatch.setattr("fastem.backend.PARALLEL_WORK", 0)
     X = np.random.default_rng(0).normal(size=(40_000, 2))
-    params = fastem.NormalParams(np.ones(1), np.zeros((1, 2)), np.ones((1, 2)), "diag")
+    params = fastem.GaussianParams(np.ones(1), np.zeros((1, 2)), np.ones((1, 2)), "diag")
     with fastem.open_rows(X, n_threads=2) as rows:
         here, parents = rows.sweep(params).counts, rows.backend._helpers
         child = os.fork()
@@ -198,7 +198,7 @@ def test_no_thread_outlives_a_fit_that_ends_before_its_first_sweep(error, monkey
 
 def test_threads_of_rows_that_were_not_closed_end_with_them(monkeypatch):
     monkeypatch.setattr("fastem.backend.PARALLEL_WORK", 0)
-    before, params = set(threading.enumerate()), fastem.NormalParams(np.ones(1), np.zeros((1, 1)), np.ones((1, 1, 1)))
+    before, params = set(threading.enumerate()), fastem.GaussianParams(np.ones(1), np.zeros((1, 1)), np.ones((1, 1, 1)))
     rows = fastem.open_rows(np.zeros((20_000, 1)), n_threads=2)
     rows.sweep(params)
     (helper,) = set(threading.enumerate()) - before
@@ -236,7 +236,7 @@ try:
     numba.njit(cache=True)(kernels.accumulate_normal.function)
 except RuntimeError as error:
     print(error)
-params = fastem.NormalParams(np.ones(1), np.zeros((1, 1)), np.ones(1), "spherical")
+params = fastem.GaussianParams(np.ones(1), np.zeros((1, 1)), np.ones(1), "spherical")
 print(fastem.__file__, fastem.accumulate(params, [[0.0], [1.0]], backend="numba").counts)"""
     refusal, fitted = python(code, **nowhere_to_cache).splitlines()
     assert "no locator available" in refusal  # else this test is about nothing

@@ -17,8 +17,8 @@ X = np.array(EXPECTED["X"])
 def test_a_partial_fit_goes_on_from_its_sums():
     mixture = fastem.load(FOLDER / "partial.npz")
     np.testing.assert_array_equal(mixture.means_, EXPECTED["partial_means"])
-    assert isinstance(mixture.prior, fastem.NormalPrior)
-    assert isinstance(mixture.stats_, fastem.NormalStats)
+    assert isinstance(mixture.prior, fastem.GaussianPrior)
+    assert isinstance(mixture.stats_, fastem.GaussianStats)
     assert np.isfinite(mixture.partial_fit(X).means_).all()
 
 

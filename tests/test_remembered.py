@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import fastem
-from fastem import BinomialMixture, GaussianMixture, NormalPrior, remembered
+from fastem import BinomialMixture, GaussianMixture, GaussianPrior, remembered
 
 RNG = np.random.default_rng(0)
 X = np.concatenate([RNG.normal(size=(60, 2)) @ [[1.0, -0.9], [0.0, 0.3]], RNG.normal(size=(40, 2)) + 5.0])
@@ -145,7 +145,7 @@ def test_a_mask_that_is_changed_in_place_has_changed():
 
 
 def test_standard_errors_are_not_those_of_a_fit_with_a_prior():
-    mixture = fitted(prior=NormalPrior(mean=[2.0, 2.0], mean_precision=1.0)).set_params(prior=None)
+    mixture = fitted(prior=GaussianPrior(mean=[2.0, 2.0], mean_precision=1.0)).set_params(prior=None)
     refused(lambda: mixture.standard_errors(X), "prior")
     mixture.bic(X)  # no parameter more or less
 
@@ -170,9 +170,9 @@ def test_copies_remember(copied):
 
 
 def test_files_remember(tmp_path):
-    fitted("tied", fixed=("weights",), prior=NormalPrior(scale=np.eye(2))).save(tmp_path / "model.npz")
+    fitted("tied", fixed=("weights",), prior=GaussianPrior(scale=np.eye(2))).save(tmp_path / "model.npz")
     mixture = fastem.load(tmp_path / "model.npz")
-    assert mixture.settings_ == fitted("tied", fixed=("weights",), prior=NormalPrior(scale=np.eye(2))).settings_
+    assert mixture.settings_ == fitted("tied", fixed=("weights",), prior=GaussianPrior(scale=np.eye(2))).settings_
     refused(lambda: mixture.set_params(covariance_type="diag").score(X), "covariance_type")
 
 

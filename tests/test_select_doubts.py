@@ -63,7 +63,7 @@ def test_far_groups_of_few_rows_for_their_parameters_are_told_apart(criterion):
 
 
 def test_a_prior_changes_none_of_it():
-    prior = fastem.NormalPrior(scale=[[1.0]])
+    prior = fastem.GaussianPrior(scale=[[1.0]])
     settings = {"tol": 1e-6, "max_iter": 1000, "n_init": 5, "random_state": 0, "acceleration": "quasi-newton"}
     found = fastem.select(OUTLIER, range(1, 5), estimator=fastem.GaussianMixture(prior=prior, **settings))
     assert found.best.n_components == 3
@@ -140,8 +140,8 @@ def test_the_proven_precision_is_that_of_the_rows_in_the_mean(kind):
             "diag": (residual**2).mean(axis=0), "spherical": (residual**2).mean(),
         }[kind]  # fmt: skip
         found.append(np.linalg.inv(covariance)[0, 0] if kind in ("full", "tied") else np.ravel(1 / covariance)[0])
-    own = np.zeros(fastem.NormalParams.covariance_shape(kind, 1, d)) + 1.0
-    params = fastem.NormalParams(np.ones(1), np.zeros((1, d)), own, kind)
+    own = np.zeros(fastem.GaussianParams.covariance_shape(kind, 1, d)) + 1.0
+    params = fastem.GaussianParams(np.ones(1), np.zeros((1, d)), own, kind)
     share = doubtful.proven_share(params, m)
     assert share * np.mean(found) == pytest.approx(1.0, abs=5 * share * np.std(found) / 4000**0.5)
 
@@ -236,7 +236,7 @@ def test_a_fit_tells_of_weights_that_count_no_rows():
     ("setting", "sentence"),
     [
         ({"means_init": [[0.0], [1.0]]}, "'means' should have the shape"),
-        ({"prior": fastem.NormalPrior(scale=np.eye(2))}, "scale"),
+        ({"prior": fastem.GaussianPrior(scale=np.eye(2))}, "scale"),
         ({"fixed": {"weights": [True, False]}}, "fixed"),
     ],
 )

@@ -20,7 +20,7 @@ def normal(kind, means=((0.0, 0.0), (1.0, 0.0), (9.0, 9.0)), weights=(0.2, 0.3, 
         "full": matrices, "tied": matrices[0], "diag": np.diagonal(matrices, axis1=1, axis2=2).copy(),
         "spherical": 1 + 0.1 * np.arange(k),
     }[kind]  # fmt: skip
-    return fastem.NormalParams(np.array(weights), np.array(means), covariances, kind)
+    return fastem.GaussianParams(np.array(weights), np.array(means), covariances, kind)
 
 
 def coins(*probs, weights=None):
@@ -82,10 +82,10 @@ def test_the_closest_coins_are_merged():
 
 def test_close_is_told_in_standard_deviations_and_by_weight():
     """Not in distance: two thin components side by side are two, two wide ones are nearly one."""
-    params = fastem.NormalParams(np.full(4, 0.25), np.array([[0.0], [1.0], [50.0], [60.0]]),
+    params = fastem.GaussianParams(np.full(4, 0.25), np.array([[0.0], [1.0], [50.0], [60.0]]),
                                  np.array([0.01, 0.01, 99.0, 99.0]).reshape(4, 1, 1))  # fmt: skip
     assert split_merge.with_one_less(params).means.ravel().tolist() == [0.0, 1.0, 55.0]
-    light = fastem.NormalParams(np.array([0.499, 0.499, 0.001, 0.001]), np.array([[0.0], [2.0], [9.0], [14.0]]),
+    light = fastem.GaussianParams(np.array([0.499, 0.499, 0.001, 0.001]), np.array([[0.0], [2.0], [9.0], [14.0]]),
                                 np.ones((4, 1, 1)))  # fmt: skip
     np.testing.assert_allclose(split_merge.with_one_less(light).means.ravel(), [0.0, 2.0, 11.5])
 
@@ -94,7 +94,7 @@ def test_close_is_told_in_standard_deviations_and_by_weight():
 def test_what_a_merge_loses_in_closed_form(kind):
     """Two of variance 1 at -1 and 1 are one of variance 2."""
     ones = {"full": np.ones((2, 1, 1)), "diag": np.ones((2, 1)), "spherical": np.ones(2)}[kind]
-    params = fastem.NormalParams(np.array([0.5, 0.5]), np.array([[-1.0], [1.0]]), ones, kind)
+    params = fastem.GaussianParams(np.array([0.5, 0.5]), np.array([[-1.0], [1.0]]), ones, kind)
     assert split_merge.loss(params, 0, 1) == pytest.approx(np.log(2) / 2, rel=1e-14)
 
 
@@ -103,7 +103,7 @@ def test_a_merge_loses_no_more_likelihood_than_it_says(params):
     """Runnalls's bound, on many rows of the mixture itself; for counts a toss at a time."""
     n = 20_000
     labels = RNG.choice(3, n, p=params.weights)
-    options = {} if isinstance(params, fastem.NormalParams) else {"trials": 1}
+    options = {} if isinstance(params, fastem.GaussianParams) else {"trials": 1}
     X = params.sample(labels, *(np.ones((n, 1), int) for _ in options), RNG)
     both = params, split_merge.merged(params, 0, 1)
     before, after = (fastem.accumulate(each, X, **options).loglik / n for each in both)
@@ -126,7 +126,7 @@ def test_coins_that_never_fail_are_merged():
 def test_the_component_that_gains_most_is_split(kind):
     """Of three, the one that stands for two clusters."""
     X = np.concatenate([RNG.normal(at, 1.0, size=(300, 2)) for at in ((0, 0), (0, 30), (30, 0), (38, 0))])
-    start = fastem.NormalParams.from_variances(np.array([[0.0, 0.0], [0.0, 30.0], [34.0, 0.0]]), np.ones(2), kind)
+    start = fastem.GaussianParams.from_variances(np.array([[0.0, 0.0], [0.0, 30.0], [34.0, 0.0]]), np.ones(2), kind)
     fit = fastem.em(lambda p: fastem.accumulate(p, X), lambda s: s.maximize(), start)
     run = partial(fastem.em, lambda p: fastem.accumulate(p, X), lambda s: s.maximize(), max_iter=20)
     found = split_merge.best_split(fit.params, run)

@@ -9,7 +9,7 @@ import pytest
 import worlds
 from test_kernels import KINDS, binomial_params, normal_params, sweep
 
-from fastem import BinomialParams, NormalParams
+from fastem import BinomialParams, GaussianParams
 from fastem.binomial import log_factorial
 from fastem.stats import fold, same
 
@@ -139,7 +139,7 @@ def test_univariate_kernel_equals_the_multivariate_in_one_dimension(kind, twin):
     """A second column that carries no information: its variance stays, its mean stays."""
     world = worlds.univariate_two
     one = normal_params(world, "diag")
-    flat = NormalParams(
+    flat = GaussianParams(
         one.weights, np.c_[one.means, np.zeros(2)], np.c_[one.covariances, np.full(2, 1 / (2 * np.pi))], "diag"
     )
     a = sweep(one, world.X, twin)
@@ -155,7 +155,7 @@ def test_affine_equivariance(kind, scale, offset, twin):
     """A fit of scaled and shifted data is the scaled and shifted fit, to the rounding of the data themselves."""
     world, params = worlds.overlapping, normal_params(worlds.overlapping, kind)
     X = world.X * scale + offset
-    moved = NormalParams(params.weights, params.means * scale + offset, params.covariances * scale**2, kind)
+    moved = GaussianParams(params.weights, params.means * scale + offset, params.covariances * scale**2, kind)
     for _ in range(10):
         params = sweep(params, world.X, twin).maximize(reg_covar=0.0)
         moved = sweep(moved, X, twin).maximize(reg_covar=0.0)
@@ -169,11 +169,11 @@ def test_affine_equivariance(kind, scale, offset, twin):
 def test_float32_data_at_an_offset(dtype, rtol, twin):
     rng = np.random.default_rng(0)
     X = np.concatenate([rng.normal(size=2000), rng.normal(size=2000) + 6])[:, np.newaxis]
-    start = NormalParams(np.full(2, 0.5), np.array([[1e4], [1e4 + 6]]), np.ones(2), "spherical")
+    start = GaussianParams(np.full(2, 0.5), np.array([[1e4], [1e4 + 6]]), np.ones(2), "spherical")
     shifted = (X + 1e4).astype(np.float32)
     exact = shifted.astype(np.float64) - 1e4
     a = sweep(start, shifted, twin, dtype=dtype).maximize(reg_covar=0.0)
-    b = sweep(NormalParams(start.weights, start.means - 1e4, start.covariances, "spherical"), exact, twin)
+    b = sweep(GaussianParams(start.weights, start.means - 1e4, start.covariances, "spherical"), exact, twin)
     np.testing.assert_allclose(a.covariances, b.maximize(reg_covar=0.0).covariances, rtol=rtol)
 
 
@@ -230,7 +230,7 @@ def test_a_variance_that_becomes_zero_does_not_stop_the_fit(kind, d, twin):
     X = np.concatenate([np.full((40, d), 7.0), rng.normal(size=(200, d))])
     k = 2
     start = naive.reduce_covariances(np.tile(np.eye(d), (k, 1, 1)) * 0.01, np.full(k, 0.5), kind)
-    params = NormalParams(np.full(k, 0.5), np.array([[7.0] * d, [0.0] * d]), start, kind)
+    params = GaussianParams(np.full(k, 0.5), np.array([[7.0] * d, [0.0] * d]), start, kind)
     for _ in range(30):
         stats = sweep(params, X, twin)
         params = stats.maximize(reg_covar=0.0)
@@ -240,7 +240,7 @@ def test_a_variance_that_becomes_zero_does_not_stop_the_fit(kind, d, twin):
 
 
 def test_all_rows_equal_and_zero():
-    params = NormalParams(np.full(2, 0.5), np.array([[0.0, 0.0], [1.0, 1.0]]), np.tile(np.eye(2), (2, 1, 1)))
+    params = GaussianParams(np.full(2, 0.5), np.array([[0.0, 0.0], [1.0, 1.0]]), np.tile(np.eye(2), (2, 1, 1)))
     for _ in range(5):
         params = sweep(params, np.zeros((10, 2)), "cython").maximize(reg_covar=0.0)
     assert np.isfinite(params.covariances).all()
@@ -266,7 +266,7 @@ def test_log_factorial_is_exact_to_rounding():
 @kinds
 def test_number_of_free_parameters(kind):
     k, d = 3, 4
-    params = NormalParams.from_variances(np.zeros((k, d)), np.ones(d), kind)
+    params = GaussianParams.from_variances(np.zeros((k, d)), np.ones(d), kind)
     covariances = {"full": 30, "tied": 10, "diag": 12, "spherical": 3}[kind]
     assert params.n_parameters == covariances + 12 + 2
 

@@ -14,7 +14,7 @@ KINDS = ("full", "tied", "diag", "spherical")
 
 def params(kind="full", k=1, d=2, seed=0):
     means = np.random.default_rng(seed).normal(size=(k, d))
-    return fastem.NormalParams.from_variances(means, np.array([1.0, 2.0])[:d], kind)
+    return fastem.GaussianParams.from_variances(means, np.array([1.0, 2.0])[:d], kind)
 
 
 def assert_close(found, expected, rtol=1e-12):  # two orders of summation
@@ -67,7 +67,7 @@ def test_what_does_not_belong_together_is_not_merged():
         fastem.merge(stats, fastem.accumulate(params(k=3, seed=1), X))
     with pytest.raises(ValueError, match="statistics 1 are not finite"):
         fastem.merge(stats, stats * np.nan)
-    with pytest.raises(TypeError, match="merge: 1 is ndarray, where NormalStats are merged"):
+    with pytest.raises(TypeError, match="merge: 1 is ndarray, where GaussianStats are merged"):
         fastem.merge(stats, X)
 
 
@@ -119,7 +119,7 @@ def test_the_first_batch_is_fitted():
 
 def test_a_prior_is_added_once():
     """It is so many rows' worth, however many batches come."""
-    prior = fastem.NormalPrior(mean=[9.0, 9.0], mean_precision=1000.0)
+    prior = fastem.GaussianPrior(mean=[9.0, 9.0], mean_precision=1000.0)
     X = rows(8000)
     parts = fastem.GaussianMixture(1, prior=prior)
     for begin in range(0, 8000, 1000):

@@ -190,7 +190,7 @@ def test_a_fit_of_one_iteration_at_a_time_has_the_bits_of_one(fit, acceleration,
         {"n_init": 2, "random_state": None},
         {"warm_sweeps": "auto", "acceleration": "anderson"},
         {"on_collapse": "reseed", "n_components": 5},
-        {"prior": fastem.NormalPrior(concentration=2.0)},
+        {"prior": fastem.GaussianPrior(concentration=2.0)},
         {"covariance_type": "tied", "stopping": "aitken", "tol": 1e-4},
         {"order_by": "means", "reg_covar": "auto", "stopping": "gradient", "max_iter": 2_000},
     ],
@@ -281,7 +281,7 @@ def test_a_killed_fit_goes_on_and_ends_with_the_same_bits(tmp_path):
         ({"covariance_type": "diag"}, "covariance_type"),
         ({"random_state": 4}, "random_state"),
         ({"means_init": np.zeros((3, 2))}, "means_init"),
-        ({"prior": fastem.NormalPrior(concentration=2.0)}, "prior"),
+        ({"prior": fastem.GaussianPrior(concentration=2.0)}, "prior"),
     ],
 )
 def test_the_file_of_another_model_is_refused(changes, name, tmp_path):
