@@ -18,8 +18,8 @@ import numpy as np
 from distributed import Client, LocalCluster
 
 import fastem
-from fastem.cluster import open_blocks
-from fastem.stats import SLOT_ROWS, slot_count
+from fastem.data.dask_blocks import open_blocks
+from fastem.data.slots import SLOT_ROWS, slot_count
 
 SWEEPS = 7
 BLOCK_ROWS = 1 << 18

@@ -16,7 +16,7 @@ from measure import load
 from starts import draw
 
 import fastem
-from fastem.gaussian import GaussianParams
+from fastem.families.gaussian.model import GaussianParams
 
 worlds = load("float32_worlds", Path(__file__).parents[1] / "tests" / "float32_worlds.py")
 

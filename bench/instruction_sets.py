@@ -8,8 +8,8 @@ import os
 import measure
 from cases import CASES, make
 
-from fastem.backend import INSTRUCTION_SETS
-from fastem.sweep import open_rows
+from fastem.data.open import open_rows
+from fastem.kernels.backend import INSTRUCTION_SETS
 
 REPEATS = 15
 

@@ -20,7 +20,8 @@ import numpy as np
 from cases import TWINS, Case, Problem
 
 import fastem
-from fastem.sweep import Rows, open_rows
+from fastem.data.open import open_rows
+from fastem.data.rows import Rows
 
 HAS_SKLEARN = importlib.util.find_spec("sklearn") is not None
 

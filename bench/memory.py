@@ -16,9 +16,9 @@ import numpy as np
 from cases import CASES, FULL_2, Case
 
 import fastem
-from fastem.distinct import CHUNK_ROWS
-from fastem.starts import ROWS_PER_MEAN, START_ROWS
-from fastem.sweep import WAVE_BYTES, Rows
+from fastem.data.distinct import CHUNK_ROWS
+from fastem.data.kmeans import ROWS_PER_MEAN, START_ROWS
+from fastem.data.rows import WAVE_BYTES, Rows
 
 DATA_BYTES = 1 << 27
 """Of the rows of a case: an n x k array is 64 MiB or more."""

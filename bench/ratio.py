@@ -24,9 +24,9 @@ from Cython.Build import cythonize
 from scipy.stats import mannwhitneyu
 from setuptools import Distribution, Extension
 
-from fastem import backend
-from fastem.stats import SLOT_ROWS, slot_count
-from fastem.sweep import open_rows
+from fastem.data.open import open_rows
+from fastem.data.slots import SLOT_ROWS, slot_count
+from fastem.kernels import backend
 
 HERE = Path(__file__).parent
 STORED = HERE / "ratios.json"

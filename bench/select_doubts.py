@@ -16,7 +16,7 @@ import numpy as np
 from sklearn.metrics import adjusted_rand_score
 
 import fastem
-from fastem.selection import THOROUGH
+from fastem.selection.select import THOROUGH
 
 KINDS = ("plain", "outliers", "atom", "flat", "rounded", "high d", "few rows", "ordinal", "seen twice", "many rows")
 SIZES = range(1, 7)

@@ -13,7 +13,7 @@ import measure
 import numpy as np
 from cases import Case, make
 
-from fastem.sweep import open_rows
+from fastem.data.open import open_rows
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt

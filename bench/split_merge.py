@@ -17,7 +17,7 @@ import numpy as np
 from starts import draw
 
 import fastem
-from fastem.selection import THOROUGH
+from fastem.selection.select import THOROUGH
 
 SIZES = range(1, 11)
 SAME = 1e-5

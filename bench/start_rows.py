@@ -2,7 +2,7 @@
 
     python bench/start_rows.py [number of mixtures, default 40]
 
-The random mixtures of bench/starts.py, with n = 200,000 rows.  The figures are the mean log likelihood per row at the
+The random mixtures of bench/kmeans.py, with n = 200,000 rows.  The figures are the mean log likelihood per row at the
 end of a fit less that of a start on all rows, and the median share of the seconds of the fit that the start took.
 """
 
@@ -14,7 +14,8 @@ import numpy as np
 from starts import TIE, draw
 
 import fastem
-from fastem import starts
+from fastem.data import kmeans
+from fastem.families.gaussian import starts
 
 N = 200_000
 SIZES = (2_048, 4_096, 8_192, 16_384, 32_768, 65_536, N)
@@ -22,7 +23,7 @@ SIZES = (2_048, 4_096, 8_192, 16_384, 32_768, 65_536, N)
 
 def fit(X: np.ndarray, k: int, seed: int, rows: int) -> tuple[float, float, float]:
     """-> log likelihood per row, seconds of the start, seconds of the fit with it."""
-    starts.START_ROWS = rows
+    kmeans.START_ROWS = rows
     with fastem.open_rows(X, fitting=True) as opened:
         begin = time.perf_counter()
         rng = np.random.default_rng(seed)

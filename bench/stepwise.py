@@ -10,7 +10,7 @@ import sys
 import numpy as np
 
 import fastem
-from fastem import stepwise
+from fastem.fitting import stepwise
 
 POWERS = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 SETS = 12

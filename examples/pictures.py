@@ -12,7 +12,7 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fastem.display import COLORS
+from fastem.plotting.style import COLORS
 
 OUTPUT = Path(__file__).parent / "output"
 

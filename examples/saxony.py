@@ -10,7 +10,7 @@ import numpy as np
 import pictures
 
 import fastem
-from fastem.display import BAR_COLOR, COLORS
+from fastem.plotting.style import BAR_COLOR, COLORS
 
 DATA = Path(__file__).parent / "data" / "saxony.csv"
 CHILDREN = 12

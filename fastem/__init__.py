@@ -71,88 +71,94 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fastem.animation import FitAnimation
-    from fastem.arrow import ArrowRows, from_arrow
-    from fastem.binomial import BinomialParams, BinomialStats
-    from fastem.binomial_mixture import BinomialMixture
-    from fastem.bootstrap import BootstrapTest, bootstrap_test
-    from fastem.candidates import Candidate, Selection
-    from fastem.checks import (
+    from fastem.config import Config, show_config, warmup
+    from fastem.data.arrow import ArrowRows, from_arrow
+    from fastem.data.base import Posterior
+    from fastem.data.chunks import Chunks, open_chunks
+    from fastem.data.distinct import DistinctCounts
+    from fastem.data.open import accumulate, distinct_counts, open_rows, posterior
+    from fastem.data.rows import Rows
+    from fastem.estimators.binomial_mixture import BinomialMixture
+    from fastem.estimators.fit_many import FitStatus, ManyBinomialFits, ManyFits, ManyGaussianFits, fit_many
+    from fastem.estimators.gaussian_mixture import GaussianMixture
+    from fastem.estimators.sklearn_compat import ConvergenceWarning, NotFittedError
+    from fastem.exceptions import (
         CollapsedComponentError,
         EmptyComponentWarning,
         EqualComponentWarning,
         IdentifiabilityWarning,
     )
-    from fastem.chunks import Chunks, open_chunks
-    from fastem.config import Config, show_config, warmup
-    from fastem.degenerate import Diagnosis
-    from fastem.display import BinomialMixtureDisplay, ConvergenceDisplay, GaussianMixtureDisplay
-    from fastem.distinct import DistinctCounts
-    from fastem.estimator import ConvergenceWarning, NotFittedError
-    from fastem.fit import Ascent, Collapse, Fit, History, em
-    from fastem.gaussian import GaussianParams, GaussianStats
-    from fastem.gaussian_mixture import GaussianMixture
-    from fastem.information import StandardErrors
-    from fastem.many import FitStatus, ManyBinomialFits, ManyFits, ManyGaussianFits, fit_many
-    from fastem.models import load, load_stats
-    from fastem.priors import BinomialPrior, GaussianPrior
-    from fastem.selection import select
-    from fastem.stats import merge
-    from fastem.sweep import Posterior, Rows, accumulate, distinct_counts, open_rows, posterior
+    from fastem.families.base import merge
+    from fastem.families.binomial.model import BinomialParams, BinomialStats
+    from fastem.families.binomial.prior import BinomialPrior
+    from fastem.families.gaussian.model import GaussianParams, GaussianStats
+    from fastem.families.gaussian.prior import GaussianPrior
+    from fastem.fitting.driver import em
+    from fastem.fitting.result import Ascent, Collapse, Fit, History
+    from fastem.inference.diagnosis import Diagnosis
+    from fastem.inference.standard_errors import StandardErrors
+    from fastem.persistence import load, load_stats
+    from fastem.plotting.animation import FitAnimation
+    from fastem.plotting.binomial import BinomialMixtureDisplay
+    from fastem.plotting.convergence import ConvergenceDisplay
+    from fastem.plotting.gaussian import GaussianMixtureDisplay
+    from fastem.selection.bootstrap import BootstrapTest, bootstrap_test
+    from fastem.selection.select import select
+    from fastem.selection.table import Candidate, Selection
 
 _HOME = {
-    "GaussianMixture": "gaussian_mixture",
-    "BinomialMixture": "binomial_mixture",
-    "load": "models",
-    "select": "selection",
-    "Selection": "candidates",
-    "Candidate": "candidates",
-    "bootstrap_test": "bootstrap",
-    "BootstrapTest": "bootstrap",
-    "GaussianMixtureDisplay": "display",
-    "BinomialMixtureDisplay": "display",
-    "ConvergenceDisplay": "display",
-    "FitAnimation": "animation",
-    "em": "fit",
-    "Fit": "fit",
-    "History": "fit",
-    "Ascent": "fit",
-    "Collapse": "fit",
-    "Diagnosis": "degenerate",
-    "fit_many": "many",
-    "ManyFits": "many",
-    "ManyGaussianFits": "many",
-    "ManyBinomialFits": "many",
-    "FitStatus": "many",
-    "accumulate": "sweep",
-    "open_rows": "sweep",
-    "Rows": "sweep",
-    "open_chunks": "chunks",
-    "Chunks": "chunks",
-    "from_arrow": "arrow",
-    "ArrowRows": "arrow",
-    "merge": "stats",
-    "load_stats": "models",
-    "posterior": "sweep",
-    "Posterior": "sweep",
-    "distinct_counts": "sweep",
-    "DistinctCounts": "distinct",
-    "BinomialPrior": "priors",
-    "GaussianPrior": "priors",
-    "GaussianParams": "gaussian",
-    "GaussianStats": "gaussian",
-    "BinomialParams": "binomial",
-    "BinomialStats": "binomial",
-    "StandardErrors": "information",
+    "GaussianMixture": "estimators.gaussian_mixture",
+    "BinomialMixture": "estimators.binomial_mixture",
+    "load": "persistence",
+    "select": "selection.select",
+    "Selection": "selection.table",
+    "Candidate": "selection.table",
+    "bootstrap_test": "selection.bootstrap",
+    "BootstrapTest": "selection.bootstrap",
+    "GaussianMixtureDisplay": "plotting.gaussian",
+    "BinomialMixtureDisplay": "plotting.binomial",
+    "ConvergenceDisplay": "plotting.convergence",
+    "FitAnimation": "plotting.animation",
+    "em": "fitting.driver",
+    "Fit": "fitting.result",
+    "History": "fitting.result",
+    "Ascent": "fitting.result",
+    "Collapse": "fitting.result",
+    "Diagnosis": "inference.diagnosis",
+    "fit_many": "estimators.fit_many",
+    "ManyFits": "estimators.fit_many",
+    "ManyGaussianFits": "estimators.fit_many",
+    "ManyBinomialFits": "estimators.fit_many",
+    "FitStatus": "estimators.fit_many",
+    "accumulate": "data.open",
+    "open_rows": "data.open",
+    "Rows": "data.rows",
+    "open_chunks": "data.chunks",
+    "Chunks": "data.chunks",
+    "from_arrow": "data.arrow",
+    "ArrowRows": "data.arrow",
+    "merge": "families.base",
+    "load_stats": "persistence",
+    "posterior": "data.open",
+    "Posterior": "data.base",
+    "distinct_counts": "data.open",
+    "DistinctCounts": "data.distinct",
+    "BinomialPrior": "families.binomial.prior",
+    "GaussianPrior": "families.gaussian.prior",
+    "GaussianParams": "families.gaussian.model",
+    "GaussianStats": "families.gaussian.model",
+    "BinomialParams": "families.binomial.model",
+    "BinomialStats": "families.binomial.model",
+    "StandardErrors": "inference.standard_errors",
     "show_config": "config",
     "Config": "config",
     "warmup": "config",
-    "ConvergenceWarning": "estimator",
-    "EmptyComponentWarning": "checks",
-    "EqualComponentWarning": "checks",
-    "CollapsedComponentError": "checks",
-    "IdentifiabilityWarning": "checks",
-    "NotFittedError": "estimator",
+    "ConvergenceWarning": "estimators.sklearn_compat",
+    "EmptyComponentWarning": "exceptions",
+    "EqualComponentWarning": "exceptions",
+    "CollapsedComponentError": "exceptions",
+    "IdentifiabilityWarning": "exceptions",
+    "NotFittedError": "estimators.sklearn_compat",
 }
 
 __all__ = [  # noqa: RUF022 - by importance

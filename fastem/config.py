@@ -8,9 +8,8 @@ from importlib.metadata import version
 
 import numpy as np
 
-from fastem import checks
 from fastem._public import public
-from fastem.backend import (
+from fastem.kernels.backend import (
     AUTO,
     BACKENDS,
     built_sets,
@@ -20,7 +19,8 @@ from fastem.backend import (
     instruction_set,
     processor_sets,
 )
-from fastem.threads import ThreadRule, thread_rule
+from fastem.kernels.threads import ThreadRule, thread_rule
+from fastem.validation import checks
 
 
 @public

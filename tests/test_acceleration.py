@@ -10,8 +10,8 @@ from test_kernels import KINDS, binomial_params, normal_params
 
 import fastem
 from fastem import BinomialMixture, GaussianMixture
-from fastem.acceleration import ACCELERATORS, Anderson, Extrapolation, QuasiNewton
-from fastem.fit import still_to_gain
+from fastem.fitting.acceleration import ACCELERATORS, Anderson, Extrapolation, QuasiNewton
+from fastem.fitting.driver import still_to_gain
 
 METHODS = tuple(ACCELERATORS)
 accelerations = pytest.mark.parametrize("acceleration", METHODS)
@@ -132,7 +132,7 @@ def test_a_fixed_group_keeps_its_bits(kind, group, acceleration):
 
 @accelerations
 def test_same_bits_for_any_number_of_threads(acceleration, monkeypatch):
-    monkeypatch.setattr("fastem.backend.PARALLEL_WORK", 0)
+    monkeypatch.setattr("fastem.kernels.backend.PARALLEL_WORK", 0)
     X = np.random.default_rng(0).normal(size=(9_000, 2))
     settings = {"random_state": 0, "acceleration": acceleration, "tol": 1e-7, "max_iter": 1000}
     one, two = (GaussianMixture(3, n_threads=n, **settings).fit(X) for n in (1, 2))
@@ -156,7 +156,7 @@ class Wild(Anderson):
 @pytest.fixture
 def wild(monkeypatch):
     monkeypatch.setitem(ACCELERATORS, "anderson", Wild)
-    monkeypatch.setattr("fastem.acceleration.REACH", np.inf)
+    monkeypatch.setattr("fastem.fitting.acceleration.REACH", np.inf)
 
 
 @pytest.mark.usefixtures("wild")
@@ -236,7 +236,7 @@ def test_steps_too_small_to_have_a_length_are_plain():
 
 
 def test_an_extrapolation_that_overflows_is_not_taken(monkeypatch):
-    monkeypatch.setattr("fastem.acceleration.REACH", np.inf)
+    monkeypatch.setattr("fastem.fitting.acceleration.REACH", np.inf)
     monkeypatch.setattr(Anderson, "way", lambda self, x, f, gradient: 1e6 * np.sign(gradient))
     fit = em(normal_params(worlds.overlapping, "full"), worlds.overlapping.X, max_iter=5, acceleration="anderson")
     assert set(fit.history.step) <= {"start", "plain", "rejected"}

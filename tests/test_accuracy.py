@@ -13,9 +13,9 @@ import pytest
 from test_kernels import sweep
 
 from fastem import BinomialParams, GaussianParams
-from fastem.backend import Backend
-from fastem.stats import UNIT
-from fastem.sweep import open_rows
+from fastem.data.open import open_rows
+from fastem.families.base import UNIT
+from fastem.kernels.backend import Backend
 
 LOG_PROB, RESP, SUMS = 8, 8, 16
 """Promised, in these units; docs/numerics.md has what was measured."""

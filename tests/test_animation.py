@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import fastem
-from fastem import animation
+from fastem.plotting import animation
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt

@@ -8,8 +8,8 @@ import pytest
 
 import fastem
 from fastem import BinomialMixture, BinomialParams, BinomialPrior, GaussianMixture, GaussianParams, GaussianPrior
-from fastem.acceleration import Extrapolation
-from fastem.gaussian import nearest_definite
+from fastem.families.gaussian.covariance import nearest_definite
+from fastem.fitting.acceleration import Extrapolation
 
 X = np.random.default_rng(0).normal(size=(20, 2))
 EYES = np.tile(np.eye(2), (2, 1, 1))

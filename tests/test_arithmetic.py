@@ -12,7 +12,8 @@ import pytest
 
 import fastem
 from fastem import BinomialMixture, GaussianMixture, GaussianParams, GaussianPrior
-from fastem.degenerate import smallest_eigenvalue, split_normal
+from fastem.families.gaussian.components import split_normal
+from fastem.fitting.collapse import smallest_eigenvalue
 
 KINDS = ("full", "tied", "diag", "spherical")
 ACCELERATIONS = (None, "anderson", "squarem", "quasi-newton")

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 import worlds
 
-from fastem.backend import processor_sets
-from fastem.binomial import BinomialParams
-from fastem.gaussian import GaussianParams
-from fastem.stats import SLOT_ROWS
-from fastem.sweep import open_rows
+from fastem.data.open import open_rows
+from fastem.data.slots import SLOT_ROWS
+from fastem.families.binomial.model import BinomialParams
+from fastem.families.gaussian.model import GaussianParams
+from fastem.kernels.backend import processor_sets
 
 KINDS = ("full", "tied", "diag", "spherical")
 ROWS = 9 * SLOT_ROWS + 11
@@ -44,7 +44,7 @@ def assert_same_bits(call, X, twin, trials=None, sample_weight=None):
 
 @pytest.fixture(autouse=True)
 def threads_for_few_rows(monkeypatch):
-    monkeypatch.setattr("fastem.backend.PARALLEL_WORK", 0)
+    monkeypatch.setattr("fastem.kernels.backend.PARALLEL_WORK", 0)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
@@ -79,7 +79,7 @@ def test_same_bits_however_many_slots_are_held_at_a_time(twin, monkeypatch):
     X, params = rng.normal(size=(ROWS, 2)), normal_params(rng, 2, "diag")
     with open_rows(X, backend=twin, n_threads=2) as rows:
         whole = bits(rows.sweep(params))
-        monkeypatch.setattr("fastem.sweep.WAVE_BYTES", 0)
+        monkeypatch.setattr("fastem.data.rows.WAVE_BYTES", 0)
         assert bits(rows.sweep(params)) == whole
 
 

@@ -287,7 +287,7 @@ def test_usual_input_is_taken():
 
 
 def test_float32_rows_are_not_copied():
-    from fastem import inputs
+    from fastem.validation import inputs
 
     for dtype in (np.float32, np.float64):
         for X in (GOOD.astype(dtype), np.asfortranarray(GOOD.astype(dtype)), GOOD.astype(dtype)[::2]):

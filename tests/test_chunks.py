@@ -9,9 +9,9 @@ from sklearn.base import clone
 from test_process import python
 
 import fastem
-from fastem import chunks as chunks_module
-from fastem.reading import recut
-from fastem.stats import SLOT_ROWS
+from fastem.data import chunks as chunks_module
+from fastem.data.chunk_source import recut
+from fastem.data.slots import SLOT_ROWS
 
 N = 3 * SLOT_ROWS + 1234
 
@@ -128,7 +128,7 @@ def test_a_source_may_use_its_arrays_again(short_blocks):
 @pytest.mark.parametrize("lasting", [True, False])
 @pytest.mark.parametrize("sizes", [[1, 5, 4096], [50_000], [20_000, 3, 20_000], [0, 8192, 8192, 1]])
 def test_blocks_are_the_rows_in_whole_slots(sizes, lasting, monkeypatch):
-    monkeypatch.setattr("fastem.reading.LONG_ROWS", 2 * SLOT_ROWS)
+    monkeypatch.setattr("fastem.data.chunk_source.LONG_ROWS", 2 * SLOT_ROWS)
     length = 2 * SLOT_ROWS
     numbers = np.arange(sum(sizes)).reshape(-1, 1)
     numbers.flags.writeable = not lasting
@@ -172,7 +172,7 @@ def test_rows_of_weight_zero_start_no_component(short_blocks):
 
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_a_mapped_file_has_the_bits_of_memory(order, tmp_path, monkeypatch):
-    monkeypatch.setattr("fastem.mapped.BYTES_AT_A_TIME", 1 << 16)
+    monkeypatch.setattr("fastem.kernels.mapped.BYTES_AT_A_TIME", 1 << 16)
     X = np.asarray(rows(), order=order)
     np.save(tmp_path / "rows.npy", X)
     mapped = np.load(tmp_path / "rows.npy", mmap_mode="r")

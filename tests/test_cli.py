@@ -14,8 +14,8 @@ import pyarrow.parquet
 import pytest
 
 import fastem
-from fastem import cli, commands, speed
-from fastem.selection import THOROUGH
+from fastem.cli import commands, main, speed
+from fastem.selection.select import THOROUGH
 
 RNG = np.random.default_rng(0)
 X = np.concatenate([RNG.normal(size=(150, 2)), RNG.normal(size=(50, 2)) + 8.0])
@@ -47,7 +47,7 @@ def ran(capsys):
     """Run a command -> exit code, standard output, lines of standard error."""
 
     def run(*arguments):
-        code = cli.main(arguments)
+        code = main.main(arguments)
         out, err = capsys.readouterr()
         return code, out, err.splitlines()
 
@@ -364,7 +364,7 @@ def test_trials_of_a_model_that_takes_none_are_refused(folder, ran):
 )
 def test_bad_usage_ends_with_2(arguments, capsys):
     with pytest.raises(SystemExit) as end:
-        cli.main(arguments)
+        main.main(arguments)
     assert end.value.code == 2
     out, err = capsys.readouterr()
     assert out == ""
@@ -396,7 +396,7 @@ def test_json_has_no_number_that_is_none(folder, ran):
 
 def test_the_version_is_told(capsys):
     with pytest.raises(SystemExit) as end:
-        cli.main(["--version"])
+        main.main(["--version"])
     assert (end.value.code, capsys.readouterr().out) == (0, f"fastem {fastem.__version__}\n")
 
 
@@ -456,4 +456,4 @@ def test_an_interrupted_fit_ends_without_a_traceback(folder):
 
 def test_the_console_script_is_the_command_line():
     (script,) = entry_points(group="console_scripts", name="fastem")
-    assert script.load() is cli.main
+    assert script.load() is main.main

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import fastem
-from fastem import cli, commands, storage, tables
+from fastem import _storage
+from fastem.cli import commands, main, tables
 
 posix = pytest.mark.skipif(os.name != "posix", reason="other systems have no such files")
 ROWS = "a,b\n" + "".join(f"{i % 7},{i % 5}\n" for i in range(70))
@@ -28,7 +29,7 @@ def ran(capsys):
     """Run a command -> exit code, standard output, standard error."""
 
     def run(*arguments):
-        return (cli.main(arguments), *capsys.readouterr())
+        return (main.main(arguments), *capsys.readouterr())
 
     return run
 
@@ -89,7 +90,7 @@ def test_a_destination_is_tried_before_the_fit(name, command, folder, ran, monke
     monkeypatch.setattr(commands, "load", no_fit)
     (folder / "loop").symlink_to("loop")
     if name == "x.npz":
-        monkeypatch.setattr(storage.os, "fsync", full)
+        monkeypatch.setattr(_storage.os, "fsync", full)
     before = contents(folder)
     code, out, err = ran(*command, "--out", name)
     assert (code, out) == (2, "")
@@ -101,7 +102,7 @@ def test_a_disk_that_fills_during_the_fit_does_not_cost_it(folder, ran, monkeypa
     fit = commands.select
 
     def filling(*args, **options):
-        monkeypatch.setattr(storage.os, "fsync", full)
+        monkeypatch.setattr(_storage.os, "fsync", full)
         return fit(*args, **options)
 
     code, expected, _ = ran("fit", "rows.csv")
@@ -224,7 +225,7 @@ def test_an_interruption_while_modules_are_loaded_is_told(ran, monkeypatch):
     def interrupted(name):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "import_module", interrupted)
+    monkeypatch.setattr(main, "import_module", interrupted)
     assert ran("fit", "rows.csv") == (130, "", "fastem: interrupted\n")
 
 

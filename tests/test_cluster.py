@@ -21,9 +21,9 @@ from distributed import Client, KilledWorker, LocalCluster
 from test_chunks import assert_same_bits, counts, cut, rows
 
 import fastem
-from fastem import blocks as block_tasks
-from fastem import cluster, tasks
-from fastem.stats import SLOT_ROWS
+from fastem.data import dask_blocks, dask_runner
+from fastem.data import dask_tasks as block_tasks
+from fastem.data.slots import SLOT_ROWS
 
 N = 5 * SLOT_ROWS + 1234
 SLOTS = (2 * SLOT_ROWS, SLOT_ROWS, 2 * SLOT_ROWS, 1234)
@@ -94,12 +94,12 @@ def test_sums_that_are_folded_by_the_blocks_have_the_same_bits_anywhere(client, 
     X = rows(40 * SLOT_ROWS)
     lazy = da.from_array(X, chunks=(SLOT_ROWS, 2))
     start = mixture(max_iter=5).fit(X[:5000]).params_
-    monkeypatch.setattr(cluster, "GATHERED_BYTES", 0)
+    monkeypatch.setattr(dask_blocks, "GATHERED_BYTES", 0)
     here, memory = mixture().fit(lazy), mixture().fit(X)
     with client.as_current():
         assert_same_bits(mixture().fit(lazy), here)
     np.testing.assert_allclose(here.means_, memory.means_, rtol=TO_ROUNDING, atol=TO_ROUNDING)
-    blocks = cluster.open_blocks(lazy, None, None, has_trials=False)
+    blocks = dask_blocks.open_blocks(lazy, None, None, has_trials=False)
     assert blocks.sweep(start).loglik == fastem.accumulate(start, X).loglik
 
 
@@ -146,7 +146,7 @@ def test_counts_of_many_kinds_are_swept_as_they_are(most):
     rng = np.random.default_rng(0)
     X = rng.binomial(most, rng.choice([0.2, 0.7], size=140_000))
     lazy, model = da.from_array(X, chunks=4 * SLOT_ROWS), fastem.BinomialMixture(2, n_trials=most, random_state=0)
-    blocks = cluster.open_blocks(lazy, most, None, has_trials=True)
+    blocks = dask_blocks.open_blocks(lazy, most, None, has_trials=True)
     assert (blocks.collapsed() is blocks) == (most > 20)
     assert_same_bits(model.fit(lazy), fastem.BinomialMixture(2, n_trials=most, random_state=0).fit(X))
 
@@ -341,7 +341,7 @@ def test_blocks_that_change_are_noticed(late, message):
 
 def at_sweep(number, call, monkeypatch):
     """Have something happen while this sweep is under way."""
-    sweep, seen = cluster.Blocks.sweep, []
+    sweep, seen = dask_blocks.Blocks.sweep, []
 
     def watched(self, params):
         seen.append(params)
@@ -349,7 +349,7 @@ def at_sweep(number, call, monkeypatch):
             threading.Timer(0.02, call).start()
         return sweep(self, params)
 
-    monkeypatch.setattr(cluster.Blocks, "sweep", watched)
+    monkeypatch.setattr(dask_blocks.Blocks, "sweep", watched)
 
 
 def slowly(X):
@@ -373,7 +373,7 @@ def test_a_worker_that_is_killed_does_not_show(monkeypatch):
 @pytest.mark.filterwarnings("ignore")
 def test_without_workers_a_fit_ends_and_its_checkpoint_goes_on(tmp_path, monkeypatch):
     """As long as a fit really waits, make torture does."""
-    monkeypatch.setattr(tasks, "WORKERLESS_SECONDS", 2.0)
+    monkeypatch.setattr(dask_runner, "WORKERLESS_SECONDS", 2.0)
     kept = mixture(checkpoint=tmp_path / "fit.npz", checkpoint_every=0.0)
     with started(2) as two, Client(two):
         at_sweep(4, lambda: two.scale(0), monkeypatch)
@@ -413,8 +413,8 @@ def end(process):
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGSTOP])
 def test_without_a_scheduler_a_fit_ends_and_its_checkpoint_goes_on(fault, tmp_path, monkeypatch):
-    monkeypatch.setattr(tasks, "WORKERLESS_SECONDS", 2.0)
-    monkeypatch.setattr(tasks, "ANSWER_SECONDS", 1.0)
+    monkeypatch.setattr(dask_runner, "WORKERLESS_SECONDS", 2.0)
+    monkeypatch.setattr(dask_runner, "ANSWER_SECONDS", 1.0)
     kept = mixture(checkpoint=tmp_path / "fit.npz", checkpoint_every=0.0)
     before, lost = dict(vars(kept)), "for reason: scheduler-connection-lost|for 2 s .* had no scheduler that answers"
     with served(tmp_path) as scheduler:

@@ -8,9 +8,11 @@ import sys
 import pytest
 
 import fastem
-from fastem import _kernels_numba, _many_numba, backend, cli
-from fastem import doctor as clinic
-from fastem.backend import INSTRUCTION_SETS, Backend
+from fastem import _kernels_numba, _many_numba
+from fastem.cli import doctor as clinic
+from fastem.cli import main
+from fastem.kernels import backend
+from fastem.kernels.backend import INSTRUCTION_SETS, Backend
 
 KERNELS = [
     value
@@ -182,11 +184,11 @@ def test_the_doctor_finds_kernels_that_answer_wrong(twin, monkeypatch, capsys):
         return accumulate(params, X + 1e-9 if backend == twin else X, backend=backend)
 
     monkeypatch.setattr(clinic, "accumulate", wrong)
-    assert cli.main(["doctor"]) == 1
+    assert main.main(["doctor"]) == 1
     assert capsys.readouterr().out.splitlines()[-1].startswith(f"backend={twin!r}: a fit is off its closed form by")
 
 
 def test_the_doctor_finds_flushed_subnormal_numbers(monkeypatch, capsys):
     monkeypatch.setattr(clinic, "subnormals_live", lambda: False)
-    assert cli.main(["doctor"]) == 1
+    assert main.main(["doctor"]) == 1
     assert capsys.readouterr().out.splitlines()[-1].startswith("Subnormal numbers are flushed to zero")

@@ -9,9 +9,9 @@ from test_kernels import binomial_params
 
 import fastem
 from fastem import BinomialMixture
-from fastem.backend import Backend
-from fastem.distinct import TESTED_ROWS, distinct_rows
-from fastem.inputs import counts
+from fastem.data.distinct import TESTED_ROWS, distinct_rows
+from fastem.kernels.backend import Backend
+from fastem.validation.inputs import counts
 
 INTEGERS = (np.uint8, np.uint16, np.int32, np.int64)
 
@@ -135,7 +135,7 @@ def test_large_counts_and_columns_that_change_places_do_not_collide():
 
 
 def test_same_bits_for_any_number_of_threads(monkeypatch):
-    monkeypatch.setattr("fastem.distinct.CHUNK_ROWS", 1_000)
+    monkeypatch.setattr("fastem.data.distinct.CHUNK_ROWS", 1_000)
     X, trials = some_counts()
     weights = np.random.default_rng(1).gamma(1.0, size=len(X))
     one, three = (fastem.distinct_counts(X, trials, weights, n_threads=n) for n in (1, 3))

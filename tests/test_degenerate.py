@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 import fastem
-from fastem.degenerate import diagnosis, inseparable, normal_extents, pooled, split_binomial, split_normal
+from fastem.families.binomial.components import split_binomial
+from fastem.families.gaussian.components import normal_extents, pooled, split_normal
+from fastem.fitting.collapse import inseparable
+from fastem.inference.diagnosis import diagnosis
 
 RNG = np.random.default_rng(0)
 CLOUD = RNG.normal(size=(300, 2))

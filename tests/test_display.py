@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import fastem
-from fastem import display
+from fastem.plotting import binomial, convergence, gaussian, style
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt
@@ -20,7 +20,7 @@ SPACE = np.column_stack([PLANE, RNG.normal(size=300)])
 KINDS = ("full", "tied", "diag", "spherical")
 
 
-def gaussian(X, k=2, **settings):
+def fitted_gaussian(X, k=2, **settings):
     return fastem.GaussianMixture(k, random_state=0, order_by="means", **settings).fit(X)
 
 
@@ -42,7 +42,7 @@ def lines(axes):
 
 
 def test_one_feature_has_the_densities_of_the_components():
-    mixture = gaussian(PLANE[:, :1])
+    mixture = fitted_gaussian(PLANE[:, :1])
     (axes,) = drawn(mixture, PLANE[:, :1]).axes_
     curves = lines(axes)
     assert list(curves) == ["component 0", "component 1", "mixture"]
@@ -57,7 +57,7 @@ def test_one_feature_has_the_densities_of_the_components():
 
 def test_the_histogram_is_a_weighted_density():
     weights = RNG.integers(0, 4, size=300).astype(float)
-    mixture = gaussian(PLANE[:, :1])
+    mixture = fitted_gaussian(PLANE[:, :1])
     (axes,) = drawn(mixture, PLANE[:, :1], sample_weight=weights).axes_
     bars = [(bar.get_x(), bar.get_width(), bar.get_height()) for bar in axes.patches]
     assert sum(width * height for _, width, height in bars) == pytest.approx(1.0)
@@ -67,17 +67,17 @@ def test_the_histogram_is_a_weighted_density():
 
 
 def test_a_thin_component_has_its_peak_and_is_cut_off():
-    mixture = gaussian(PLANE[:, :1])
+    mixture = fitted_gaussian(PLANE[:, :1])
     mixture.covariances_ = np.array([mixture.covariances_[0], [[1e-8]]])
     (axes,) = drawn(mixture, PLANE[:, :1]).axes_
     peak = lines(axes)["component 1"][:, 1].max()
     assert peak == pytest.approx(mixture.weights_[1] / math.sqrt(2e-8 * math.pi))
-    assert axes.get_ylim()[1] <= display.CEILING * max(bar.get_height() for bar in axes.patches)
+    assert axes.get_ylim()[1] <= gaussian.CEILING * max(bar.get_height() for bar in axes.patches)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_two_features_have_ellipses_at_one_and_two_standard_deviations(kind):
-    mixture = gaussian(PLANE, covariance_type=kind)
+    mixture = fitted_gaussian(PLANE, covariance_type=kind)
     (axes,) = drawn(mixture, PLANE).axes_
     assert len(axes.patches) == 4
     matrices = {
@@ -92,28 +92,28 @@ def test_two_features_have_ellipses_at_one_and_two_standard_deviations(kind):
 
 
 def test_rows_are_coloured_by_their_component():
-    mixture = gaussian(PLANE)
+    mixture = fitted_gaussian(PLANE)
     (axes,) = drawn(mixture, PLANE).axes_
     (points,) = axes.collections
     np.testing.assert_array_equal(points.get_offsets(), PLANE)
-    expected = [mpl.colors.to_rgb(display.COLORS[label]) for label in mixture.predict(PLANE)]
+    expected = [mpl.colors.to_rgb(style.COLORS[label]) for label in mixture.predict(PLANE)]
     np.testing.assert_allclose(points.get_facecolors()[:, :3], expected)
 
 
 def test_of_many_rows_some_are_drawn_and_very_many_are_counted(monkeypatch):
-    mixture = gaussian(PLANE)
-    monkeypatch.setattr(display, "POINTS", 100)
+    mixture = fitted_gaussian(PLANE)
+    monkeypatch.setattr(style, "POINTS", 100)
     (points,) = drawn(mixture, PLANE).axes_[0].collections
     assert len(points.get_offsets()) == 100
     assert {tuple(row) for row in points.get_offsets()} <= {tuple(row) for row in PLANE}
-    monkeypatch.setattr(display, "MANY", 299)
+    monkeypatch.setattr(style, "MANY", 299)
     weights = np.arange(300.0)
     (hexagons,) = drawn(mixture, PLANE, sample_weight=weights).axes_[0].collections
     assert hexagons.get_array().sum() == weights.sum()
 
 
 def test_more_features_have_all_pairs_and_their_marginals():
-    mixture = gaussian(SPACE)
+    mixture = fitted_gaussian(SPACE)
     shown = drawn(mixture, SPACE)
     assert len(shown.axes_) == 9
     assert [axes.axison for axes in shown.axes_] == [True, False, False, True, True, False, True, True, True]
@@ -127,14 +127,14 @@ def test_more_features_have_all_pairs_and_their_marginals():
 
 
 def test_names_of_features_are_those_of_the_fit():
-    mixture = gaussian(PLANE)
+    mixture = fitted_gaussian(PLANE)
     mixture.feature_names_in_ = np.array(["height", "weight"], object)
     (axes,) = drawn(mixture, PLANE).axes_
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("height", "weight")
 
 
 def test_components_beyond_the_colours_have_another_line():
-    styles = [tuple(display.style(c).values()) for c in range(4 * len(display.COLORS))]
+    styles = [tuple(style.style(c).values()) for c in range(4 * len(style.COLORS))]
     assert len(set(styles)) == len(styles)
 
 
@@ -165,7 +165,7 @@ def test_shares_are_those_of_a_large_sample(factor):
     labels = rng.choice(2, p=params.weights, size=n)
     rates = rng.binomial(trials, params.probs[labels, 0]) / trials
     edges = np.linspace(0, 1, 21)
-    found = display.expected_shares(params, 0, trials.astype(float), np.ones(n), edges)
+    found = binomial.expected_shares(params, 0, trials.astype(float), np.ones(n), edges)
     expected = np.array([np.histogram(rates[labels == c], edges)[0] / n for c in range(2)])
     assert found.sum() == pytest.approx(1.0)
     np.testing.assert_allclose(found, expected, atol=0.003 + 4 * math.sqrt(0.1 / n))  # 200 quantiles for 60 trials
@@ -203,14 +203,14 @@ def test_a_trace_has_every_iteration_at_its_sweep():
 
 def test_reseeded_components_are_marked():
     history = fastem.History(np.arange(3.0), np.zeros(3), np.arange(3.0), ("start", "reseeded", "dropped"))
-    shown = display.ConvergenceDisplay(history=history).plot(quantities=("loglik",))
+    shown = convergence.ConvergenceDisplay(history=history).plot(quantities=("loglik",))
     assert [text.get_text() for text in shown.axes_[0].get_legend().get_texts()] == ["reseeded", "dropped"]
 
 
 def test_two_fits_share_a_panel():
     _, axes = plt.subplots()
     for kind in ("full", "diag"):
-        mixture = gaussian(PLANE, covariance_type=kind)
+        mixture = fitted_gaussian(PLANE, covariance_type=kind)
         fastem.ConvergenceDisplay.from_estimator(mixture, quantities=("loglik",), label=kind, ax=axes)
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["full", "diag"]
 
@@ -225,7 +225,7 @@ def test_only_what_is_fitted_is_drawn():
 
 
 def test_bad_arguments_are_named():
-    mixture = gaussian(PLANE)
+    mixture = fitted_gaussian(PLANE)
     with pytest.raises(ValueError, match="X has 3 features, but GaussianMixture is expecting 2"):
         drawn(mixture, SPACE)
     with pytest.raises(ValueError, match="ax must have 1 panels, got 2"):
@@ -245,7 +245,7 @@ assert "matplotlib" not in sys.modules
 sys.modules["matplotlib.pyplot"] = None
 X = np.arange(9.0)[:, np.newaxis]
 try:
-    display.from_estimator(fastem.GaussianMixture().fit(X), X)
+    gaussian.from_estimator(fastem.GaussianMixture().fit(X), X)
 except ImportError as error:
     print(error)"""
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)

@@ -367,7 +367,7 @@ def test_verbose_reports_on_standard_output(capsys):
 
 
 def test_same_bits_of_a_whole_fit_for_any_number_of_threads(twin, monkeypatch):
-    monkeypatch.setattr("fastem.backend.PARALLEL_WORK", 0)
+    monkeypatch.setattr("fastem.kernels.backend.PARALLEL_WORK", 0)
     X = clouds(2, 7000)
     fits = [GaussianMixture(3, random_state=0, backend=twin, n_threads=n).fit(X) for n in (1, 2, 3, 7)]
     for fit in fits[1:]:
@@ -480,7 +480,7 @@ def test_starts_are_reported_the_best_first():
 
 
 def test_many_starts_on_many_rows_are_screened_on_a_part(monkeypatch):
-    monkeypatch.setattr("fastem.starts.START_ROWS", 300)
+    monkeypatch.setattr("fastem.data.kmeans.START_ROWS", 300)
     X = clouds(2, 2000)
     settings = {"init_params": "random_from_data", "random_state": 0, "max_iter": 500, "tol": 1e-6}
     mixture = GaussianMixture(3, n_init=9, **settings).fit(X)

@@ -7,8 +7,8 @@ import pytest
 import worlds
 
 import fastem
-from fastem.stats import STATISTICS, STATISTICS_LAYOUT
-from fastem.storage import encode, read, write
+from fastem._storage import encode, read, write
+from fastem.families.base import STATISTICS, STATISTICS_LAYOUT
 
 NORMAL = [(worlds.univariate_two, "full"), (worlds.overlapping, "full"), (worlds.overlapping, "tied"),
           (worlds.correlated, "diag"), (worlds.two_far, "spherical")]  # fmt: skip

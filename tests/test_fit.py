@@ -6,7 +6,7 @@ import worlds
 from test_kernels import normal_params
 
 import fastem
-from fastem.restarts import warmed
+from fastem.fitting.restarts import warmed
 
 
 class Climb:
@@ -251,7 +251,7 @@ def test_starts_are_told_by_the_row_whether_they_were_screened_out_or_not():
 
 
 def test_rows_can_be_opened_again(monkeypatch):
-    monkeypatch.setattr("fastem.backend.PARALLEL_WORK", 0)
+    monkeypatch.setattr("fastem.kernels.backend.PARALLEL_WORK", 0)
     params = fastem.GaussianParams(np.ones(1), np.zeros((1, 1)), np.ones((1, 1, 1)))
     rows = fastem.open_rows(np.ones((10_000, 1)), n_threads=2)
     found = []

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fastem.backend import built_sets, module_of, processor_sets
+from fastem.kernels.backend import built_sets, module_of, processor_sets
 
 ROOT = Path(__file__).parent.parent
 SOURCES = ("_kernels", "_kernels_single", "_many")

@@ -19,9 +19,9 @@ from test_statistics import assert_no_fall_but_rounding
 
 import fastem
 from fastem import BinomialMixture, BinomialParams, BinomialPrior, GaussianMixture, GaussianParams, GaussianPrior
-from fastem.degenerate import POLICIES
-from fastem.inputs import BadValueError
-from fastem.models import restored
+from fastem.fitting.collapse import POLICIES
+from fastem.persistence import restored
+from fastem.validation.inputs import BadValueError
 
 HANG = 120.0
 """Seconds after which a call is a hang: the process ends, with the place where it hung."""

@@ -7,7 +7,7 @@ import pytest
 from test_many import RTOL, assert_close, assert_equal_bits, count_groups, normal_groups, offsets_of, results
 
 import fastem
-from fastem.many import FitStatus, fit_many
+from fastem.estimators.fit_many import FitStatus, fit_many
 
 # ------------------------------------------------------------------------------------------------------------- statuses
 

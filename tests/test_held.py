@@ -35,7 +35,7 @@ def test_what_a_mask_holds_has_the_same_bits_and_the_rest_moves(kind, group, acc
         else fastem.GaussianParams.from_precisions(start.weights, start.means, start.precisions(), kind)
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("fastem.mixture.warnings.warn", lambda *args, **kwargs: None)
+        patch.setattr("fastem.estimators.base.warnings.warn", lambda *args, **kwargs: None)
         mixture.fit(X)
     found, before = getattr(mixture, group + "_"), getattr(start, group)
     np.testing.assert_array_equal(found[0], before[0])

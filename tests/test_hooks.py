@@ -10,7 +10,7 @@ from sklearn.mixture._base import BaseMixture
 
 import fastem
 from fastem import BinomialMixture, GaussianMixture
-from fastem.hooks import INSTEAD, OF_PREDICTIONS
+from fastem.estimators.hooks import INSTEAD, OF_PREDICTIONS
 
 X = np.concatenate([np.random.default_rng(0).normal(size=(50, 2)), np.random.default_rng(1).normal(size=(50, 2)) + 6])
 

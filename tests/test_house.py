@@ -1,6 +1,7 @@
 """The rules of the house, kept by the build."""
 
 import ast
+import graphlib
 import re
 import runpy
 import sys
@@ -10,84 +11,53 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "fastem"
-FLOORS = {
-    "__main__": 13,
-    "__init__": 12,
-    "cli": 12,
-    "commands": 11,
-    "bootstrap": 11,
-    "selection": 10,
-    "candidates": 9,
-    "held_out": 9,
-    "doubtful": 7,
-    "animation": 10,
-    "doctor": 9,
-    "display": 9,
-    "speed": 9,
-    "models": 9,
-    "gaussian_mixture": 8,
-    "binomial_mixture": 8,
-    "mixture": 7,
-    "checkpoint": 6,
-    "degenerate": 6,
-    "restarts": 6,
-    "split_merge": 7,
-    "many": 6,
-    "fit": 5,
-    "chunks": 4,
-    "cluster": 5,
-    "blocks": 4,
-    "starts": 5,
-    "acceleration": 4,
-    "information": 4,
-    "priors": 3,
-    "sweep": 3,
-    "reading": 2,
-    "stepwise": 0,
-    "arrow": 2,
-    "distinct": 2,
-    "groups": 2,
-    "config": 2,
-    "gaussian": 2,
-    "binomial": 2,
-    "stats": 1,
-    "checks": 1,
-    "estimator": 1,
-    "storage": 0,
-    "streams": 0,
-    "dialect": 0,
-    "delimited": 1,
-    "tables": 3,
-    "progress": 0,
-    "tasks": 0,
-    "inputs": 0,
-    "_public": -3,
-    "hooks": 0,
-    "arithmetic": 0,
-    "remembered": 2,
-    "linear": 0,
-    "made_once": 0,
-    "backend": -1,
-    "mapped": -2,
-    "threads": -2,
-    "_many_numba": 0,
-    "_kernels_numba": -1,
-}
-SOURCES = sorted(PACKAGE.glob("*.py"))
+LAYERS = (
+    {"__main__"},
+    {"cli"},
+    {"selection", "plotting"},
+    {"persistence"},
+    {"estimators"},
+    {"inference"},
+    {"fitting"},
+    {"families"},
+    {"data", "config"},
+    {"validation"},
+    {"kernels"},
+    {"_many_numba"},
+    {"_typing", "exceptions", "_storage", "_errstate", "_kernels_numba"},
+    {"_public"},
+)
+"""From the top: what is in a layer imports from its own package, and from layers below it."""
+LAYER_OF = {name: number for number, layer in enumerate(LAYERS) for name in layer}
+SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 
 def tree_of(path):
     return ast.parse(path.read_text())
 
 
-def imported(tree):
-    """Names of fastem's modules that a module imports."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "fastem":
-            parts = node.module.split(".")
-            yield from parts[1:2] or (alias.name for alias in node.names)
+def module_of(path):
+    """fastem/data/rows.py -> ("data", "rows")"""
+    return path.relative_to(PACKAGE).with_suffix("").parts
+
+
+MODULES = {module_of(path): path for path in SOURCES if path.stem != "__init__"}
+
+
+def imported(path):
+    """The modules of fastem that a module imports, as their parts."""
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):
-            yield from (alias.name.split(".")[1] for alias in node.names if alias.name.startswith("fastem."))
+            names = [(alias.name, "") for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [(node.module, alias.name) for alias in node.names]
+        else:
+            continue
+        for module, name in names:
+            package, *parts = module.split(".")
+            if package == "fastem":
+                found = (*parts, name)
+                yield found if found in MODULES else tuple(parts)
 
 
 def code_words(tree):
@@ -106,24 +76,41 @@ def code_words(tree):
             yield node.value
 
 
-def test_every_module_has_a_floor():
-    assert {path.stem for path in SOURCES} == set(FLOORS)
+def name_of(path):
+    return ".".join(module_of(path))
 
 
-@pytest.mark.parametrize("path", [path for path in SOURCES if path.stem != "__init__"], ids=lambda path: path.stem)
+def test_every_module_is_in_a_layer():
+    assert {parts[0] for parts in MODULES} == set(LAYER_OF)
+
+
+@pytest.mark.parametrize("path", MODULES.values(), ids=name_of)
 def test_imports_only_go_down(path):
-    for name in imported(tree_of(path)):
-        assert FLOORS[name] < FLOORS[path.stem], f"{path.stem} imports {name}"
+    own = module_of(path)[0]
+    for parts in imported(path):
+        assert parts[0] == own or LAYER_OF[parts[0]] > LAYER_OF[own], f"{name_of(path)} imports {'.'.join(parts)}"
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
-def test_only_the_backend_knows_the_ground(path):
-    if FLOORS[path.stem] <= 1 and path.stem in ("backend", "_kernels_numba", "_many_numba"):
+@pytest.mark.parametrize("path", [path for path in SOURCES if "families" in path.parts], ids=name_of)
+def test_families_know_nothing_of_each_other(path):
+    own = module_of(path)[1:2]
+    for parts in imported(path):
+        assert parts[0] != "families" or len(parts) == 2 or parts[1:2] == own
+
+
+def test_imports_make_no_circle():
+    graph = {parts: set(imported(path)) for parts, path in MODULES.items()}
+    tuple(graphlib.TopologicalSorter(graph).static_order())
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_only_kernels_know_what_compiles_them(path):
+    if module_of(path)[0] in ("kernels", "_kernels_numba", "_many_numba"):
         return
     assert not [word for word in code_words(tree_of(path)) if re.search("cython|numba", word, re.IGNORECASE)]
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
 def test_no_print_exec_bare_except_or_wildcard(path):
     for node in ast.walk(tree_of(path)):
         assert not (isinstance(node, ast.Name) and node.id in ("print", "exec", "eval"))
@@ -188,7 +175,7 @@ def test_no_fast_math():
 BLAS = {"dot", "vdot", "inner", "tensordot", "matmul", "matvec", "vecmat", "vecdot", "multi_dot"}
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
 def test_no_blas(path):
     """It has threads of its own, whatever n_threads says, and bits by their number: `linear.py` has what takes its
     place."""
@@ -200,7 +187,7 @@ def test_no_blas(path):
             assert node.value.attr != "linalg" or node.attr == "LinAlgError"
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
 def test_no_cached_property(path):
     """Before Python 3.12 it has a lock, which a fork leaves taken: `kept` in stats.py has none."""
     assert "cached_property" not in set(code_words(tree_of(path)))

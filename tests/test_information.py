@@ -8,7 +8,7 @@ from test_kernels import KINDS
 
 import fastem
 from fastem import BinomialMixture, GaussianMixture, GaussianParams
-from fastem.information import METHODS, standard_errors
+from fastem.inference.standard_errors import METHODS, standard_errors
 
 methods = pytest.mark.parametrize("method", METHODS)
 kinds = pytest.mark.parametrize("kind", KINDS)
@@ -306,7 +306,7 @@ def test_units_and_origin_do_not_matter(kind):
 def test_the_size_of_a_block_does_not_matter(monkeypatch):
     world, mixture = worlds.overlapping, gaussian(worlds.overlapping)
     whole = mixture.standard_errors(world.X)
-    monkeypatch.setattr("fastem.information.BLOCK_BYTES", 8 * 18 * 100)
+    monkeypatch.setattr("fastem.inference.standard_errors.BLOCK_BYTES", 8 * 18 * 100)
     agree(mixture.standard_errors(world.X).parameters_covariance, whole.parameters_covariance, 1e-10)
 
 

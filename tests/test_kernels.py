@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 import worlds
 
-from fastem import inputs
-from fastem.backend import INSTRUCTION_SETS, Backend, cython_twin
-from fastem.binomial import BinomialParams
-from fastem.gaussian import GaussianParams
-from fastem.stats import SLOT_ROWS
-from fastem.sweep import open_rows
+from fastem.data.open import open_rows
+from fastem.data.slots import SLOT_ROWS
+from fastem.families.binomial.model import BinomialParams
+from fastem.families.gaussian.model import GaussianParams
+from fastem.kernels.backend import INSTRUCTION_SETS, Backend, cython_twin
+from fastem.validation import inputs
 
 # Sums of n terms, each good to a few units in the last place, against sums in another order.
 RTOL = 1e-11

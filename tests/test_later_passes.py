@@ -11,9 +11,9 @@ from test_chunks import cut, rows
 from test_process import python
 
 import fastem
-from fastem import cluster
-from fastem.reading import SAMPLED_STEP
-from fastem.stats import SLOT_ROWS
+from fastem.data import dask_blocks
+from fastem.data.chunk_source import SAMPLED_STEP
+from fastem.data.slots import SLOT_ROWS
 
 N = 3 * SLOT_ROWS + 1234
 WEIGHTS = np.random.default_rng(1).random(N) + 0.5
@@ -161,7 +161,7 @@ class Spoiling:
                 X[17, 1] = value
             return sweep(rows, params)
 
-        monkeypatch.setattr("fastem.sweep.Rows.sweep", spoilt)
+        monkeypatch.setattr("fastem.data.rows.Rows.sweep", spoilt)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -250,7 +250,7 @@ def test_negative_weights_of_a_block_made_anew_are_refused():
 
 def test_a_block_that_a_cluster_has_made_anew_with_bad_values_is_named():
     """It comes as the error that its check has found."""
-    blocks = cluster.open_blocks(LAZY, None, None, has_trials=False)
+    blocks = dask_blocks.open_blocks(LAZY, None, None, has_trials=False)
     (_, known), *_ = blocks._blocks
     with pytest.raises(ValueError, match="block 0, from row 0: when it was read again, X must be finite"):
         blocks.reader.same(ValueError("X must be finite"), call=len, block=known)

@@ -4,8 +4,8 @@ import mpmath as mp
 import numpy as np
 import pytest
 
-from fastem import linear
-from fastem.backend import INSTRUCTION_SETS, cython_twin
+from fastem.kernels import linear
+from fastem.kernels.backend import INSTRUCTION_SETS, cython_twin
 
 EPS = np.finfo(float).eps
 

@@ -9,7 +9,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from fastem.tables import open_table
+from fastem.cli.tables import open_table
 
 LONG = "x" * 200_000
 

@@ -11,12 +11,14 @@ import pytest
 import worlds
 
 import fastem
-from fastem import backend as backend_module
-from fastem import groups, inputs
-from fastem.binomial import LOG_ZERO, SMALLEST_PROB, BinomialParams, BinomialStats
-from fastem.gaussian import RESOLUTION, SMALLEST_VARIANCE, GaussianParams, GaussianStats
-from fastem.many import FitStatus, fit_many
-from fastem.stats import EMPTY, LOWEST_LOGLIK
+from fastem.data.slots import LOWEST_LOGLIK
+from fastem.estimators.fit_many import FitStatus, fit_many
+from fastem.families.binomial.model import LOG_ZERO, SMALLEST_PROB, BinomialParams, BinomialStats
+from fastem.families.gaussian.covariance import RESOLUTION, SMALLEST_VARIANCE
+from fastem.families.gaussian.model import GaussianParams, GaussianStats
+from fastem.families.weights import EMPTY
+from fastem.kernels import backend as backend_module
+from fastem.validation import groups, inputs
 
 # A dozen iterations, each good to a few units in the last place, summed in another order; seen: 2e-14.
 RTOL = 1e-12

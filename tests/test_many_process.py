@@ -12,7 +12,7 @@ import pytest
 from test_many import assert_equal_bits, both_families, family
 
 from fastem import fit_many
-from fastem.backend import Backend
+from fastem.kernels.backend import Backend
 
 SIZES = (64, 129, 200) * 40
 
@@ -20,8 +20,8 @@ SIZES = (64, 129, 200) * 40
 @pytest.fixture
 def shares(monkeypatch):
     """Small ones, a few at a time: so that few rows keep threads busy, in several turns."""
-    monkeypatch.setattr("fastem.backend.SHARE_ROWS", 500)
-    monkeypatch.setattr("fastem.backend.SHARES_AT_A_TIME", 2)
+    monkeypatch.setattr("fastem.kernels.backend.SHARE_ROWS", 500)
+    monkeypatch.setattr("fastem.kernels.backend.SHARES_AT_A_TIME", 2)
 
 
 def fitted(twin, kind=0, n_threads=2):

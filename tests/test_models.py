@@ -15,9 +15,9 @@ import pytest
 from test_stopped import same_fit
 
 import fastem
-from fastem.mixture import MODEL, MODEL_LAYOUT
-from fastem.models import ATTRIBUTES
-from fastem.storage import read, write
+from fastem._storage import read, write
+from fastem.estimators.base import MODEL, MODEL_LAYOUT
+from fastem.persistence import ATTRIBUTES
 
 RNG = np.random.default_rng(0)
 X = np.concatenate([RNG.normal(size=(200, 2)), RNG.normal(size=(100, 2)) + 5.0])

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import fastem
-from fastem import gaussian, sweep
-from fastem.backend import Backend
-from fastem.gaussian import GaussianParams
+from fastem.families.gaussian import model
+from fastem.families.gaussian.model import GaussianParams
+from fastem.kernels.backend import Backend
 
 KINDS = ("full", "tied", "diag", "spherical")
 RNG = np.random.default_rng(0)
@@ -170,9 +170,9 @@ def test_matrices_are_inverted_once(monkeypatch, kind):
         inverted.append(len(covariances))
         return inverse_cholesky(covariances)
 
-    inverse_cholesky = gaussian.inverse_cholesky
+    inverse_cholesky = model.inverse_cholesky
     mixture = fastem.GaussianMixture(2, covariance_type=kind, random_state=0).fit(X)
-    monkeypatch.setattr(gaussian, "inverse_cholesky", counted)
+    monkeypatch.setattr(model, "inverse_cholesky", counted)
     for _ in range(3):
         told(mixture)
         mixture.score(X)
@@ -212,9 +212,9 @@ def test_long_predictions_are_made_in_portions_of_the_same_bits(monkeypatch, twi
         run(self, name, parts, *others, **options)
 
     monkeypatch.setattr(Backend, "run", counted)
-    monkeypatch.setattr(sweep, "PORTION_WORK", 2 * sweep.PORTION_ROWS * 100)
+    monkeypatch.setattr(rows, "PORTION_WORK", 2 * rows.PORTION_ROWS * 100)
     after = [mixture.score_samples(rows), mixture.predict_proba(rows), mixture.predict(rows)]
-    assert max(lengths) <= 2 * threads * sweep.PORTION_ROWS
+    assert max(lengths) <= 2 * threads * rows.PORTION_ROWS
     for found, right in zip(after, before, strict=True):
         np.testing.assert_array_equal(found, right)
 
@@ -226,5 +226,5 @@ def test_a_portion_of_a_prediction_is_short(d, k, kind):
     with fastem.open_rows(np.broadcast_to(np.zeros((1, d)), (3_000_000, d)), n_threads=1) as rows:
         spans = list(rows._spans(params))
     longest = max(len(range(*span.indices(3_000_000))) for span in spans)
-    assert longest == sweep.PORTION_ROWS or longest * sum(t.size for t in params.tables()) <= sweep.PORTION_WORK
+    assert longest == rows.PORTION_ROWS or longest * sum(t.size for t in params.tables()) <= rows.PORTION_WORK
     assert longest <= 1 << 20

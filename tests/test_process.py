@@ -78,7 +78,7 @@ print([m for m in sys.modules if m.startswith(("sklearn.", "scipy", "numba"))])"
 @ON_FORK
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_child_fits(twin, monkeypatch):
-    monkeypatch.setattr("fastem.backend.PARALLEL_WORK", 0)
+    monkeypatch.setattr("fastem.kernels.backend.PARALLEL_WORK", 0)
     X = np.random.default_rng(0).normal(size=(40_000, 2))
     here = fastem.GaussianMixture(2, random_state=0, backend=twin, n_threads=2).fit(X)
 
@@ -102,7 +102,7 @@ def test_a_forked_child_fits(twin, monkeypatch):
 @pytest.mark.parametrize("n_threads", [2, 8])
 def test_a_child_that_is_forked_during_a_fit_fits(n_threads, twin, monkeypatch):
     """Its parent's threads and locks are as they were at the fork, for ever: nothing of ours may wait for them."""
-    monkeypatch.setattr("fastem.backend.PARALLEL_WORK", 0)
+    monkeypatch.setattr("fastem.kernels.backend.PARALLEL_WORK", 0)
     X = np.random.default_rng(0).normal(size=(40_000, 2))
 
     def fitted():
@@ -135,7 +135,7 @@ def test_a_child_that_is_forked_during_a_fit_fits(n_threads, twin, monkeypatch):
 
 @ON_FORK
 def test_a_forked_child_does_not_inherit_a_pool(monkeypatch):
-    monkeypatch.setattr("fastem.backend.PARALLEL_WORK", 0)
+    monkeypatch.setattr("fastem.kernels.backend.PARALLEL_WORK", 0)
     X = np.random.default_rng(0).normal(size=(40_000, 2))
     params = fastem.GaussianParams(np.ones(1), np.zeros((1, 2)), np.ones((1, 2)), "diag")
     with fastem.open_rows(X, n_threads=2) as rows:
@@ -161,7 +161,7 @@ def test_workers_of_joblib_fit_with_the_bits_of_one(workers, twin):
 
 
 def test_threads_fit_at_once_with_the_bits_of_one(twin, monkeypatch):
-    monkeypatch.setattr("fastem.backend.PARALLEL_WORK", 0)
+    monkeypatch.setattr("fastem.kernels.backend.PARALLEL_WORK", 0)
     X = np.random.default_rng(0).normal(size=(40_000, 2))
     alone = fastem.GaussianMixture(2, random_state=0, backend=twin, n_threads=2).fit(X).means_
     found = [None] * 8
@@ -181,7 +181,7 @@ def test_threads_fit_at_once_with_the_bits_of_one(twin, monkeypatch):
 @pytest.mark.parametrize("error", [KeyboardInterrupt, fastem.IdentifiabilityWarning])
 def test_no_thread_outlives_a_fit_that_ends_before_its_first_sweep(error, monkeypatch):
     """While equal rows of counts are found, and behind that: two trials do not tell three coins apart."""
-    monkeypatch.setattr("fastem.distinct.CHUNK_ROWS", 1000)
+    monkeypatch.setattr("fastem.data.distinct.CHUNK_ROWS", 1000)
     before, begun = threading.active_count(), []
 
     def interrupted(found, other):
@@ -189,7 +189,7 @@ def test_no_thread_outlives_a_fit_that_ends_before_its_first_sweep(error, monkey
         raise KeyboardInterrupt
 
     if error is KeyboardInterrupt:
-        monkeypatch.setattr("fastem.distinct.DistinctCounts.__add__", interrupted)
+        monkeypatch.setattr("fastem.data.distinct.DistinctCounts.__add__", interrupted)
     with warnings.catch_warnings(action="error"), pytest.raises(error):
         fastem.BinomialMixture(3, n_threads=2).fit(np.arange(5000) % 3, trials=2)
     assert begun in ([], [before + 1])
@@ -197,7 +197,7 @@ def test_no_thread_outlives_a_fit_that_ends_before_its_first_sweep(error, monkey
 
 
 def test_threads_of_rows_that_were_not_closed_end_with_them(monkeypatch):
-    monkeypatch.setattr("fastem.backend.PARALLEL_WORK", 0)
+    monkeypatch.setattr("fastem.kernels.backend.PARALLEL_WORK", 0)
     before, params = set(threading.enumerate()), fastem.GaussianParams(np.ones(1), np.zeros((1, 1)), np.ones((1, 1, 1)))
     rows = fastem.open_rows(np.zeros((20_000, 1)), n_threads=2)
     rows.sweep(params)
@@ -209,7 +209,7 @@ def test_threads_of_rows_that_were_not_closed_end_with_them(monkeypatch):
 
 
 def test_no_thread_outlives_a_fit(monkeypatch):
-    monkeypatch.setattr("fastem.backend.PARALLEL_WORK", 0)
+    monkeypatch.setattr("fastem.kernels.backend.PARALLEL_WORK", 0)
     before = threading.active_count()
     fastem.GaussianMixture(2, n_threads=4).fit(np.random.default_rng(0).normal(size=(40_000, 2)))
     assert threading.active_count() == before

@@ -14,8 +14,8 @@ import pytest
 from test_chunks import assert_same_bits, cut, rows
 
 import fastem
-from fastem import progress
-from fastem.stats import SLOT_ROWS
+from fastem.data.slots import SLOT_ROWS
+from fastem.fitting import progress
 
 N = 2 * SLOT_ROWS + 100
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import fastem
-from fastem import BinomialMixture, GaussianMixture, GaussianPrior, remembered
+from fastem import BinomialMixture, GaussianMixture, GaussianPrior
+from fastem.estimators import fitted_settings
 
 RNG = np.random.default_rng(0)
 X = np.concatenate([RNG.normal(size=(60, 2)) @ [[1.0, -0.9], [0.0, 0.3]], RNG.normal(size=(40, 2)) + 5.0])
@@ -89,7 +90,7 @@ def test_the_table_names_every_setting_there_is():
     """A new setting has to be said to change nothing, or to be refused where it has changed."""
     for kind in (GaussianMixture, BinomialMixture):
         settings = set(kind().get_params(deep=False)) - {"probs_init", "n_trials"}
-        assert settings <= set(remembered.SETTINGS) | set(OTHERS)
+        assert settings <= set(fitted_settings.SETTINGS) | set(OTHERS)
 
 
 @pytest.mark.parametrize("setting", OTHERS)

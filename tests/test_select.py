@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import fastem
-from fastem import selection as chooser
-from fastem.restarts import Start
+from fastem.fitting.restarts import Start
+from fastem.selection import select as chooser
 
 RNG = np.random.default_rng(0)
 X = np.concatenate([RNG.normal(size=(150, 2)), RNG.normal([8.0, 0.0], size=(100, 2)), RNG.normal(size=(50, 2)) + 8.0])

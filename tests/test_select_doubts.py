@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import fastem
-from fastem import doubtful
-from fastem.gaussian import COVARIANCE_TYPES
+from fastem.families.gaussian.covariance import COVARIANCE_TYPES
+from fastem.selection import doubtful
 
 CRITERIA = ("bic", "icl", "aic", "cv")
 RNG = np.random.default_rng(0)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import fastem
-from fastem import split_merge
-from fastem.gaussian import COVARIANCE_TYPES
+from fastem.families.gaussian.covariance import COVARIANCE_TYPES
+from fastem.selection import split_merge
 
 RNG = np.random.default_rng(0)
 

@@ -5,19 +5,10 @@ import numpy as np
 import pytest
 from sklearn.cluster import KMeans
 
-from fastem.starts import (
-    NORMAL_STARTS,
-    binomial_start,
-    feature_scale,
-    lloyd,
-    normal_start,
-    partition_params,
-    spread_centers,
-    spread_quantiles,
-    subsample,
-    weighted_draw,
-)
-from fastem.sweep import open_rows
+from fastem.data.kmeans import lloyd, spread_centers, subsample, weighted_draw
+from fastem.data.open import open_rows
+from fastem.families.binomial.starts import binomial_start, spread_quantiles
+from fastem.families.gaussian.starts import NORMAL_STARTS, feature_scale, normal_start, partition_params
 
 KINDS = ("full", "tied", "diag", "spherical")
 
@@ -108,7 +99,7 @@ def test_many_rows_are_sampled(monkeypatch):
     assert len(few) == 100
     assert len(np.unique(few.data[0])) == 100
     np.testing.assert_array_equal(few.sample_weight, few.data[0][:, 0])
-    monkeypatch.setattr("fastem.starts.START_ROWS", 100)
+    monkeypatch.setattr("fastem.data.kmeans.START_ROWS", 100)
     start = normal_start(open_rows(blobs(10_000)), 4, "full", method="kmeans", reg_covar=0.0, rng=rng())
     np.testing.assert_allclose(start.weights, 0.25, atol=0.2)
 

@@ -10,8 +10,9 @@ import worlds
 from test_kernels import KINDS, binomial_params, normal_params, sweep
 
 from fastem import BinomialParams, GaussianParams
-from fastem.binomial import log_factorial
-from fastem.stats import fold, same
+from fastem.data.slots import fold
+from fastem.families.base import same
+from fastem.families.binomial.model import log_factorial
 
 HEALTHY = [w for w in worlds.NORMAL_WORLDS if w.name not in ("collapsed", "empty")]
 kinds = pytest.mark.parametrize("kind", KINDS)

@@ -7,7 +7,7 @@ import pytest
 from test_chunks import counts, rows
 
 import fastem
-from fastem.stepwise import step
+from fastem.fitting.stepwise import step
 
 KINDS = ("full", "tied", "diag", "spherical")
 

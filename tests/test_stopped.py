@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 import fastem
-from fastem.acceleration import Extrapolation
-from fastem.checkpoint import KIND, LAYOUT
-from fastem.storage import read, write
+from fastem._storage import read, write
+from fastem.fitting.acceleration import Extrapolation
+from fastem.fitting.checkpoint import KIND, LAYOUT
 
 RNG = np.random.default_rng(0)
 CLOSE = RNG.normal(size=(3_000, 2)) + 2.0 * RNG.integers(2, size=(3_000, 1))
@@ -305,7 +305,7 @@ def test_the_file_of_other_rows_weights_or_version_is_refused(tmp_path, monkeypa
             mixture.fit(X, sample_weight=sample_weight)
     with pytest.raises(ValueError, match="was written by another fit: rows was 3000, and is 2999"):
         mixture.fit(CLOSE[:-1])
-    monkeypatch.setattr("fastem.checkpoint.version", lambda name: "0.0.1")
+    monkeypatch.setattr("fastem.fitting.checkpoint.version", lambda name: "0.0.1")
     with pytest.raises(ValueError, match=r"was written by another fit: fastem was '.*', and is '0.0.1'"):
         mixture.fit(CLOSE)
     assert not hasattr(mixture, "weights_")

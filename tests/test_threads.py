@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 import fastem
-from fastem import threads
-from fastem.backend import cython_twin
-from fastem.threads import Helpers, granted, read_quota, thread_count, thread_rule
+from fastem.kernels import threads
+from fastem.kernels.backend import cython_twin
+from fastem.kernels.helpers import Helpers
+from fastem.kernels.threads import granted, read_quota, thread_count, thread_rule
 
 
 @pytest.fixture(autouse=True)
@@ -156,7 +157,7 @@ def test_a_sandbox_that_forbids_to_choose_cores_is_no_trouble(monkeypatch):
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(os, "sched_setaffinity", refuse)
-    monkeypatch.setattr("fastem.backend.PARALLEL_WORK", 0)
+    monkeypatch.setattr("fastem.kernels.backend.PARALLEL_WORK", 0)
     X = np.random.default_rng(0).normal(size=(10_000, 1))
     assert fastem.GaussianMixture(2, n_threads=2, random_state=0).fit(X).n_sweeps_ > 1
 

@@ -20,7 +20,7 @@ import numpy as np
 from builds import BUILDS, SMALL
 
 import fastem
-from fastem import backend
+from fastem.kernels import backend
 
 LEAST = 4096
 """Bytes: every tile has more.  Below are the owners that Numba notes of its arguments, without which it can do."""

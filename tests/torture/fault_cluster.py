@@ -18,7 +18,7 @@ from builds import SMALL
 from distributed import Client, LocalCluster
 
 import fastem
-from fastem.stats import SLOT_ROWS
+from fastem.data.slots import SLOT_ROWS
 
 FITS = 3 if SMALL else 20
 BLOCKS = 12

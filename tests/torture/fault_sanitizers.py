@@ -10,7 +10,7 @@ from pathlib import Path
 
 from builds import ONE_SET, PYTEST, SMALL, build, expect, pytest, run
 
-from fastem.backend import processor_sets
+from fastem.kernels.backend import processor_sets
 
 FLAGS = "-fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all -fno-omit-frame-pointer"
 KERNELS = ("tests/test_kernels.py", "tests/test_linear.py", "tests/test_statistics.py", "tests/test_many.py",

@@ -1,0 +1,59 @@
+"""``fastem doctor``: what is here, and does it answer?"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from fastem.cli.streams import result
+from fastem.config import show_config
+from fastem.data.open import accumulate
+from fastem.families.gaussian.model import GaussianParams
+from fastem.fitting.driver import em
+
+TOLERANCE = 1e-12
+"""Some units in the last place of 101, the largest number that is compared."""
+
+
+def doctor() -> int:
+    """0 if all is well, else 1 and a sentence for each thing that is not."""
+    try:
+        config = show_config()
+        result(str(config))
+        complaints = [*examine(config.twins)]
+    except (ImportError, ValueError) as error:
+        complaints = [str(error)]
+    for complaint in complaints or ["All is well."]:
+        result(complaint)
+    return 1 if complaints else 0
+
+
+def examine(twins: Iterable[str]) -> Iterator[str]:
+    """A sentence for each thing that is wrong."""
+    for twin in twins:
+        error = error_of_a_fit(twin)
+        if not error <= TOLERANCE:  # nor NaN
+            yield f"backend={twin!r}: a fit is off its closed form by {error:.3g}; the build is broken."
+    if not subnormals_live():
+        yield "Subnormal numbers are flushed to zero: a module of this process has changed its arithmetic."
+
+
+def error_of_a_fit(twin: str) -> float:
+    """The largest error of a fit to two pairs of points, so far apart that no pair sees the other.
+
+    Each component ends at the mean and variance of its pair, with half the weight.
+    """
+    X = np.array([[0.0], [2.0], [100.0], [102.0]])
+    start = GaussianParams(np.full(2, 0.5), np.array([[-1.0], [103.0]]), np.ones((2, 1, 1)))
+    fit = em(lambda params: accumulate(params, X, backend=twin), lambda stats: stats.maximize(reg_covar=0.0), start)
+    found = [*fit.params.weights, *fit.params.means.flat, *fit.params.covariances.flat, fit.loglik]
+    loglik = -4 * (math.log(2) + math.log(2 * math.pi) / 2 + 1 / 2)
+    return float(np.abs(np.subtract(found, [0.5, 0.5, 1.0, 101.0, 1.0, 1.0, loglik])).max())
+
+
+def subnormals_live() -> bool:
+    """A library linked with fast-math may turn subnormal numbers off for the whole process when it is loaded."""
+    return sys.float_info.min / 2 > 0

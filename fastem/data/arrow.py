@@ -1,0 +1,349 @@
+"""Rows of Parquet files, Arrow tables and data sets as chunks of a fit.  Arrow reads them, and is loaded when asked."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import secrets
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.lib import format as npy
+
+from fastem._public import public
+from fastem.kernels.mapped import BYTES_AT_A_TIME, still_there
+from fastem.validation import checks, inputs
+
+BATCH_ROWS = 1 << 17
+"""Rows that Arrow hands over at a time, at the most."""
+AHEAD = 1
+"""Batches and files that Arrow reads ahead, in the place of its own 16 and 4: all of them are memory."""
+SCAN = {"batch_size": BATCH_ROWS, "batch_readahead": AHEAD, "fragment_readahead": AHEAD}
+
+FLOATS = ("halffloat", "float", "double")
+"""Arrow's names of its floating-point types, the narrower ones first."""
+TYPED_FORMATS = ("parquet", "arrow", "feather", "orc")
+"""Those whose columns have types of their own; of text, a data set says what it is read as."""
+MOST_NAMED = 4
+"""Files, where many are left out."""
+PARQUET_SUFFIXES = (".parquet", ".pq")
+HIDDEN = ("_", ".")
+"""Arrow takes what begins so for no data of a folder."""
+
+
+class File(NamedTuple):
+    """A Parquet file as it was when it was first looked at."""
+
+    path: str
+    stamp: tuple[Any, ...]  # modification time and size
+    schema: Any
+    n: int
+
+
+class Files:
+    """Parquet files, each read by its own types: a cast to those of the first may lose what a later one holds.
+
+    ParquetFile decodes a batch at a time, where a data set of Arrow's decodes whole row groups.
+    """
+
+    def __init__(self, source: Any) -> None:
+        arrow, dataset = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.dataset")
+        found = dataset.dataset(source, format="parquet", schema=arrow.schema([]))  # without a look into the first
+        self.name, self.filesystem = str(source), found.filesystem
+        self.files = [self._file(path) for path in found.files]
+        if not self.files:
+            raise ValueError(f"{source} holds no Parquet files")
+        tell_left_out(source)
+
+    @property
+    def names(self) -> list[str]:
+        """Those of the first file, and behind them what only others have."""
+        first, *others = [file.schema.names for file in self.files]
+        return [*first, *dict.fromkeys(name for names in others for name in names if name not in first)]
+
+    def types(self, names: Sequence[str]) -> set[str]:
+        """Of these columns in all files; one without rows may lack them."""
+        files = [file for file in self.files if file.n] or self.files[:1]
+        return {inputs.number_column(file.schema, name, file.path) for file in files for name in names}
+
+    def count_rows(self) -> int:
+        return sum(file.n for file in self.files)
+
+    def batches(self, names: list[str]) -> Iterator[Any]:
+        for file in self.files:
+            if self._stamp(file.path) != file.stamp:
+                raise ValueError(f"{file.path} has changed since from_arrow looked at it: call from_arrow again")
+            if file.n:
+                with self._opened(file.path) as opened:
+                    yield from opened.iter_batches(BATCH_ROWS, columns=names)
+
+    def _file(self, path: str) -> File:
+        stamp = self._stamp(path)
+        with self._opened(path) as opened:
+            return File(path, stamp, opened.schema_arrow, opened.metadata.num_rows)
+
+    def _opened(self, path: str) -> Any:
+        """Checksums of pages are looked at, where a file has any."""
+        parquet = importlib.import_module("pyarrow.parquet")
+        options = {"pre_buffer": False, "page_checksum_verification": True}
+        return parquet.ParquetFile(path, filesystem=self.filesystem, **options)
+
+    def _stamp(self, path: str) -> tuple[Any, ...]:
+        (found,) = self.filesystem.get_file_info([path])
+        return found.mtime_ns, found.size
+
+
+def tell_left_out(folder: Any) -> None:
+    """Warn of Parquet files that Arrow passes over for their names."""
+    inside = [path.relative_to(folder) for path in sorted(Path(folder).rglob("*")) if path.suffix in PARQUET_SUFFIXES]
+    left_out = [str(path) for path in inside if any(part.startswith(HIDDEN) for part in path.parts)]
+    if left_out:
+        more = f" and {len(left_out) - MOST_NAMED} more" if len(left_out) > MOST_NAMED else ""
+        named = ", ".join(left_out[:MOST_NAMED]) + more
+        warnings.warn(f"{folder}: {named} left out, since names that begin with _ or . are no data", stacklevel=5)
+
+
+class Table:
+    """A table of Arrow's."""
+
+    def __init__(self, table: Any) -> None:
+        self.name, self.table = "a pyarrow.Table", table
+        self.names = list(table.schema.names)
+
+    def types(self, names: Sequence[str]) -> set[str]:
+        return {inputs.number_column(self.table.schema, name, self.name) for name in names}
+
+    def count_rows(self) -> int:
+        return len(self.table)
+
+    def batches(self, names: list[str]) -> Iterator[Any]:
+        yield from self.table.select(list(dict.fromkeys(names))).to_batches(max_chunksize=BATCH_ROWS)
+
+
+class DataSet:
+    """A data set of Arrow's, which casts to the types of its schema."""
+
+    def __init__(self, dataset: Any) -> None:
+        self.name, self.dataset = f"a pyarrow {type(dataset).__name__}", dataset
+        self.names = list(dataset.schema.names)
+
+    def types(self, names: Sequence[str]) -> set[str]:
+        """Those of its schema; TypeError where a file holds more than they can."""
+        found = {name: inputs.number_column(self.dataset.schema, name, self.name) for name in names}
+        for path, schema in self._typed_files():
+            for name, read in found.items():
+                if name in schema.names and loses(held := str(schema.field(name).type), read):
+                    raise TypeError(
+                        f"column {name!r} of {path} holds {held}, which the data set reads as {read}:"
+                        " open it with a schema whose types hold those of all files, or pass the path"
+                    )
+        return set(found.values())
+
+    def count_rows(self) -> int:
+        return int(self.dataset.count_rows())
+
+    def batches(self, names: list[str]) -> Iterator[Any]:
+        yield from self.dataset.to_batches(columns=names, **SCAN, **self._checksums())
+
+    def _checksums(self) -> dict[str, Any]:
+        """Those of pages are looked at, where all files are Parquet."""
+        if getattr(getattr(self.dataset, "format", None), "default_extname", "") != "parquet":
+            return {}
+        options = importlib.import_module("pyarrow.dataset").ParquetFragmentScanOptions
+        return {"fragment_scan_options": options(page_checksum_verification=True, pre_buffer=False)}
+
+    def _typed_files(self) -> Iterator[tuple[str, Any]]:
+        """Paths and schemas of its files, or of those of its parts; also where it is filtered."""
+        for part in [self.dataset, *getattr(self.dataset, "children", [])]:
+            if hasattr(part, "files") and part.format.default_extname in TYPED_FORMATS:
+                yield from ((path, part.format.inspect(path, part.filesystem)) for path in part.files)
+
+
+def loses(held: str, read: str) -> bool:
+    """Would Arrow cast numbers of one type to another and not say that it loses some?  To whole numbers it says so."""
+    if held == read or held not in inputs.ARROW_NUMBERS:
+        return False
+    return read == "bool" or (held in FLOATS and read in FLOATS and FLOATS.index(held) > FLOATS.index(read))
+
+
+Source = Files | Table | DataSet
+
+
+@public
+class ArrowRows:
+    """Columns that Arrow reads as chunks, read anew each time they are iterated."""
+
+    def __init__(
+        self, source: Source, columns: list[str], trials: Any, weight: list[str], dtype: Any, cache: Any
+    ) -> None:
+        self.name = source.name  # for messages
+        self.source = source
+        self.columns = columns
+        self.trials = trials
+        self.weight = weight
+        self.names = columns + (trials if isinstance(trials, list) else []) + weight
+        self.dtype = dtype
+        self.cache = None if cache is None else Path(cache)
+        self._cached: np.ndarray | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Another process has a cache of its own."""
+        return self.__dict__ | {"_cached": None}
+
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        return map(self._split, self._rows())
+
+    def _rows(self) -> Iterator[np.ndarray]:
+        if self.cache is None:
+            yield from self._batches()
+            return
+        if self._cached is None:
+            self._cached = self._filled(self.cache)
+        rows = self._cached
+        still_there(rows)
+        length = max(1, BYTES_AT_A_TIME // (self.dtype.itemsize * len(self.names)))
+        yield from (rows[begin : begin + length] for begin in range(0, len(rows), length))
+
+    def _split(self, rows: np.ndarray) -> tuple[Any, ...]:
+        """(X,), then trials and sample_weight where there are any."""
+        end = len(self.columns)
+        parts: list[Any] = [rows[:, :end]]
+        if self.trials is not None:
+            parts.append(rows[:, end : end + len(self.trials)] if isinstance(self.trials, list) else self.trials)
+        return (*parts, rows[:, -1]) if self.weight else tuple(parts)
+
+    def _batches(self) -> Iterator[np.ndarray]:
+        """(rows, columns) of each batch; ValueError for a null."""
+        begin = 0
+        for batch in self.source.batches(self.names):
+            rows = np.empty((len(batch), len(self.names)), self.dtype)
+            for place, name in enumerate(self.names):
+                column = batch.column(name)
+                if column.null_count:
+                    inputs.refuse_null(column.is_null().to_numpy(zero_copy_only=False), name, begin)
+                rows[:, place] = column.to_numpy(zero_copy_only=False)
+            begin += len(batch)
+            rows.flags.writeable = False  # it is not used again, and need not be copied
+            yield rows
+
+    def _filled(self, cache: Path) -> np.ndarray:
+        """All rows, mapped from the file that this call has written: others may replace it at any time, and a file that
+        is mapped stays what it was.  Where one has before it could be mapped, it is written once more."""
+        while True:
+            written = self._write(cache)
+            with cache.open("rb") as file:
+                if os.path.samestat(written, os.fstat(file.fileno())):
+                    return mapped(file)
+
+    def _write(self, cache: Path) -> os.stat_result:
+        """Write a file of its own name, and put it in the place of the cache when it is complete."""
+        shape = (self.source.count_rows(), len(self.names))
+        header = {"descr": npy.dtype_to_descr(self.dtype), "fortran_order": False, "shape": shape}
+        unfinished = cache.with_name(f"{cache.name}.{secrets.token_hex(8)}.unfinished")
+        try:
+            with unfinished.open("xb") as file:
+                npy.write_array_header_2_0(file, header)
+                for rows in self._batches():
+                    rows.tofile(file)
+                written = os.fstat(file.fileno())
+            unfinished.replace(cache)
+        except BaseException:
+            with suppress(OSError):
+                unfinished.unlink()
+            raise
+        return written
+
+
+def mapped(file: Any) -> np.ndarray:
+    """The array of an open .npy file, of two dimensions in C order."""
+    npy.read_magic(file)
+    shape, _, dtype = npy.read_array_header_2_0(file)
+    return np.memmap(file, dtype, "r", file.tell(), shape) if shape[0] else np.empty(shape, dtype)
+
+
+def from_arrow(
+    source: Any,
+    columns: Any,
+    *,
+    sample_weight: str | None = None,
+    trials: Any = None,
+    dtype: Any = None,
+    cache: Any = None,
+) -> ArrowRows:
+    """Rows of Parquet files, of an Arrow table or of a data set: chunks for `fit(chunks=...)` and `open_chunks`.
+
+    Needs pyarrow: ``pip install 'fastem[arrow]'``.
+
+    Parameters
+    ----------
+    source : path, pyarrow.Table or pyarrow.dataset.Dataset
+        A Parquet file, a folder of them, or what Arrow has opened: other formats, files in a store, filtered rows.
+        The files of a folder may differ in their types of numbers; those whose names begin with _ or . are left out,
+        with a warning.  Checksums of pages are looked at, where a file has any.
+    columns : str or sequence of str
+        The columns of X.
+    sample_weight : str, default=None
+        The column of weights.
+    trials : str, sequence of str or int, default=None
+        Of counts: the column of trials, those for each column of X, or one number.
+    dtype : {None, float32, float64}, default=None
+        What rows are read as; None is float32 where all columns are, and float64 for all others.
+    cache : path, default=None
+        A .npy file to write the rows to in the first pass; later ones read it, mapped.  It is written anew by each
+        `from_arrow`, and not deleted.  Several may use one name at once: each reads what it has written itself.
+
+    Returns
+    -------
+    ArrowRows
+        To be iterated, again and again.
+
+    Raises
+    ------
+    ImportError
+        Without pyarrow.
+    ValueError, TypeError
+        For columns that are not there, are there twice or hold no numbers, by file; in a pass, for the first null, by
+        row and column, and for a file that is another one than `from_arrow` has seen.
+
+    Examples
+    --------
+    >>> import pyarrow, fastem
+    >>> table = pyarrow.table({"height": [1.0, 2.0, 3.0, 11.0, 12.0, 13.0]})
+    >>> fastem.GaussianMixture(2, random_state=0).fit(chunks=fastem.from_arrow(table, "height")).weights_
+    array([0.5, 0.5])
+    """
+    found = opened(source)
+    names = named(columns, "columns")
+    tosses = trials if trials is None or isinstance(trials, int) else named(trials, "trials")
+    weight = [] if sample_weight is None else named(sample_weight, "sample_weight")
+    types = found.types(names + (tosses if isinstance(tosses, list) else []) + weight)
+    if dtype is None:
+        dtype = np.float32 if types == {"float"} else np.float64
+    return ArrowRows(found, names, tosses, weight, checks.real_type(dtype), cache)
+
+
+def opened(source: Any) -> Source:
+    """Where Arrow finds the columns: Parquet files as they are, or what the caller has opened."""
+    try:
+        arrow, dataset = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.dataset")
+    except ImportError as error:
+        raise ImportError("from_arrow needs pyarrow: pip install 'fastem[arrow]'") from error
+    if isinstance(source, (str, os.PathLike)):
+        return Files(source)
+    if isinstance(source, arrow.Table):
+        return Table(source)
+    if isinstance(source, dataset.Dataset):
+        return DataSet(source)
+    raise TypeError(f"source must be a path, a pyarrow.Table or a pyarrow.dataset.Dataset, got {type(source).__name__}")
+
+
+def named(columns: Any, name: str) -> list[str]:
+    """Names of columns, of which one may stand alone."""
+    found = [columns] if isinstance(columns, str) else list(columns)
+    if not found or not all(isinstance(each, str) for each in found):
+        raise TypeError(f"{name} must be a name or names of columns, got {columns!r}")
+    return found

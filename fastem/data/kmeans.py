@@ -1,0 +1,85 @@
+"""The rows that a start looks at, and k-means on them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastem._typing import Array
+from fastem.data.rows import AnyRows, Rows
+from fastem.data.slots import NOT_FINITE
+from fastem.kernels.linear import dot
+from fastem.validation import inputs
+
+LARGEST = np.float64(inputs.LARGEST[np.dtype(np.float64)])
+"""Rows beyond it are refused when they are first read; later passes may come otherwise.  It has a type of NumPy's, so
+that float32 rows are compared with it as float64."""
+START_ROWS = 1 << 13
+"""Rows that a start looks at, at least.  Fits of 2e5 rows end no lower than from starts on all rows (which of several
+maxima is found is luck either way); from half as many they do (bench/start_rows.py)."""
+ROWS_PER_MEAN = 8
+"""Rows that a start looks at for each of the k (d + 1) numbers in centers and weights: a cluster then has 8 (d + 1)
+rows, for a covariance of full rank."""
+LLOYD_STEPS = 100
+LLOYD_TOL = 1e-4
+"""k-means stops when its inertia falls by less than this share: EM moves on from there."""
+
+
+def start_size(rows: AnyRows, k: int) -> int:
+    """How many rows a start of k components looks at."""
+    return max(START_ROWS, ROWS_PER_MEAN * k * (rows.n_features + 1))
+
+
+def subsample(rows: AnyRows, size: int, rng: np.random.Generator) -> Rows:
+    """The rows that have weight, or `size` of all drawn without replacement, in an order of their own.
+
+    The order makes a start the same however the rows come, and a row of weight w the same as w equal rows.
+    """
+    n = len(rows)
+    few = rows.take(np.arange(n) if n <= size else rng.choice(n, size, replace=False, shuffle=False))
+    if not all((np.abs(array) <= LARGEST).all() for array in few.data):  # false for NaN as well
+        rows.look_again()
+        raise ValueError(NOT_FINITE)
+    if not few.sample_weight.any():
+        few = rows.take(rows.first_weighted(size))
+    few = few.take(np.flatnonzero(few.sample_weight))
+    return few.take(np.lexsort([column for array in few.data for column in array.T]))
+
+
+def spread_centers(rows: Rows, k: int, scale: Array, rng: np.random.Generator) -> Array:
+    """k-means++ (Arthur and Vassilvitskii 2007), greedy: the best of 2 + log k draws each time, as scikit-learn's."""
+    X, weights = rows.data[0], rows.sample_weight
+    draws = 2 + int(np.log(k))
+    chosen = [weighted_draw(weights, 1, rng)[0]]
+    nearest = rows.nearest(X[chosen].astype(np.float64), scale)[0]
+    while len(chosen) < k:
+        candidates = weighted_draw(weights * nearest, draws, rng)
+        fields = [np.minimum(nearest, rows.nearest(X[[c]].astype(np.float64), scale)[0]) for c in candidates]
+        winner = min(range(draws), key=lambda i: dot(weights, fields[i]))
+        chosen.append(candidates[winner])
+        nearest = fields[winner]
+    return X[chosen].astype(np.float64)
+
+
+def weighted_draw(weights: Array, size: int, rng: np.random.Generator) -> np.ndarray:
+    """Indices drawn in proportion to weights; evenly where all are 0 (every point is a center already)."""
+    ends = np.cumsum(weights)
+    if not ends[-1] > 0:
+        return rng.integers(len(weights), size=size)
+    drawn = np.searchsorted(ends, rng.random(size) * ends[-1], side="right")
+    return np.asarray(np.minimum(drawn, len(weights) - 1))
+
+
+def lloyd(rows: Rows, centers: Array, scale: Array) -> Array:
+    """k-means by Lloyd's algorithm; a center that loses all its rows moves to the row farthest from its own."""
+    previous = np.inf
+    for _ in range(LLOYD_STEPS):
+        distances, _, counts, first, inertia = rows.nearest(centers, scale)
+        lost = counts <= 0
+        centers = centers + first / np.where(lost, 1.0, counts)[:, np.newaxis]
+        if lost.any():
+            farthest = np.argsort(-distances, kind="stable")
+            centers[lost] = rows.data[0][np.resize(farthest, int(lost.sum()))]
+        elif previous - inertia <= LLOYD_TOL * inertia:
+            break
+        previous = inertia
+    return centers

@@ -1,0 +1,223 @@
+"""Rows in memory opened, swept and predicted by a single call."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastem._errstate import own
+from fastem.data.base import Posterior, chosen_backend
+from fastem.data.distinct import DistinctCounts, distinct_rows
+from fastem.data.rows import Rows
+from fastem.validation import checks, inputs
+
+
+@own
+def accumulate(
+    params: Any,
+    X: Any,
+    *,
+    trials: Any = None,
+    sample_weight: Any = None,
+    dtype: Any = None,
+    backend: str = "auto",
+    n_threads: int | None = None,
+) -> Any:
+    """Sufficient statistics of X at `params`: the E-step and its sums, in one pass.
+
+    Statistics of parts of the data, taken at the same parameters, add to those of the whole.
+
+    Parameters
+    ----------
+    params : GaussianParams or BinomialParams
+        Parameters of a mixture of k components in d dimensions.
+    X : array-like of shape (n, d)
+        Rows, finite.  float32 and float64 arrays are not copied, whatever their strides.  For a binomial mixture
+        successes, whole numbers, also of shape (n,) where d = 1.
+    trials : int or array-like of shape (n,), (d,) or (n, d), default=None
+        Trials of each row, column or place of a binomial mixture; must be left out for a Gaussian one.
+    sample_weight : array-like of shape (n,), default=None
+        Non-negative weights; a weight of w counts as w equal rows.  None is 1 for every row.
+    dtype : None or float64, default=None
+        Arithmetic.  None is that of X: for float32 rows of a Gaussian mixture, without weights, responsibilities and
+        the sums of 256 rows are computed in float32 and added in float64, good to about 1e-6 of their size (see
+        docs/numerics.md).
+    backend : {"auto", "cython", "numba"}, default="auto"
+        Which compiled kernels to use.
+    n_threads : int, default=None
+        Number of threads; None is one for each core this process may use.
+
+    Returns
+    -------
+    GaussianStats or BinomialStats
+        With fields params, counts (k,), loglik, entropy and the moments of the family; `.maximize()` is the M-step.
+
+    Raises
+    ------
+    ValueError, TypeError
+        On unusable input, with a sentence that names the argument and the first bad place.
+
+    References
+    ----------
+    Dempster, Laird and Rubin (1977), Maximum likelihood from incomplete data via the EM algorithm.
+
+    Examples
+    --------
+    >>> import numpy as np, fastem
+    >>> params = fastem.GaussianParams(np.array([1.0]), np.zeros((1, 1)), np.ones((1, 1, 1)))
+    >>> stats = fastem.accumulate(params, [[1.0], [3.0]])
+    >>> stats.maximize(reg_covar=0.0).means
+    array([[2.]])
+    """
+    options = {"dtype": dtype, "backend": backend, "n_threads": n_threads}
+    with _rows_for(params, X, trials, sample_weight, True, **options) as rows:
+        return rows.sweep(params)
+
+
+@own
+def posterior(
+    params: Any, X: Any, *, trials: Any = None, backend: str = "auto", n_threads: int | None = None
+) -> Posterior:
+    """Log density, responsibilities and most probable component of each row of X.
+
+    Parameters
+    ----------
+    params, X, trials, backend, n_threads
+        As for `accumulate`.
+
+    Returns
+    -------
+    Posterior
+        Named tuple of log_prob (n,), natural logarithms of the mixture's density; resp (n, k), rows that sum to 1;
+        labels (n,), int32.
+
+    Raises
+    ------
+    ValueError, TypeError
+        On unusable input, with a sentence that names the argument and the first bad place.
+
+    Examples
+    --------
+    >>> import numpy as np, fastem
+    >>> params = fastem.BinomialParams(np.array([0.5, 0.5]), np.array([[0.2], [0.8]]))
+    >>> fastem.posterior(params, [0, 10], trials=10).labels
+    array([0, 1], dtype=int32)
+    """
+    with _rows_for(params, X, trials, None, False, backend=backend, n_threads=n_threads) as rows:
+        return rows.posterior(params, "log_prob", "resp", "labels")
+
+
+def distinct_counts(X: Any, trials: Any, sample_weight: Any = None, *, n_threads: int | None = None) -> DistinctCounts:
+    """Equal rows of counts as one row with their weight: a binomial mixture of these is that of all rows.
+
+    `BinomialMixture.fit` does it by itself where it pays; this is for rows that come in chunks, whose distinct counts
+    add up.
+
+    Parameters
+    ----------
+    X : array-like of shape (n,) or (n, d)
+        Successes: whole numbers from 0 to trials, of any type.  Integers are not copied.
+    trials : int or array-like of shape (n,), (d,) or (n, d)
+        Trials.
+    sample_weight : array-like of shape (n,), default=None
+        Non-negative; None is 1 for every row.
+    n_threads : int, default=None
+        Number of threads; None is one for each core this process may use.
+
+    Returns
+    -------
+    DistinctCounts
+        successes (m, d), trials (m, d), in order, and sample_weight (m,), the sum of those of equal rows; two of them
+        add up to that of all their rows.
+
+    Raises
+    ------
+    ValueError, TypeError
+        On unusable input, with a sentence that names the argument and the first bad place.
+
+    Examples
+    --------
+    >>> import fastem
+    >>> few = fastem.distinct_counts([3, 0, 3], 5) + fastem.distinct_counts([0, 0], 5)
+    >>> few.successes.ravel(), few.sample_weight
+    (array([0., 3.]), array([3., 2.]))
+    """
+    with open_rows(X, trials, sample_weight, has_trials=True, n_threads=n_threads) as rows:
+        successes, tosses = rows.data
+        found = distinct_rows(successes, tosses, rows.sample_weight, rows.backend)
+    assert found is not None
+    return found
+
+
+def open_rows(
+    X: Any,
+    trials: Any = None,
+    sample_weight: Any = None,
+    *,
+    n_features: int | None = None,
+    owner: str = "mixture",
+    has_trials: bool = False,
+    fitting: bool = False,
+    dtype: Any = None,
+    backend: str = "auto",
+    n_threads: int | None = None,
+) -> Rows:
+    """Rows checked once, to be swept often: what `accumulate` does to its data before its sweep.
+
+    Parameters
+    ----------
+    X, trials, sample_weight, dtype, backend, n_threads
+        As for `accumulate`.
+    n_features : int, default=None
+        Refuse rows of another length.
+    owner : str
+        Who expects n_features, for the message.
+    has_trials : bool, default=False
+        Whether these are counts, with `trials`.
+    fitting : bool, default=False
+        Refuse rows that are too large for sums of squares.
+
+    Returns
+    -------
+    Rows
+        A context manager with `sweep(params)`, `posterior(params, *wanted)` and `nearest(centers, scale)`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        On unusable input, with a sentence that names the argument and the first bad place.
+
+    Examples
+    --------
+    >>> import numpy as np, fastem
+    >>> start = fastem.GaussianParams(np.full(2, 0.5), np.array([[0.0], [5.0]]), np.ones((2, 1, 1)))
+    >>> with fastem.open_rows([[0.0], [1.0], [4.0], [5.0]], fitting=True) as rows:
+    ...     fit = fastem.em(rows.sweep, lambda stats: stats.maximize(), start)
+    >>> fit.params.means.ravel().round(1)
+    array([0.5, 4.5])
+    """
+    kernels = chosen_backend(dtype, backend, n_threads)
+    checks.flag(has_trials, "has_trials")
+    checks.flag(fitting, "fitting")
+    if n_features is not None:
+        checks.integer(n_features, "n_features", 1)
+    data: tuple[np.ndarray, ...]
+    if has_trials:
+        data = inputs.counts(X, trials, n_features=n_features, owner=owner)
+    elif trials is not None:
+        raise TypeError("trials belongs to binomial mixtures, not to Gaussian ones")
+    else:
+        data = (inputs.matrix(X, n_features=n_features, owner=owner, fitting=fitting),)
+    weights = inputs.sample_weights(sample_weight, len(data[0]))
+    if fitting and not has_trials:
+        inputs.squares_fit(data[0], inputs.total_weight(weights))
+    return Rows(data, weights, kernels, dtype)
+
+
+def _rows_for(params: Any, X: Any, trials: Any, sample_weight: Any, fitting: bool, **options: Any) -> Rows:
+    checks.mixture_params(params)
+    params.check()
+    return open_rows(
+        X, trials, sample_weight, n_features=params.n_features, has_trials=params.has_trials, fitting=fitting, **options
+    )

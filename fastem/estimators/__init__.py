@@ -1,0 +1,1 @@
+"""The estimators: settings, fits and attributes in the manner of scikit-learn."""

@@ -1,0 +1,485 @@
+"""GaussianMixture: its settings, starts and attributes."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import Any, Self
+
+import numpy as np
+
+from fastem._errstate import own_methods
+from fastem._public import public
+from fastem._typing import Fixed
+from fastem.data.rows import AnyRows
+from fastem.estimators.base import Mixture
+from fastem.families.gaussian.components import normal_extents, split_normal
+from fastem.families.gaussian.covariance import COVARIANCE_TYPES, LARGEST_VARIANCE, SMALLEST_VARIANCE, covariances_of
+from fastem.families.gaussian.model import GROUPS, GaussianParams
+from fastem.families.gaussian.prior import GaussianPrior
+from fastem.families.gaussian.starts import NORMAL_STARTS, normal_start, relative_variances
+from fastem.fitting.collapse import Watch
+from fastem.inference.standard_errors import StandardErrors
+from fastem.validation import checks, inputs
+
+SINGLE_TOL = 1e-6
+"""A stop rule finer than the rounding of a mean log likelihood in float32 needs float64."""
+
+
+@public
+@own_methods
+class GaussianMixture(Mixture):
+    """Gaussian mixture, fitted by expectation-maximisation; a single column is fitted by the univariate kernel.
+
+    Parameters
+    ----------
+    n_components : int, default=1
+        Number of components k.
+    covariance_type : {"full", "tied", "diag", "spherical"}, default="full"
+        Each component its own matrix; one matrix for all; own variance per feature; one variance per component.
+    tol : float, default=1e-3
+        Stop when the change of the criterion (see `stopping`) falls below tol.
+    reg_covar : float or "auto", default=1e-6
+        Added to every variance, in squared units of X.  "auto" adds to each feature's variances 1e-6 of its variance
+        over the rows (over 8,192 of them, drawn at random, if there are more), so that units do not matter.  With 0
+        a variance that collapses in a fit is held at the resolution of the data, never at 0.
+    max_iter : int, default=100
+        EM iterations per start at the most.
+    n_init : int, default=1
+        Number of starts; the best fit is kept.  With more than 3 starts, and more rows than a start looks at (see
+        init_params), every start first takes up to 10 iterations on so many of the rows, and the best 3 are carried
+        on over all of them.
+    init_params : {"kmeans", "k-means++", "random", "random_from_data"}, default="kmeans"
+        How a start is found: k-means, k-means++ centers, random responsibilities, or random rows as centers.  A start
+        looks at 8,192 rows, or 8 k (d + 1) if that is more, drawn at random where there are more rows.
+    weights_init : array-like of shape (k,), default=None
+        Starting mixing weights, each in [0, 1], sum 1.
+    means_init : array-like of shape (k, d), default=None
+        Starting means; a row of NaN is found as init_params says.
+    precisions_init : array-like, default=None
+        Starting inverse covariances: (k, d, d), (d, d), (k, d) or (k,) by covariance type; of variances from 1e-200 to
+        1e280.
+    random_state : int, Generator, RandomState, SeedSequence, BitGenerator, numpy.random or None, default=None
+        Where the starts draw from; numpy.random is its global RandomState.
+    warm_start : bool, default=False
+        Start from the result of the last call of fit.
+    verbose : int, default=0
+        1 prints a line every `verbose_interval` iterations, 2 with change and time.  With 0, a fit that takes over a
+        second shows a bar on standard error where that is a terminal, unless FASTEM_PROGRESS is 0.
+    verbose_interval : int, default=10
+    fixed : tuple of {"weights", "means", "covariances"}, or dict, default=()
+        Groups of parameters to hold at their start, by name; or, for each name, a mask (k,) of the components whose
+        parameters are held.  What is held has the same bits after the fit.
+    prior : GaussianPrior, default=None
+        The fit then ends at the mode of the posterior.  `history_`, `lower_bounds_` and `starts_` tell log posteriors.
+    order_by : {None, "weights", "means"}, default=None
+        Number the components by this, ascending (means by the first feature, then the second).
+    stopping : {"loglik", "q", "aitken", "gradient"}, default="loglik"
+        What falls below tol: the change of the mean log likelihood, as scikit-learn, or of Q (a total), the expected
+        complete log likelihood; "aitken", what the mean log likelihood is estimated to have still to gain; "gradient",
+        the length of its gradient, means and standard deviations being measured in standard deviations (see `em`).
+    acceleration : {None, "anderson", "squarem", "quasi-newton"}, default=None
+        None is plain EM.  The others extrapolate from its iterations: where components overlap and tol is small, tens
+        of sweeps in the place of thousands ("quasi-newton" takes the fewest).  An extrapolation that lowers the log
+        likelihood is given up for the EM step in hand.
+    warm_sweeps : {None, "auto"}, default=None
+        "auto" starts with EM on parts of the rows, every 13th and, of more rows, every 61st, 251st and 1,021st before,
+        each of at least as many rows as a start looks at: on a part until what it has still to gain is less than its
+        rows can tell.  With many rows, where EM is slow, fewer sweeps over all of them.
+    on_collapse : {"floor", "reseed", "drop", "raise"}, default="floor"
+        What becomes of a component that loses all its rows or, in some direction, all extent of its own (reg_covar is
+        not its own).  "floor": reg_covar, or with 0 the resolution of the data, holds its variances, and one without
+        rows keeps its last parameters at weight 0.  "reseed": it takes half of the heaviest component, split along its
+        longest axis, twice for each component at the most.  "drop": the fit goes on without it.  "raise":
+        CollapsedComponentError.  `collapses_` tells what happened; with "floor", what is seen where the fit ends.
+    max_time : float, default=None
+        Seconds for the fit, looked at after each sweep.  When they are over it ends at the best parameters so far,
+        those of a fit with `max_iter=n_iter_`; of several starts those not begun are left out.
+    on_interrupt : {"raise", "return"}, default="raise"
+        What Ctrl-C does: KeyboardInterrupt, the estimator staying as it was; or, after the first sweep over the rows,
+        the same as when the time is over.
+    checkpoint : path, default=None
+        A file that keeps the runs of the fit every `checkpoint_every` seconds.  If it is there when a fit begins, the
+        fit goes on from it, and ends with the same bits as one that was never stopped.  It stays when the fit has
+        ended (then a fit on the same rows is done at once).  ValueError where it was written by another model or
+        version, for other rows, or from another warm start.
+    checkpoint_every : float, default=60
+        Seconds; 0 is after each iteration.
+    backend : {"auto", "cython", "numba"}, default="auto"
+        Compiled kernels to use; "auto" is "cython".
+    n_threads : int, default=None
+        Threads; None takes FASTEM_NUM_THREADS, OMP_NUM_THREADS or the cores (or the CPU quota) of this process.  The
+        result has the same bits for any number.
+
+    Attributes
+    ----------
+    settings_ : dict, the settings without which the fit cannot be read (covariance_type, n_components, fixed, prior),
+        as they were: where one of them has been changed since, what depends on it is a ValueError.
+    weights_ : (k,) mixing weights.
+    means_ : (k, d) means, in the units of X.
+    covariances_, precisions_, precisions_cholesky_ : shaped by covariance type; squared units of X, or their inverse.
+        Read-only: assign another array to `covariances_` or, as with scikit-learn, to `precisions_cholesky_`; the other
+        two follow at the next use.
+    params_ : GaussianParams, the same as one value for the building blocks.
+    converged_ : bool, whether the stop rule was met.
+    stop_reason_ : str, which rule ended the fit.
+    cut_short_ : bool, whether the fit ended because its time was over or it was interrupted.
+    n_iter_ : int, EM iterations of the best start.
+    n_sweeps_ : int, passes over the data for them: also the last one, and those at extrapolations that were given up.
+    loglik_ : float, log likelihood of the fitted parameters (total, natural logarithm).
+    log_posterior_ : float, with the log density of the prior added; `loglik_` where there is none.
+    entropy_ : float, of the responsibilities (total): 0 where every row surely belongs to one component.
+    n_parameters_ : int, parameters that were free.
+    aic_, bic_, icl_ : float, information criteria on the rows of the fit, n being their total weight; the lower the
+        better.  ICL is BIC + 2 entropy (Biernacki, Celeux and Govaert 2000).
+    remaining_gain_ : float, what the mean log likelihood is estimated to have still to gain, as stopping="aitken" has
+        it; inf where the last iterations do not tell.
+    summary_ : str, a line on how the fit ended and how far from the maximum.
+    lower_bound_ : float, mean log likelihood before the last M-step, as scikit-learn.
+    collapses_ : list of Collapse(component, iteration, count, smallest_eigenvalue, action), in the order of the fit;
+        those that were reseeded or dropped have the number they had then.
+    counts_ : (k,) weight of the rows of each component.
+    ascent_ : Ascent(largest_fall, bound, iteration), a certificate: how far the log likelihood has fallen in an
+        iteration, and how far rounding may have let it.
+    history_ : History, loglik, q, entropy and kind of step of each iteration.
+    starts_ : list of Start(mean_loglik, n_iter, stop_reason), one for each start, the best first.
+    empty_components_ : indices of components that lost all points.
+    lower_bounds_ : list of `n_iter_` floats, the same of every iteration.
+    n_features_in_ : int, d.
+    feature_names_in_ : (d,) names of the columns, where X is a data frame and scikit-learn is installed.
+
+    References
+    ----------
+    Dempster, Laird and Rubin (1977), Maximum likelihood from incomplete data via the EM algorithm.
+    Henderson and Varadhan (2019), Damped Anderson acceleration with restarts and monotonicity control.
+    Jamshidian and Jennrich (1997), Acceleration of the EM algorithm by using quasi-Newton methods.
+    Varadhan and Roland (2008), Simple and globally convergent methods for accelerating the convergence of any EM.
+
+    Examples
+    --------
+    >>> import numpy as np, fastem
+    >>> X = np.array([[1.0], [2.0], [3.0], [11.0], [12.0], [13.0]])
+    >>> mixture = fastem.GaussianMixture(2, random_state=0).fit(X)
+    >>> sorted(mixture.means_.ravel().round(2).tolist())
+    [2.0, 12.0]
+    >>> mixture.weights_
+    array([0.5, 0.5])
+    """
+
+    _groups, _starts = GROUPS, NORMAL_STARTS
+    _constant = frozenset({"covariances_", "precisions_", "precisions_cholesky_"})
+
+    def __init__(
+        self,
+        n_components: int = 1,
+        *,
+        covariance_type: str = "full",
+        tol: float = 1e-3,
+        reg_covar: float | str = 1e-6,
+        max_iter: int = 100,
+        n_init: int = 1,
+        init_params: str = "kmeans",
+        weights_init: Any = None,
+        means_init: Any = None,
+        precisions_init: Any = None,
+        random_state: Any = None,
+        warm_start: bool = False,
+        verbose: int = 0,
+        verbose_interval: int = 10,
+        fixed: Any = (),
+        prior: Any = None,
+        order_by: str | None = None,
+        stopping: str = "loglik",
+        acceleration: str | None = None,
+        warm_sweeps: str | None = None,
+        on_collapse: str = "floor",
+        max_time: float | None = None,
+        on_interrupt: str = "raise",
+        checkpoint: Any = None,
+        checkpoint_every: float = 60.0,
+        backend: str = "auto",
+        n_threads: int | None = None,
+    ) -> None:
+        self.n_components = n_components
+        self.covariance_type = covariance_type
+        self.tol = tol
+        self.reg_covar = reg_covar
+        self.max_iter = max_iter
+        self.n_init = n_init
+        self.init_params = init_params
+        self.weights_init = weights_init
+        self.means_init = means_init
+        self.precisions_init = precisions_init
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.verbose_interval = verbose_interval
+        self.fixed = fixed
+        self.prior = prior
+        self.order_by = order_by
+        self.stopping = stopping
+        self.acceleration = acceleration
+        self.warm_sweeps = warm_sweeps
+        self.on_collapse = on_collapse
+        self.max_time = max_time
+        self.on_interrupt = on_interrupt
+        self.checkpoint = checkpoint
+        self.checkpoint_every = checkpoint_every
+        self.backend = backend
+        self.n_threads = n_threads
+
+    def fit(self, X: Any = None, y: Any = None, sample_weight: Any = None, *, chunks: Any = None) -> Self:
+        """Fit the mixture.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Finite rows, n >= k.  float32 and float64 arrays are not copied; sums are float64.  float32 rows without
+            weights are computed in float32, nearly twice as fast, where that changes no result: not where tol is below
+            1e-6, where components lie over 1,000 standard deviations apart, or where features are strongly correlated.
+            Their attributes are float32 where rounding leaves the same model, and float64 elsewhere.  Also a Dask array
+            or data frame: a task for each of its blocks, on the `Client` that is current or in this process; on a
+            cluster they stay with the workers for the fit.
+        y : ignored
+        sample_weight : array-like of shape (n,), default=None
+            Non-negative; a weight of w counts as w equal rows.
+        chunks : sequence, iterable or callable, default=None
+            In the place of X: what gives the rows in chunks, in every sweep the same; `open_chunks` tells more.  A
+            chunk is X or a tuple (X, sample_weight).  The fit has the bits of that of all rows in memory.  A start
+            takes a pass over the chunks; `warm_sweeps` must be None.  Predict chunk by chunk.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            On unusable data or settings; the estimator stays as it was.
+        """
+        fixed = self._check_settings()
+        dtype = None if self.stopping == "loglik" and self.tol >= SINGLE_TOL else np.float64
+        rows = self._opened(X, chunks, None, sample_weight, dtype=dtype)
+        inputs.enough_rows(len(rows), self._k)
+        self._check_inits(rows.n_features)
+        return self._fit(X, rows, fixed)
+
+    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Go on with rows that come once: one sweep over them, and an M-step on what is known of all rows so far.
+
+        Stepwise EM: the sums of the rows before, which were taken at older parameters, lose weight in favour of these.
+        So the result comes near that of `fit` on all rows and depends on their order; where all of them can be read
+        again, `fit(chunks=...)` is exact.  The first call fits its rows (from one start), which should be some hundreds
+        for each component and in no order; after `fit`, the first call begins at its parameters.  Components keep the
+        numbers of the first call.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Finite rows; of the first call at least k.  Also a Dask array or data frame, swept block by block.
+        y : ignored
+        sample_weight : array-like of shape (n,), default=None
+            Non-negative; a weight of w counts as w equal rows.
+
+        Returns
+        -------
+        self
+            With the fitted parameters, and `stats_`: what is remembered of all rows, as GaussianStats.  What else `fit`
+            tells (`loglik_`, `history_`, ...) is not updated.
+
+        Raises
+        ------
+        ValueError, TypeError
+            On unusable data or settings; the estimator stays as it was.
+
+        References
+        ----------
+        Cappe and Moulines (2009), On-line expectation-maximization algorithm for latent data models.
+
+        Examples
+        --------
+        >>> import numpy as np, fastem
+        >>> rng, mixture = np.random.default_rng(0), fastem.GaussianMixture(2, random_state=0, order_by="means")
+        >>> for _ in range(20):
+        ...     mixture = mixture.partial_fit(rng.normal(size=(500, 1)) + rng.choice([0.0, 9.0], size=(500, 1)))
+        >>> mixture.means_.round(1).ravel() + 0.0, mixture.stats_.total
+        (array([0., 9.]), 10000.0)
+        """
+        fixed = self._check_settings()
+        n_features = self.params_.n_features if self._is_fitted() else None
+        rows = self._opened(X, None, None, sample_weight, n_features=n_features)
+        inputs.enough_rows(len(rows), 1 if self._is_fitted() else self._k)
+        self._check_inits(rows.n_features)
+        return self._partial_fit(X, rows, fixed)
+
+    def _check_settings(self) -> Fixed:
+        fixed = super()._check_settings()
+        checks.choice(self.covariance_type, "covariance_type", COVARIANCE_TYPES)
+        if not isinstance(self.reg_covar, str) or self.reg_covar != "auto":
+            checks.non_negative(self.reg_covar, "reg_covar")
+        return fixed
+
+    def _terms(self, rows: AnyRows, rng: np.random.Generator) -> dict[str, Any]:
+        """A number to add to variances, or one for each feature."""
+        return {"reg_covar": relative_variances(rows, rng) if self.reg_covar == "auto" else float(self.reg_covar)}
+
+    def _watch(self, terms: dict[str, Any]) -> Watch:
+        return Watch(self.on_collapse, partial(normal_extents, reg_covar=terms["reg_covar"]), split_normal)
+
+    def _check_inits(self, d: int) -> None:
+        k, kind = self._k, self.covariance_type
+        if self.weights_init is not None:
+            checks.mixing_weights(self.weights_init, "weights", k)
+        if self.means_init is not None:
+            checks.centers(self.means_init, "means", (k, d), gaps=True)
+        if self.precisions_init is not None:
+            shape = GaussianParams.covariance_shape(kind, k, d)
+            precisions = checks.definite(self.precisions_init, f"{kind} precision", shape, kind in ("full", "tied"))
+            start = GaussianParams.from_precisions(np.full(k, 1 / k), np.zeros((k, d)), precisions, kind)
+            checks.variances_within(start.diagonals(), "precisions_init", SMALLEST_VARIANCE, LARGEST_VARIANCE)
+        if self.prior is not None:
+            checks.instance(self.prior, "prior", GaussianPrior)
+            self.prior.check(kind, d)
+
+    def _start(self, rows: AnyRows, rng: np.random.Generator, terms: dict[str, Any], *, first: bool) -> GaussianParams:
+        weights, means, precisions = (
+            None if value is None else checks.table(value, name)
+            for name, value in zip(GROUPS, (self.weights_init, self.means_init, self.precisions_init), strict=True)
+        )
+        gaps = np.array([False] if means is None else np.isnan(means).all(axis=1))
+        if weights is not None and means is not None and precisions is not None and not gaps.any():
+            return GaussianParams.from_precisions(weights, means, precisions, self.covariance_type)
+        k = int(gaps.sum()) or self._k
+        start = normal_start(
+            rows, k, self.covariance_type, method=self.init_params, reg_covar=terms["reg_covar"], rng=rng
+        )
+        if means is not None and gaps.any():
+            start = start.among(means, gaps)
+            means = start.means
+        weights = start.weights if weights is None else weights
+        means = start.means if means is None else means
+        if precisions is not None:
+            return GaussianParams.from_precisions(weights, means, precisions, self.covariance_type)
+        return GaussianParams(weights, means, start.covariances, self.covariance_type)
+
+    def _arrays(self) -> dict[str, Any]:
+        names = ("weights_", "means_", "covariances_", "precisions_cholesky_")
+        return {name: vars(self)[name] for name in names if name in vars(self)}
+
+    def _attributes(self, params: GaussianParams) -> dict[str, np.ndarray]:
+        return {
+            "weights_": params.weights,
+            "means_": params.means,
+            "covariances_": params.covariances,
+            "precisions_cholesky_": params.precisions_cholesky(),
+            "precisions_": params.precisions(),
+        }
+
+    def _params(self, arrays: dict[str, np.ndarray], changed: set[str]) -> GaussianParams:
+        """By the covariances or, where these are not there or only the others have changed, by precisions_cholesky_,
+        which scikit-learn predicts with."""
+        told = {name: checks.table(array, name) for name, array in arrays.items()}
+        factors_alone = "precisions_cholesky_" in changed and "covariances_" not in changed
+        if "precisions_cholesky_" in told and (factors_alone or "covariances_" not in told):
+            covariances = covariances_of(told["precisions_cholesky_"], self.covariance_type)
+        else:
+            covariances = told["covariances_"]
+        return GaussianParams(told["weights_"], told["means_"], covariances, self.covariance_type)
+
+    def _follow(self, params: GaussianParams, changed: set[str]) -> None:
+        if changed & self._constant:
+            attributes = self._attributes(params)
+            self._tell({name: attributes[name] for name in self._constant - changed})
+
+    def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> np.ndarray:
+        """Fit, then the most probable component of each row: (n,) ints.  Arguments and errors as for fit."""
+        return self.fit(X, y, sample_weight).predict(X)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Most probable component of each row of X (n, d): (n,) ints in 0 .. k - 1."""
+        return self._posterior(X, None, "labels")
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Responsibilities of the components for each row of X (n, d): (n, k), rows sum to 1."""
+        return self._posterior(X, None, "resp")
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Log density of each row of X (n, d): (n,), natural logarithm; at least -6.9e299, however far out."""
+        return self._posterior(X, None, "log_prob")
+
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """Mean log density over the rows of X (n, d), weighted by sample_weight (n,)."""
+        return self._mean_log_prob(X, None, sample_weight)
+
+    def aic(self, X: Any, sample_weight: Any = None) -> float:
+        """Akaike information criterion on X (n, d); the lower the better."""
+        return self._criterion(self._score(X, None, sample_weight), lambda total: 2.0)
+
+    def bic(self, X: Any, sample_weight: Any = None) -> float:
+        """Bayesian information criterion on X (n, d), n being the total weight; the lower the better."""
+        return self._criterion(self._score(X, None, sample_weight), math.log)
+
+    def standard_errors(self, X: Any, *, sample_weight: Any = None, method: str = "louis") -> StandardErrors:
+        """Standard errors of the fitted parameters, from the information that the rows hold.
+
+        They are those of a maximum of the likelihood: fit with a small tol and reg_covar (`stopping="gradient"` with an
+        `acceleration` gets there), and pass the rows of the fit.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            The rows of the fit.  Also a Dask array or data frame: a task for each block, with sums that add up.
+        sample_weight : array-like of shape (n,), default=None
+            Their weights; a weight of w counts as w equal rows.
+        method : {"louis", "opg", "sandwich"}, default="louis"
+            With s_ik the slopes of log(weights_k p_k(x_i)) by the parameters, and s_i their mean over the
+            responsibilities, the slopes of log p(x_i): "louis" is the observed information, minus the second
+            derivatives of the log likelihood,
+
+                sum_i w_i (E[-d2 log complete | x_i] - sum_k r_ik (s_ik - s_i)(s_ik - s_i)^T),
+
+            "opg" the outer product of the gradients, sum_i w_i s_i s_i^T.  Both estimate the expected information
+            where the model is right; "louis" is the less noisy.  For both a weight of w is w rows, so that errors
+            shrink as weights grow.  "sandwich" is the inverse of the first, sum_i w_i^2 s_i s_i^T, and that inverse
+            again: the errors of weights that are not numbers of rows (sampling weights), whatever their scale, and of
+            a model that is only nearly right.  With p parameters each takes n p^2 + p^3 operations and the memory of a
+            few p x p matrices.
+
+        Returns
+        -------
+        StandardErrors
+            weights (k,), means (k, d), covariances shaped by covariance type, and parameters_covariance.  Groups that
+            are `fixed` have standard error 0, parameters of an empty component NaN.
+
+        Raises
+        ------
+        NotFittedError
+            Before a fit.
+        ValueError, TypeError
+            On unusable data or settings; where the rows do not identify the parameters (two equal components, say), or
+            these are not at a maximum.
+
+        References
+        ----------
+        Louis (1982), Finding the observed information matrix when using the EM algorithm.
+        McLachlan and Peel (2000), Finite mixture models, section 2.15.
+        Boldea and Magnus (2009), Maximum likelihood estimation of the multivariate normal mixture model.
+        White (1982), Maximum likelihood estimation of misspecified models.
+
+        Examples
+        --------
+        >>> import numpy as np, fastem
+        >>> X = np.array([[1.0], [2.0], [3.0], [11.0], [12.0], [13.0]])
+        >>> errors = fastem.GaussianMixture(2, random_state=0).fit(X).standard_errors(X)
+        >>> errors.means.round(2).ravel()  # sqrt(2 / 3) / sqrt(3)
+        array([0.47, 0.47])
+        >>> errors.weights.round(2)  # sqrt(1/2 * 1/2 / 6)
+        array([0.2, 0.2])
+        """
+        return self._standard_errors(X, None, sample_weight, method)
+
+    def sample(self, n_samples: int = 1) -> tuple[np.ndarray, np.ndarray]:
+        """Draw rows from the fitted mixture: X (n_samples, d) and the component (n_samples,) of each, in order."""
+        rng = checks.generator(self.random_state)
+        labels = self._draw_labels(n_samples, rng)
+        return self.params_.sample(labels, rng), labels

@@ -1,0 +1,86 @@
+"""Covariances: the limits of their numbers, and the nearest definite ones."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from fastem._typing import Array
+from fastem.kernels.linear import eigh, inverse_cholesky, inverse_lower, product, times, weighted_sum
+from fastem.validation import inputs
+
+COVARIANCE_TYPES = ("full", "tied", "diag", "spherical")
+LOG2E = math.log2(math.e)
+EPS = float(np.finfo(np.float64).eps)
+SINGLE_EPS = float(np.finfo(np.float32).eps)
+"""Covariances of a fit of float32 rows are kept in float32; what that takes from an eigenvalue is given back."""
+SINGLE_UNIT = SINGLE_EPS / 2
+"""What rounding to float32 changes a number by, relatively, at the most."""
+SINGLE_SHIFT = 1e-5
+"""Of a standard deviation, or of a variance in any direction: rounding parameters to float32 may move them so far."""
+RESOLUTION = 4 * EPS
+"""Standard deviations below this share of a feature's magnitude are rounding, not spread."""
+SINGLE_REACH = 1000.0
+"""Residuals are then good to 1e-4 of a standard deviation in float32."""
+SINGLE_SPREAD = 30.0
+"""|L| times the standard deviations, L^T L the inverse covariance: 1 without correlations.  Sums in float32 are good to
+1e-6 of a variance, and so the variance of the least direction to 1e-6 of the square of this: to a thousandth."""
+SINGLE_LARGEST = 1e18
+"""A product of two such numbers is finite in float32."""
+SMALLEST_VARIANCE = 1e-200
+"""Where even the magnitude is 0: small, and still far from overflow when inverted."""
+SMALLEST_MAGNITUDE = math.sqrt(SMALLEST_VARIANCE) / RESOLUTION
+"""Of a feature that is not 0: where it is smaller, SMALLEST_VARIANCE would take for rounding what is none."""
+LARGEST_VARIANCE = inputs.LARGEST[np.dtype(np.float64)] ** 2
+"""That rows within their own bound can have."""
+
+
+def resolved(shares: Array, variances: Array, means: Array) -> Array:
+    """(d,) variances that are rounding, by the mean squares of the features."""
+    return np.maximum(RESOLUTION**2 * weighted_sum(shares, variances + means * means), SMALLEST_VARIANCE)
+
+
+def nearest_definite(covariances: Array, smallest: Any) -> Array:
+    """Variances raised to `smallest`, and the eigenvalues of the correlations to what rounding can resolve."""
+    sds = np.sqrt(np.maximum(diagonal(covariances), smallest))
+    outer = sds[..., :, np.newaxis] * sds[..., np.newaxis, :]
+    with np.errstate(over="ignore"):  # of what cancellation has left of variances
+        correlations = np.clip(covariances / outer, -1.0, 1.0)
+    np.einsum("...ii->...i", correlations)[...] = 1.0
+    values, vectors = eigh(correlations)
+    values = np.maximum(values, sds.shape[-1] ** 2 * RESOLUTION)[..., np.newaxis, :]
+    return np.asarray(product(vectors * values, vectors.mT) * outer)
+
+
+def covariances_of(precisions_cholesky: Array, covariance_type: str) -> Array:
+    """The inverse of what `precisions_cholesky` tells."""
+    if covariance_type not in ("full", "tied"):
+        return np.asarray(1.0 / precisions_cholesky**2)
+    lower = inverse_lower(precisions_cholesky.mT)
+    return product(lower, lower.mT)
+
+
+def inverse(matrices: Array) -> Array:
+    """Of matrices that have passed checks.definite, and may be singular to rounding: L^T L."""
+    found = inverse_cholesky(matrices)
+    if found is None:
+        raise ValueError("precisions must be of matrices that can be inverted; got one that is singular")
+    return product(found[0].mT, found[0])
+
+
+def squares_of(L: Array, z: Array) -> Array:
+    """(k,) |L z|^2, z (k, d), of lower triangles or diagonals L."""
+    whitened = times(L, z) if L.ndim == 3 else L * z
+    return np.asarray((whitened**2).sum(axis=1))
+
+
+def triangle(d: int) -> tuple[np.ndarray, np.ndarray, Array]:
+    """Rows and columns of a lower triangle, and 1 / sqrt 2 on its diagonal: E z^4 - 1 = 2, E (z_i z_j)^2 = 1."""
+    i, j = np.tril_indices(d)
+    return i, j, np.where(i == j, math.sqrt(0.5), 1.0)
+
+
+def diagonal(matrices: Array) -> Array:
+    return matrices.diagonal(axis1=-2, axis2=-1)

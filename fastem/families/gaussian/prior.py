@@ -1,0 +1,163 @@
+"""The prior of a Gaussian mixture, as statistics that are added to those of the rows."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from fastem._public import public
+from fastem._typing import Array
+from fastem.data.slots import LOWEST_LOGLIK
+from fastem.families.gaussian.covariance import diagonal
+from fastem.families.gaussian.model import GaussianParams, GaussianStats
+from fastem.families.weights import dirichlet
+from fastem.kernels.linear import log_determinant, product, times
+from fastem.validation import checks
+
+
+@public
+@dataclass(frozen=True, eq=False)
+class GaussianPrior:
+    """Prior of a Gaussian mixture, for GaussianMixture(prior=...): Dirichlet on the weights, normal-inverse-Wishart on
+    means and covariances, the same for every component.
+
+    covariance ~ inverse Wishart(scale, degrees_of_freedom);  mean ~ normal(mean, covariance / mean_precision).
+    Diagonal: every variance on its own, with the diagonal of scale.  Spherical: one variance, with the mean of that
+    diagonal.  Tied: one covariance, with the means of all components.
+
+    Parameters
+    ----------
+    concentration : float, default=1
+        Of the symmetric Dirichlet distribution of the mixing weights, at least 1: concentration - 1 rows more for each
+        component.  1 is flat.
+    mean : array-like of shape (d,), default=None
+        Where means are expected; needed if mean_precision is above 0.
+    mean_precision : float, default=0
+        So many rows' worth of certainty about it.  0: none.
+    scale : array-like of shape (d, d), default=None
+        Symmetric, positive definite; scale / (degrees_of_freedom + d + 1) is the mode of the covariance.  None: no
+        prior on covariances.
+    degrees_of_freedom : float, default=None
+        Above d - 1; above 0 for variances of their own (d is then 1 in these formulas).  None is d + 2 (Fraley and
+        Raftery 2007).
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a parameter is out of its range.
+
+    References
+    ----------
+    Fraley and Raftery (2007), Bayesian regularization for normal mixture estimation and model-based clustering.
+
+    Examples
+    --------
+    >>> import numpy as np, fastem
+    >>> prior = fastem.GaussianPrior(mean=[0.0], mean_precision=1.0)
+    >>> fastem.GaussianMixture(1, prior=prior).fit([[3.0], [3.0]]).means_  # 6 / (2 + 1)
+    array([[2.]])
+    """
+
+    concentration: float = 1.0
+    mean: Any = None
+    mean_precision: float = 0.0
+    scale: Any = None
+    degrees_of_freedom: float | None = None
+
+    def __post_init__(self) -> None:
+        keep = partial(object.__setattr__, self)
+        keep("concentration", checks.at_least(self.concentration, "concentration", 1.0))
+        keep("mean_precision", checks.at_least(self.mean_precision, "mean_precision", 0.0))
+        if self.degrees_of_freedom is not None:
+            least = checks.at_least(self.degrees_of_freedom, "degrees_of_freedom", 0.0, strictly=True)
+            keep("degrees_of_freedom", least)
+        if self.mean is None and self.mean_precision > 0:
+            raise ValueError("mean is needed where mean_precision is above 0")
+        if self.mean is not None:
+            mean = checks.table(self.mean, "mean")
+            keep("mean", checks.centers(mean, "mean", mean.shape[:1] or (1,)))
+        if self.scale is not None:
+            keep("scale", checks.square(self.scale, "scale"))
+
+    def check(self, covariance_type: str, d: int) -> None:
+        """ValueError unless it is one for such a mixture."""
+        if self.mean is not None:
+            checks.shaped(self.mean, "mean", (d,))
+        if self.scale is not None:
+            checks.shaped(self.scale, "scale", (d, d))
+            size = d if covariance_type in ("full", "tied") else 1
+            checks.at_least(self._freedom(size), "degrees_of_freedom", size - 1, strictly=True)
+
+    def _freedom(self, size: int) -> float:
+        return size + 2.0 if self.degrees_of_freedom is None else self.degrees_of_freedom
+
+    def stats(self, params: GaussianParams) -> GaussianStats:
+        """What it adds to the statistics of the rows at these parameters; loglik is its log density there."""
+        with np.errstate(over="ignore"):  # of a density that is far out
+            return self._stats(params)
+
+    def _stats(self, params: GaussianParams) -> GaussianStats:
+        zero, (k, d) = GaussianStats.zero(params), params.means.shape
+        loglik = dirichlet(params.weights, self.concentration)
+        mean_counts, scatter_counts, second = np.zeros(k), np.zeros(k), np.zeros((k, d, d))
+        offset = np.zeros((k, d))
+        if self.mean_precision > 0:
+            offset = self.mean - params.means
+            mean_counts += self.mean_precision
+            scatter_counts += 1
+            second += self.mean_precision * offset[:, :, np.newaxis] * offset[:, np.newaxis, :]
+            loglik += self._log_normal(params, offset)
+        if self.scale is not None:
+            size = d if params.is_matrix else 1
+            scale, shared = self._scale(params)
+            scatter_counts += (self._freedom(size) + size + 1) / shared
+            second += scale / shared
+            loglik += self._log_wishart(params, size)
+        return replace(
+            zero,
+            counts=zero.counts + (self.concentration - 1),
+            first=self.mean_precision * offset,
+            second=second if params.is_matrix else diagonal(second),
+            mean_counts=mean_counts,
+            scatter_counts=scatter_counts,
+            loglik=max(loglik, LOWEST_LOGLIK),
+        )
+
+    def _scale(self, params: GaussianParams) -> tuple[Array, int]:
+        """(d, d) and the number of sums among which it is shared: components of a tied covariance, features of a
+        spherical one, which has the mean variance."""
+        k, d = params.means.shape
+        if params.covariance_type == "spherical":
+            return np.eye(d) * self.scale.diagonal().mean(), d
+        return self.scale, k if params.covariance_type == "tied" else 1
+
+    def _log_normal(self, params: GaussianParams, offset: Array) -> float:
+        """Log density of the means, given the covariances."""
+        factors = params.precision_factors()
+        whitened = times(factors, offset) if factors.ndim == 3 else factors * offset
+        log_dets = -2 * np.log(diagonal(factors) if factors.ndim == 3 else factors).sum()
+        constant = offset.size * math.log(self.mean_precision / (2 * math.pi))
+        return float(constant - log_dets - self.mean_precision * (whitened**2).sum()) / 2
+
+    def _log_wishart(self, params: GaussianParams, size: int) -> float:
+        """Log density of the covariances, or, of size 1, of the variances: inverse Wishart."""
+        scale, freedom = self._scale(params)[0], self._freedom(size)
+        if params.is_matrix:
+            factors = params.inverse_cholesky().reshape(-1, size, size)
+            log_dets = -2 * np.log(diagonal(factors)).sum(axis=1)
+            traces = (product(factors, scale) * factors).sum(axis=(1, 2))
+            log_scale: Any = log_determinant(scale)
+        else:
+            scales = scale.diagonal() if params.covariance_type == "diag" else scale[0, 0]
+            log_dets, traces, log_scale = np.log(params.covariances), scales / params.covariances, np.log(scales)
+        constant = 0.5 * freedom * (log_scale - size * math.log(2)) - log_multigamma(freedom / 2, size)
+        return float((constant - 0.5 * (freedom + size + 1) * log_dets - 0.5 * traces).sum())
+
+
+def log_multigamma(a: float, size: int) -> float:
+    """Logarithm of the multivariate gamma function."""
+    return size * (size - 1) / 4 * math.log(math.pi) + sum(math.lgamma(a - j / 2) for j in range(size))

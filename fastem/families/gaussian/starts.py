@@ -1,0 +1,113 @@
+"""Where a fit of a Gaussian mixture begins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from fastem._typing import Array
+from fastem.data.kmeans import START_ROWS, lloyd, spread_centers, start_size, subsample
+from fastem.data.rows import AnyRows, Rows
+from fastem.families.gaussian.covariance import RESOLUTION, SMALLEST_MAGNITUDE, SMALLEST_VARIANCE
+from fastem.families.gaussian.model import GaussianParams, GaussianStats
+from fastem.kernels.linear import eigvalsh, outer_sums, weighted_sum
+from fastem.validation import checks
+
+NORMAL_STARTS = ("kmeans", "k-means++", "random", "random_from_data")
+RELATIVE = 1e-6
+"""Of a feature's variance: reg_covar="auto".  scikit-learn's 1e-6, for features in units of their own spread."""
+COLLAPSED = 1e-14
+"""Variances, relative to those of all rows, that the sums of a partition cannot tell from 0."""
+Partition = Callable[[slice], Array]
+"""Rows of a block -> their responsibilities (b, k)."""
+
+
+def normal_start(
+    rows: AnyRows,
+    k: int,
+    covariance_type: str,
+    *,
+    method: str,
+    reg_covar: Any,
+    rng: np.random.Generator,
+) -> GaussianParams:
+    """Starting parameters for k components: those of a partition of the rows, hard or (method "random") soft."""
+    rows = subsample(rows, start_size(rows, k), rng)
+    X = rows.data[0]
+    scale = feature_scale(X, rows.sample_weight)
+    if method == "random":
+        return partition_params(rows, k, scale, covariance_type, reg_covar, random_partition(k, rng))
+    if method == "random_from_data":
+        centers = X[rng.choice(len(X), k, replace=len(X) < k)].astype(np.float64)
+    else:
+        centers = spread_centers(rows, k, scale, rng)
+    if method == "kmeans":
+        centers = lloyd(rows, centers, scale)
+    centers = centers[np.lexsort(centers.T[::-1])]  # components in an order of their own, not that of the draws
+    labels = rows.nearest(centers, scale)[1]
+    return partition_params(rows, k, scale, covariance_type, reg_covar, lambda block: np.eye(k)[labels[block]])
+
+
+def relative_variances(rows: AnyRows, rng: np.random.Generator) -> Array:
+    """(d,) RELATIVE of each feature's variance; of 1 for a constant feature."""
+    few = subsample(rows, START_ROWS, rng)
+    return RELATIVE * (1.0 / feature_scale(few.data[0], few.sample_weight)) ** 2
+
+
+def feature_scale(X: np.ndarray, weights: Array) -> Array:
+    """(d,) 1 / standard deviation: a feature in metres and one in millimetres count the same; 1 for a constant one."""
+    residual = X - X[0].astype(np.float64)  # exactly 0 for a constant feature
+    mean = weighted_sum(weights, residual) / weights.sum()
+    deviation = np.sqrt(weighted_sum(weights, (residual - mean) ** 2) / weights.sum())
+    if not deviation.all():  # of a constant feature, or where squares underflow
+        checks.large_enough(np.abs(residual).max(axis=0) * (deviation == 0), SMALLEST_MAGNITUDE)
+    return 1.0 / np.where(deviation > RESOLUTION * np.abs(X[0]), deviation, 1.0)
+
+
+def random_partition(k: int, rng: np.random.Generator) -> Partition:
+    def responsibilities(block: slice) -> Array:
+        resp = rng.random((block.stop - block.start, k))
+        return np.asarray(resp / resp.sum(axis=1, keepdims=True))
+
+    return responsibilities
+
+
+def partition_params(
+    rows: Rows, k: int, scale: Array, covariance_type: str, reg_covar: Any, partition: Partition
+) -> GaussianParams:
+    """The M-step on given responsibilities, block by block; a component without rows takes the shape of all of them."""
+    X, weights = rows.data[0], rows.sample_weight
+    mean = weighted_sum(weights, X) / weights.sum()
+    variances = np.maximum((1.0 / scale) ** 2, SMALLEST_VARIANCE)
+    origin = GaussianParams.from_variances(np.tile(mean, (k, 1)), variances, covariance_type)
+    pieces = [block_stats(origin, X[b] - mean, weights[b], partition(b)) for b in row_blocks(len(X))]
+    params = sum(pieces[1:], start=pieces[0]).maximize(reg_covar=reg_covar)
+    if not np.any(reg_covar):
+        checks.well_defined(relative_extents(params, scale), COLLAPSED)
+    return params
+
+
+def relative_extents(params: GaussianParams, scale: Array) -> Array:
+    """Variances along the axes of each component, each feature in units of its own standard deviation."""
+    if not params.is_matrix:
+        with np.errstate(over="ignore"):  # of a spherical variance, by a feature of a much smaller unit
+            return params.variances() * scale * scale
+    return eigvalsh(params.covariances * scale[:, np.newaxis] * scale)
+
+
+def block_stats(origin: GaussianParams, residual: Array, weights: Array, resp: Array) -> GaussianStats:
+    weighted = weights[:, np.newaxis] * resp
+    if origin.is_matrix:
+        second = np.stack([outer_sums(residual * column[:, np.newaxis], residual) for column in weighted.T])
+    else:
+        second = outer_sums(weighted, residual**2)
+    counts = weighted.sum(axis=0)
+    first = outer_sums(weighted, residual)
+    return GaussianStats(origin, counts, 0.0, 0.0, first, second, counts, counts, row_counts=counts)
+
+
+def row_blocks(n: int, length: int = 4096) -> Iterator[slice]:
+    for begin in range(0, n, length):
+        yield slice(begin, min(n, begin + length))

@@ -1,0 +1,1 @@
+"""EM from one start, and from several."""

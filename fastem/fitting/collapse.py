@@ -1,0 +1,119 @@
+"""Components that collapse in a fit: which, and what is done."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import astuple, dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastem._typing import Array
+from fastem.families.gaussian.components import NO_EXTENT, smallest_of
+from fastem.families.gaussian.model import GaussianParams
+from fastem.fitting.result import Collapse, Fit
+from fastem.validation import checks
+
+POLICIES = ("floor", "reseed", "drop", "raise")
+RESEEDS = 2
+"""For each component, in a run: then it is left to the floor, so that a fit ends."""
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Looks at the components after each M-step, and does as the policy says about those that have collapsed."""
+
+    policy: str
+    extents: Callable[[Any], Array]
+    split: Callable[[Any, int, int], Any]
+
+    def looked_at(self, fit: Fit) -> Fit:
+        """A fit with what is seen of its components where it ends, and since when.  Components that are equal stay so,
+        though a mixture of others may be far more likely: what there is still to gain is not known then."""
+        past = [each for each in fit.collapses if each.action != "floor"]
+        since = {each.component: each.iteration for each in fit.collapses if each.action == "floor"}
+        ended: list[Collapse] = []
+        replace(self, policy="floor")(fit.stats, fit.params, fit.n_iter, ended)
+        now = [replace(each, iteration=since.get(each.component, each.iteration)) for each in ended]
+        gain = math.inf if inseparable(fit.params, fit.stats.live).size else fit.remaining_gain
+        return replace(fit, collapses=(*past, *now), remaining_gain=gain)
+
+    def __call__(self, stats: Any, reached: Any, iteration: int, collapses: list[Collapse]) -> tuple[Any, str] | None:
+        """`Mend` of `em`."""
+        gone = ~stats.live | (self.extents(reached) <= NO_EXTENT)
+        if not gone.any():
+            return None
+        lightest = int(np.where(gone, stats.row_counts, np.inf).argmin())
+
+        def note(component: int, action: str) -> None:
+            smallest = smallest_eigenvalue(reached, component) if stats.live[component] else math.nan
+            collapses.append(Collapse(component, iteration, float(stats.row_counts[component]), smallest, action))
+
+        if self.policy == "drop" and len(gone) > 1:
+            note(lightest, "drop")
+            return without(reached, lightest), "dropped"
+        if self.policy == "reseed" and not gone.all() and reseeds(collapses) < RESEEDS * len(gone):
+            note(lightest, "reseed")
+            return self.split(reached, int(np.where(gone, -1.0, stats.row_counts).argmax()), lightest), "reseeded"
+        known = {each.component for each in collapses if each.action == "floor"}
+        for component in np.flatnonzero(gone).tolist():
+            if component not in known:
+                note(component, "floor")
+        if self.policy == "raise":
+            checks.no_collapse(*astuple(collapses[-1])[:4])
+        return None
+
+
+def inseparable(params: Any, live: NDArray[np.bool_]) -> np.ndarray:
+    """Components with rows that equal one before them: they have the same responsibilities, but for a factor, and so
+    the same parameters after every M-step."""
+    return np.flatnonzero(equal_before(params) & live)
+
+
+def renumbered(collapse: Collapse, order: np.ndarray) -> Collapse:
+    """Of components that have been put in this order."""
+    return replace(collapse, component=int(np.flatnonzero(order == collapse.component)[0]))
+
+
+def reseeds(collapses: list[Collapse]) -> int:
+    return sum(each.action == "reseed" for each in collapses)
+
+
+def without(params: Any, component: int) -> Any:
+    """The other components; their weights are scaled up."""
+    rest = params.take(np.delete(np.arange(len(params.weights)), component))
+    return replace(rest, weights=rest.weights / rest.weights.sum())
+
+
+def smallest_eigenvalue(params: Any, component: int) -> float:
+    """Of a covariance, reg_covar included; NaN for families that have none."""
+    if not isinstance(params, GaussianParams):
+        return math.nan
+    if not params.is_matrix:
+        return float(params.variances()[component].min())
+    factors = params.inverse_cholesky()
+    return smallest_of(factors if factors.ndim == 2 else factors[component])
+
+
+EQUAL = 1e-6
+"""Of a standard deviation, or of a variance: components whose parameters differ by less are one."""
+
+
+def equal_before(params: Any) -> NDArray[np.bool_]:
+    """(k,) has a component before this one the same parameters but for its weight, to EQUAL standard deviations?"""
+    if isinstance(params, GaussianParams):
+        sds = np.sqrt(np.abs(params.diagonals()))
+        own = [(params.means, sds)]
+        if params.covariance_type == "full":
+            own.append((params.covariances, sds[:, :, np.newaxis] * sds[:, np.newaxis, :]))
+        elif params.covariance_type != "tied":
+            own.append((params.covariances, params.covariances))
+    else:
+        own = [(params.probs, np.sqrt(params.probs * (1 - params.probs)))]
+    found = np.zeros(len(params.weights), np.bool_)
+    for i in range(1, len(found)):
+        near = [np.abs(each[:i] - each[i]) <= EQUAL * np.maximum(unit[:i], unit[i]) for each, unit in own]
+        found[i] = np.all([each.reshape(i, -1).all(axis=1) for each in near], axis=0).any()
+    return found

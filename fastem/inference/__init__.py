@@ -1,0 +1,1 @@
+"""What a fit tells beyond its parameters: standard errors and a diagnosis."""

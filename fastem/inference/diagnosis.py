@@ -1,0 +1,72 @@
+"""What tells a spurious maximum."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastem._public import public
+from fastem._typing import Array
+from fastem.families.gaussian.components import relative_extents
+from fastem.families.gaussian.model import GaussianParams
+from fastem.families.weights import EMPTY
+from fastem.fitting.collapse import equal_before
+
+THIN = 1e-4
+"""Of the pooled variance: a component that is thinner in some direction may be a spurious maximum."""
+
+
+@public
+@dataclass(frozen=True, eq=False)
+class Diagnosis:
+    """What tells a spurious maximum: components on few rows, on equal rows, or much thinner than the others.
+
+    ``str`` makes a table of it.
+    """
+
+    weights: Array  #:   (k,)
+    counts: Array  #:    (k,) weight of the rows of each component
+    thinnest: Array  #: (k,) its smallest variance in any direction, over the pooled one there; NaN for counts
+    widest: Array  #:   (k,) and its largest
+    complaints: tuple[tuple[str, ...], ...]  #: for each component
+
+    @property
+    def spurious(self) -> list[int]:
+        """Components about which there are complaints."""
+        return [component for component, each in enumerate(self.complaints) if each]
+
+    def __str__(self) -> str:
+        lines = ["component  weight     rows       thinnest   widest"]
+        table = zip(self.weights, self.counts, self.thinnest, self.widest, self.complaints, strict=True)
+        for component, (*numbers, complaints) in enumerate(table):
+            told = " ".join(f"{number:<10.4g}" for number in numbers)
+            lines.append(f"{component:9d}  {told}{'; '.join(complaints)}")
+        return "\n".join(line.rstrip() for line in lines)
+
+
+def diagnosis(params: Any, counts: Array, collapsed: set[int]) -> Diagnosis:
+    """Of fitted parameters, the weights of their rows, and the components that have no extent of their own."""
+    k = len(counts)
+    with np.errstate(all="ignore"):
+        thinnest, widest = relative_extents(params) if isinstance(params, GaussianParams) else np.full((2, k), np.nan)
+        equal = equal_before(params)
+    needed, empty = own_parameters(params), ~(counts > EMPTY * counts.sum())
+    gone = np.isin(np.arange(k), list(collapsed)) & ~empty
+    tests = {
+        "has lost its rows": empty,
+        "has no extent of its own in some direction": gone,
+        f"has no more rows than its {needed} parameters": (counts <= needed) & ~empty & ~gone,
+        f"is thinner than {THIN:g} of the pooled variance": (thinnest < THIN) & ~gone,
+        "equals a component before it": equal,
+        "has an extent that is beyond what numbers can tell": np.isnan(thinnest) & isinstance(params, GaussianParams),
+    }
+    complaints = tuple(tuple(sentence for sentence, where in tests.items() if where[c]) for c in range(k))
+    return Diagnosis(params.weights, counts, thinnest, widest, complaints)
+
+
+def own_parameters(params: Any) -> int:
+    """Of one component, its weight and what all share left out."""
+    shared = "covariances" if getattr(params, "covariance_type", "") == "tied" else "weights"
+    return int(params.n_free(("weights", shared)) // len(params.weights))

@@ -1,0 +1,227 @@
+"""Standard errors: the information that rows hold on the parameters of a fit.
+
+Coordinates are the natural ones of each family, scaled (see `Chart`): in them the expected information of complete rows
+is diagonal, does not depend on the parameters and has no units; the delta method leads to the parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import partial
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastem._public import public
+from fastem._typing import Array, Fixed
+from fastem.data.rows import Rows
+from fastem.data.slots import SLOT_ROWS
+from fastem.families.base import Chart
+from fastem.families.weights import held
+from fastem.kernels.backend import Backend
+from fastem.kernels.linear import eigh, inverse_cholesky, outer_sums, product, weighted_sum
+from fastem.validation import checks
+
+METHODS = ("louis", "opg", "sandwich")
+
+COLUMNS = 192
+"""Of sums of squares that are added at a time: long enough that to hand them out costs nothing."""
+
+BLOCK_BYTES = 1 << 25
+"""Scores of so many bytes are held at a time, whatever n is."""
+
+SMALLEST_SHARE = 1e-10
+"""Of the information of complete rows: EM would take 1e10 iterations where less is left, and rounding is near."""
+
+
+@public
+@dataclass(frozen=True, eq=False, kw_only=True)
+class StandardErrors:
+    """Standard errors of the parameters of a mixture, shaped as they are: symmetric matrices of them for matrices.
+
+    What the family does not have is None.  A parameter that is held fixed has 0; one on the boundary (a weight of 0,
+    and the component behind it; a probability of 0 or 1) has none: NaN.
+
+    parameters_covariance (p, p) is the covariance of all parameters in this order: the k weights (rows sum to 0 over
+    them); the means or probs, component by component; the covariances, component by component, each by its variances
+    or by its lower triangle, row by row.
+    """
+
+    weights: Array  #:                     (k,)
+    means: Array | None = None  #:         (k, d)
+    covariances: Array | None = None  #:   (k, d, d), (d, d), (k, d) or (k,)
+    probs: Array | None = None  #:         (k, d)
+    parameters_covariance: Array  #:       (p, p)
+
+
+class Coordinates:
+    """One for each parameter, in the order of `parameters_covariance`: those of the weights, then chart by chart."""
+
+    def __init__(self, params: Any, fixed: Fixed) -> None:
+        self.weights = params.weights / params.weights.sum()
+        self.charts = (weights_chart(self.weights), *params.charts())
+        sizes = [chart.inside.size for chart in self.charts]
+        self.begins = np.cumsum([0, *sizes[:-1]])
+        known = np.concatenate([self._known(chart, fixed).ravel() for chart in self.charts])
+        interior = np.concatenate([self._interior(chart).ravel() for chart in self.charts])
+        self.free, self.unknown = interior & ~known, ~interior & ~known
+
+    def _interior(self, chart: Chart) -> NDArray[np.bool_]:
+        """An empty component has nothing to tell of what is its own."""
+        return chart.inside if len(chart.inside) == 1 else chart.inside & (self.weights > 0)[:, np.newaxis]
+
+    def _known(self, chart: Chart, fixed: Fixed) -> NDArray[np.bool_]:
+        """What is held; what components share is held where it is for one of them."""
+        known = held(fixed, chart.group, len(self.weights))
+        if chart.group == "weights":
+            checks.all_or_none(known, "weights")
+        rows = known[:, np.newaxis] if len(chart.inside) > 1 else np.array([[known.any()]])
+        return np.broadcast_to(rows, chart.inside.shape)
+
+    def __len__(self) -> int:
+        return len(self.free)
+
+    def _blocks(self, chart: Chart, begin: int) -> np.ndarray:
+        """(k, m), or (1, m) where they are shared: positions of a chart's coordinates."""
+        return np.arange(begin, begin + chart.inside.size).reshape(chart.inside.shape)
+
+    def of_components(self) -> np.ndarray:
+        """(k, q) positions of the coordinates that each component's density depends on."""
+        parts = [self._blocks(chart, begin) for chart, begin in zip(self.charts, self.begins, strict=True)]
+        return np.hstack([np.broadcast_to(part, (len(self.weights), part.shape[1])) for part in parts])
+
+    def jacobian(self) -> Array:
+        """(p, p) parameters by coordinates."""
+        found = np.zeros((len(self), len(self)))
+        for chart, begin in zip(self.charts, self.begins, strict=True):
+            for block, values in zip(self._blocks(chart, begin), chart.jacobians, strict=True):
+                found[np.ix_(block, block)] = values
+        return found
+
+    def shaped(self, values: Array) -> dict[str, Array]:
+        """One value for each parameter -> group by group, as the parameters are shaped."""
+        return {
+            chart.group: values[begin + chart.places] for chart, begin in zip(self.charts, self.begins, strict=True)
+        }
+
+
+def weights_chart(weights: Array) -> Chart:
+    """Log weights times sqrt(weights), of weights made to sum to 1: so along sqrt(weights) nothing changes."""
+    root = np.sqrt(weights)
+    jacobian = np.diag(root) - np.outer(weights, root)
+    return Chart("weights", jacobian[np.newaxis], np.arange(len(weights)), weights[np.newaxis] > 0)
+
+
+class Summed(Protocol):
+    """Rows, wherever they are."""
+
+    def summed(self, call: Callable[[Rows], Sums]) -> Sums: ...
+
+
+def standard_errors(rows: Summed, params: Any, *, fixed: Fixed = (), method: str = "louis") -> StandardErrors:
+    """Standard errors at `params`, which maximise the likelihood of the rows in all groups that are not fixed."""
+    checks.choice(method, "method", METHODS)
+    at = Coordinates(params, fixed)
+    with np.errstate(over="ignore", invalid="ignore"):  # of rows that are far out: told by the next line
+        sums = rows.summed(partial(sums_of, params=params, at=at, squared=method == "sandwich"))
+        observed = information(sums, at, method)
+    checks.in_reach(sums.complete, observed)
+    free = np.ix_(at.free, at.free)
+    root = inverse_root(sums.complete[at.free], observed[free])
+    half = product(at.jacobian()[:, at.free], root)
+    checks.storable(half)
+    middle = product(half, product(product(root.T, sums.squared[free]), root)) if method == "sandwich" else half
+    covariance = product(middle, half.T)
+    covariance[at.unknown] = covariance[:, at.unknown] = np.nan
+    return StandardErrors(parameters_covariance=covariance, **at.shaped(np.sqrt(covariance.diagonal())))
+
+
+def inverse_root(complete: Array, observed: Array) -> Array:
+    """R with R R^T = observed^-1; complete (p,) is what to measure its eigenvalues against."""
+    units = np.sqrt(np.where(complete > 0, complete, 1.0))[:, np.newaxis]
+    shares = observed / units / units.T
+    whitened = inverse_cholesky(shares)
+    with np.errstate(over="ignore"):
+        trace = np.inf if whitened is None else (whitened[0] ** 2).sum()  # of the inverse: no share is below 1 / trace
+    if whitened is not None and SMALLEST_SHARE * trace < 1:
+        return np.asarray(whitened[0].T / units)
+    values, vectors = eigh(shares)
+    checks.identified(values, SMALLEST_SHARE)
+    return np.asarray(vectors / np.sqrt(values) / units)
+
+
+def information(sums: Sums, at: Coordinates, method: str) -> Array:
+    """(p, p) the information of the rows."""
+    if method != "opg":
+        return np.asarray(np.diag(sums.complete) - sums.within + sums.between)
+    root, k, observed = np.sqrt(at.weights), len(at.weights), sums.between.copy()
+    observed[:k, :k] += sums.complete[0] * np.outer(root, root)  # see weights_scores
+    return observed
+
+
+def sums_of(rows: Rows, params: Any, at: Coordinates, squared: bool) -> Sums:
+    """Sums over the rows; those of squared weights only if they are asked for, since they take a third of the time."""
+    found, columns, slopes = Sums.zero(len(at), squared), at.of_components(), weights_scores(at.weights)
+    for block in rows.blocks(max(1, min(SLOT_ROWS, BLOCK_BYTES // (8 * len(at))))):
+        found.add(block, params, columns, slopes)
+    return found
+
+
+def weights_scores(weights: Array) -> Array:
+    """(k, k) slopes of each component's log weight, in its row, by the coordinates of weights_chart.
+
+    None has a slope along sqrt(weights), where nothing changes.  A complete row is taken to tell 1 of it all the same:
+    so its information is the identity, as on every other chart, and no matrix is singular for that direction alone.
+    """
+    root = np.sqrt(weights)
+    return np.diag(np.divide(1.0, root, out=np.zeros_like(root), where=root > 0)) - root
+
+
+@dataclass
+class Sums:
+    """With s_ik the slopes of component k's log density and weight at row i, and s_i = sum_k r_ik s_ik."""
+
+    complete: Array  #  (p,)    sum w r (-d2 log complete), a diagonal
+    within: Array  #    (p, p)  sum w r s_ik s_ik^T
+    between: Array  #   (p, p)  sum w s_i s_i^T
+    squared: Array  #   (p, p)  sum w^2 s_i s_i^T, or (0, 0)
+
+    @classmethod
+    def zero(cls, p: int, squared: bool) -> Sums:
+        return cls(np.zeros(p), np.zeros((p, p)), np.zeros((p, p)), np.zeros((p, p) if squared else (0, 0)))
+
+    def __add__(self, other: Sums) -> Sums:
+        return Sums(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(self)))
+
+    def add(self, rows: Rows, params: Any, columns: np.ndarray, slopes: Array) -> None:
+        """columns (k, q): which coordinates the scores of each component are by."""
+        resp, w = rows.posterior(params, "resp").resp, rows.sample_weight[:, np.newaxis]
+        mean = np.zeros((len(rows), len(self.complete)))
+        for c in np.flatnonzero(params.weights):
+            scores, told = params.scores(c, *rows.data)
+            scores = np.hstack([np.broadcast_to(slopes[c], (len(rows), len(slopes))), scores])
+            weighted = resp[:, c, np.newaxis] * scores
+            mean[:, columns[c]] += weighted
+            self.within[np.ix_(columns[c], columns[c])] += squares(w * weighted, scores, rows.backend)
+            shares = w[:, 0] * resp[:, c]
+            self.complete[columns[c]] += np.append(np.full(len(slopes), shares.sum()), weighted_sum(shares, told))
+        self.between += squares(w * mean, mean, rows.backend)
+        if self.squared.size:
+            self.squared += squares(w * mean, w * mean, rows.backend)
+
+
+def squares(weighted: Array, scores: Array, backend: Backend) -> Array:
+    """(p, p) sum over rows of weighted^T scores, which is symmetric: some columns at a time, down to the diagonal.
+    Threads share them."""
+    p = scores.shape[1]
+    found = np.empty((p, p))
+
+    def fill(begin: int) -> None:
+        end = min(p, begin + COLUMNS)
+        found[:end, begin:end] = outer_sums(weighted[:, :end], scores[:, begin:end])
+        found[begin:end, :begin] = found[:begin, begin:end].T
+
+    backend.each(fill, range(0, p, COLUMNS))
+    return found

@@ -1,0 +1,1 @@
+"""Compiled loops, and the only code that calls them."""

@@ -1,0 +1,285 @@
+"""Which compiled twin answers, and how its threads are run.
+
+The Cython twin is compiled ahead of time, once per instruction set, and runs in Python threads (its kernels hold no
+GIL).  The Numba twin is compiled when first used and brings its own threads.  Both take the same arguments.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import wait
+from functools import cache
+from itertools import pairwise
+from types import ModuleType
+from typing import Any, Self
+
+import numpy as np
+
+from fastem.kernels.helpers import Helpers
+from fastem.kernels.mapped import in_use
+from fastem.kernels.threads import thread_count
+
+BACKENDS = ("auto", "cython", "numba")
+AUTO = "cython"  # what "auto" takes: nobody waits for its compilation
+INSTRUCTION_SETS = ("avx512", "avx2", "baseline")  # the order of preference
+
+PARALLEL_WORK = 1 << 21
+"""Rows x sums of a slot below which one thread is faster: to wake another and to wait for it costs about 100 us."""
+
+SHARE_ROWS = 1 << 14
+"""Rows and groups of a share of many fits: milliseconds of work, so that threads end together, and a hundred times what
+it costs to hand one out."""
+
+SHARES_AT_A_TIME = 8
+"""Of each thread: for these an interruption waits, and pages of a mapped file are kept."""
+
+
+# ------------------------------------------------------------------------------------------------------------ twins
+
+
+def cython_twin() -> ModuleType:
+    """The kernels of FASTEM_ISA, or of the best instruction set that was built and that this processor has."""
+    return kernels_of(forced_instruction_set())
+
+
+@cache
+def kernels_of(forced: str | None) -> ModuleType:
+    return importlib.import_module(module_of(instruction_set(forced)))
+
+
+@cache
+def single_kernels_of(forced: str | None) -> ModuleType:
+    """The same kernels with float32 in their lanes: twice as many."""
+    return importlib.import_module(module_of(instruction_set(forced), "_kernels_single"))
+
+
+@cache
+def many_kernels_of(forced: str | None) -> ModuleType:
+    """Those of many small fits."""
+    return importlib.import_module(module_of(instruction_set(forced), "_many"))
+
+
+def linear_kernels() -> ModuleType:
+    """Those of linear algebra: for both twins, and for parameters, which have none."""
+    return linear_kernels_of(forced_instruction_set())
+
+
+@cache
+def linear_kernels_of(forced: str | None) -> ModuleType:
+    return importlib.import_module(module_of(instruction_set(forced), "_linear"))
+
+
+def forced_instruction_set() -> str | None:
+    return os.environ.get("FASTEM_ISA") or None
+
+
+def instruction_set(forced: str | None) -> str:
+    if forced is not None and forced not in INSTRUCTION_SETS:
+        raise ValueError(f"FASTEM_ISA={forced!r} is none of {', '.join(INSTRUCTION_SETS)}")
+    usable = [isa for isa in processor_sets() if isa in built_sets() and forced in (None, isa)]
+    if not usable:
+        raise ValueError(f"FASTEM_ISA={forced!r}: this processor or this build has no {forced}")
+    return usable[0]
+
+
+def module_of(isa: str, source: str = "_kernels") -> str:
+    return f"fastem.{source}" if isa == "baseline" else f"fastem.{source}_{isa}"
+
+
+def built_sets() -> tuple[str, ...]:
+    """Not all are where the compiler has no vector types or the machine is no x86-64."""
+    return tuple(isa for isa in INSTRUCTION_SETS if importlib.util.find_spec(module_of(isa)))
+
+
+def processor_sets() -> tuple[str, ...]:
+    """What this processor, under this operating system, runs."""
+    baseline = importlib.import_module(module_of("baseline"))
+    return tuple(isa for isa in INSTRUCTION_SETS if isa == "baseline" or baseline.processor_has(isa))
+
+
+def numba_twin(module: str = "_kernels_numba") -> ModuleType:
+    try:
+        return importlib.import_module(f"fastem.{module}")
+    except ImportError as error:
+        raise ImportError("backend='numba' needs Numba: pip install 'fastem[numba]'") from error
+
+
+def importable_twins() -> dict[str, str]:
+    """The twins that can be imported here, each with what compiles it."""
+    twins = {"cython": "compiled ahead of time"}
+    try:
+        numba_twin()
+    except ImportError:
+        return twins
+    return twins | {"numba": f"Numba {importlib.import_module('numba').__version__}"}
+
+
+def distinct_keys(
+    X: np.ndarray, trials: np.ndarray, sample_weight: np.ndarray, most: int
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Distinct rows (m, 2 d) of X (n, d) and trials (n, d), whole numbers, as first met, and sums of the weights of
+    their equals (m,); None if m > most.  One compiled call, whichever twin sweeps."""
+    keys, weights = np.empty((most, 2 * X.shape[1]), np.int64), np.empty(most)
+    table = np.full(1 << (2 * most).bit_length(), -1, np.int32)
+    found = cython_twin().collapse(X, trials, sample_weight, table, keys, weights)
+    return None if found < 0 else (keys[:found], weights[:found])
+
+
+# -------------------------------------------------------------------------------------------------------------- run
+
+
+class Backend:
+    """Runs a named kernel over rows.  A context manager: its threads live as long as the fit."""
+
+    def __init__(self, backend: str = "auto", n_threads: int | None = None) -> None:
+        self.kernels = numba_twin() if backend == "numba" else cython_twin()
+        self.single_kernels = self.kernels if backend == "numba" else single_kernels_of(forced_instruction_set())
+        self.n_threads = thread_count(n_threads)
+        self._split = backend != "numba"
+        self._helpers: Helpers | None = None
+
+    @property
+    def has_single(self) -> bool:
+        """Are there kernels with float32 in their lanes?"""
+        return self.single_kernels is not self.kernels
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._helpers is not None:
+            self._helpers.pool.shutdown(cancel_futures=True)
+            self._helpers = None
+
+    def run(
+        self,
+        name: str,
+        rows: Sequence[np.ndarray],
+        tables: Sequence[np.ndarray],
+        out: Sequence[np.ndarray] = (),
+        sums: np.ndarray | None = None,
+        *,
+        slot_rows: int,
+        single: bool = False,
+    ) -> None:
+        """Call kernel `name` on rows (each (n, ...)) and tables; it fills out (each (n, ...) or empty) and sums.
+
+        Every kernel takes its arguments in this order: rows, slot_rows if there are sums, tables, out, sums.
+        `single` asks for arithmetic in float32, where the twin has it.
+        """
+        n, kernel = len(rows[0]), getattr(self.single_kernels if single else self.kernels, name)
+        slots = -(-n // slot_rows)
+        work = n * (sums.shape[1] if sums is not None else sum(table.size for table in tables))
+        threads = min(self.n_threads, slots) if work > PARALLEL_WORK else 1
+
+        def arguments(begin: int, end: int) -> list[Any]:
+            span = slice(begin * slot_rows, end * slot_rows)
+            part, filled = [a[span] for a in rows], [a[span] for a in out]
+            return [*part, *tables, *filled] if sums is None else [*part, slot_rows, *tables, *filled, sums[begin:end]]
+
+        if not self._split:
+            run_numba(kernel, threads, arguments(0, slots))
+            return
+        if threads == 1:
+            kernel(*arguments(0, slots))
+            return
+        edges = [slots * part // threads for part in range(threads + 1)]
+        shares = [arguments(begin, end) for begin, end in pairwise(edges)]
+        self.each(lambda share: kernel(*share), shares)
+
+    def fit_groups(
+        self, name: str, rows: Sequence[np.ndarray], offsets: np.ndarray, settings: Sequence[Any], out: Sequence[Any]
+    ) -> None:
+        """Call kernel `name` on the groups rows[offsets[g] : offsets[g + 1]]; it fills out (each (m, ...)).
+
+        Threads are handed shares of groups with about as many rows each.
+        """
+        many = many_kernels_of(forced_instruction_set()) if self._split else numba_twin("_many_numba")
+        kernel, edges = getattr(many, name), share_edges(offsets)
+
+        def fit(part: np.ndarray) -> None:
+            kernel(*rows, offsets, part, *settings, *out)
+
+        for begin in range(0, len(edges) - 1, SHARES_AT_A_TIME * self.n_threads):
+            part = edges[begin : begin + SHARES_AT_A_TIME * self.n_threads + 1]
+            with in_use(*(array[offsets[part[0]] : offsets[part[-1]]] for array in rows)):
+                if self._split:
+                    self.each(fit, [part[share : share + 2] for share in range(len(part) - 1)])
+                else:
+                    run_numba(kernel, min(self.n_threads, len(part) - 1), [*rows, offsets, part, *settings, *out])
+
+    def each(self, call: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
+        """call(item) of every item, in their order; the caller takes a share, helpers the others."""
+        if self.n_threads == 1 or len(items) == 1:
+            return [call(item) for item in items]
+        if self._helpers is None or self._helpers.process != os.getpid():  # threads do not survive a fork
+            self._helpers = Helpers(self.n_threads - 1)
+        core, own = cython_twin().core_of_caller(), range(0, len(items), self.n_threads)
+        others = {index: self._helpers.submit(core, call, item) for index, item in enumerate(items) if index not in own}
+        try:
+            found = {index: call(items[index]) for index in own}
+            wait(others.values())
+        except BaseException:  # an interruption, say: what has not begun need not
+            for future in others.values():
+                future.cancel()
+            wait(others.values())
+            raise
+        return [found[index] if index in own else others[index].result() for index in range(len(items))]
+
+
+def share_edges(offsets: np.ndarray) -> np.ndarray:
+    """(s + 1,) first groups of shares, and m; an empty group costs about what a row does."""
+    work = offsets + np.arange(len(offsets))
+    wanted = np.arange(0, work[-1], SHARE_ROWS)
+    return np.unique(np.append(np.searchsorted(work, wanted), len(offsets) - 1)).astype(np.int64)
+
+
+# ------------------------------------------------------------------------------------------------------------ numba
+
+_launch = threading.Lock()
+_launched_in: int | None = None
+
+
+def run_numba(kernel: Any, threads: int, arguments: list[Any]) -> None:
+    """Launch the parallel compilation where that is safe, the serial one of the same loop elsewhere.
+
+    Numba's workqueue layer aborts the process when two threads launch at once, and no layer survives a fork.  The
+    number of threads is the caller's setting for kernels of his own, and is given back.
+    """
+    global _launched_in
+    if threads == 1 or _launched_in not in (None, os.getpid()) or not _launch.acquire(blocking=False):
+        kernel.serial(*arguments)
+        return
+    try:
+        _launched_in = os.getpid()
+        numba: Any = importlib.import_module("numba")
+        before = numba.get_num_threads()
+        numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+        try:
+            kernel(*arguments)
+        finally:
+            numba.set_num_threads(before)
+    finally:
+        _launch.release()
+
+
+def compile_ahead(backend: str) -> None:
+    """Compile all kernels of a twin that has not been.  Compiling a parallel one launches Numba's threads."""
+    global _launched_in
+    if backend != "numba":
+        return
+    twin: Any = numba_twin()
+    modules = twin, numba_twin("_many_numba")
+    kernels = [value for module in modules for value in vars(module).values() if isinstance(value, twin.Kernel)]
+    for kernel in kernels:
+        kernel.serial.compile_ahead()
+    if _launched_in not in (None, os.getpid()):
+        return  # in a forked child the serial ones are all that will run
+    with _launch:
+        _launched_in = os.getpid()
+        for kernel in kernels:
+            kernel.compile_ahead()

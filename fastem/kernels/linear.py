@@ -1,0 +1,111 @@
+"""Linear algebra of stacks of matrices, on the thread that calls: `_linear.pyx` says why none of BLAS or LAPACK."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from fastem.kernels.backend import linear_kernels
+
+Array = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
+
+
+def outer_sums(P: Array, Q: Array) -> Array:
+    """(..., m, i), (..., m, j) -> (..., i, j) sum over m of P[m]^T Q[m]."""
+    stack = P.shape[:-2] if P.shape[:-2] == Q.shape[:-2] else np.broadcast_shapes(P.shape[:-2], Q.shape[:-2])
+    sums = np.zeros((math.prod(stack), P.shape[-1], Q.shape[-1]))
+    linear_kernels().outer_sums(stacked(P, stack), stacked(Q, stack), sums)
+    return sums.reshape(*stack, *sums.shape[1:])
+
+
+def product(A: Array, B: Array) -> Array:
+    """(..., i, m), (..., m, j) -> (..., i, j) matrix products."""
+    return outer_sums(A.mT, B)
+
+
+def times(A: Array, x: Array) -> Array:
+    """(..., i, m), (..., m) -> (..., i) matrices times vectors."""
+    return np.asarray(np.einsum("...im,...m->...i", A, x))
+
+
+def weighted_sum(weights: Array, X: Array) -> Array:
+    """(m,), (m, ...) -> (...) sum over m of weights[m] X[m]."""
+    return np.asarray(np.einsum("m,m...->...", weights, X))
+
+
+def dot(a: Array, b: Array) -> float:
+    """The inner product of two vectors."""
+    return float(np.einsum("i,i", a, b))
+
+
+def norm(a: Array) -> float:
+    """The length of a vector."""
+    return math.sqrt(dot(a, a))
+
+
+def inverse_cholesky(covariances: Array) -> tuple[Array, Array] | None:
+    """(..., d, d) -> lower L with L^T L = the inverse, and pivots (..., d); None where a matrix is not definite.
+
+    A pivot is the variance that is left of a feature given those before it.
+    """
+    d = covariances.shape[-1]
+    matrices = np.ascontiguousarray(covariances).reshape(math.prod(covariances.shape[:-2]), d, d)
+    factors, pivots = np.empty(matrices.shape), np.empty(matrices.shape[:2])
+    if not linear_kernels().inverse_cholesky(matrices, factors, pivots):
+        return None
+    return factors.reshape(covariances.shape), pivots.reshape(covariances.shape[:-1])
+
+
+def log_determinant(covariance: Array) -> float:
+    """Of a definite matrix."""
+    found = inverse_cholesky(covariance)
+    assert found is not None
+    return float(np.log(found[1]).sum())
+
+
+def inverse_lower(factors: Array) -> Array:
+    """Inverses of lower triangles (..., d, d), lower triangles too."""
+    matrices = stacked(factors, factors.shape[:-2])
+    inverses = np.empty(matrices.shape)
+    linear_kernels().inverse_lower(matrices, inverses)
+    return inverses.reshape(factors.shape)
+
+
+def eigh(matrices: Array) -> tuple[Array, Array]:
+    """Eigenvalues (..., d), ascending, and eigenvectors (..., d, d), in columns, of symmetric matrices."""
+    values, rows = eigen(matrices, vectors=True)
+    order = values.argsort(axis=-1, kind="stable")
+    ordered = np.take_along_axis(rows, order[..., np.newaxis], axis=-2)
+    return np.take_along_axis(values, order, axis=-1), ordered.mT
+
+
+def eigvalsh(matrices: Array) -> Array:
+    """Eigenvalues (..., d), ascending, of symmetric matrices."""
+    return np.sort(eigen(matrices, vectors=False)[0], axis=-1)
+
+
+def eigen(matrices: Array, *, vectors: bool) -> tuple[Array, Array]:
+    """Eigenvalues in no order, and eigenvectors in rows; LinAlgError where a matrix is not finite.
+
+    Matrices are brought to a size of about 1, by a power of two, so that no square of an element over- or underflows.
+    """
+    stack, d = matrices.shape[:-2], matrices.shape[-1]
+    sizes = np.abs(matrices).max(axis=(-2, -1), keepdims=True, initial=0.0)
+    if not np.isfinite(sizes).all():
+        raise np.linalg.LinAlgError("Eigenvalues did not converge: a matrix is not finite")
+    _, exponents = np.frexp(sizes)
+    scaled = stacked(np.ldexp(matrices, -exponents), stack)
+    values = np.empty(scaled.shape[:2])
+    rows = np.empty((len(scaled), d, d) if vectors else (len(scaled), 0, 0))
+    if not linear_kernels().eigen(scaled, values, rows):
+        raise np.linalg.LinAlgError("Eigenvalues did not converge")
+    found = np.ldexp(values.reshape(*stack, d), exponents[..., 0])
+    return found, rows.reshape(*stack, *rows.shape[1:])
+
+
+def stacked(matrices: Array, stack: tuple[int, ...]) -> Array:
+    """As the kernels read them: one stack for these, matrices one behind the other."""
+    if matrices.shape[:-2] != stack:
+        matrices = np.broadcast_to(matrices, (*stack, *matrices.shape[-2:]))
+    return np.ascontiguousarray(matrices, np.float64).reshape(math.prod(stack), *matrices.shape[-2:])

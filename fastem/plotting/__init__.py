@@ -1,0 +1,1 @@
+"""Pictures of fitted mixtures.  Matplotlib is loaded when one is drawn."""

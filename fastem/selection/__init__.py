@@ -1,0 +1,1 @@
+"""How many components: candidates, their table, and a test."""

@@ -1,0 +1,35 @@
+"""The folder that keeps the mixtures of a selection."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from fastem._storage import read, write
+from fastem.estimators.base import WITHOUT_EFFECT
+from fastem.fitting.checkpoint import described
+from fastem.selection.held_out import Data
+from fastem.validation import checks
+
+KIND, LAYOUT = "fastem selection", 2
+IDENTITY = "identity.npz"
+
+
+def opened(checkpoint: Any, estimator: Any, data: Data, folds: int, split_merge: bool) -> Path:
+    """The folder, if its mixtures are of these rows and settings."""
+    folder = Path(checks.path(checkpoint, "checkpoint"))
+    folder.mkdir(parents=True, exist_ok=True)
+    identity, path = identity_of(estimator, data, folds) | {"split_merge": bool(split_merge)}, folder / IDENTITY
+    if path.exists():
+        checks.same_fit(read(path, KIND, LAYOUT)[0].get("identity"), identity, folder)
+    else:
+        write(path, KIND, LAYOUT, {"identity": identity}, {})
+    return folder
+
+
+def identity_of(estimator: Any, data: Data, folds: int) -> dict[str, Any]:
+    """Whose mixtures they are: what the candidates have in common."""
+    without = WITHOUT_EFFECT - {"random_state"} | {"n_components"}
+    settings = {name: value for name, value in estimator.get_params(deep=False).items() if name not in without}
+    with estimator._open(data["X"], data.get("trials"), data["sample_weight"]) as rows:
+        return {"class": type(estimator).__name__, **described(settings), "folds": folds, "data": rows.fingerprint()}

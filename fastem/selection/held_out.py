@@ -1,0 +1,83 @@
+"""Rows that are held out of a fit, and what it says of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from fastem._typing import Array
+from fastem.kernels.linear import dot
+from fastem.selection.doubtful import suspects, with_proven_extents
+from fastem.validation import inputs
+
+Data = dict[str, Any]
+"""X, trials (of counts) and sample_weight, as a fit takes them."""
+
+OF_ALL: dict[str, Any] = {
+    "n_components": 1, "n_init": 1, "max_iter": 100, "tol": 1e-3, "stopping": "loglik", "acceleration": None,
+    "fixed": (), "max_time": None, "on_collapse": "floor",
+    "weights_init": None, "means_init": None, "precisions_init": None, "probs_init": None,
+}  # fmt: skip
+"""Settings of one component on all rows, whatever those of an estimator are."""
+
+
+def copied(estimator: Any, setting: dict[str, Any]) -> Any:
+    return type(estimator)(**estimator.get_params(deep=False) | setting)
+
+
+def of_all_rows(estimator: Any, data: Data) -> Any:
+    """One component on all rows."""
+    known = estimator.get_params(deep=False)
+    return copied(estimator, {name: value for name, value in OF_ALL.items() if name in known}).fit(**data)
+
+
+def held_out(estimator: Any, setting: dict[str, Any], data: Data, folds: int, step: Array, whole: Any) -> float:
+    """-2 log likelihood of all rows, each under a fit without its fold, of which suspect components have the extents
+    that their rows prove.
+
+    A row that no component expects counts as one of n that are spread as all rows are, which `whole` describes: else
+    one far row, of which the density has no lower bound, would choose by itself.
+    """
+    arrays = arrays_of(estimator, data)
+    least, deviance = -math.log(max(1.0, total_of(arrays))), 0.0
+    for inside, outside in parts(arrays, folds):
+        mixture, weights = copied(estimator, setting).fit(**inside), outside.pop("sample_weight")
+        if suspect := suspects(mixture, step):
+            proven = with_proven_extents(mixture.params_, mixture.counts_, suspect, step)
+            vars(mixture).update(mixture._attributes(proven))
+        log_prob, spread = mixture.score_samples(**outside), whole.score_samples(**outside)
+        log_prob = np.maximum(log_prob, spread + least, dtype=np.float64)
+        deviance -= 2 * (float(log_prob.sum()) if weights is None else dot(weights, log_prob))
+    return deviance
+
+
+def total_of(arrays: Data) -> float:
+    weights = arrays["sample_weight"]
+    return float(len(arrays["X"]) if weights is None else weights.sum())
+
+
+def arrays_of(estimator: Any, data: Data) -> Data:
+    """The data as arrays with a place for each row."""
+    X, weights = data["X"], data["sample_weight"]
+    if "trials" in data:
+        X, trials = inputs.counts(X, estimator._tosses(data["trials"]))
+        arrays = {"X": X, "trials": trials}
+    else:
+        arrays = {"X": inputs.matrix(X, fitting=True)}
+    return arrays | {"sample_weight": None if weights is None else inputs.sample_weights(weights, len(arrays["X"]))}
+
+
+def parts(arrays: Data, folds: int) -> Iterator[tuple[Data, Data]]:
+    """Rows to fit and rows to hold out, for each fold."""
+    n = len(arrays["X"])
+    inputs.enough_for_folds(n, folds)
+    fold = np.random.default_rng(0).permutation(n) % folds
+    for i in range(folds):
+        yield taken(arrays, fold != i), taken(arrays, fold == i)
+
+
+def taken(arrays: Data, chosen: np.ndarray) -> Data:
+    return {name: None if array is None else array[chosen] for name, array in arrays.items()}

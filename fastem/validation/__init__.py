@@ -1,0 +1,1 @@
+"""What a user passes becomes arrays and numbers, or a sentence that says what is wrong."""
