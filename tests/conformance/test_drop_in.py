@@ -6,7 +6,6 @@ import pickle
 import warnings
 
 import joblib
-import naive
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -19,6 +18,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import estimator_html_repr, get_tags
 from sklearn.utils.validation import check_is_fitted
+from support import naive
 
 import fastem
 from fastem import GaussianMixture

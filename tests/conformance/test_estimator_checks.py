@@ -12,7 +12,7 @@ COINS = {"n_trials": 100_000}  # more than the checks count to
 def expected_failures(estimator):
     """One of these that would pass fails."""
     if isinstance(estimator, fastem.BinomialMixture):
-        return {"check_sample_weight_equivalence_on_dense_data": "not of counts; tests/test_estimators.py has its own"}
+        return {"check_sample_weight_equivalence_on_dense_data": "not of counts; test_estimators.py has its own"}
     return {}
 
 

@@ -17,13 +17,19 @@ FAULTS = {
 }
 """Source -> what stands there, the fault in its place."""
 MET = {
-    "tests/test_kernels.py": "normal_posterior and baseline",
-    "tests/test_linear.py": "lower_triangle and baseline",
-    "tests/test_many.py": "closed_form and baseline",
+    "tests/kernels/test_kernels.py": "normal_posterior and baseline",
+    "tests/kernels/test_linear.py": "lower_triangle and baseline",
+    "tests/estimators/test_many.py": "closed_form and baseline",
 }
 """File -> the tests that meet it there."""
-KERNELS = ("tests/test_kernels.py", "tests/test_linear.py", "tests/test_statistics.py", "tests/test_counts.py",
-           "tests/test_many.py", "tests/test_groups.py")  # fmt: skip
+KERNELS = (
+    "tests/kernels/test_kernels.py",
+    "tests/kernels/test_linear.py",
+    "tests/families/test_statistics.py",
+    "tests/data/test_counts.py",
+    "tests/estimators/test_many.py",
+    "tests/estimators/test_groups.py",
+)
 ONE_TWIN = ("-k", "not numba and not twins")
 
 

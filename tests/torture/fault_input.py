@@ -1,4 +1,4 @@
-"""Any input: the laws of tests/test_fuzz*.py on as many random inputs as there is patience for, new ones each time."""
+"""Any input: the laws of tests/properties on as many random inputs as there is patience for, new ones each time."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ PROFILE = "torture-small" if SMALL else "torture"
 
 
 def main():
-    laws = sorted((ROOT / "tests").glob("test_fuzz*.py"))
+    laws = sorted((ROOT / "tests" / "properties").glob("test_fuzz*.py"))
     subprocess.run([sys.executable, *PYTEST, *laws, f"--hypothesis-profile={PROFILE}"], cwd=ROOT, check=True)
 
 

@@ -11,8 +11,8 @@ from collections.abc import Collection, Iterator
 
 from builds import PYTEST, ROOT, SMALL, copy, expect, pytest, run
 
-KERNELS = ("tests/test_kernels.py", "tests/test_many.py", "tests/test_groups.py")
-KERNELS += () if SMALL else ("tests/test_statistics.py", "tests/test_counts.py")
+KERNELS = ("tests/kernels/test_kernels.py", "tests/estimators/test_many.py", "tests/estimators/test_groups.py")
+KERNELS += () if SMALL else ("tests/families/test_statistics.py", "tests/data/test_counts.py")
 CHOSEN = ("-k", "numba and not same_bits")
 """Same bits are for many threads, and many slots are minutes of plain Python."""
 
@@ -33,13 +33,16 @@ def modes() -> Iterator[tuple[dict[str, str], str, Edits]]:
         yield checked, "IndexError", {"kernels": BEHIND_THE_ROWS, "many": BEHIND_A_GROUP}
 
 
+TESTS_OF = {"kernels": "tests/kernels/test_kernels.py", "many": "tests/estimators/test_many.py"}
+
+
 def main() -> None:
     for environment, message, faults in modes():
         faulty = copy("numba-fault", {f"fastem/_{source}_numba.py": fault for source, fault in faults.items()})
         for module in (ROOT / "fastem").glob("_*.so"):  # the other twin is not on trial
             shutil.copy(module, faulty / "fastem")
         for source in faults:
-            expect(message, run(faulty, *PYTEST, f"tests/test_{source}.py", *CHOSEN, **environment))
+            expect(message, run(faulty, *PYTEST, TESTS_OF[source], *CHOSEN, **environment))
         pytest(ROOT, *KERNELS, *CHOSEN, **environment)
 
 

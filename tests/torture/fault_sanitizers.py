@@ -13,8 +13,14 @@ from builds import ONE_SET, PYTEST, SMALL, build, expect, pytest, run
 from fastem.kernels.backend import processor_sets
 
 FLAGS = "-fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all -fno-omit-frame-pointer"
-KERNELS = ("tests/test_kernels.py", "tests/test_linear.py", "tests/test_statistics.py", "tests/test_many.py",
-           "tests/test_groups.py", "tests/test_counts.py")  # fmt: skip
+KERNELS = (
+    "tests/kernels/test_kernels.py",
+    "tests/kernels/test_linear.py",
+    "tests/families/test_statistics.py",
+    "tests/estimators/test_many.py",
+    "tests/estimators/test_groups.py",
+    "tests/data/test_counts.py",
+)
 """They run each kernel; all but the last do so on every instruction set, whatever FASTEM_ISA says."""
 ONE_TWIN = ("-k", "not numba and not twins and not beyond_memory")
 """A limit on the address space leaves none for the shadow memory of a sanitizer."""
@@ -28,6 +34,9 @@ FAULTS = {
 FAULTS_OF_MANY = {
     "closed_form": ("use-after-poison", "in range(g.n, padded(g.n)):", "in range(g.n, padded(g.n) + LANES):"),
 }
+
+
+TESTS_OF = {"_kernels": "tests/kernels/test_kernels.py", "_many": "tests/estimators/test_many.py"}
 
 
 def sanitized() -> dict[str, str]:
@@ -52,7 +61,7 @@ def faults_are_seen() -> None:
     tree = build("sanitizers-faults", edits, FLAGS, ONE_SET)
     for source, faults in sources.items():
         for tests, (message, *_) in faults.items():
-            chosen = (f"tests/test_{source.lstrip('_')}.py", "-k", f"{tests} and baseline")
+            chosen = (TESTS_OF[source], "-k", f"{tests} and baseline")
             expect(message, run(tree, *PYTEST, *chosen, **sanitized()))
 
 

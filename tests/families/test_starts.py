@@ -1,0 +1,138 @@
+"""Starts: k-means and its seeds, partitions, quantiles; deterministic, weighted, scale-aware, on a subsample."""
+
+import numpy as np
+import pytest
+from sklearn.cluster import KMeans
+from support import naive
+
+from fastem.data.kmeans import lloyd, spread_centers, subsample, weighted_draw
+from fastem.data.open import open_rows
+from fastem.families.binomial.starts import binomial_start, spread_quantiles
+from fastem.families.gaussian.starts import NORMAL_STARTS, feature_scale, normal_start, partition_params
+
+KINDS = ("full", "tied", "diag", "spherical")
+
+
+def blobs(n=400, d=2, k=4, distance=10.0, seed=0):
+    rng = np.random.default_rng(seed)
+    return np.concatenate([rng.normal(size=(n, d)) + distance * rng.permutation(k * d)[:d] for _ in range(k)])
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+@pytest.mark.parametrize("method", NORMAL_STARTS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_start_is_a_mixture(method, kind):
+    rows = open_rows(blobs())
+    params = normal_start(rows, 4, kind, method=method, reg_covar=1e-6, rng=rng())
+    params.check()
+    assert params.means.shape == (4, 2)
+    assert params.weights.min() > 0
+
+
+def test_kmeans_finds_separated_blobs(twin):
+    rows = open_rows(blobs(), backend=twin)
+    params = normal_start(rows, 4, "full", method="kmeans", reg_covar=0.0, rng=rng())
+    np.testing.assert_allclose(params.weights, 0.25, atol=1e-9)
+    np.testing.assert_allclose(np.diagonal(params.covariances, axis1=1, axis2=2), 1.0, atol=0.2)
+
+
+def test_lloyd_reaches_scikit_learns_inertia_from_the_same_seeds():
+    X = np.random.default_rng(1).normal(size=(3000, 3))
+    rows = open_rows(X)
+    seeds = spread_centers(rows, 6, np.ones(3), rng())
+    ours = rows.nearest(lloyd(rows, seeds, np.ones(3)), np.ones(3))[-1]
+    theirs = KMeans(6, init=seeds, n_init=1, max_iter=1000, tol=0.0).fit(X).inertia_
+    assert ours <= 1.01 * theirs  # ours stops when a step gains less than LLOYD_TOL
+
+
+def test_lloyd_moves_a_center_without_rows():
+    X = blobs(k=2)
+    rows = open_rows(X)
+    centers = lloyd(rows, np.array([[0.0, 0.0], [1e6, 1e6]]), np.ones(2))
+    assert rows.nearest(centers, np.ones(2))[2].min() > 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_partition_params_are_the_m_step_on_its_responsibilities(kind):
+    X = np.random.default_rng(2).normal(size=(500, 3)) + 100
+    w = np.random.default_rng(3).random(500)
+    resp = np.random.default_rng(4).dirichlet(np.ones(4), 500)
+    params = partition_params(open_rows(X, sample_weight=w), 4, np.ones(3), kind, 1e-3, lambda block: resp[block])
+    expected = naive.normal_m_step(X, w, resp, kind, 1e-3)
+    for found, truth in zip((params.weights, params.means, params.covariances), expected, strict=True):
+        np.testing.assert_allclose(found, truth, rtol=1e-9, atol=1e-12)
+
+
+def test_units_of_a_feature_do_not_decide():
+    """The same start whether the second feature is in metres or in millimetres."""
+    X = blobs()
+    a = normal_start(open_rows(X), 4, "full", method="kmeans", reg_covar=0.0, rng=rng())
+    b = normal_start(open_rows(X * [1.0, 1024.0]), 4, "full", method="kmeans", reg_covar=0.0, rng=rng())
+    np.testing.assert_allclose(b.means / [1.0, 1024.0], a.means, rtol=1e-12)
+
+
+def test_a_constant_feature_has_scale_one():
+    X = np.c_[np.arange(10.0), np.full(10, 3.0)]
+    np.testing.assert_allclose(feature_scale(X, np.ones(10)), [1 / X[:, 0].std(), 1.0])
+    assert feature_scale(np.full((10_001, 1), 0.1), np.ones(10_001)) == 1.0  # their mean is 0.1 but for rounding
+
+
+def test_weights_draw_in_proportion():
+    counts = np.bincount(weighted_draw(np.array([0.0, 1.0, 3.0, 0.0]), 4000, rng()), minlength=4)
+    assert counts[0] == counts[3] == 0
+    assert counts[2] / 4000 == pytest.approx(0.75, abs=0.04)  # five standard errors
+    assert set(weighted_draw(np.zeros(3), 100, rng())) == {0, 1, 2}
+
+
+def test_seeds_spread_over_far_clusters():
+    X = blobs(distance=1000.0)
+    centers = spread_centers(open_rows(X), 4, np.ones(2), rng())
+    assert open_rows(X).nearest(centers, np.ones(2))[2].tolist() == [400.0] * 4
+
+
+def test_many_rows_are_sampled(monkeypatch):
+    X = np.arange(1000.0)[:, np.newaxis]
+    few = subsample(open_rows(X, sample_weight=np.arange(1000.0)), 100, rng())
+    assert len(few) == 100
+    assert len(np.unique(few.data[0])) == 100
+    np.testing.assert_array_equal(few.sample_weight, few.data[0][:, 0])
+    monkeypatch.setattr("fastem.data.kmeans.START_ROWS", 100)
+    start = normal_start(open_rows(blobs(10_000)), 4, "full", method="kmeans", reg_covar=0.0, rng=rng())
+    np.testing.assert_allclose(start.weights, 0.25, atol=0.2)
+
+
+@pytest.mark.parametrize("method", NORMAL_STARTS)
+def test_as_many_components_as_rows(method):
+    X = np.random.default_rng(0).normal(size=(6, 2))
+    normal_start(open_rows(X), 6, "full", method=method, reg_covar=1e-6, rng=rng()).check()
+
+
+@pytest.mark.parametrize("method", NORMAL_STARTS)
+def test_equal_rows(method):
+    params = normal_start(open_rows(np.full((10, 2), 5.0)), 3, "diag", method=method, reg_covar=1e-6, rng=rng())
+    np.testing.assert_allclose(params.means[params.weights > 0], 5.0)
+    assert np.isfinite(params.covariances).all()
+
+
+def test_quantiles_are_weighted_and_never_tie():
+    values = np.array([0.1, 0.2, 0.3, 0.9])
+    np.testing.assert_array_equal(spread_quantiles(values, np.ones(4), np.array([0.25, 0.75])), [0.1, 0.3])
+    np.testing.assert_array_equal(
+        spread_quantiles(values, np.array([0, 0, 1.0, 3.0]), np.array([0.2, 0.9])), [0.3, 0.9]
+    )
+    for tied in (np.full(9, 0.4), np.r_[np.full(8, 0.4), 0.6]):
+        found = spread_quantiles(tied, np.ones(9), (np.arange(4) + 0.5) / 4)
+        assert len(np.unique(found)) == 4
+        assert (found > 0).all()
+        assert (found < 1).all()
+    np.testing.assert_array_equal(spread_quantiles(values, np.zeros(4), np.array([0.25, 0.75])), [0.25, 0.75])
+
+
+def test_rows_of_weight_zero_do_not_move_a_binomial_start():
+    successes, w = np.array([1.0, 2, 3, 7, 8, 9, 0, 0, 0]), np.r_[np.ones(6), np.zeros(3)]
+    with_them = binomial_start(open_rows(successes, 10, w, has_trials=True), 2, method="quantiles", rng=rng())
+    without = binomial_start(open_rows(successes[:6], 10, has_trials=True), 2, method="quantiles", rng=rng())
+    np.testing.assert_array_equal(with_them.probs, without.probs)

@@ -1,0 +1,54 @@
+"""What the pages and README.md say: their examples run, and the API page leaves nothing out."""
+
+import ast
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+import fastem
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "docs"))
+
+import pages
+
+DOCS = Path(pages.__file__).parent
+EXECUTED = [page for page in pages.PAGES if list(pages.EXAMPLES.parse(page))]
+FENCE = re.compile(r"^ *```(\S+)", re.MULTILINE)
+NO_EXAMPLES = {"{include}", "{toctree}", "{eval-rst}"}
+
+
+@pytest.mark.parametrize("page", EXECUTED, ids=lambda page: page.stem)
+def test_examples_run_and_print_what_they_say(page, tmp_path):
+    pages.run(page, tmp_path)
+
+
+@pytest.mark.parametrize("page", pages.PAGES, ids=lambda page: page.stem)
+def test_every_fence_is_run(page):
+    """One in a language that nothing runs would be an example that nobody has tried."""
+    assert set(FENCE.findall(page.read_text())) <= {"python", "shell"} | NO_EXAMPLES
+
+
+def test_pictures_are_those_that_examples_save():
+    text = {page: page.read_text() for page in pages.PAGES}
+    shown = {(page, name) for page in text for name in re.findall(r"\]\(pictures/(.*?)\)", text[page])}
+    saved = {(page, name) for page in text for name in re.findall(r'savefig\("(.*?)"\)', text[page])}
+    assert shown == saved
+    assert shown
+
+
+def test_api_page_has_every_public_name():
+    """One that is missing wants a line in docs/api.md."""
+    found = re.findall(r"^\.\. auto\w+:: (\w+)$", (DOCS / "api.md").read_text(), re.MULTILINE)
+    assert sorted(found) == sorted(fastem.__all__)
+
+
+@pytest.mark.parametrize("value", ["BinomialParams", "BinomialStats"])
+def test_families_page_has_every_member_of_a_family(value):
+    tree = ast.parse((Path(fastem.__file__).parent / "binomial.py").read_text())
+    (body,) = (node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == value)
+    methods = {node.name for node in body if isinstance(node, ast.FunctionDef)}
+    settings = {target.id for node in body if isinstance(node, ast.Assign) for target in node.targets}
+    told = set(re.findall(r"\w+", (DOCS / "families.md").read_text()))
+    assert (methods | settings) - {"__post_init__", "_sds"} <= told

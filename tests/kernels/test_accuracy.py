@@ -1,0 +1,242 @@
+"""Against 60 digits, where numbers are at their worst: log densities, responsibilities, M-steps, log likelihoods.
+
+An error is measured in what one rounding of everything that enters may do to it (docs/numerics.md).
+"""
+
+from functools import cache
+
+import mpmath as mp
+import numpy as np
+import pytest
+from support import exact, naive
+from support.sweeps import sweep
+
+from fastem import BinomialParams, GaussianParams
+from fastem.data.open import open_rows
+from fastem.families.base import UNIT
+from fastem.kernels.backend import Backend
+
+LOG_PROB, RESP, SUMS = 8, 8, 16
+"""Promised, in these units; docs/numerics.md has what was measured."""
+
+SMALLEST_SHARE = 2.0**-890
+"""A density below 2^-900 of the largest counts as 2^-900 of it: so, of what a few dozen rows add up to, may all."""
+
+
+def rows_of(rng, params, n):
+    """n rows of the mixture, its components in turns."""
+    full = naive.expand_covariances(params.covariances, params.covariance_type, *params.means.shape)
+    labels = np.arange(n) % len(params.weights)
+    z = rng.standard_normal((n, params.n_features))
+    return params.means[labels] + np.einsum("nij,nj->ni", np.linalg.cholesky(full)[labels], z)
+
+
+def correlated(condition, d=4):
+    """Correlations whose eigenvalues go down to 1 / condition of the largest, along no axis."""
+    rng = np.random.default_rng(d)
+    axes = np.linalg.qr(rng.normal(size=(d, d)))[0]
+    matrix = (axes * np.logspace(0, -np.log10(condition), d)) @ axes.T
+    sds = np.sqrt(matrix.diagonal())
+    return matrix / sds / sds[:, np.newaxis]
+
+
+def pair(covariance, apart=1.0, offset=0.0, weights=(0.4, 0.6), kind="full"):
+    """Two components, `apart` standard deviations along the first feature, with the same covariances."""
+    d = len(covariance)
+    sds = np.sqrt(covariance.diagonal())
+    means = np.array([offset * sds, offset * sds + apart * sds * (np.arange(d) == 0)])
+    both = np.array([covariance, covariance])
+    return GaussianParams(np.array(weights), means, naive.reduce_covariances(both, np.array(weights), kind), kind)
+
+
+SCALES = {"variance_1e-100": 1e-100, "variance_1e-12": 1e-12, "variance_1e12": 1e12, "variance_1e100": 1e100}
+UNITS = np.diag([1e-50, 1.0, 1e50])
+NORMAL_CASES = {
+    "condition_1": pair(correlated(1.0)),
+    "condition_1e4": pair(correlated(1e4)),
+    "condition_1e8": pair(correlated(1e8)),
+    "condition_1e12": pair(correlated(1e12)),
+    "offset_1e8_sds": pair(correlated(10.0), offset=1e8),
+    "offset_1e8_sds_diag": pair(np.eye(3), offset=1e8, kind="diag"),
+    **{name: pair(scale * correlated(10.0)) for name, scale in SCALES.items()},
+    **{f"{name}_univariate": pair(scale * np.eye(1)) for name, scale in SCALES.items()},
+    "mixed_units": pair(UNITS @ correlated(10.0, 3) @ UNITS),
+    "mixed_units_diag": pair(UNITS @ UNITS, kind="diag"),
+    "nearly_equal": pair(correlated(10.0), apart=1e-9),
+    "far_apart": pair(correlated(10.0), apart=60.0),
+    "weight_1e-300": pair(correlated(10.0), weights=(1e-300, 1.0)),
+    "spherical": pair(np.eye(5), kind="spherical"),
+    "tied": pair(correlated(100.0, 6), kind="tied"),
+    "many_features": pair(correlated(100.0, 17)),
+}
+
+
+def full_covariances(params):
+    return naive.expand_covariances(params.covariances, params.covariance_type, *params.means.shape)
+
+
+def conditions(params):
+    """(k,) of the correlations; 1 where there are none."""
+    if params.kernel != "mvnormal_full":
+        return np.ones(len(params.weights))
+    sds = np.sqrt(params.diagonals())[:, :, np.newaxis]
+    return np.linalg.cond(full_covariances(params) / sds / sds.mT)
+
+
+@cache
+def normal_case(name):
+    """Parameters, rows (some of them 40 sds out) and the truth: of each row and component, in 60 digits."""
+    params = NORMAL_CASES[name]
+    X = rows_of(np.random.default_rng(0), params, 40)
+    X[::8] += 40 * np.sqrt(params.diagonals()[0])
+    densities, squares = exact.normal_densities(X, params.means, full_covariances(params))
+    log_prob, resp = exact.posterior(densities, params.weights)
+    unit = units(params, squares.astype(float))
+    return params, X, log_prob, resp, unit
+
+
+def units(params, squares):
+    """(n, k) what one rounding of all that enters may change log(weight_k p_k(x_i)) by."""
+    d = params.n_features
+    scales = params.precision_factors()
+    scales = scales if scales.ndim == 2 else scales.diagonal(axis1=1, axis2=2)
+    sizes = np.abs(np.log(params.weights)) + np.abs(np.log(scales)).sum(axis=1) + d
+    return UNIT * (sizes + conditions(params) * (d + squares))
+
+
+def row_units(resp, unit):
+    return (resp.astype(float) * unit).sum(axis=1) + UNIT
+
+
+def shares_off(resp, unit):
+    """(n, k) what the errors of log densities may change responsibilities by: d r_k = r_k sum_j r_j (e_k - e_j)."""
+    r = resp.astype(float)
+    others = (1 - resp).astype(float)
+    return r * (others * unit + (r * unit).sum(axis=1, keepdims=True) - r * unit)
+
+
+normal = pytest.mark.parametrize("name", NORMAL_CASES)
+
+
+@normal
+def test_log_densities_and_responsibilities(name, twin):
+    params, X, log_prob, resp, unit = normal_case(name)
+    with open_rows(X, backend=twin) as rows:
+        found = rows.posterior(params, "log_prob", "resp")
+    assert (exact.errors(found.log_prob, log_prob) <= LOG_PROB * row_units(resp, unit)).all()
+    allowed = RESP * shares_off(resp, unit) + UNIT * RESP * resp.astype(float) + SMALLEST_SHARE
+    assert (exact.errors(found.resp, resp) <= allowed).all()
+
+
+@cache
+def normal_step_case(name):
+    """The truth after an M-step; what wrong shares move of each count, mean and covariance, relative to its scale."""
+    params, X, _, resp, unit = normal_case(name)
+    truth, off = exact.normal_step(X, resp, params.means), shares_off(resp, unit)
+    counts, residual = truth.counts.astype(float), np.abs(exact.exactly(X)[:, np.newaxis] - truth.means).astype(float)
+    residual /= truth.spread
+    lost = off.sum(axis=0), np.einsum("ik,ikj->kj", off, residual)
+    lost += (np.einsum("ik,ikj,ikl->kjl", off, residual, residual),)
+    return truth, [(each.T / counts).T for each in lost]
+
+
+@normal
+def test_m_step(name, twin):
+    params, X, _, _, _ = normal_case(name)
+    truth, moved = normal_step_case(name)
+    stats = sweep(params, X, twin)
+    found, scale = stats.maximize(reg_covar=0.0), truth.spread[:, :, np.newaxis]
+    counts, means, covariances = (RESP * each + SUMS * UNIT for each in moved)
+    live = stats.live  # what is below 2^-900 of another component counts as that, and nothing is learnt from it
+    assert live.all() == (name != "weight_1e-300")
+    assert (exact.errors(stats.counts, truth.counts) <= counts * truth.counts.astype(float))[live].all()
+    off = exact.errors(found.means, truth.means) - UNIT * np.abs(found.means)
+    assert (off <= means * truth.spread)[live].all()
+    if params.covariance_type == "full":
+        assert (exact.errors(found.covariances, truth.covariances) <= covariances * scale * scale.mT)[live].all()
+
+
+@normal
+def test_log_likelihoods_are_within_their_rounding(name, twin):
+    params, X, log_prob, _, _ = normal_case(name)
+    stats = sweep(params, X, twin)
+    error = float(abs(mp.mpf(stats.loglik) - sum(log_prob)))
+    assert error <= stats.rounding
+
+
+@pytest.mark.parametrize("name", ["condition_1e8", "nearly_equal", "far_apart", "spherical", "many_features"])
+def test_float32_rows_are_told_as_float64_rows(name, twin):
+    """Posteriors are computed in float64 whatever the rows."""
+    params, X, _, _, _ = normal_case(name)
+    single = X.astype(np.float32)
+    with open_rows(single, backend=twin) as rows, open_rows(single.astype(float), backend=twin) as same:
+        np.testing.assert_array_equal(rows.posterior(params, "log_prob").log_prob,
+                                      same.posterior(params, "log_prob").log_prob)  # fmt: skip
+
+
+# -------------------------------------------------------------------------------------------------------------- counts
+
+COUNT_CASES = {
+    "fair": ([0.4, 0.6], [[0.5], [0.3]], 100),
+    "near_0": ([0.4, 0.6], [[1e-12], [1e-9]], 10**6),
+    "near_1": ([0.4, 0.6], [[1 - 2.0**-53], [1 - 1e-9]], 10**6),
+    "1e-300": ([0.4, 0.6], [[1e-300], [0.5]], 10),
+    "a_million_trials": ([0.4, 0.6], [[0.3], [0.3001]], 10**6),
+    "nearly_equal": ([0.4, 0.6], [[0.3], [0.3 + 1e-12]], 1000),
+    "weight_1e-300": ([1e-300, 1.0], [[0.3], [0.7]], 1000),
+    "many_columns": ([0.4, 0.6], [[0.3, 1e-6, 0.5], [0.4, 1 - 1e-6, 0.5]], 300),
+}
+
+
+@cache
+def count_case(name):
+    """Parameters, successes of each component's draws and the most extreme ones, trials, the truth and its units."""
+    weights, probs, trials = COUNT_CASES[name]
+    params = BinomialParams(np.array(weights), np.array(probs))
+    rng, d = np.random.default_rng(0), params.n_features
+    X = rng.binomial(trials, params.probs[np.arange(40) % 2]).astype(float)
+    X[:4] = np.array([0, 1, trials - 1, trials])[:, np.newaxis]
+    densities, coefficients, sizes = exact.binomial_densities(X, np.full((40, d), float(trials)), params.probs)
+    log_prob, resp = exact.posterior(densities, params.weights)
+    unit = UNIT * (sizes + np.abs(np.log(params.weights)) + d)
+    return params, X, trials, log_prob, resp, unit, UNIT * coefficients
+
+
+counted = pytest.mark.parametrize("name", COUNT_CASES)
+
+
+@counted
+def test_log_probabilities_and_responsibilities_of_counts(name, twin):
+    params, X, trials, log_prob, resp, unit, coefficients = count_case(name)
+    with open_rows(X, trials, has_trials=True, backend=twin) as rows:
+        found = rows.posterior(params, "log_prob", "resp")
+    assert (exact.errors(found.log_prob, log_prob) <= LOG_PROB * (row_units(resp, unit) + coefficients)).all()
+    allowed = RESP * shares_off(resp, unit) + UNIT * RESP * resp.astype(float) + SMALLEST_SHARE
+    assert (exact.errors(found.resp, resp) <= allowed).all()
+
+
+@counted
+def test_m_step_and_log_likelihood_of_counts(name, twin):
+    params, X, trials, log_prob, resp, unit, coefficients = count_case(name)
+    stats = sweep(params, X, twin, trials=trials)
+    counts, off = resp.sum(axis=0), shares_off(resp, unit)
+    probs = (resp.T @ exact.exactly(X)) / counts[:, np.newaxis] / trials
+    moved = (off.T @ X) / (resp.T.astype(float) @ X) + (off.sum(axis=0) / counts.astype(float))[:, np.newaxis]
+    allowed = (RESP * moved + SUMS * UNIT) * probs.astype(float) + SMALLEST_SHARE
+    assert (exact.errors(stats.maximize().probs, probs) <= allowed)[stats.live].all()
+    # the coefficients are no part of `rounding`: they are the same in every sweep
+    assert float(abs(mp.mpf(stats.loglik) - sum(log_prob))) <= stats.rounding + LOG_PROB * coefficients.sum()
+
+
+# -------------------------------------------------------------------------------------------------------------- exp2
+
+
+def test_exp2_over_its_whole_range(twin):
+    """One row at the mean of components of log density 0 and u: their responsibilities are as 1 to 2^u."""
+    u = -np.concatenate([np.linspace(0, 890, 4001), np.linspace(0, 1.5, 1001), np.arange(891.0), 0.5 ** np.arange(60)])
+    tables = np.r_[0.0, u], np.zeros((1 + len(u), 1)), np.zeros((1 + len(u), 1))
+    resp, labels = np.empty((1, 1 + len(u))), np.empty(0, np.int32)
+    Backend(twin).run("posterior_normal", (np.zeros((1, 1)),), tables, (np.empty(0), resp, labels), slot_rows=4096)
+    truth = np.array([mp.mpf(2) ** mp.mpf(x) for x in u])
+    relative = np.abs(exact.exactly(resp[0, 1:]) / mp.mpf(resp[0, 0]) / truth - 1).astype(float)
+    assert relative.max() <= 5 * UNIT  # 2 units in the last place of exp2, and the product with 1 / sum

@@ -1,0 +1,474 @@
+"""Models on disk: what is saved comes back; what is damaged, or was made to harm, is a ValueError."""
+
+import io
+import json
+import os
+import re
+import tracemalloc
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from support.asserts import same_fit
+
+import fastem
+from fastem._storage import read, write
+from fastem.estimators.base import MODEL, MODEL_LAYOUT
+from fastem.persistence import ATTRIBUTES
+
+RNG = np.random.default_rng(0)
+X = np.concatenate([RNG.normal(size=(200, 2)), RNG.normal(size=(100, 2)) + 5.0])
+HEADS = RNG.binomial(10, 0.4, size=(200, 2))
+RELEASED = sorted((Path(__file__).parents[1] / "released").glob("*.npz"))
+
+MODELS = {
+    **{kind: fastem.GaussianMixture(2, covariance_type=kind, random_state=0) for kind in ("tied", "diag", "spherical")},
+    "full": fastem.GaussianMixture(2, random_state=np.random.default_rng(1), n_init=2, order_by="means"),
+    "held": fastem.GaussianMixture(2, fixed={"means": np.array([True, False])}, means_init=[[0, 0], [5, 5]]),
+    "prior": fastem.GaussianMixture(2, prior=fastem.GaussianPrior(scale=np.eye(2)), random_state=0),
+    "collapsed": fastem.GaussianMixture(2, weights_init=[1.0, 0.0], random_state=0),
+    "counts": fastem.BinomialMixture(2, n_trials=10, prior=fastem.BinomialPrior(2.0), fixed=("weights",)),
+}
+
+pytestmark = pytest.mark.filterwarnings("ignore::fastem.EmptyComponentWarning")
+
+
+def fitted(name):
+    return MODELS[name].fit(HEADS if name == "counts" else X)
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """A file, and its header and arrays to be changed."""
+    path = tmp_path / "model.npz"
+    fitted("full").save(path)
+    return path, *read(path, MODEL, MODEL_LAYOUT)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_what_is_saved_comes_back(name, tmp_path):
+    mixture = fitted(name)
+    mixture.save(tmp_path / "model.npz")
+    again = fastem.load(tmp_path / "model.npz")
+    assert type(again) is type(mixture)
+    same_fit(again, mixture)
+    rows = HEADS if name == "counts" else X
+    np.testing.assert_array_equal(again.predict_proba(rows), mixture.predict_proba(rows))
+    assert str(again.diagnose()) == str(mixture.diagnose())
+    settings, expected = again.get_params(deep=False), mixture.get_params(deep=False)
+    if name == "full":
+        assert settings.pop("random_state") is None  # a generator is no value
+        del expected["random_state"]
+    assert {key: repr(value) for key, value in settings.items()} == {k: repr(value) for k, value in expected.items()}
+
+
+def test_precision_and_names_of_features_come_back(tmp_path):
+    frame = pd.DataFrame(X.astype(np.float32), columns=["height", "weight"])
+    mixture = fastem.GaussianMixture(2, random_state=0).fit(frame)
+    mixture.save(str(tmp_path / "model.npz"))
+    again = fastem.load(str(tmp_path / "model.npz"))
+    assert again.means_.dtype == np.float32
+    assert again.feature_names_in_.tolist() == ["height", "weight"]
+    np.testing.assert_array_equal(again.score_samples(frame), mixture.score_samples(frame))
+
+
+@pytest.mark.parametrize("mixture", [fastem.GaussianMixture(2, random_state=0), fastem.BinomialMixture(2, n_trials=10)])
+def test_what_partial_fit_remembers_comes_back(mixture, tmp_path):
+    rows = HEADS if mixture.get_params().get("n_trials") else X
+    mixture.partial_fit(rows[:100]).partial_fit(rows[100:])
+    mixture.save(tmp_path / "model.npz")
+    again = fastem.load(tmp_path / "model.npz")
+    assert str(again.diagnose()) == str(mixture.diagnose())
+    again.partial_fit(rows)
+    mixture.partial_fit(rows)
+    np.testing.assert_array_equal(again.weights_, mixture.weights_)
+    assert again.stats_.total == mixture.stats_.total
+
+
+@pytest.mark.filterwarnings("ignore::fastem.ConvergenceWarning")  # between floors, as rounding has it
+def test_rows_on_a_line_in_any_units_come_back(tmp_path):
+    """Covariances that are as good as singular are those of a mixture, as the floor has left them."""
+    for dtype in (np.float64, np.float32):
+        line = (np.random.default_rng(0).normal(size=(50, 1)) * [1e-3, 1e4, 2.0]).astype(dtype)
+        variances = line.astype(float).var(axis=0)
+        start = {"weights_init": [0.5, 0.5], "means_init": line[:2]}
+        start["precisions_init"] = np.array([np.diag(1 / variances)] * 2)
+        mixture = fastem.GaussianMixture(2, reg_covar=0.0, **start).fit(line)
+        mixture.save(tmp_path / "model.npz")
+        same_fit(fastem.load(tmp_path / "model.npz"), mixture)
+
+
+@pytest.mark.parametrize("path", RELEASED, ids=lambda path: path.stem)
+def test_files_of_released_versions_stay_readable(path):
+    """Named after version and model; the predictions of that version stand in the JSON beside it."""
+    mixture, told = fastem.load(path), json.loads(path.with_suffix(".json").read_text())
+    np.testing.assert_allclose(mixture.score_samples(told["X"]), told["score_samples"], rtol=1e-9)
+    assert mixture.predict(told["X"]).tolist() == told["predict"]
+
+
+def test_there_are_files_of_released_versions():
+    assert {path.stem for path in RELEASED} >= {"0.1.0-normal", "0.1.0-binomial"}
+
+
+# ------------------------------------------------------------------------------------------------------------- errors
+
+
+def test_only_what_is_fitted_can_be_saved(tmp_path):
+    with pytest.raises(fastem.NotFittedError):
+        fastem.GaussianMixture(2).save(tmp_path / "model.npz")
+    with pytest.raises(TypeError, match="path must be a path, got 3"):
+        fitted("full").save(3)
+    with pytest.raises(TypeError, match="path must be a path, got None"):
+        fastem.load(None)
+
+
+def test_where_nothing_can_be_written_the_old_file_stays(tmp_path, monkeypatch):
+    path = tmp_path / "model.npz"
+    fitted("full").save(path)
+    before = path.read_bytes()
+    with pytest.raises(OSError, match="missing"):
+        fitted("full").save(tmp_path / "missing" / "model.npz")
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        fitted("diag").save(path)
+    assert path.read_bytes() == before
+    assert [each.name for each in tmp_path.iterdir()] == ["model.npz"]
+
+
+class OfAUser(fastem.GaussianMixture):
+    """A subclass."""
+
+
+def test_what_load_would_not_know_is_not_saved(tmp_path):
+    with pytest.raises(TypeError, match="save keeps the estimators of fastem, not a subclass, got a OfAUser"):
+        OfAUser(2).fit(X).save(tmp_path / "model.npz")
+    mixture = fastem.GaussianMixture(2, random_state=0, means_init=np.array([[0.0, 0], [4, 4]], object)).fit(X)
+    mixture.note = "of the user's"
+    mixture.set_params(precisions_init=None)
+    mixture.save(tmp_path / "model.npz")
+    again = fastem.load(tmp_path / "model.npz")
+    assert not hasattr(again, "note")
+    same_fit(again.fit(X), mixture)
+    framed = fastem.GaussianMixture(2, random_state=0, means_init=pd.DataFrame([[0.0, 0.0], [4.0, 4.0]])).fit(X)
+    framed.save(tmp_path / "model.npz")
+    same_fit(fastem.load(tmp_path / "model.npz"), framed)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links, modes and pipes of POSIX")
+def test_links_are_followed_permissions_kept_and_what_is_no_file_refused(tmp_path):
+    path, link = tmp_path / "model.npz", tmp_path / "link.npz"
+    fitted("full").save(path)
+    path.chmod(0o640)
+    link.symlink_to(path)
+    fitted("diag").save(link)
+    assert link.is_symlink()
+    assert fastem.load(path).covariance_type == "diag"
+    assert path.stat().st_mode & 0o777 == 0o640
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="is no file that can be replaced"):
+        fitted("full").save(tmp_path / "pipe")
+
+
+def test_two_that_write_one_file_leave_one_of_the_two(tmp_path):
+    path, models = tmp_path / "model.npz", [fitted("full"), fitted("diag")]
+    models[0].save(path)
+    with ThreadPoolExecutor(2) as pool:
+        for _ in range(20):
+            saved = [pool.submit(model.save, path) for model in models]
+            assert fastem.load(path).covariance_type in ("full", "diag")
+            for each in saved:
+                each.result()
+    assert [each.name for each in tmp_path.iterdir()] == ["model.npz"]
+
+
+@pytest.mark.parametrize("path", ["", "a\0b"])
+def test_a_name_that_is_none_is_refused(path):
+    with pytest.raises(ValueError, match="path must be the name of a file"):
+        fitted("full").save(path)
+    with pytest.raises(ValueError, match="path must be the name of a file"):
+        fastem.load(path)
+
+
+def test_a_missing_file_is_that():
+    with pytest.raises(FileNotFoundError):
+        fastem.load("/nowhere/model.npz")
+
+
+def mutated(content, rng):
+    """Bytes flipped, cut out, doubled or cut off, at random."""
+    at, length = int(rng.integers(len(content))), int(rng.integers(1, 64))
+    match rng.integers(4):
+        case 0:
+            noise = rng.integers(0, 256, length, dtype=np.uint8).tobytes()
+            return content[:at] + noise + content[at + length :]
+        case 1:
+            return content[:at] + content[at + length :]
+        case 2:
+            return content[:at] + content[at : at + length] + content[at:]
+        case _:
+            return content[:at]
+
+
+def mutants_refused(path, mixture, mutants, rng):
+    """Load so many mutants -> how many were refused; the others are the model itself (a date of zip's was changed)."""
+    content, refused = path.read_bytes(), 0
+    for _ in range(mutants):
+        path.write_bytes(mutated(content, rng))
+        try:
+            found = fastem.load(path)
+        except ValueError:
+            refused += 1
+        else:
+            same_fit(found, mixture)
+    return refused
+
+
+@pytest.mark.parametrize("name", ["full", "counts"])
+def test_mutants_are_refused(name, tmp_path):
+    """make torture does 10,000."""
+    mixture = fitted(name)
+    mixture.save(tmp_path / "model.npz")
+    tracemalloc.start()
+    refused = mutants_refused(tmp_path / "model.npz", mixture, 300, np.random.default_rng(0))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert refused > 250
+    assert peak < 1 << 24
+
+
+def npz(path, **members):
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(f"{name}.npy", content)
+
+
+def array_bytes(header):
+    text = header.encode().ljust(118 - 11) + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000,), }",
+        "{'descr': '|O', 'fortran_order': False, 'shape': (1,), }",
+        "{'descr': '<U1000000000', 'fortran_order': False, 'shape': (0,), }",
+        "{'descr': '<f8', 'fortran_order': False, 'shape': (-1,), }",
+        "{'descr': '<f8', 'fortran_order': False, 'shape': __import__('os').getcwd(), }",
+    ],
+)
+def test_no_array_is_made_that_is_larger_than_its_bytes_or_holds_objects(header, tmp_path):
+    path = tmp_path / "model.npz"
+    npz(path, header=array_bytes(header))
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="is damaged or no file of fastem's"):
+        fastem.load(path)
+    assert tracemalloc.get_traced_memory()[1] < 1 << 22
+    tracemalloc.stop()
+
+
+def test_a_bomb_is_not_unpacked(tmp_path):
+    path = tmp_path / "model.npz"
+    content = io.BytesIO()
+    np.save(content, np.zeros(1 << 24, np.uint8))
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("header.npy", content.getvalue())
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="its parts are larger than the file"):
+        fastem.load(path)
+    assert tracemalloc.get_traced_memory()[1] < 1 << 22
+    tracemalloc.stop()
+
+
+def where(header, name):
+    """The array of this attribute in the file."""
+    return header["attributes"]["dict"][name]["array"]
+
+
+def without_a_mean(header, arrays):
+    arrays[where(header, "means_")] = arrays[where(header, "means_")][:1]
+
+
+def not_a_number(header, arrays):
+    arrays[where(header, "means_")][0, 0] = np.nan
+
+
+def indefinite(header, arrays):
+    arrays[where(header, "covariances_")][1] = [[1.0, 2.0], [2.0, 1.0]]
+
+
+def too_heavy(header, arrays):
+    arrays[where(header, "weights_")][:] = 0.9
+
+
+def unknown_class(header, arrays):
+    header["class"] = "Popen"
+
+
+def unknown_value(header, arrays):
+    header["attributes"]["dict"]["history_"] = {"Popen": {"args": "ls"}}
+
+
+def private(header, arrays):
+    header["attributes"]["dict"]["__class__"] = 3
+
+
+def not_an_attribute(header, arrays):
+    header["attributes"]["dict"]["fit"] = 3
+
+
+def without_weights(header, arrays):
+    del header["attributes"]["dict"]["weights_"]
+
+
+def too_many_features(header, arrays):
+    header["attributes"]["dict"]["n_features_in_"] = 7
+
+
+def wrong_factors(header, arrays):
+    arrays[where(header, "precisions_cholesky_")] = np.zeros(3)
+
+
+def no_attributes(header, arrays):
+    header["attributes"] = None
+
+
+def set_to(name, value):
+    def change(header, arrays):
+        header["attributes"]["dict"][name] = value
+
+    change.__name__ = f"{name}={value!r}"
+    return change
+
+
+def array_to(name, change_of):
+    def change(header, arrays):
+        arrays[where(header, name)] = change_of(arrays[where(header, name)])
+
+    change.__name__ = f"{name} changed"
+    return change
+
+
+BAD_SETTINGS = {
+    "fixed": -1, "n_components": 0, "tol": "small", "reg_covar": -1.0, "max_iter": 1.5, "init_params": "best",
+    "weights_init": [0.5, 0.6], "means_init": [[1.0]], "precisions_init": [[1.0]], "prior": 3, "order_by": "size",
+    "stopping": "never", "acceleration": "warp", "warm_sweeps": 2, "on_collapse": "ignore", "max_time": -1,
+    "on_interrupt": "stop", "checkpoint_every": -1, "warm_start": 1, "verbose": -1, "verbose_interval": 0,
+    "backend": "fortran", "n_threads": 0, "random_state": "now", "covariance_type": "diag",
+}  # fmt: skip
+
+BAD_ATTRIBUTES = [
+    set_to("counts_", 3), set_to("counts_", [1.0, 2.0]), array_to("counts_", lambda a: a[:1]),
+    array_to("counts_", lambda a: -a), array_to("counts_", lambda a: a * np.nan),
+    set_to("collapses_", None), set_to("collapses_", [3]), set_to("starts_", {"tuple": []}),
+    set_to("collapses_", [{"Collapse": {"component": "a", "iteration": 1, "count": 1.0, "smallest_eigenvalue": 1.0,
+                                        "action": "floor"}}]),
+    set_to("starts_", [{"Start": {"mean_loglik": "x", "n_iter": 1, "stop_reason": ""}}]),
+    set_to("n_iter_", "3"), set_to("n_sweeps_", 1.5), set_to("converged_", 1), set_to("stop_reason_", None),
+    set_to("cut_short_", None), set_to("ascent_", 1.0), set_to("summary_", 3), set_to("remaining_gain_", None),
+    set_to("history_", {"Start": {"mean_loglik": 1.0, "n_iter": 1, "stop_reason": ""}}), set_to("log_posterior_", "1"),
+    set_to("loglik_", True), set_to("entropy_", []), set_to("n_parameters_", 1.0), set_to("aic_", None),
+    set_to("bic_", "x"), set_to("icl_", [1.0]), set_to("lower_bounds_", 1.0), set_to("lower_bounds_", ["a"]),
+    set_to("lower_bound_", None), array_to("empty_components_", lambda a: np.array([7])), set_to("settings_", 3),
+    set_to("feature_names_in_", {"strings": ["one"]}), set_to("stats_", 3), set_to("n_features_in_", "2"),
+    set_to("n_features_in_", True), set_to("n_iter_", 1000), set_to("held_out_", "x"), set_to("neighbours_", 3),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("setting", BAD_SETTINGS)
+def test_settings_that_a_fit_would_refuse_are_refused_in_a_file_and_kept_out_of_one(setting, saved, tmp_path):
+    path, header, arrays = saved
+    header["attributes"]["dict"][setting] = BAD_SETTINGS[setting]
+    write(path, MODEL, MODEL_LAYOUT, {name: header[name] for name in ("class", "attributes")}, arrays)
+    named = {"weights_init": "weights", "means_init": "means", "precisions_init": "precision"}.get(setting, setting)
+    with pytest.raises(ValueError, match=rf"model\.npz is damaged: .*{named}"):
+        fastem.load(path)
+    mixture = fastem.GaussianMixture(2, random_state=0).fit(X).set_params(**{setting: BAD_SETTINGS[setting]})
+    with pytest.raises((ValueError, TypeError), match=named):
+        mixture.save(tmp_path / "other.npz")
+    assert not (tmp_path / "other.npz").exists()
+
+
+def test_every_setting_is_tried():
+    assert set(BAD_SETTINGS) | {"n_init", "checkpoint"} == set(fastem.GaussianMixture().get_params(deep=False))
+
+
+@pytest.mark.parametrize("change", BAD_ATTRIBUTES, ids=lambda change: change.__name__)
+def test_an_attribute_is_of_the_kind_and_shape_it_must_have(change, saved):
+    path, header, arrays = saved
+    change(header, arrays)
+    write(path, MODEL, MODEL_LAYOUT, {name: header[name] for name in ("class", "attributes")}, arrays)
+    with pytest.raises(ValueError, match=rf"model\.npz is damaged: .*{re.split('[= ]', change.__name__)[0]}"):
+        fastem.load(path)
+
+
+def test_every_attribute_of_a_fit_has_its_kind():
+    frame = pd.DataFrame(X, columns=["height", "weight"])
+    names = {name for name in vars(fastem.GaussianMixture(2, random_state=0).fit(frame)) if name.endswith("_")}
+    names |= {name for name in vars(fastem.GaussianMixture(2, random_state=0).partial_fit(X)) if name.endswith("_")}
+    assert names - {"weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_"} <= set(ATTRIBUTES)
+
+
+def test_counts_that_are_swapped_are_named(tmp_path):
+    fastem.BinomialMixture(2, n_trials=10).fit(HEADS).save(tmp_path / "model.npz")
+    header, arrays = read(tmp_path / "model.npz", MODEL, MODEL_LAYOUT)
+    counts, empty = where(header, "counts_"), where(header, "empty_components_")
+    arrays[counts], arrays[empty] = arrays[empty], arrays[counts]
+    write(tmp_path / "model.npz", MODEL, MODEL_LAYOUT, {name: header[name] for name in ("class", "attributes")}, arrays)
+    with pytest.raises(ValueError, match=r"counts_.* should have the shape of \(2,\)"):
+        fastem.load(tmp_path / "model.npz")
+
+
+def test_sums_of_another_mixture_are_refused(tmp_path):
+    mixture = fastem.GaussianMixture(2, random_state=0).partial_fit(X)
+    mixture.stats_ = fastem.GaussianMixture(3, random_state=0).partial_fit(X).stats_
+    mixture.save(tmp_path / "model.npz")
+    with pytest.raises(ValueError, match="stats_ must be of parameters as these are"):
+        fastem.load(tmp_path / "model.npz")
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_fit_of_a_loaded_model_writes_nothing_where_its_file_says(there, tmp_path):
+    journal = tmp_path / "of somebody.checkpoint"
+    fastem.GaussianMixture(2, random_state=0, checkpoint=journal).fit(X).save(tmp_path / "model.npz")
+    before = journal.read_bytes()
+    if not there:
+        journal.unlink()
+    mixture = fastem.load(tmp_path / "model.npz")
+    assert mixture.checkpoint is None
+    mixture.fit(X + 1.0)
+    mixture.set_params(warm_start=True).fit(X + 1.0).partial_fit(X)
+    assert (journal.read_bytes() == before) if there else not journal.exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        without_a_mean, not_a_number, indefinite, too_heavy, unknown_class, unknown_value, private,
+        not_an_attribute, without_weights, too_many_features, wrong_factors, no_attributes,
+    ],
+    ids=lambda change: change.__name__,
+)  # fmt: skip
+def test_a_whole_file_of_what_is_no_model_is_refused(change, saved):
+    path, header, arrays = saved
+    change(header, arrays)
+    write(path, MODEL, MODEL_LAYOUT, {name: header[name] for name in ("class", "attributes")}, arrays)
+    with pytest.raises(ValueError, match=r"model\.npz is damaged"):
+        fastem.load(path)
+
+
+def test_a_file_of_another_kind_or_layout_says_which(saved):
+    path, _, arrays = saved
+    write(path, "fastem checkpoint", 1, {}, arrays)
+    with pytest.raises(ValueError, match="is a 'fastem checkpoint', not a 'fastem model'"):
+        fastem.load(path)
+    write(path, MODEL, 99, {}, arrays)
+    with pytest.raises(ValueError, match="has layout 99 of a fastem model, written by fastem"):
+        fastem.load(path)

@@ -1,0 +1,23 @@
+"""Parameters of the data sets of the tests, and a sweep at them."""
+
+from fastem.data.open import open_rows
+from fastem.families.binomial.model import BinomialParams
+from fastem.families.gaussian.model import GaussianParams
+from support import naive
+
+KINDS = ("full", "tied", "diag", "spherical")
+
+
+def normal_params(world, kind):
+    covariances = naive.reduce_covariances(world.covariances, world.weights, kind)
+    return GaussianParams(world.weights.copy(), world.means.copy(), covariances, kind)
+
+
+def binomial_params(world):
+    return BinomialParams(world.weights.copy(), world.probs.copy())
+
+
+def sweep(params, X, twin, sample_weight=None, trials=None, n_threads=None, dtype=None):
+    options = {"has_trials": params.has_trials, "backend": twin, "n_threads": n_threads, "dtype": dtype}
+    with open_rows(X, trials, sample_weight, **options) as rows:
+        return rows.sweep(params)
