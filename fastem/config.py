@@ -20,7 +20,7 @@ from fastem.kernels.backend import (
     processor_sets,
 )
 from fastem.kernels.threads import ThreadRule, thread_rule
-from fastem.validation import checks
+from fastem.validation.settings import check_choice
 
 
 @public
@@ -119,4 +119,5 @@ def warmup(backend: str = "auto") -> None:
     >>> import fastem
     >>> fastem.warmup()
     """
-    compile_ahead(checks.choice(backend, "backend", BACKENDS))
+    check_choice(backend, "backend", BACKENDS)
+    compile_ahead(backend)

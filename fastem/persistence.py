@@ -22,7 +22,9 @@ from fastem.families.gaussian.prior import GaussianPrior
 from fastem.fitting.checkpoint import arrays_of
 from fastem.fitting.restarts import Start
 from fastem.fitting.result import Ascent, Collapse, History
-from fastem.validation import checks, inputs
+from fastem.validation.arrays import check_not
+from fastem.validation.parameters import as_array, check_n_features_in, check_shape
+from fastem.validation.settings import as_path
 
 PLAIN: dict[str, Any] = {
     "bool": bool, "int": Integral, "float": Real, "str": str, "dict": dict, "None": type(None), "Array": np.ndarray
@@ -82,7 +84,7 @@ def load(path: Any) -> Any:
     >>> fastem.load(path).means_
     array([[2.]])
     """
-    header, arrays = read(checks.path(path, "path"), MODEL, MODEL_LAYOUT)
+    header, arrays = read(as_path(path, "path"), MODEL, MODEL_LAYOUT)
     with undamaged(path):
         return restored(ESTIMATORS[header["class"]], decode(header["attributes"], arrays, VALUES))
 
@@ -123,7 +125,7 @@ def load_stats(path: Any) -> Any:
     >>> fastem.load_stats(path).maximize().means
     array([[2.]])
     """
-    header, arrays = read(checks.path(path, "path"), STATISTICS, STATISTICS_LAYOUT)
+    header, arrays = read(as_path(path, "path"), STATISTICS, STATISTICS_LAYOUT)
     with undamaged(path):
         ((kind, _),) = header["statistics"].items()
         stats = decode(header["statistics"], arrays, VALUES | {kind: SUMS[kind]})
@@ -148,7 +150,7 @@ def restored(kind: type[Mixture], attributes: dict[str, Any]) -> Mixture:
     params = mixture.params_  # checked, as a user's
     found = mixture._attributes(params)
     for name in found.keys() & attributes.keys():
-        checks.shaped(attributes[name], name, found[name].shape)
+        as_array(attributes[name], name, found[name].shape)
     mixture._check_settings()
     mixture._check_inits(params.n_features)
     check_attributes(attributes, params)
@@ -159,13 +161,13 @@ def restored(kind: type[Mixture], attributes: dict[str, Any]) -> Mixture:
 def check_attributes(attributes: dict[str, Any], params: Any) -> None:
     """ValueError where one does not go with these parameters."""
     k, d = len(params.weights), params.n_features
-    checks.same_features(attributes.get("n_features_in_", d), d)
+    check_n_features_in(attributes.get("n_features_in_", d), d)
     if "counts_" in attributes:
-        inputs.refuse(lambda block: block < 0, checks.shaped(attributes["counts_"], "counts_", (k,)), "counts_ below 0")
+        check_not(lambda block: block < 0, as_array(attributes["counts_"], "counts_", (k,)), "counts_ below 0")
     if "empty_components_" in attributes and not np.isin(attributes["empty_components_"], np.arange(k)).all():
         raise ValueError(f"empty_components_ must be of 0 to {k - 1}, got {attributes['empty_components_']}")
     if "feature_names_in_" in attributes:
-        checks.same_shape(attributes["feature_names_in_"], "feature_names_in_", (d,))
+        check_shape(attributes["feature_names_in_"], "feature_names_in_", (d,))
     if "history_" in attributes:
         check_history(attributes["history_"], attributes.get("n_iter_", len(attributes["history_"])))
     if attributes.get("stats_") is not None:

@@ -35,7 +35,7 @@ from fastem.plotting.gaussian import GaussianMixtureDisplay
 from fastem.plotting.style import needed
 from fastem.selection.select import CRITERIA, THOROUGH, select
 from fastem.selection.table import Candidate, Selection, aligned
-from fastem.validation import checks
+from fastem.validation.settings import check_choice
 
 OK, FOUND_WRONG = 0, 1
 
@@ -235,7 +235,7 @@ def fit(args: argparse.Namespace) -> int:
 def try_drawing(path: str) -> None:
     needed("matplotlib.pyplot").switch_backend("Agg")
     formats = needed("matplotlib.backend_bases").FigureCanvasBase.get_supported_filetypes()
-    checks.choice(Path(path).suffix.removeprefix("."), "the suffix of --plot", formats)
+    check_choice(Path(path).suffix.removeprefix("."), "the suffix of --plot", formats)
 
 
 def show(args: argparse.Namespace, selection: Selection) -> None:

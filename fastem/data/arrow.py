@@ -16,7 +16,8 @@ from numpy.lib import format as npy
 
 from fastem._public import public
 from fastem.kernels.mapped import BYTES_AT_A_TIME, still_there
-from fastem.validation import checks, inputs
+from fastem.validation.arrays import ARROW_NUMBERS, number_type, raise_null
+from fastem.validation.settings import as_float_dtype
 
 BATCH_ROWS = 1 << 17
 """Rows that Arrow hands over at a time, at the most."""
@@ -68,7 +69,7 @@ class Files:
     def types(self, names: Sequence[str]) -> set[str]:
         """Of these columns in all files; one without rows may lack them."""
         files = [file for file in self.files if file.n] or self.files[:1]
-        return {inputs.number_column(file.schema, name, file.path) for file in files for name in names}
+        return {number_type(file.schema, name, file.path) for file in files for name in names}
 
     def count_rows(self) -> int:
         return sum(file.n for file in self.files)
@@ -115,7 +116,7 @@ class Table:
         self.names = list(table.schema.names)
 
     def types(self, names: Sequence[str]) -> set[str]:
-        return {inputs.number_column(self.table.schema, name, self.name) for name in names}
+        return {number_type(self.table.schema, name, self.name) for name in names}
 
     def count_rows(self) -> int:
         return len(self.table)
@@ -133,7 +134,7 @@ class DataSet:
 
     def types(self, names: Sequence[str]) -> set[str]:
         """Those of its schema; TypeError where a file holds more than they can."""
-        found = {name: inputs.number_column(self.dataset.schema, name, self.name) for name in names}
+        found = {name: number_type(self.dataset.schema, name, self.name) for name in names}
         for path, schema in self._typed_files():
             for name, read in found.items():
                 if name in schema.names and loses(held := str(schema.field(name).type), read):
@@ -165,7 +166,7 @@ class DataSet:
 
 def loses(held: str, read: str) -> bool:
     """Would Arrow cast numbers of one type to another and not say that it loses some?  To whole numbers it says so."""
-    if held == read or held not in inputs.ARROW_NUMBERS:
+    if held == read or held not in ARROW_NUMBERS:
         return False
     return read == "bool" or (held in FLOATS and read in FLOATS and FLOATS.index(held) > FLOATS.index(read))
 
@@ -224,7 +225,7 @@ class ArrowRows:
             for place, name in enumerate(self.names):
                 column = batch.column(name)
                 if column.null_count:
-                    inputs.refuse_null(column.is_null().to_numpy(zero_copy_only=False), name, begin)
+                    raise_null(column.is_null().to_numpy(zero_copy_only=False), name, begin)
                 rows[:, place] = column.to_numpy(zero_copy_only=False)
             begin += len(batch)
             rows.flags.writeable = False  # it is not used again, and need not be copied
@@ -323,7 +324,7 @@ def from_arrow(
     types = found.types(names + (tosses if isinstance(tosses, list) else []) + weight)
     if dtype is None:
         dtype = np.float32 if types == {"float"} else np.float64
-    return ArrowRows(found, names, tosses, weight, checks.real_type(dtype), cache)
+    return ArrowRows(found, names, tosses, weight, as_float_dtype(dtype), cache)
 
 
 def opened(source: Any) -> Source:

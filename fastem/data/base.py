@@ -13,7 +13,7 @@ from fastem._public import public
 from fastem._typing import Array
 from fastem.data.slots import LOWEST_LOGLIK
 from fastem.kernels.backend import BACKENDS, Backend
-from fastem.validation import checks
+from fastem.validation.settings import as_integer, check_choice, check_dtype
 
 KERNELS_TELL = {"log_prob": np.float64, "resp": np.float64, "labels": np.int32}
 """The type of what the kernels tell of each row, in the order of `Posterior`."""
@@ -75,8 +75,8 @@ def total_of(logliks: list[float]) -> float:
 
 def chosen_backend(dtype: Any, backend: str, n_threads: int | None) -> Backend:
     """What is to sweep, once these settings have been looked at."""
-    checks.choice(backend, "backend", BACKENDS)
-    checks.arithmetic(dtype)
+    check_choice(backend, "backend", BACKENDS)
+    check_dtype(dtype)
     if n_threads is not None:
-        n_threads = checks.integer(n_threads, "n_threads", 1)
+        n_threads = as_integer(n_threads, "n_threads", 1)
     return Backend(backend, n_threads)

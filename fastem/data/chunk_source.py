@@ -13,7 +13,15 @@ import numpy as np
 
 from fastem.data.slots import SLOT_ROWS
 from fastem.kernels.mapped import gather, in_use, still_there
-from fastem.validation import inputs
+from fastem.validation.arrays import (
+    BadValueError,
+    as_counts,
+    as_matrix,
+    as_numeric,
+    as_weights,
+    check_two_dimensional,
+    check_weights,
+)
 
 LONG_ROWS = 1 << 16
 """Of a chunk that is swept where it is: so few take about as long to sweep as to copy."""
@@ -79,9 +87,9 @@ class Source:
                 found = form_of(arrays, self.has_trials)
                 if form not in (None, found) and len(arrays[0]):
                     raise ValueError(f"{found}; the chunks {when.format(form)}")
-            except inputs.BadValueError as error:
+            except BadValueError as error:
                 row, *column = error.index
-                raise inputs.BadValueError(f"chunk {index}: {error.sentence}", (begin + row, *column)) from None
+                raise BadValueError(f"chunk {index}: {error.sentence}", (begin + row, *column)) from None
             except (ValueError, TypeError) as error:
                 raise type(error)(f"chunk {index}, from row {begin}: {error}") from None
             if len(arrays[0]):
@@ -104,19 +112,22 @@ class Source:
     def arrays(self, chunk: Any, *, check_values: bool) -> Arrays:
         """A chunk as arrays that kernels read."""
         X, trials, sample_weight = self._parts(chunk)
-        X = inputs.numeric(X, "X", whole=self.has_trials)
+        X = as_numeric(X, "X", whole=self.has_trials)
         if X.ndim and not len(X):
             return (X,)
         if self.has_trials:
-            data: Arrays = inputs.counts(X, rows_first(self.trials if trials is None else trials))
+            data: Arrays = as_counts(X, rows_first(self.trials if trials is None else trials))
         elif check_values:
-            data = (inputs.matrix(X, fitting=self.fitting),)
+            data = (as_matrix(X, fitting=self.fitting),)
         else:
-            data = (inputs.two_dimensional(X, None, ""),)
+            check_two_dimensional(X, None, "")
+            data = (X,)
         if sample_weight is None:
             return data
-        weights = inputs.weights_like(sample_weight, len(X))
-        return (*data, inputs.weights_of_part(weights) if check_values else weights)
+        weights = as_weights(sample_weight, len(X))
+        if check_values:
+            check_weights(weights)
+        return (*data, weights)
 
     def _parts(self, chunk: Any) -> tuple[Any, Any, Any]:
         """X, trials, sample_weight; None where the chunk has none."""

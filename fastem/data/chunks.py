@@ -19,7 +19,8 @@ from fastem.data.distinct import CHUNK_ROWS, MOST_DISTINCT, DistinctCounts, pays
 from fastem.data.rows import DIGEST_ROWS, Rows
 from fastem.data.slots import SLOT_ROWS
 from fastem.kernels.backend import Backend
-from fastem.validation import checks, inputs
+from fastem.validation.arrays import check_chunks, check_squares, check_total_weight, total_weight
+from fastem.validation.settings import as_integer
 
 BLOCK_BYTES = 1 << 24
 """Of the rows of a block: long beside what it takes to wake threads, and three of them are little memory."""
@@ -51,14 +52,14 @@ class Chunks(OnBackend):
             first = first or rows.take(np.arange(1))
             self._seen.add(index, arrays)
             self._form = form_of(arrays, self.source.has_trials)
-            self._weight += inputs.total_weight(rows.sample_weight)
+            self._weight += total_weight(rows.sample_weight)
             if self.source.fitting and not self.source.has_trials:
-                inputs.squares_fit(rows.data[0], self._weight)
+                check_squares(rows.data[0], self._weight)
             self.most_trials = max(self.most_trials, rows.most_trials if self.source.has_trials else 0)
             self.single = rows.single
         if first is None:
             raise ValueError("chunks: found 0 rows, a minimum of 1 is required")
-        inputs.weight_total(self._weight)
+        check_total_weight(self._weight)
         self._seen.complete()
         self._first = first
         row_bytes = sum(array[:1].nbytes for array in (*first.data, first.sample_weight))
@@ -245,7 +246,7 @@ def open_chunks(
     array([0.5, 4.5])
     """
     kernels = chosen_backend(dtype, backend, n_threads)
-    inputs.several_chunks(chunks)
+    check_chunks(chunks)
     if trials is not None:
-        trials = checks.integer(trials, "trials", 0)
+        trials = as_integer(trials, "trials", 0)
     return Chunks(Source(chunks, has_trials, trials, fitting), kernels, dtype)

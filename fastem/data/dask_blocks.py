@@ -21,7 +21,8 @@ from fastem.data.distinct import MOST_DISTINCT, pays, tested_step
 from fastem.data.rows import Rows
 from fastem.data.slots import slot_count
 from fastem.kernels.backend import Backend
-from fastem.validation import checks, inputs
+from fastem.validation.arrays import BadValueError, check_n_features, check_squares, check_total_weight
+from fastem.validation.parameters import check_rows_match_params
 
 GATHERED_BYTES = 1 << 26
 """Sums of slots that come back in a sweep, to be folded as those of rows in memory are: a tenth of a second of a slow
@@ -63,19 +64,19 @@ class Blocks(OnBackend):
         surveys: list[Any] = self._run.all([task(self.reader.surveyed, block) for block in self._checked])
         begin, weight, form = 0, 0.0, None
         for index, survey in enumerate(surveys):
-            if isinstance(survey, inputs.BadValueError):
+            if isinstance(survey, BadValueError):
                 row, *column = survey.index
-                raise inputs.BadValueError(f"block {index}: {survey.sentence}", (begin + row, *column))
+                raise BadValueError(f"block {index}: {survey.sentence}", (begin + row, *column))
             if isinstance(survey, Exception):
                 raise type(survey)(f"block {index}, from row {begin}: {survey}")
             if survey.n and form not in (None, survey.form):
                 raise ValueError(f"block {index}, from row {begin}: {survey.form}; the blocks before have {form}")
             form, begin, weight = survey.form or form, begin + survey.n, weight + survey.weight
             if not self.reader.source.has_trials:
-                inputs.squares_fit(survey.largest, weight)
+                check_squares(survey.largest, weight)
         if form is None:
             raise ValueError("X: found 0 rows in all blocks, a minimum of 1 is required")
-        inputs.weight_total(weight)
+        check_total_weight(weight)
         return surveys
 
     def look_again(self) -> None:
@@ -100,7 +101,7 @@ class Blocks(OnBackend):
     def sweep(self, params: Any) -> Any:
         """The statistics of all rows at `params`: a task for each block."""
         has_trials = self.reader.source.has_trials
-        checks.rows_of_params(has_trials, self.n_features, params.has_trials, params.n_features)
+        check_rows_match_params(has_trials, self.n_features, params.has_trials, params.n_features)
         single = self.single and params.single_is_enough(params.tables())
         by_slot = 8 * params.sums_length * self._slots <= GATHERED_BYTES
         sweep = Sweep(self.reader, params, single, by_slot, self._base_measure is None)
@@ -177,7 +178,7 @@ def open_blocks(
     """The rows of a Dask array or data frame, to be fitted; trials, a number or such a collection, and weights too."""
     chosen_backend(dtype, backend, n_threads)
     array = matrix(X, has_trials)
-    inputs.features(array.shape[1], n_features, owner)
+    check_n_features(array.shape[1], n_features, owner)
     one = trials if is_number(trials) else None
     beside = [None if one is not None or trials is None else along(trials, array, "trials")] if has_trials else []
     beside += [None if sample_weight is None else along(sample_weight, array, "sample_weight")]

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from fastem.data.open import open_rows
-from fastem.validation import checks, inputs
+from fastem.validation.arrays import BadValueError, check_total_weight, check_weights
+from fastem.validation.settings import as_non_negative
 
 
 def is_dask(X: Any) -> bool:
@@ -90,8 +91,8 @@ def told_of_block(
     try:
         with open_rows(X, one if trials is None else trials, n_threads=1, **options) as rows:
             return rows.told(params, wanted, precision)
-    except inputs.BadValueError as error:
-        raise inputs.BadValueError(f"block {block_id[0]}: {error.sentence}, in the block", error.index) from None
+    except BadValueError as error:
+        raise BadValueError(f"block {block_id[0]}: {error.sentence}, in the block", error.index) from None
 
 
 def mean_of(log_prob: Any, sample_weight: Any) -> tuple[float, float]:
@@ -100,10 +101,16 @@ def mean_of(log_prob: Any, sample_weight: Any) -> tuple[float, float]:
     if sample_weight is None:
         weights = arrays.ones_like(values)
     elif is_number(sample_weight):
-        weights = arrays.full_like(values, checks.non_negative(sample_weight, "sample_weight"))
+        weights = arrays.full_like(values, as_non_negative(sample_weight, "sample_weight"))
     else:
         cut = along(sample_weight, values, "sample_weight").astype(np.float64)
-        weights = cut.map_blocks(inputs.weights_of_part, dtype=np.float64, meta=np.empty(0))
+        weights = cut.map_blocks(checked_weights, dtype=np.float64, meta=np.empty(0))
     total, weighted = importlib.import_module("dask").compute(weights.sum(), (weights * values).sum())
-    inputs.weight_total(float(total))
+    check_total_weight(float(total))
     return float(weighted / total), float(total)
+
+
+def checked_weights(weights: np.ndarray) -> np.ndarray:
+    """Return one block of weights, which are finite and not negative."""
+    check_weights(weights)
+    return weights

@@ -20,7 +20,7 @@ from fastem.data.distinct import CHUNK_ROWS, DistinctCounts
 from fastem.data.rows import Rows
 from fastem.data.slots import LOWEST_LOGLIK, fold
 from fastem.kernels.backend import Backend
-from fastem.validation import inputs
+from fastem.validation.arrays import extremes, total_weight
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,8 @@ class Reader:
             form_of(arrays, counts),
             rows.single,
             rows.most_trials if counts else 0,
-            inputs.total_weight(rows.sample_weight),
-            np.abs(np.stack(inputs.extremes(rows.data[0]))).max(keepdims=True),
+            total_weight(rows.sample_weight),
+            np.abs(np.stack(extremes(rows.data[0]))).max(keepdims=True),
             digest_of(arrays),
         )
 

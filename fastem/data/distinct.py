@@ -11,7 +11,7 @@ import numpy as np
 from fastem._public import public
 from fastem._typing import Array
 from fastem.kernels.backend import Backend, distinct_keys
-from fastem.validation import checks
+from fastem.validation.parameters import check_shape
 
 CHUNK_ROWS = 1 << 22
 """Rows that are collapsed at a time.  Sums of weights are those of chunks, in order: the bits depend on no threads."""
@@ -40,7 +40,7 @@ class DistinctCounts:
         """Those of all rows of the two."""
         if type(other) is not type(self):
             return NotImplemented
-        checks.same_shape(other.successes[:1], "successes", self.successes[:1].shape)
+        check_shape(other.successes[:1], "successes", self.successes[:1].shape)
         joined = [np.concatenate(pair) for pair in zip(self._arrays, other._arrays, strict=True)]
         found = of_chunk(*joined, most=len(joined[2]))
         assert found is not None

@@ -8,9 +8,9 @@ from fastem._typing import Array
 from fastem.data.rows import AnyRows, Rows
 from fastem.data.slots import NOT_FINITE
 from fastem.kernels.linear import dot
-from fastem.validation import inputs
+from fastem.validation.arrays import LARGEST_MAGNITUDE
 
-LARGEST = np.float64(inputs.LARGEST[np.dtype(np.float64)])
+LARGEST = np.float64(LARGEST_MAGNITUDE[np.dtype(np.float64)])
 """Rows beyond it are refused when they are first read; later passes may come otherwise.  It has a type of NumPy's, so
 that float32 rows are compared with it as float64."""
 START_ROWS = 1 << 13

@@ -10,7 +10,9 @@ from fastem._errstate import own
 from fastem.data.base import Posterior, chosen_backend
 from fastem.data.distinct import DistinctCounts, distinct_rows
 from fastem.data.rows import Rows
-from fastem.validation import checks, inputs
+from fastem.validation.arrays import as_counts, as_matrix, as_sample_weight, check_squares, total_weight
+from fastem.validation.parameters import check_params
+from fastem.validation.settings import check_bool, check_integer
 
 
 @own
@@ -198,25 +200,25 @@ def open_rows(
     array([0.5, 4.5])
     """
     kernels = chosen_backend(dtype, backend, n_threads)
-    checks.flag(has_trials, "has_trials")
-    checks.flag(fitting, "fitting")
+    check_bool(has_trials, "has_trials")
+    check_bool(fitting, "fitting")
     if n_features is not None:
-        checks.integer(n_features, "n_features", 1)
+        check_integer(n_features, "n_features", 1)
     data: tuple[np.ndarray, ...]
     if has_trials:
-        data = inputs.counts(X, trials, n_features=n_features, owner=owner)
+        data = as_counts(X, trials, n_features=n_features, owner=owner)
     elif trials is not None:
         raise TypeError("trials belongs to binomial mixtures, not to Gaussian ones")
     else:
-        data = (inputs.matrix(X, n_features=n_features, owner=owner, fitting=fitting),)
-    weights = inputs.sample_weights(sample_weight, len(data[0]))
+        data = (as_matrix(X, n_features=n_features, owner=owner, fitting=fitting),)
+    weights = as_sample_weight(sample_weight, len(data[0]))
     if fitting and not has_trials:
-        inputs.squares_fit(data[0], inputs.total_weight(weights))
+        check_squares(data[0], total_weight(weights))
     return Rows(data, weights, kernels, dtype)
 
 
 def _rows_for(params: Any, X: Any, trials: Any, sample_weight: Any, fitting: bool, **options: Any) -> Rows:
-    checks.mixture_params(params)
+    check_params(params)
     params.check()
     return open_rows(
         X, trials, sample_weight, n_features=params.n_features, has_trials=params.has_trials, fitting=fitting, **options

@@ -20,7 +20,9 @@ from fastem.data.slots import SLOT_ROWS, as_table, fold, slot_count
 from fastem.kernels.backend import Backend
 from fastem.kernels.linear import dot
 from fastem.kernels.mapped import Mapping, gather, in_use, rows_at_a_time
-from fastem.validation import checks, inputs
+from fastem.validation.arrays import as_weights, check_finite
+from fastem.validation.parameters import as_float64, check_matrix, check_rows_match_params, check_shape
+from fastem.validation.settings import check_choice
 
 WAVE_BYTES = 1 << 25
 """Sums of this many bytes are held at a time before they are folded: the memory of a fit, whatever n is."""
@@ -73,7 +75,7 @@ class Rows(OnBackend):
         """ValueError for the first value of the rows that is not finite."""
         names = ("X", "trials") if len(self.data) == 2 else ("X",)
         for array, name in zip((*self.data, self.sample_weight), (*names, "sample_weight"), strict=True):
-            inputs.finite(array, name)
+            check_finite(array, name)
 
     def added(self, total: Array | None, params: Any, tables: Any, single: bool) -> tuple[Array, list[float]]:
         """The sums of these rows added to those of the rows before, and the log likelihood of each slot."""
@@ -104,7 +106,7 @@ class Rows(OnBackend):
         """`wanted` of "log_prob", "resp", "labels" for each row."""
         self.match(params)
         for each in wanted:
-            checks.choice(each, "wanted", Posterior._fields)
+            check_choice(each, "wanted", Posterior._fields)
         out = {name: self._room(params, name, len(self) if name in wanted else 0) for name in Posterior._fields}
         for span in self._spans(params):
             self._posterior_of(span, params, **{name: out[name][span] for name in wanted})
@@ -135,10 +137,11 @@ class Rows(OnBackend):
 
     def nearest(self, centers: Array, scale: Array) -> tuple[Array, np.ndarray, Array, Array, float]:
         """Lloyd's step: distances (n,), labels (n,), counts (k,), first (k, d) about the centers, inertia."""
-        centers, scale = checks.table(centers, "centers"), checks.table(scale, "scale")
-        k, d = checks.rank_two(centers, "centers")
-        checks.same_shape(scale, "scale", (self.data[0].shape[1],))
-        checks.same_shape(centers, "centers", (k, len(scale)))
+        centers, scale = as_float64(centers, "centers"), as_float64(scale, "scale")
+        check_matrix(centers, "centers")
+        k, d = centers.shape
+        check_shape(scale, "scale", (self.data[0].shape[1],))
+        check_shape(centers, "centers", (k, len(scale)))
         centers, scale = as_table(centers), as_table(scale)
         out = np.empty(len(self)), np.empty(len(self), np.int32)
         rows = (*self.data, self.sample_weight)
@@ -198,7 +201,7 @@ class Rows(OnBackend):
     def of(cls, arrays: tuple[np.ndarray, ...], has_trials: bool, backend: Backend, dtype: Any) -> Rows:
         """Of (X,) or (X, trials), with or without weights behind."""
         data, weights = arrays[: 1 + has_trials], arrays[1 + has_trials :]
-        return cls(data, weights[0] if weights else inputs.weights_like(None, len(data[0])), backend, dtype)
+        return cls(data, weights[0] if weights else as_weights(None, len(data[0])), backend, dtype)
 
     @classmethod
     def of_distinct(cls, found: DistinctCounts, precision: type[np.floating], backend: Backend, dtype: Any) -> Rows:
@@ -221,7 +224,7 @@ class Rows(OnBackend):
 
     def match(self, params: Any) -> None:
         """The kernels trust that rows and parameters have the same features."""
-        checks.rows_of_params(len(self.data) == 2, self.n_features, params.has_trials, params.n_features)
+        check_rows_match_params(len(self.data) == 2, self.n_features, params.has_trials, params.n_features)
 
     def _summed(
         self,

@@ -45,7 +45,24 @@ from fastem.inference.diagnosis import Diagnosis, diagnosis
 from fastem.inference.standard_errors import StandardErrors, standard_errors
 from fastem.kernels.backend import BACKENDS
 from fastem.kernels.linear import dot
-from fastem.validation import checks, inputs
+from fastem.validation.arrays import as_sample_weight, check_only_chunks, warn_of_weights, weights_do_not_count_rows
+from fastem.validation.parameters import check_n_features_in, check_shape, float_type_for
+from fastem.validation.settings import (
+    as_generator,
+    as_path,
+    check_bool,
+    check_can_be_saved,
+    check_choice,
+    check_integer,
+    check_n_samples,
+    check_no_masks,
+    check_no_prior,
+    check_non_negative,
+    check_on_collapse,
+    check_path,
+    check_random_state,
+    groups,
+)
 
 WITHOUT_EFFECT = {
     "random_state", "n_threads", "verbose", "verbose_interval", "max_time", "on_interrupt", "checkpoint",
@@ -102,35 +119,35 @@ class Mixture(DensityMixin, BaseEstimator):
     def _check_settings(self) -> Fixed:
         """ValueError or TypeError for a setting that is none, or a hook that is never called; -> what is held fixed."""
         hooks.refuse(self)
-        checks.integer(self.n_components, "n_components", 1)
-        checks.non_negative(self.tol, "tol")
-        checks.integer(self.max_iter, "max_iter", 0)
-        checks.integer(self.n_init, "n_init", 1)
-        checks.choice(self.init_params, "init_params", self._starts)
-        fixed = checks.groups(self.fixed, self._groups, self._k)
-        checks.choice(self.stopping, "stopping", STOPPING)
+        check_integer(self.n_components, "n_components", 1)
+        check_non_negative(self.tol, "tol")
+        check_integer(self.max_iter, "max_iter", 0)
+        check_integer(self.n_init, "n_init", 1)
+        check_choice(self.init_params, "init_params", self._starts)
+        fixed = groups(self.fixed, self._groups, self._k)
+        check_choice(self.stopping, "stopping", STOPPING)
         if self.acceleration is not None:
-            checks.choice(self.acceleration, "acceleration", ACCELERATORS)
+            check_choice(self.acceleration, "acceleration", ACCELERATORS)
         if self.warm_sweeps is not None:
-            checks.choice(self.warm_sweeps, "warm_sweeps", ("auto",))
+            check_choice(self.warm_sweeps, "warm_sweeps", ("auto",))
         if self.order_by is not None:
-            checks.choice(self.order_by, "order_by", self._groups[:2])
-            checks.no_masks(fixed)
-        checks.choice(self.on_collapse, "on_collapse", POLICIES)
-        checks.unheld(self.on_collapse, fixed)
+            check_choice(self.order_by, "order_by", self._groups[:2])
+            check_no_masks(fixed)
+        check_choice(self.on_collapse, "on_collapse", POLICIES)
+        check_on_collapse(self.on_collapse, fixed)
         if self.max_time is not None:
-            checks.non_negative(self.max_time, "max_time")
-        checks.choice(self.on_interrupt, "on_interrupt", ON_INTERRUPT)
+            check_non_negative(self.max_time, "max_time")
+        check_choice(self.on_interrupt, "on_interrupt", ON_INTERRUPT)
         if self.checkpoint is not None:
-            checks.path(self.checkpoint, "checkpoint")
-        checks.non_negative(self.checkpoint_every, "checkpoint_every")
-        checks.flag(self.warm_start, "warm_start")
-        checks.integer(self.verbose, "verbose", 0) if not isinstance(self.verbose, bool) else None
-        checks.integer(self.verbose_interval, "verbose_interval", 1)
-        checks.choice(self.backend, "backend", BACKENDS)
+            check_path(self.checkpoint, "checkpoint")
+        check_non_negative(self.checkpoint_every, "checkpoint_every")
+        check_bool(self.warm_start, "warm_start")
+        check_integer(self.verbose, "verbose", 0) if not isinstance(self.verbose, bool) else None
+        check_integer(self.verbose_interval, "verbose_interval", 1)
+        check_choice(self.backend, "backend", BACKENDS)
         if self.n_threads is not None:
-            checks.integer(self.n_threads, "n_threads", 1)
-        checks.seed(self.random_state)
+            check_integer(self.n_threads, "n_threads", 1)
+        check_random_state(self.random_state)
         return fixed
 
     @property
@@ -183,7 +200,7 @@ class Mixture(DensityMixin, BaseEstimator):
         if made is None or changed:
             params = self._params(snapshot(arrays), changed)
             params.check()
-            checks.same_features(getattr(self, "n_features_in_", params.n_features), params.n_features)
+            check_n_features_in(getattr(self, "n_features_in_", params.n_features), params.n_features)
             self._follow(params, changed)
             made = self._make(params)
         return made.value
@@ -234,7 +251,7 @@ class Mixture(DensityMixin, BaseEstimator):
     def _fit(self, X: Any, rows: AnyRows, fixed: Fixed, all_rows: AnyRows | None = None) -> Self:
         """rows may stand for others, of which some are equal."""
         deadline = math.inf if self.max_time is None else time.monotonic() + float(self.max_time)
-        rng = checks.generator(self.random_state)
+        rng = as_generator(self.random_state)
         with rows, self._progress(rows) as progress:
             journal = self._journal(rows, rng)
             terms = {"fixed": fixed} | self._terms(rows, rng)
@@ -253,14 +270,14 @@ class Mixture(DensityMixin, BaseEstimator):
                 fits = best_first(starts, lambda start: run(start=lead(start)), screen, on_interrupt=self.on_interrupt)
             fits[0] = watch.looked_at(fits[0])
             given, total, p = all_rows or rows, fits[0].stats.total, fits[0].params.n_free(fixed)
-            no_rows = inputs.weights_count_no_rows(total, len(given), p, given.first_weighted)
+            no_rows = weights_do_not_count_rows(total, len(given), p, given.first_weighted)
             if journal is not None:
                 journal.close()
         fitted = self._unfinished(X, rows)
         fitted.__dict__.pop("stats_", None)  # of partial fits before
         fitted._keep(fits, rows.precision)
         if no_rows:
-            inputs.tell_of_weights(total)
+            warn_of_weights(total)
         return self._become(fitted)
 
     def _unfinished(self, X: Any, rows: AnyRows) -> Self:
@@ -281,12 +298,12 @@ class Mixture(DensityMixin, BaseEstimator):
         params = self.params_
         dropped = self.on_collapse == "drop" and len(params.weights) < self._k
         if not dropped:
-            checks.same_shape(params.weights, "weights_", (self._k,))
+            check_shape(params.weights, "weights_", (self._k,))
         return params
 
     def _partial_fit(self, X: Any, rows: AnyRows, fixed: Fixed) -> Self:
         """One sweep over rows that come once; the first of them are fitted, for a start."""
-        rng, seen = checks.generator(self.random_state), getattr(self, "stats_", None)
+        rng, seen = as_generator(self.random_state), getattr(self, "stats_", None)
         with rows:
             terms = {"fixed": fixed} | self._terms(rows, rng)
             if self._is_fitted():
@@ -430,7 +447,7 @@ class Mixture(DensityMixin, BaseEstimator):
     def _take(self, params: Any, dtype: type[np.floating]) -> None:
         """The attributes of these parameters: in `dtype`, where that is what they are, else in float64."""
         attributes = self._attributes(params)
-        dtype = checks.holding(dtype, arrays_of(params).values(), attributes.values())
+        dtype = float_type_for(dtype, arrays_of(params).values(), attributes.values())
         self._tell({name: value.astype(dtype, copy=False) for name, value in attributes.items()})
         fitted_settings.note(self)
         self._make(self._params(snapshot(self._arrays()), set()))
@@ -492,11 +509,11 @@ class Mixture(DensityMixin, BaseEstimator):
         self._check_settings()
         self._check_inits(d)
         arrays: dict[str, np.ndarray] = {}
-        checks.saveable(type(self), Mixture)
+        check_can_be_saved(type(self), Mixture)
         settings = self.get_params(deep=False)
         kept = {name: value for name, value in vars(self).items() if name in settings or is_fitted_attribute(name)}
         header = {"class": type(self).__name__, "attributes": encode(kept, arrays)}
-        write(Path(checks.path(path, "path")), MODEL, MODEL_LAYOUT, header, arrays)
+        write(Path(as_path(path, "path")), MODEL, MODEL_LAYOUT, header, arrays)
 
     # ---- predictions
 
@@ -527,7 +544,7 @@ class Mixture(DensityMixin, BaseEstimator):
         options |= {"has_trials": self._has_trials, "backend": self.backend, "n_threads": self.n_threads}
         if chunks is None:
             return open_blocks(X, trials, sample_weight, owner=type(self).__name__, **options)
-        inputs.chunks_alone(X, trials, sample_weight)
+        check_only_chunks(X, trials, sample_weight)
         return open_chunks(chunks, trials=trials, fitting=True, **options)
 
     def _mean_log_prob(self, X: Any, trials: Any, sample_weight: Any) -> float:
@@ -546,7 +563,7 @@ class Mixture(DensityMixin, BaseEstimator):
             return mean_of(log_prob, sample_weight)
         if sample_weight is None:
             return float(log_prob.mean()), len(log_prob)
-        weights = inputs.sample_weights(sample_weight, len(log_prob))
+        weights = as_sample_weight(sample_weight, len(log_prob))
         total = float(weights.sum())
         return dot(weights / total, log_prob), total
 
@@ -557,7 +574,7 @@ class Mixture(DensityMixin, BaseEstimator):
     def _standard_errors(self, X: Any, trials: Any, sample_weight: Any, method: str) -> StandardErrors:
         hooks.refuse(self, hooks.OF_PREDICTIONS)
         params, fixed = self.params_, self._held()
-        checks.no_prior(self.prior)
+        check_no_prior(self.prior)
         fitted_settings.require(self, "standard errors")
         same_features(self, described_by(X))
         with self._opened(X, None, self._tosses(trials), sample_weight, n_features=params.n_features) as rows:
@@ -567,7 +584,7 @@ class Mixture(DensityMixin, BaseEstimator):
 
     def _held(self) -> Fixed:
         """What the fit held fixed."""
-        fixed = checks.groups(self.fixed, self._groups, len(self.params_.weights))
+        fixed = groups(self.fixed, self._groups, len(self.params_.weights))
         fitted_settings.require(self, "free parameters")
         return fixed
 
@@ -576,5 +593,5 @@ class Mixture(DensityMixin, BaseEstimator):
 
     def _draw_labels(self, n_samples: int, rng: np.random.Generator) -> np.ndarray:
         weights = self.params_.weights
-        checks.sample_size(n_samples)
+        check_n_samples(n_samples)
         return np.repeat(np.arange(len(weights)), rng.multinomial(n_samples, weights / weights.sum()))

@@ -18,7 +18,9 @@ from fastem.families.binomial.prior import BinomialPrior
 from fastem.families.binomial.starts import BINOMIAL_STARTS, binomial_start
 from fastem.fitting.collapse import Watch
 from fastem.inference.standard_errors import StandardErrors
-from fastem.validation import checks, inputs
+from fastem.validation.arrays import LARGEST_COUNT, check_enough_rows
+from fastem.validation.parameters import as_float64, as_mixing_weights, as_probabilities, warn_if_not_identifiable
+from fastem.validation.settings import as_generator, as_integer, check_instance, check_integer
 
 
 @public
@@ -177,10 +179,10 @@ class BinomialMixture(Mixture):
         """
         fixed = self._check_settings()
         with self._opened(X, chunks, self._tosses(trials), sample_weight) as rows:
-            inputs.enough_rows(len(rows), self._k)
+            check_enough_rows(len(rows), self._k)
             self._check_inits(rows.n_features)
             few = rows.collapsed()
-            checks.identifiable(few.n_features, few.most_trials, self._k)
+            warn_if_not_identifiable(few.n_features, few.most_trials, self._k)
             return self._fit(X, few, fixed, rows)
 
     def partial_fit(self, X: Any, y: Any = None, *, trials: Any = None, sample_weight: Any = None) -> Self:
@@ -196,23 +198,23 @@ class BinomialMixture(Mixture):
         fixed = self._check_settings()
         n_features = self.params_.n_features if self._is_fitted() else None
         rows = self._opened(X, None, self._tosses(trials), sample_weight, n_features=n_features)
-        inputs.enough_rows(len(rows), 1 if self._is_fitted() else self._k)
+        check_enough_rows(len(rows), 1 if self._is_fitted() else self._k)
         self._check_inits(rows.n_features)
         return self._partial_fit(X, rows, fixed)
 
     def _check_settings(self) -> Fixed:
         fixed = super()._check_settings()
         if self.n_trials is not None:
-            checks.integer(self.n_trials, "n_trials", 0)
+            check_integer(self.n_trials, "n_trials", 0)
         return fixed
 
     def _check_inits(self, d: int) -> None:
         if self.weights_init is not None:
-            checks.mixing_weights(self.weights_init, "weights", self._k)
+            as_mixing_weights(self.weights_init, "weights", self._k)
         if self.probs_init is not None:
-            checks.probabilities(self.probs_init, "probs", (self._k, d), gaps=True)
+            as_probabilities(self.probs_init, "probs", (self._k, d), gaps=True)
         if self.prior is not None:
-            checks.instance(self.prior, "prior", BinomialPrior)
+            check_instance(self.prior, "prior", BinomialPrior)
 
     def _open(self, X: Any, trials: Any, sample_weight: Any = None, **options: Any) -> Rows:
         return super()._open(X, self._tosses(trials), sample_weight, **options)
@@ -220,7 +222,7 @@ class BinomialMixture(Mixture):
     def _tosses(self, trials: Any) -> Any:
         """trials, or n_trials in their place."""
         if self.n_trials is not None:
-            checks.integer(self.n_trials, "n_trials", 0)
+            check_integer(self.n_trials, "n_trials", 0)
         return self.n_trials if trials is None else trials
 
     def __sklearn_tags__(self) -> Any:
@@ -233,11 +235,11 @@ class BinomialMixture(Mixture):
         k = self._k
         probs = np.full((k, rows.n_features), np.nan)
         if self.probs_init is not None:
-            probs = checks.table(self.probs_init, "probs").copy().reshape(k, -1)
+            probs = as_float64(self.probs_init, "probs").copy().reshape(k, -1)
         if len(open_probs := np.flatnonzero(np.isnan(probs).all(axis=1))):
             method = self.init_params if first else "random"
             probs[open_probs] = binomial_start(rows, len(open_probs), method=method, rng=rng).probs
-        weights = np.full(k, 1 / k) if self.weights_init is None else checks.table(self.weights_init, "weights")
+        weights = np.full(k, 1 / k) if self.weights_init is None else as_float64(self.weights_init, "weights")
         return BinomialParams(weights, probs)
 
     def _watch(self, terms: dict[str, Any]) -> Watch:
@@ -247,7 +249,7 @@ class BinomialMixture(Mixture):
         return {"weights_": params.weights, "probs_": params.probs}
 
     def _params(self, arrays: dict[str, np.ndarray], changed: set[str]) -> BinomialParams:
-        weights, probs = (checks.table(array, name) for name, array in arrays.items())
+        weights, probs = (as_float64(array, name) for name, array in arrays.items())
         return BinomialParams(weights, probs)
 
     def fit_predict(self, X: Any, y: Any = None, *, trials: Any = None, sample_weight: Any = None) -> np.ndarray:
@@ -325,7 +327,7 @@ class BinomialMixture(Mixture):
 
     def sample(self, n_samples: int = 1, *, trials: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Draw successes of `trials` tosses: X (n_samples, d) and the component (n_samples,) of each, in order."""
-        trials = checks.integer(self.n_trials if trials is None else trials, "trials", 0, inputs.LARGEST_COUNT)
-        rng = checks.generator(self.random_state)
+        trials = as_integer(self.n_trials if trials is None else trials, "trials", 0, LARGEST_COUNT)
+        rng = as_generator(self.random_state)
         labels = self._draw_labels(n_samples, rng)
         return self.params_.sample(labels, trials, rng), labels

@@ -21,9 +21,21 @@ from fastem.families.binomial.model import TABLE, BinomialParams
 from fastem.families.gaussian.covariance import LOG2E, SMALLEST_VARIANCE
 from fastem.families.gaussian.model import GaussianParams
 from fastem.families.gaussian.starts import RELATIVE
-from fastem.validation import checks, groups, inputs
+from fastem.validation.arrays import LARGEST_MAGNITUDE
+from fastem.validation.groups import (
+    as_column,
+    as_count_columns,
+    as_n_components,
+    as_offsets,
+    as_row_weights,
+    as_starting_weights,
+    as_starts,
+    check_family_arguments,
+    check_length,
+)
+from fastem.validation.settings import as_integer, as_non_negative, check_choice
 
-LARGEST_MEAN = inputs.LARGEST[np.dtype(np.float64)]
+LARGEST_MEAN = LARGEST_MAGNITUDE[np.dtype(np.float64)]
 RANGES = {
     "means": (-LARGEST_MEAN, LARGEST_MEAN),
     "variances": (SMALLEST_VARIANCE, LARGEST_MEAN**2),
@@ -117,8 +129,8 @@ class ManyGaussianFits(ManyFits):
     @staticmethod
     def read(values: Any, trials: Any, added: tuple[float, float]) -> tuple[tuple[np.ndarray, ...], tuple[Any, ...]]:
         """The rows, and what the kernel is told beside them."""
-        groups.of_family({"trials": trials}, "gaussian")
-        return (groups.column(values, "values"),), added
+        check_family_arguments({"trials": trials}, "gaussian")
+        return (as_column(values, "values"),), added
 
     def params(self, group: int) -> GaussianParams:
         """The mixture of one group, for `posterior` and the other building blocks."""
@@ -128,8 +140,8 @@ class ManyGaussianFits(ManyFits):
     def labels(self, values: Any) -> np.ndarray:
         """(n,) int32 most probable component of each row, of the rows of the fit or others in the same groups; -1 where
         there is none: in groups without a fit, and where a value is NaN."""
-        x = groups.column(values, "values")
-        groups.same_length(x, "values", int(self.offsets[-1]))
+        x = as_column(values, "values")
+        check_length(x, "values", int(self.offsets[-1]))
 
         def log_density(c: int, group: np.ndarray) -> Array:
             variances = self.variances[group, c]
@@ -151,7 +163,7 @@ class ManyBinomialFits(ManyFits):
     @staticmethod
     def read(values: Any, trials: Any, added: tuple[float, float]) -> tuple[tuple[np.ndarray, ...], tuple[Any, ...]]:
         """The rows, and what the kernel is told beside them."""
-        return groups.counts(values, trials), (TABLE,)
+        return as_count_columns(values, trials), (TABLE,)
 
     def params(self, group: int) -> BinomialParams:
         """The mixture of one group, for `posterior` and the other building blocks."""
@@ -160,8 +172,8 @@ class ManyBinomialFits(ManyFits):
     def labels(self, values: Any, trials: Any) -> np.ndarray:
         """(n,) int32 most probable component of each row, of the rows of the fit or others in the same groups; -1 where
         there is none: in groups without a fit, and where successes are not from 0 to trials."""
-        x, tosses = groups.counts(values, trials)
-        groups.same_length(x, "values", int(self.offsets[-1]))
+        x, tosses = as_count_columns(values, trials)
+        check_length(x, "values", int(self.offsets[-1]))
         x = np.where((x >= 0) & (x <= tosses) & np.isfinite(tosses), x, np.nan)
         failures = tosses - x
 
@@ -268,15 +280,16 @@ def fit_many(
     >>> fastem.FitStatus(fits.status[2]).name
     'NOT_FINITE'
     """
-    kind = KINDS[checks.choice(family, "family", KINDS)]
+    check_choice(family, "family", KINDS)
+    kind = KINDS[family]
     inits = {"means": means_init, "variances": variances_init, "probs": probs_init}
-    groups.of_family({f"{name}_init": inits[name] for name in inits.keys() - set(kind.parameters)}, family)
+    check_family_arguments({f"{name}_init": inits[name] for name in inits.keys() - set(kind.parameters)}, family)
     rows, settings = kind.read(values, trials, added_variance(reg_covar))
-    rules = checks.non_negative(tol, "tol"), checks.integer(max_iter, "max_iter", 0, most=np.iinfo(np.int32).max)
-    edges, weights = groups.offsets(offsets, len(rows[0])), groups.row_weights(sample_weight, len(rows[0]))
-    m, k = len(edges) - 1, groups.components(n_components, edges)
-    params = {"weights": groups.mixing_weights(weights_init, "weights_init", (m, k))}
-    params |= {name: groups.starts(inits[name], f"{name}_init", (m, k), *RANGES[name]) for name in kind.parameters}
+    rules = as_non_negative(tol, "tol"), as_integer(max_iter, "max_iter", 0, most=np.iinfo(np.int32).max)
+    edges, weights = as_offsets(offsets, len(rows[0])), as_row_weights(sample_weight, len(rows[0]))
+    m, k = len(edges) - 1, as_n_components(n_components, edges)
+    params = {"weights": as_starting_weights(weights_init, "weights_init", (m, k))}
+    params |= {name: as_starts(inits[name], f"{name}_init", (m, k), *RANGES[name]) for name in kind.parameters}
     found = {"loglik": np.empty(m), "n_iter": np.zeros(m, np.int32), "status": np.empty(m, np.int8)}
     with chosen_backend(None, backend, n_threads) as runner:
         columns, out = [array[:, np.newaxis] for array in rows], [*params.values(), *found.values()]
@@ -291,9 +304,9 @@ def fit_many(
 def added_variance(reg_covar: Any) -> tuple[float, float]:
     """What is added to variances, and what share of those of a group."""
     if isinstance(reg_covar, str):
-        checks.choice(reg_covar, "reg_covar", ("auto",))
+        check_choice(reg_covar, "reg_covar", ("auto",))
         return 0.0, RELATIVE
-    return checks.non_negative(reg_covar, "reg_covar"), 0.0
+    return as_non_negative(reg_covar, "reg_covar"), 0.0
 
 
 def group_totals(offsets: np.ndarray, sample_weight: Array) -> Array:

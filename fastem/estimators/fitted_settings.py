@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fastem.validation import checks
+from fastem.validation.settings import raise_changed_setting
 
 READ_WITH = {
     "parameters": ("covariance_type",),
@@ -41,7 +41,7 @@ def require(mixture: Any, use: str) -> None:
     then = getattr(mixture, "settings_", {})
     for name in READ_WITH[use]:
         if name in then and (now := plain(getattr(mixture, name))) != then[name]:
-            checks.changed_setting(name, then[name], now)
+            raise_changed_setting(name, then[name], now)
 
 
 def plain(value: Any) -> Any:

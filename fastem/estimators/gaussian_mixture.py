@@ -20,7 +20,9 @@ from fastem.families.gaussian.prior import GaussianPrior
 from fastem.families.gaussian.starts import NORMAL_STARTS, normal_start, relative_variances
 from fastem.fitting.collapse import Watch
 from fastem.inference.standard_errors import StandardErrors
-from fastem.validation import checks, inputs
+from fastem.validation.arrays import check_enough_rows
+from fastem.validation.parameters import as_float64, as_means, as_mixing_weights, as_positive_definite, check_variances
+from fastem.validation.settings import as_generator, check_choice, check_instance, check_non_negative
 
 SINGLE_TOL = 1e-6
 """A stop rule finer than the rounding of a mean log likelihood in float32 needs float64."""
@@ -260,7 +262,7 @@ class GaussianMixture(Mixture):
         fixed = self._check_settings()
         dtype = None if self.stopping == "loglik" and self.tol >= SINGLE_TOL else np.float64
         rows = self._opened(X, chunks, None, sample_weight, dtype=dtype)
-        inputs.enough_rows(len(rows), self._k)
+        check_enough_rows(len(rows), self._k)
         self._check_inits(rows.n_features)
         return self._fit(X, rows, fixed)
 
@@ -308,15 +310,15 @@ class GaussianMixture(Mixture):
         fixed = self._check_settings()
         n_features = self.params_.n_features if self._is_fitted() else None
         rows = self._opened(X, None, None, sample_weight, n_features=n_features)
-        inputs.enough_rows(len(rows), 1 if self._is_fitted() else self._k)
+        check_enough_rows(len(rows), 1 if self._is_fitted() else self._k)
         self._check_inits(rows.n_features)
         return self._partial_fit(X, rows, fixed)
 
     def _check_settings(self) -> Fixed:
         fixed = super()._check_settings()
-        checks.choice(self.covariance_type, "covariance_type", COVARIANCE_TYPES)
+        check_choice(self.covariance_type, "covariance_type", COVARIANCE_TYPES)
         if not isinstance(self.reg_covar, str) or self.reg_covar != "auto":
-            checks.non_negative(self.reg_covar, "reg_covar")
+            check_non_negative(self.reg_covar, "reg_covar")
         return fixed
 
     def _terms(self, rows: AnyRows, rng: np.random.Generator) -> dict[str, Any]:
@@ -329,21 +331,23 @@ class GaussianMixture(Mixture):
     def _check_inits(self, d: int) -> None:
         k, kind = self._k, self.covariance_type
         if self.weights_init is not None:
-            checks.mixing_weights(self.weights_init, "weights", k)
+            as_mixing_weights(self.weights_init, "weights", k)
         if self.means_init is not None:
-            checks.centers(self.means_init, "means", (k, d), gaps=True)
+            as_means(self.means_init, "means", (k, d), gaps=True)
         if self.precisions_init is not None:
             shape = GaussianParams.covariance_shape(kind, k, d)
-            precisions = checks.definite(self.precisions_init, f"{kind} precision", shape, kind in ("full", "tied"))
+            precisions = as_positive_definite(
+                self.precisions_init, f"{kind} precision", shape, kind in ("full", "tied")
+            )
             start = GaussianParams.from_precisions(np.full(k, 1 / k), np.zeros((k, d)), precisions, kind)
-            checks.variances_within(start.diagonals(), "precisions_init", SMALLEST_VARIANCE, LARGEST_VARIANCE)
+            check_variances(start.diagonals(), "precisions_init", SMALLEST_VARIANCE, LARGEST_VARIANCE)
         if self.prior is not None:
-            checks.instance(self.prior, "prior", GaussianPrior)
+            check_instance(self.prior, "prior", GaussianPrior)
             self.prior.check(kind, d)
 
     def _start(self, rows: AnyRows, rng: np.random.Generator, terms: dict[str, Any], *, first: bool) -> GaussianParams:
         weights, means, precisions = (
-            None if value is None else checks.table(value, name)
+            None if value is None else as_float64(value, name)
             for name, value in zip(GROUPS, (self.weights_init, self.means_init, self.precisions_init), strict=True)
         )
         gaps = np.array([False] if means is None else np.isnan(means).all(axis=1))
@@ -378,7 +382,7 @@ class GaussianMixture(Mixture):
     def _params(self, arrays: dict[str, np.ndarray], changed: set[str]) -> GaussianParams:
         """By the covariances or, where these are not there or only the others have changed, by precisions_cholesky_,
         which scikit-learn predicts with."""
-        told = {name: checks.table(array, name) for name, array in arrays.items()}
+        told = {name: as_float64(array, name) for name, array in arrays.items()}
         factors_alone = "precisions_cholesky_" in changed and "covariances_" not in changed
         if "precisions_cholesky_" in told and (factors_alone or "covariances_" not in told):
             covariances = covariances_of(told["precisions_cholesky_"], self.covariance_type)
@@ -480,6 +484,6 @@ class GaussianMixture(Mixture):
 
     def sample(self, n_samples: int = 1) -> tuple[np.ndarray, np.ndarray]:
         """Draw rows from the fitted mixture: X (n_samples, d) and the component (n_samples,) of each, in order."""
-        rng = checks.generator(self.random_state)
+        rng = as_generator(self.random_state)
         labels = self._draw_labels(n_samples, rng)
         return self.params_.sample(labels, rng), labels

@@ -20,7 +20,7 @@ from fastem._typing import Array
 from fastem.fitting.acceleration import CAUTION
 from fastem.fitting.driver import Run
 from fastem.fitting.result import STEPS, Collapse
-from fastem.validation import checks
+from fastem.validation.settings import check_same_fit
 
 KIND, LAYOUT = "fastem checkpoint", 1
 
@@ -98,7 +98,7 @@ class Journal:
 
     def _read(self) -> None:
         header, arrays = read(self.path, KIND, LAYOUT)
-        checks.same_fit(header.get("identity"), self.identity, self.path)
+        check_same_fit(header.get("identity"), self.identity, self.path)
         self.random_state = header.get("random_state")
         for i, scalars in enumerate(header.get("runs", [])):
             own = {name.split("/", 1)[1]: array for name, array in arrays.items() if name.startswith(f"{i}/")}

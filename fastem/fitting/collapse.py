@@ -14,7 +14,7 @@ from fastem._typing import Array
 from fastem.families.gaussian.components import NO_EXTENT, smallest_of
 from fastem.families.gaussian.model import GaussianParams
 from fastem.fitting.result import Collapse, Fit
-from fastem.validation import checks
+from fastem.validation.settings import raise_collapsed
 
 POLICIES = ("floor", "reseed", "drop", "raise")
 RESEEDS = 2
@@ -62,7 +62,7 @@ class Watch:
             if component not in known:
                 note(component, "floor")
         if self.policy == "raise":
-            checks.no_collapse(*astuple(collapses[-1])[:4])
+            raise_collapsed(*astuple(collapses[-1])[:4])
         return None
 
 

@@ -15,7 +15,7 @@ from fastem.data.slots import refuse_nan
 from fastem.fitting.acceleration import ROUNDING, Extrapolation, Floor
 from fastem.fitting.result import Ascent, Collapse, Fit, History
 from fastem.kernels.linear import norm
-from fastem.validation import checks
+from fastem.validation.settings import as_integer, as_non_negative, check_choice
 
 STOPPING = {
     "loglik": "change of loglik",
@@ -247,11 +247,11 @@ def em(
     >>> fit.params.means.ravel().round(3)
     array([0.5, 9.5])
     """
-    checks.choice(stopping, "stopping", STOPPING)
-    checks.choice(on_interrupt, "on_interrupt", ON_INTERRUPT)
-    max_iter, tol = checks.integer(max_iter, "max_iter", 0), checks.non_negative(tol, "tol")
+    check_choice(stopping, "stopping", STOPPING)
+    check_choice(on_interrupt, "on_interrupt", ON_INTERRUPT)
+    max_iter, tol = as_integer(max_iter, "max_iter", 0), as_non_negative(tol, "tol")
     run = Run(params, acceleration, fixed, previous, floor)
-    deadline = math.inf if max_time is None else time.monotonic() + checks.non_negative(max_time, "max_time")
+    deadline = math.inf if max_time is None else time.monotonic() + as_non_negative(max_time, "max_time")
     if journal is not None:
         journal.resume(run)
     try:

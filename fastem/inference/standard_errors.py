@@ -22,7 +22,13 @@ from fastem.families.base import Chart
 from fastem.families.weights import held
 from fastem.kernels.backend import Backend
 from fastem.kernels.linear import eigh, inverse_cholesky, outer_sums, product, weighted_sum
-from fastem.validation import checks
+from fastem.validation.parameters import (
+    check_all_or_none_fixed,
+    check_identified,
+    check_information,
+    check_standard_errors,
+)
+from fastem.validation.settings import check_choice
 
 METHODS = ("louis", "opg", "sandwich")
 
@@ -76,7 +82,7 @@ class Coordinates:
         """What is held; what components share is held where it is for one of them."""
         known = held(fixed, chart.group, len(self.weights))
         if chart.group == "weights":
-            checks.all_or_none(known, "weights")
+            check_all_or_none_fixed(known, "weights")
         rows = known[:, np.newaxis] if len(chart.inside) > 1 else np.array([[known.any()]])
         return np.broadcast_to(rows, chart.inside.shape)
 
@@ -122,16 +128,16 @@ class Summed(Protocol):
 
 def standard_errors(rows: Summed, params: Any, *, fixed: Fixed = (), method: str = "louis") -> StandardErrors:
     """Standard errors at `params`, which maximise the likelihood of the rows in all groups that are not fixed."""
-    checks.choice(method, "method", METHODS)
+    check_choice(method, "method", METHODS)
     at = Coordinates(params, fixed)
     with np.errstate(over="ignore", invalid="ignore"):  # of rows that are far out: told by the next line
         sums = rows.summed(partial(sums_of, params=params, at=at, squared=method == "sandwich"))
         observed = information(sums, at, method)
-    checks.in_reach(sums.complete, observed)
+    check_information(sums.complete, observed)
     free = np.ix_(at.free, at.free)
     root = inverse_root(sums.complete[at.free], observed[free])
     half = product(at.jacobian()[:, at.free], root)
-    checks.storable(half)
+    check_standard_errors(half)
     middle = product(half, product(product(root.T, sums.squared[free]), root)) if method == "sandwich" else half
     covariance = product(middle, half.T)
     covariance[at.unknown] = covariance[:, at.unknown] = np.nan
@@ -148,7 +154,7 @@ def inverse_root(complete: Array, observed: Array) -> Array:
     if whitened is not None and SMALLEST_SHARE * trace < 1:
         return np.asarray(whitened[0].T / units)
     values, vectors = eigh(shares)
-    checks.identified(values, SMALLEST_SHARE)
+    check_identified(values, SMALLEST_SHARE)
     return np.asarray(vectors / np.sqrt(values) / units)
 
 

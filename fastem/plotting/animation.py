@@ -14,7 +14,7 @@ from fastem._public import public
 from fastem.plotting.binomial import BinomialMixtureDisplay
 from fastem.plotting.gaussian import GaussianMixtureDisplay
 from fastem.plotting.style import needed
-from fastem.validation import checks
+from fastem.validation.settings import as_generator, as_list, as_path, check_choice, check_no_trials
 
 FRAMES = 48
 """At the most, before the last one is held."""
@@ -46,7 +46,7 @@ class FitAnimation:
     """
 
     def __init__(self, displays: Sequence[Any]) -> None:
-        self.displays = checks.listed(displays, "displays")
+        self.displays = as_list(displays, "displays")
 
     @classmethod
     def from_estimator(cls, mixture: Any, X: Any, *, trials: Any = None, sample_weight: Any = None) -> Self:
@@ -59,7 +59,7 @@ class FitAnimation:
         if mixture._has_trials:
             last: Any = BinomialMixtureDisplay.from_estimator(mixture, X, trials=trials, sample_weight=sample_weight)
         else:
-            checks.no_trials(trials, type(mixture).__name__)
+            check_no_trials(trials, type(mixture).__name__)
             last = GaussianMixtureDisplay.from_estimator(mixture, X, sample_weight=sample_weight)
         needed("matplotlib.pyplot").close(last.figure_)
         return cls([showing(last, params) for params in way(mixture, X, trials, sample_weight)])
@@ -72,8 +72,8 @@ class FitAnimation:
         ValueError
             For any other suffix.
         """
-        target = Path(checks.path(path, "path"))
-        checks.choice(target.suffix, "the suffix of path", SUFFIXES)
+        target = Path(as_path(path, "path"))
+        check_choice(target.suffix, "the suffix of path", SUFFIXES)
         if target.suffix == ".html":
             target.write_text(self.to_html(), encoding="utf-8")
             return
@@ -123,7 +123,7 @@ def showing(display: Any, params: Any) -> Any:
 
 def way(mixture: Any, X: Any, trials: Any, sample_weight: Any) -> list[Any]:
     """Parameters at the first start of a fitted mixture, and after each iteration from there."""
-    rng = checks.generator(mixture.random_state)
+    rng = as_generator(mixture.random_state)
     with mixture._opened(X, None, trials, sample_weight) as rows:
         terms = {"fixed": mixture.fixed} | mixture._terms(rows, rng)
         start = mixture._start(rows, rng, terms, first=True)

@@ -12,7 +12,7 @@ from fastem.data.open import posterior
 from fastem.families.binomial.model import BinomialParams
 from fastem.plotting.gaussian import named
 from fastem.plotting.style import BAR_COLOR, SUM_COLOR, bin_edges, legend, panels, style
-from fastem.validation import inputs
+from fastem.validation.arrays import as_counts, as_sample_weight, check_enough_rows
 
 MOST_BARS = 60
 """With no more trials than this, the same in all rows, each number of successes has a bar."""
@@ -74,8 +74,8 @@ class BinomialMixtureDisplay:
         """
         params = mixture.params_
         tosses = mixture.n_trials if trials is None else trials
-        X, tosses = inputs.counts(X, tosses, n_features=params.n_features, owner="BinomialMixture")
-        weights = None if sample_weight is None else inputs.sample_weights(sample_weight, len(X))
+        X, tosses = as_counts(X, tosses, n_features=params.n_features, owner="BinomialMixture")
+        weights = None if sample_weight is None else as_sample_weight(sample_weight, len(X))
         names = getattr(mixture, "feature_names_in_", None)
         return cls(params=params, X=X, trials=tosses, sample_weight=weights, feature_names=names).plot(ax)
 
@@ -89,7 +89,7 @@ class BinomialMixtureDisplay:
     def _column(self, axes: Any, feature: int) -> None:
         """Shares of rows by rate; the lines go through the middle of the bars."""
         tossed = self.trials[:, feature] > 0
-        inputs.enough_rows(int(tossed.sum()), 1)
+        check_enough_rows(int(tossed.sum()), 1)
         trials, weights = self.trials[tossed, feature].astype(float), self.sample_weight[tossed]
         rates = self.X[tossed, feature] / trials
         edges = rate_edges(rates, trials)

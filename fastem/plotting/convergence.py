@@ -10,7 +10,7 @@ import numpy as np
 from fastem._public import public
 from fastem.fitting.result import History
 from fastem.plotting.style import COLORS, legend, panels
-from fastem.validation import checks
+from fastem.validation.settings import as_choices
 
 STEP_MARKS = {"accelerated": ("o", COLORS[2]), "rejected": ("x", COLORS[1]), "reseeded": ("^", COLORS[3]),
               "dropped": ("s", COLORS[4])}  # fmt: skip
@@ -60,7 +60,7 @@ class ConvergenceDisplay:
         return cls(history=mixture.history_).plot(ax, quantities=quantities, label=label)
 
     def plot(self, ax: Any = None, *, quantities: Sequence[str] = tuple(QUANTITIES), label: str | None = None) -> Self:
-        wanted = [checks.choice(each, "quantities", QUANTITIES) for each in checks.listed(quantities, "quantities")]
+        wanted = as_choices(quantities, "quantities", QUANTITIES)
         self.figure_, self.axes_ = panels(ax, len(wanted), 1, height=4.2 if len(wanted) == 1 else 2.2)
         for name, axes in zip(wanted, self.axes_, strict=True):
             self._trace(axes, name, label)

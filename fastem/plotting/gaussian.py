@@ -24,7 +24,8 @@ from fastem.plotting.style import (
     panels,
     style,
 )
-from fastem.validation import checks, inputs
+from fastem.validation.arrays import as_matrix, as_sample_weight
+from fastem.validation.settings import check_n_pairs
 
 GRID = 1000
 PEAK = 65
@@ -82,8 +83,8 @@ class GaussianMixtureDisplay:
         `ax` is where to draw: as many matplotlib Axes as there are panels (1, or d^2 of all pairs), None a new figure.
         """
         params = mixture.params_
-        rows = inputs.matrix(X, n_features=params.n_features, owner="GaussianMixture")
-        weights = None if sample_weight is None else inputs.sample_weights(sample_weight, len(rows))
+        rows = as_matrix(X, n_features=params.n_features, owner="GaussianMixture")
+        weights = None if sample_weight is None else as_sample_weight(sample_weight, len(rows))
         names = getattr(mixture, "feature_names_in_", None)
         return cls(params=params, X=rows, sample_weight=weights, feature_names=names).plot(ax)
 
@@ -94,7 +95,7 @@ class GaussianMixtureDisplay:
             self._line(self.axes_[0], 0) if d == 1 else self._plane(self.axes_[0], 0, 1)
             legend(self.axes_[0])
             return self
-        checks.few_features(d, MOST_FEATURES)
+        check_n_pairs(d, MOST_FEATURES)
         self.figure_, self.axes_ = panels(ax, d, d, width=2.4, height=2.2)
         for place, axes in enumerate(self.axes_):
             self._pair(axes, *divmod(place, d))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fastem.validation import checks
+from fastem.validation.settings import check_n_panels
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Told apart with any kind of colour vision: Okabe and Ito (2008), without their yellow and black."""
@@ -35,7 +35,7 @@ def panels(ax: Any, rows: int, columns: int, *, width: float = 6.4, height: floa
     """The figure and its rows x columns panels in reading order: new ones, or those of `ax`."""
     if ax is not None:
         given = list(np.ravel(np.asarray(ax, object)))
-        checks.enough_panels(len(given), rows * columns)
+        check_n_panels(len(given), rows * columns)
         return given[0].figure, given
     size = (columns * width, rows * height)
     figure, found = needed("matplotlib.pyplot").subplots(

@@ -16,7 +16,8 @@ from fastem._public import public
 from fastem.selection.doubtful import blocks_of, n_distinct, rounding_step, with_doubts
 from fastem.selection.held_out import Data, arrays_of, copied
 from fastem.selection.select import opened_rows, template, tosses
-from fastem.validation import checks, inputs
+from fastem.validation.arrays import check_distinct_rows
+from fastem.validation.settings import as_generator, as_integer
 
 
 @public
@@ -89,11 +90,11 @@ def bootstrap_test(
     0.05
     """
     estimator = template(estimator)
-    k = checks.integer(n_components, "n_components", 1)
-    n_bootstrap = checks.integer(n_bootstrap, "n_bootstrap", 1)
-    rng = checks.generator(random_state)
+    k = as_integer(n_components, "n_components", 1)
+    n_bootstrap = as_integer(n_bootstrap, "n_bootstrap", 1)
+    rng = as_generator(random_state)
     data = arrays_of(estimator, {"X": X, "sample_weight": None} | tosses(estimator, trials))
-    inputs.told_apart(k + 1, n_distinct(blocks_of(data), k + 1), "n_components + 1", "of X")
+    check_distinct_rows(k + 1, n_distinct(blocks_of(data), k + 1), "n_components + 1", "of X")
     few, statistic = ratio(estimator, k, data)
     draw = drawer(few.params_, data, rng)
     with warnings.catch_warnings():  # of k components there is no other to find: two of k + 1 may well be equal

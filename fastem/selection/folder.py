@@ -9,7 +9,7 @@ from fastem._storage import read, write
 from fastem.estimators.base import WITHOUT_EFFECT
 from fastem.fitting.checkpoint import described
 from fastem.selection.held_out import Data
-from fastem.validation import checks
+from fastem.validation.settings import as_path, check_same_fit
 
 KIND, LAYOUT = "fastem selection", 2
 IDENTITY = "identity.npz"
@@ -17,11 +17,11 @@ IDENTITY = "identity.npz"
 
 def opened(checkpoint: Any, estimator: Any, data: Data, folds: int, split_merge: bool) -> Path:
     """The folder, if its mixtures are of these rows and settings."""
-    folder = Path(checks.path(checkpoint, "checkpoint"))
+    folder = Path(as_path(checkpoint, "checkpoint"))
     folder.mkdir(parents=True, exist_ok=True)
     identity, path = identity_of(estimator, data, folds) | {"split_merge": bool(split_merge)}, folder / IDENTITY
     if path.exists():
-        checks.same_fit(read(path, KIND, LAYOUT)[0].get("identity"), identity, folder)
+        check_same_fit(read(path, KIND, LAYOUT)[0].get("identity"), identity, folder)
     else:
         write(path, KIND, LAYOUT, {"identity": identity}, {})
     return folder

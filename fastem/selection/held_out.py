@@ -11,7 +11,7 @@ import numpy as np
 from fastem._typing import Array
 from fastem.kernels.linear import dot
 from fastem.selection.doubtful import suspects, with_proven_extents
-from fastem.validation import inputs
+from fastem.validation.arrays import as_counts, as_matrix, as_sample_weight, check_folds
 
 Data = dict[str, Any]
 """X, trials (of counts) and sample_weight, as a fit takes them."""
@@ -63,17 +63,17 @@ def arrays_of(estimator: Any, data: Data) -> Data:
     """The data as arrays with a place for each row."""
     X, weights = data["X"], data["sample_weight"]
     if "trials" in data:
-        X, trials = inputs.counts(X, estimator._tosses(data["trials"]))
+        X, trials = as_counts(X, estimator._tosses(data["trials"]))
         arrays = {"X": X, "trials": trials}
     else:
-        arrays = {"X": inputs.matrix(X, fitting=True)}
-    return arrays | {"sample_weight": None if weights is None else inputs.sample_weights(weights, len(arrays["X"]))}
+        arrays = {"X": as_matrix(X, fitting=True)}
+    return arrays | {"sample_weight": None if weights is None else as_sample_weight(weights, len(arrays["X"]))}
 
 
 def parts(arrays: Data, folds: int) -> Iterator[tuple[Data, Data]]:
     """Rows to fit and rows to hold out, for each fold."""
     n = len(arrays["X"])
-    inputs.enough_for_folds(n, folds)
+    check_folds(n, folds)
     fold = np.random.default_rng(0).permutation(n) % folds
     for i in range(folds):
         yield taken(arrays, fold != i), taken(arrays, fold == i)

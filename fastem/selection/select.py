@@ -24,7 +24,18 @@ from fastem.selection.folder import opened
 from fastem.selection.held_out import Data, arrays_of, copied, held_out, of_all_rows, parts
 from fastem.selection.split_merge import go_on_from
 from fastem.selection.table import APART, VERY_STRONG, Candidate, Selection, is_screened_out
-from fastem.validation import checks, inputs
+from fastem.validation.arrays import as_sizes
+from fastem.validation.settings import (
+    as_choices,
+    as_integer,
+    as_list,
+    check_bool,
+    check_callable,
+    check_choice,
+    check_instance,
+    check_no_checkpoint,
+    check_no_trials,
+)
 
 CRITERIA = ("bic", "icl", "aic", "cv")
 Setting = dict[str, Any]
@@ -115,10 +126,10 @@ def select(
     2
     """
     estimator = template(estimator)
-    checks.choice(criterion, "criterion", CRITERIA)
-    folds = checks.integer(folds, "folds", 2)
-    checks.flag(split_merge, "split_merge")
-    checks.function(on_candidate, "on_candidate")
+    check_choice(criterion, "criterion", CRITERIA)
+    folds = as_integer(folds, "folds", 2)
+    check_bool(split_merge, "split_merge")
+    check_callable(on_candidate, "on_candidate")
     settings = varied(estimator, n_components, covariance_types)
     data = {"X": X, "sample_weight": sample_weight} | tosses(estimator, trials)
     asked = folds if criterion == "cv" else 0
@@ -136,19 +147,18 @@ def template(estimator: Any) -> Any:
     """Whose settings are those of several fits; the default if there is none."""
     if estimator is None:
         return GaussianMixture(reg_covar="auto", random_state=0, **THOROUGH)
-    checks.instance(estimator, "estimator", Mixture)
-    checks.no_checkpoint(estimator.checkpoint)
+    check_instance(estimator, "estimator", Mixture)
+    check_no_checkpoint(estimator.checkpoint)
     return estimator
 
 
 def varied(estimator: Any, n_components: Any, covariance_types: Any) -> list[Setting]:
     """The settings in which the candidates differ."""
-    sizes = [checks.integer(k, "n_components", 1) for k in checks.listed(n_components, "n_components")]
+    sizes = [as_integer(k, "n_components", 1) for k in as_list(n_components, "n_components")]
     if covariance_types is None:
         return [{"n_components": k} for k in sizes]
-    checks.instance(estimator, "estimator (covariance_types are given)", GaussianMixture)
-    names = checks.listed(covariance_types, "covariance_types")
-    kinds = [checks.choice(kind, "covariance_types", COVARIANCE_TYPES) for kind in names]
+    check_instance(estimator, "estimator (covariance_types are given)", GaussianMixture)
+    kinds = as_choices(covariance_types, "covariance_types", COVARIANCE_TYPES)
     return [{"n_components": k, "covariance_type": kind} for kind in kinds for k in sizes]
 
 
@@ -156,7 +166,7 @@ def tosses(estimator: Any, trials: Any) -> dict[str, Any]:
     """trials, as an argument of estimators that take any."""
     if estimator._has_trials:
         return {"trials": trials}
-    checks.no_trials(trials, type(estimator).__name__)
+    check_no_trials(trials, type(estimator).__name__)
     return {}
 
 
@@ -181,7 +191,7 @@ def looked_at(estimator: Any, settings: list[Setting], data: Data, folds: int) -
     if folds:
         within = [n_distinct(blocks_of(inside), most) for inside, _ in parts(arrays_of(estimator, data), folds)]
         most, of_what = min(within), "in the least part of X that folds leave to a fit"
-    fitting = inputs.sizes_of_rows(sizes, most, of_what)
+    fitting = as_sizes(sizes, most, of_what)
     for mixture in mixtures:
         mixture._check_inits(d)
     return [setting for setting in settings if setting["n_components"] in fitting], step

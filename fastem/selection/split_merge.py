@@ -22,7 +22,7 @@ from fastem.fitting.collapse import without
 from fastem.fitting.restarts import led
 from fastem.fitting.result import Fit
 from fastem.kernels.linear import dot, weighted_sum
-from fastem.validation import checks
+from fastem.validation.settings import as_generator
 
 TRIAL_ITERATIONS = 5
 """Of each split, before it is judged."""
@@ -41,7 +41,7 @@ def go_on_from(mixture: Any, params: Any, data: dict[str, Any]) -> Any:
 
 def neighbour(mixture: Any, params: Any, data: dict[str, Any]) -> Any:
     """The start of a mixture.  Splits are judged on the rows that a start looks at."""
-    k, rng = mixture._k, checks.generator(mixture.random_state)
+    k, rng = mixture._k, as_generator(mixture.random_state)
     if len(params.weights) > k:
         return with_one_less(params)
     trials = mixture._tosses(data.get("trials"))

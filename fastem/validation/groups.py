@@ -7,26 +7,27 @@ from typing import Any
 
 import numpy as np
 
-from fastem.validation import checks, inputs
+from fastem.validation.arrays import COUNT_TYPES, TOTAL_WEIGHTS, as_numeric, as_weights, check_not, check_weights
+from fastem.validation.settings import as_integer
 
 MOST_COMPONENTS = 1 << 10
 """Or as many as the longest group has rows: beyond, there is nothing to fit, and results take memory all the same."""
 
 
-def column(values: Any, name: str, whole: bool = False) -> np.ndarray:
+def as_column(values: Any, name: str, whole: bool = False) -> np.ndarray:
     """(n,) numbers, of which any may be NaN."""
-    array = inputs.numeric(values, name, whole)
+    array = as_numeric(values, name, whole)
     if array.ndim != 1:
         raise ValueError(f"{name} must have one dimension, all groups one behind the other; got shape {array.shape}")
     return array
 
 
-def counts(values: Any, trials: Any) -> tuple[np.ndarray, np.ndarray]:
+def as_count_columns(values: Any, trials: Any) -> tuple[np.ndarray, np.ndarray]:
     """Successes and trials, both (n,) and of one type; what is no count is left to be found."""
-    array = column(values, "values", whole=True)
+    array = as_column(values, "values", whole=True)
     if trials is None:
         raise TypeError("trials: the number of trials of each row is needed, an int or an array of shape (n,)")
-    tosses = inputs.numeric(trials, "trials", whole=True)
+    tosses = as_numeric(trials, "trials", whole=True)
     if tosses.shape not in ((), array.shape):
         raise ValueError(f"trials must be one number or have the shape of values, {array.shape}; got {tosses.shape}")
     dtype = np.result_type(array.dtype, type_for(tosses))
@@ -38,12 +39,12 @@ def type_for(tosses: np.ndarray) -> np.dtype:
     if tosses.ndim or tosses.dtype.kind == "f":
         return tosses.dtype
     needed = np.min_scalar_type(tosses[()])
-    return inputs.COUNT_TYPES[needed]
+    return COUNT_TYPES[needed]
 
 
-def offsets(values: Any, n: int) -> np.ndarray:
+def as_offsets(values: Any, n: int) -> np.ndarray:
     """(m + 1,) int64 that rise from 0 to n."""
-    array = inputs.numeric(values, "offsets", whole=True)
+    array = as_numeric(values, "offsets", whole=True)
     if array.dtype.kind == "f":
         raise TypeError(f"offsets must hold integers, got {array.dtype}")
     if array.ndim != 1 or not len(array):
@@ -58,49 +59,49 @@ def offsets(values: Any, n: int) -> np.ndarray:
     return array
 
 
-def components(n_components: Any, edges: np.ndarray) -> int:
+def as_n_components(n_components: Any, edges: np.ndarray) -> int:
     longest = int(np.diff(edges).max(initial=0))
-    return checks.integer(n_components, "n_components", 1, most=max(longest, MOST_COMPONENTS))
+    return as_integer(n_components, "n_components", 1, most=max(longest, MOST_COMPONENTS))
 
 
-def starts(values: Any, name: str, shape: tuple[int, int], low: float, high: float) -> np.ndarray:
+def as_starts(values: Any, name: str, shape: tuple[int, int], low: float, high: float) -> np.ndarray:
     """(m, k) to be written to: those of each group or, (k,), of all; NaN, and None for all, is to be found."""
     if values is None:
         return np.full(shape, np.nan)
-    array = inputs.numeric(values, name).astype(np.float64)
+    array = as_numeric(values, name).astype(np.float64)
     if array.shape not in (shape, shape[1:]):
         raise ValueError(f"{name} must have shape {shape} or {shape[1:]}, got {array.shape}")
     rows = array.reshape(-1, shape[1])
-    inputs.refuse(lambda block: (block < low) | (block > high), rows, f"{name} must lie from {low:g} to {high:g}")
+    check_not(lambda block: (block < low) | (block > high), rows, f"{name} must lie from {low:g} to {high:g}")
     return np.array(np.broadcast_to(array, shape), order="C")
 
 
-def mixing_weights(values: Any, name: str, shape: tuple[int, int]) -> np.ndarray:
+def as_starting_weights(values: Any, name: str, shape: tuple[int, int]) -> np.ndarray:
     """As starts, but of the mixing weights of a group all are given."""
-    array = starts(values, name, shape, 0.0, 1.0)
+    array = as_starts(values, name, shape, 0.0, 1.0)
     if values is None:
         return array
     totals = array.sum(axis=1, keepdims=True)
-    inputs.refuse(lambda block: ~(np.abs(block - 1) <= 1e-6), totals, f"{name} must have a sum of 1 in every group")
+    check_not(lambda block: ~(np.abs(block - 1) <= 1e-6), totals, f"{name} must have a sum of 1 in every group")
     return np.asarray(array / totals)
 
 
-def row_weights(sample_weight: Any, n: int) -> np.ndarray:
+def as_row_weights(sample_weight: Any, n: int) -> np.ndarray:
     """(n,), each 0 or of a size of which shares do not underflow."""
-    weights, (low, high) = inputs.weights_like(sample_weight, n), inputs.TOTALS
+    weights, (low, high) = as_weights(sample_weight, n), TOTAL_WEIGHTS
     if sample_weight is not None:
-        inputs.weights_of_part(weights)
+        check_weights(weights)
         sentence = f"sample_weight must be 0 or lie from {low} to {high}; rescale it"
-        inputs.refuse(lambda block: (block != 0) & ((block < low) | (block > high)), weights, sentence)
+        check_not(lambda block: (block != 0) & ((block < low) | (block > high)), weights, sentence)
     return weights
 
 
-def same_length(values: np.ndarray, name: str, n: int) -> None:
+def check_length(values: np.ndarray, name: str, n: int) -> None:
     if len(values) != n:
         raise ValueError(f"{name} must have {n} rows, as the groups of the fit; got {len(values)}")
 
 
-def of_family(given: dict[str, Any], family: str) -> None:
+def check_family_arguments(given: dict[str, Any], family: str) -> None:
     """Refuse what belongs to another family."""
     for name, value in given.items():
         if value is not None:

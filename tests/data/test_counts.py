@@ -11,7 +11,7 @@ import fastem
 from fastem import BinomialMixture
 from fastem.data.distinct import TESTED_ROWS, distinct_rows
 from fastem.kernels.backend import Backend
-from fastem.validation.inputs import counts
+from fastem.validation.arrays import as_counts
 
 INTEGERS = (np.uint8, np.uint16, np.int32, np.int64)
 
@@ -43,10 +43,10 @@ def as_type(world, dtype):
 @pytest.mark.parametrize("dtype", INTEGERS)
 def test_integers_are_read_where_they_are(dtype):
     X, trials = (a.astype(dtype) for a in some_counts())
-    found = counts(X, trials)
+    found = as_counts(X, trials)
     assert np.shares_memory(found[0], X)
     assert np.shares_memory(found[1], trials)
-    assert counts(X, 12)[1].strides == (0, 0)
+    assert as_counts(X, 12)[1].strides == (0, 0)
 
 
 CONVERTED = [(np.int8, np.int32), (np.uint32, np.int64), (np.uint64, np.int64), (bool, np.uint8)]
@@ -55,16 +55,16 @@ CONVERTED = [(np.int8, np.int32), (np.uint32, np.int64), (np.uint64, np.int64), 
 @pytest.mark.parametrize(("few", "many"), CONVERTED)
 def test_other_integers_are_converted_to_the_next(few, many):
     X, trials = np.array([[0], [1]], few), np.array([[1], [1]], few)
-    assert [a.dtype for a in counts(X, trials)] == [many, many]
+    assert [a.dtype for a in as_counts(X, trials)] == [many, many]
 
 
 def test_types_that_differ_meet_in_one_that_holds_both():
     X = np.array([3, 200], np.uint8)
-    assert [a.dtype for a in counts(X, 1000)] == [np.dtype(np.int64)] * 2
-    assert [a.dtype for a in counts(X, np.array([300, 255], np.uint16))] == [np.dtype(np.uint16)] * 2
-    assert [a.dtype for a in counts(X, 255.0)] == [np.dtype(np.uint8)] * 2
-    assert [a.dtype for a in counts(X.astype(np.float32), 1000)] == [np.dtype(np.float32)] * 2
-    assert [a.dtype for a in counts(X.astype(np.float32), 2**25 + 1)] == [np.dtype(np.float64)] * 2
+    assert [a.dtype for a in as_counts(X, 1000)] == [np.dtype(np.int64)] * 2
+    assert [a.dtype for a in as_counts(X, np.array([300, 255], np.uint16))] == [np.dtype(np.uint16)] * 2
+    assert [a.dtype for a in as_counts(X, 255.0)] == [np.dtype(np.uint8)] * 2
+    assert [a.dtype for a in as_counts(X.astype(np.float32), 1000)] == [np.dtype(np.float32)] * 2
+    assert [a.dtype for a in as_counts(X.astype(np.float32), 2**25 + 1)] == [np.dtype(np.float64)] * 2
 
 
 def test_counts_to_two_to_the_31():

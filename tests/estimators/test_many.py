@@ -27,7 +27,8 @@ from fastem.families.gaussian.covariance import RESOLUTION, SMALLEST_VARIANCE
 from fastem.families.gaussian.model import GaussianParams, GaussianStats
 from fastem.families.weights import EMPTY
 from fastem.kernels import backend as backend_module
-from fastem.validation import groups, inputs
+from fastem.validation.arrays import COUNT_TYPES, LARGEST_COUNT, LARGEST_MAGNITUDE, LARGEST_SUM
+from fastem.validation.groups import as_column, as_count_columns
 
 ITERATIONS = 12  # some groups converge before, some do not
 
@@ -169,8 +170,8 @@ def test_kernels_have_the_constants_of_the_families():
 
     assert (kernels.EMPTY, kernels.RESOLUTION, kernels.SMALLEST_VARIANCE) == (EMPTY, RESOLUTION, SMALLEST_VARIANCE)
     assert (kernels.LOG_ZERO, kernels.SMALLEST_PROB, kernels.LOWEST_LOGLIK) == (LOG_ZERO, SMALLEST_PROB, LOWEST_LOGLIK)
-    assert inputs.LARGEST[np.dtype(np.float64)] == kernels.LARGEST
-    assert (kernels.LARGEST_SUM, kernels.LARGEST_COUNT) == (inputs.LARGEST_SUM, inputs.LARGEST_COUNT)
+    assert LARGEST_MAGNITUDE[np.dtype(np.float64)] == kernels.LARGEST
+    assert (kernels.LARGEST_SUM, kernels.LARGEST_COUNT) == (LARGEST_SUM, LARGEST_COUNT)
     assert [getattr(kernels, status.name) for status in FitStatus] == list(FitStatus)
 
 
@@ -315,13 +316,13 @@ def test_types_and_strides_do_not_matter(family, twin):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_values_are_not_copied(dtype):
     values = np.arange(20, dtype=dtype)[::2]
-    assert np.shares_memory(groups.column(values, "values"), values)
+    assert np.shares_memory(as_column(values, "values"), values)
 
 
-@pytest.mark.parametrize("dtype", inputs.COUNT_TYPES.values())
+@pytest.mark.parametrize("dtype", COUNT_TYPES.values())
 def test_counts_are_not_copied(dtype):
     values = np.arange(10, dtype=dtype)
-    found, trials = groups.counts(values, 9)
+    found, trials = as_count_columns(values, 9)
     assert np.shares_memory(found, values)
     assert (found.dtype, trials.dtype) == (dtype, dtype)
     assert trials.strides == (0,)
@@ -333,7 +334,7 @@ def test_counts_are_not_copied(dtype):
 def test_trials_keep_their_digits():
     """2^24 + 1 is none in float32."""
     for trials in (2**24 + 1, float(2**24 + 1), np.array([2**24 + 1])):
-        assert groups.counts(np.ones(1, np.float32), trials)[1] == 2**24 + 1
+        assert as_count_columns(np.ones(1, np.float32), trials)[1] == 2**24 + 1
 
 
 def test_a_component_out_of_reach_keeps_its_parameters(twin):

@@ -9,7 +9,7 @@ from fastem.data.open import open_rows
 from fastem.data.slots import SLOT_ROWS
 from fastem.families.gaussian.model import GaussianParams
 from fastem.kernels.backend import INSTRUCTION_SETS, Backend, cython_twin
-from fastem.validation import inputs
+from fastem.validation.arrays import as_sample_weight
 
 # Sums of n terms, each good to a few units in the last place, against sums in another order.
 RTOL = 1e-11
@@ -323,4 +323,4 @@ def test_unwanted_outputs_stay_empty():
 
 
 def test_sample_weight_none_takes_no_memory():
-    assert inputs.sample_weights(None, 10**9).strides == (0,)
+    assert as_sample_weight(None, 10**9).strides == (0,)

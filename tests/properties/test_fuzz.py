@@ -21,7 +21,7 @@ import fastem
 from fastem import BinomialMixture, BinomialParams, BinomialPrior, GaussianMixture, GaussianParams, GaussianPrior
 from fastem.fitting.collapse import POLICIES
 from fastem.persistence import restored
-from fastem.validation.inputs import BadValueError
+from fastem.validation.arrays import BadValueError
 
 HANG = 120.0
 """Seconds after which a call is a hang: the process ends, with the place where it hung."""

@@ -287,8 +287,8 @@ def test_usual_input_is_taken():
 
 
 def test_float32_rows_are_not_copied():
-    from fastem.validation import inputs
+    from fastem.validation.arrays import as_matrix
 
     for dtype in (np.float32, np.float64):
         for X in (GOOD.astype(dtype), np.asfortranarray(GOOD.astype(dtype)), GOOD.astype(dtype)[::2]):
-            assert np.shares_memory(inputs.matrix(X), X)
+            assert np.shares_memory(as_matrix(X), X)

@@ -23,7 +23,8 @@ from fastem.families.weights import (
     weight_slopes,
 )
 from fastem.kernels.linear import dot
-from fastem.validation import checks
+from fastem.validation.parameters import as_float64, as_mixing_weights, as_probabilities, check_matrix, check_shape
+from fastem.validation.settings import groups
 
 GROUPS = ("weights", "probs")
 
@@ -59,13 +60,14 @@ class BinomialParams:
     def __post_init__(self) -> None:
         """The kernels trust these shapes."""
         for name in GROUPS:
-            object.__setattr__(self, name, checks.table(getattr(self, name), name))
-        checks.same_shape(self.weights, "weights", checks.rank_two(self.probs, "probs")[:1])
+            object.__setattr__(self, name, as_float64(getattr(self, name), name))
+        check_matrix(self.probs, "probs")
+        check_shape(self.weights, "weights", self.probs.shape[:1])
 
     def check(self) -> None:
         """Raise ValueError or TypeError where the values are not those of a mixture."""
-        checks.mixing_weights(self.weights, "weights", len(self.weights))
-        checks.probabilities(self.probs, "probs", self.probs.shape)
+        as_mixing_weights(self.weights, "weights", len(self.weights))
+        as_probabilities(self.probs, "probs", self.probs.shape)
 
     @property
     def n_features(self) -> int:
@@ -188,7 +190,7 @@ class BinomialStats(Stats):
         1e20 would then have no density.
         """
         refuse_nan(self.loglik)
-        fixed = checks.groups(fixed, GROUPS, len(self.counts))
+        fixed = groups(fixed, GROUPS, len(self.counts))
         tosses = self.successes + self.failures
         nothing = EMPTY * tosses.sum(axis=0)
         known = (tosses > nothing) & ~held(fixed, "probs", len(tosses))[:, np.newaxis]

@@ -11,7 +11,7 @@ from fastem._public import public
 from fastem._typing import Array
 from fastem.families.binomial.model import SMALLEST_PROB, BinomialParams, BinomialStats
 from fastem.families.weights import dirichlet
-from fastem.validation import checks
+from fastem.validation.settings import as_number
 
 
 @public
@@ -51,7 +51,7 @@ class BinomialPrior:
 
     def __post_init__(self) -> None:
         for name in ("concentration", "successes", "failures"):
-            object.__setattr__(self, name, checks.at_least(getattr(self, name), name, 1.0))
+            object.__setattr__(self, name, as_number(getattr(self, name), name, 1.0))
 
     def stats(self, params: BinomialParams) -> BinomialStats:
         """What it adds to the statistics of the rows at these parameters; loglik is its log density there."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from fastem._typing import Array
 from fastem.kernels.linear import eigh, inverse_cholesky, inverse_lower, product, times, weighted_sum
-from fastem.validation import inputs
+from fastem.validation.arrays import LARGEST_MAGNITUDE
 
 COVARIANCE_TYPES = ("full", "tied", "diag", "spherical")
 LOG2E = math.log2(math.e)
@@ -33,7 +33,7 @@ SMALLEST_VARIANCE = 1e-200
 """Where even the magnitude is 0: small, and still far from overflow when inverted."""
 SMALLEST_MAGNITUDE = math.sqrt(SMALLEST_VARIANCE) / RESOLUTION
 """Of a feature that is not 0: where it is smaller, SMALLEST_VARIANCE would take for rounding what is none."""
-LARGEST_VARIANCE = inputs.LARGEST[np.dtype(np.float64)] ** 2
+LARGEST_VARIANCE = LARGEST_MAGNITUDE[np.dtype(np.float64)] ** 2
 """That rows within their own bound can have."""
 
 
@@ -63,7 +63,7 @@ def covariances_of(precisions_cholesky: Array, covariance_type: str) -> Array:
 
 
 def inverse(matrices: Array) -> Array:
-    """Of matrices that have passed checks.definite, and may be singular to rounding: L^T L."""
+    """Of matrices that have passed as_positive_definite, and may be singular to rounding: L^T L."""
     found = inverse_cholesky(matrices)
     if found is None:
         raise ValueError("precisions must be of matrices that can be inverted; got one that is singular")

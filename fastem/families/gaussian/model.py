@@ -44,7 +44,16 @@ from fastem.families.weights import (
     weight_slopes,
 )
 from fastem.kernels.linear import dot, eigvalsh, inverse_cholesky, inverse_lower, product, times, weighted_sum
-from fastem.validation import checks
+from fastem.validation.parameters import (
+    as_float64,
+    as_means,
+    as_mixing_weights,
+    as_positive_definite,
+    check_magnitudes,
+    check_matrix,
+    check_shape,
+)
+from fastem.validation.settings import as_reg_covar, check_choice, groups
 
 GROUPS = ("weights", "means", "covariances")
 
@@ -68,7 +77,7 @@ class GaussianParams:
 
     @classmethod
     def from_precisions(cls, weights: Array, means: Array, precisions: Array, covariance_type: str) -> GaussianParams:
-        with np.errstate(over="ignore"):  # of subnormal ones: see checks.precisions
+        with np.errstate(over="ignore"):  # of subnormal ones: see precisions
             if covariance_type not in ("full", "tied"):
                 return cls(weights, means, 1.0 / precisions, covariance_type)
             units = np.exp2(np.round(0.5 * np.log2(diagonal(precisions))))  # powers of 2: nothing is rounded by them
@@ -94,18 +103,19 @@ class GaussianParams:
 
     def __post_init__(self) -> None:
         """The kernels trust these shapes."""
-        checks.choice(self.covariance_type, "covariance_type", COVARIANCE_TYPES)
+        check_choice(self.covariance_type, "covariance_type", COVARIANCE_TYPES)
         for name in GROUPS:
-            object.__setattr__(self, name, checks.table(getattr(self, name), name))
-        k, d = checks.rank_two(self.means, "means")
-        checks.same_shape(self.weights, "weights", (k,))
-        checks.same_shape(self.covariances, "covariances", self.covariance_shape(self.covariance_type, k, d))
+            object.__setattr__(self, name, as_float64(getattr(self, name), name))
+        check_matrix(self.means, "means")
+        k, d = self.means.shape
+        check_shape(self.weights, "weights", (k,))
+        check_shape(self.covariances, "covariances", self.covariance_shape(self.covariance_type, k, d))
 
     def check(self) -> None:
         """Raise ValueError or TypeError where the values are not those of a mixture."""
-        checks.mixing_weights(self.weights, "weights", len(self.weights))
-        checks.centers(self.means, "means", self.means.shape)
-        checks.definite(self.covariances, "covariances", self.covariances.shape, self.is_matrix, SINGLE_EPS)
+        as_mixing_weights(self.weights, "weights", len(self.weights))
+        as_means(self.means, "means", self.means.shape)
+        as_positive_definite(self.covariances, "covariances", self.covariances.shape, self.is_matrix, SINGLE_EPS)
 
     @property
     def n_features(self) -> int:
@@ -458,9 +468,9 @@ class GaussianStats(Stats):
         delta = first / counts;  mean = origin + delta;  covariance = second / counts - delta delta^T + reg_covar I,
         with reg_covar a number or one for each feature (d,).
         """
-        reg_covar = checks.added_variance(reg_covar, "reg_covar", self.first.shape[1])
+        reg_covar = as_reg_covar(reg_covar, "reg_covar", self.first.shape[1])
         refuse_nan(self.loglik)
-        fixed = checks.groups(fixed, GROUPS, len(self.counts))
+        fixed = groups(fixed, GROUPS, len(self.counts))
         at, rows_alone = self.params, self.scatter_counts is self.mean_counts  # no prior: the two need one look
         still = ~(self.mean_counts > EMPTY * self.total)
         rigid = still if rows_alone else ~(self.scatter_counts > EMPTY * self.total)
@@ -536,7 +546,7 @@ def refuse_tiny(params: GaussianParams, before: GaussianParams) -> None:
     as well: of rows that are far from them little is left to tell."""
     sds = np.sqrt(np.maximum(params.diagonals(), 0.0))
     largest = np.max([np.abs(params.means), np.abs(before.means), sds], axis=(0, 1))
-    checks.large_enough(largest, SMALLEST_MAGNITUDE)
+    check_magnitudes(largest, SMALLEST_MAGNITUDE)
 
 
 def raised(params: GaussianParams, reg_covar: Any) -> GaussianParams:

@@ -16,7 +16,8 @@ from fastem.families.gaussian.covariance import diagonal
 from fastem.families.gaussian.model import GaussianParams, GaussianStats
 from fastem.families.weights import dirichlet
 from fastem.kernels.linear import log_determinant, product, times
-from fastem.validation import checks
+from fastem.validation.parameters import as_array, as_float64, as_means, as_scale_matrix
+from fastem.validation.settings import as_number
 
 
 @public
@@ -70,27 +71,27 @@ class GaussianPrior:
 
     def __post_init__(self) -> None:
         keep = partial(object.__setattr__, self)
-        keep("concentration", checks.at_least(self.concentration, "concentration", 1.0))
-        keep("mean_precision", checks.at_least(self.mean_precision, "mean_precision", 0.0))
+        keep("concentration", as_number(self.concentration, "concentration", 1.0))
+        keep("mean_precision", as_number(self.mean_precision, "mean_precision", 0.0))
         if self.degrees_of_freedom is not None:
-            least = checks.at_least(self.degrees_of_freedom, "degrees_of_freedom", 0.0, strictly=True)
+            least = as_number(self.degrees_of_freedom, "degrees_of_freedom", 0.0, strictly=True)
             keep("degrees_of_freedom", least)
         if self.mean is None and self.mean_precision > 0:
             raise ValueError("mean is needed where mean_precision is above 0")
         if self.mean is not None:
-            mean = checks.table(self.mean, "mean")
-            keep("mean", checks.centers(mean, "mean", mean.shape[:1] or (1,)))
+            mean = as_float64(self.mean, "mean")
+            keep("mean", as_means(mean, "mean", mean.shape[:1] or (1,)))
         if self.scale is not None:
-            keep("scale", checks.square(self.scale, "scale"))
+            keep("scale", as_scale_matrix(self.scale, "scale"))
 
     def check(self, covariance_type: str, d: int) -> None:
         """ValueError unless it is one for such a mixture."""
         if self.mean is not None:
-            checks.shaped(self.mean, "mean", (d,))
+            as_array(self.mean, "mean", (d,))
         if self.scale is not None:
-            checks.shaped(self.scale, "scale", (d, d))
+            as_array(self.scale, "scale", (d, d))
             size = d if covariance_type in ("full", "tied") else 1
-            checks.at_least(self._freedom(size), "degrees_of_freedom", size - 1, strictly=True)
+            as_number(self._freedom(size), "degrees_of_freedom", size - 1, strictly=True)
 
     def _freedom(self, size: int) -> float:
         return size + 2.0 if self.degrees_of_freedom is None else self.degrees_of_freedom

@@ -13,7 +13,7 @@ from fastem.data.rows import AnyRows, Rows
 from fastem.families.gaussian.covariance import RESOLUTION, SMALLEST_MAGNITUDE, SMALLEST_VARIANCE
 from fastem.families.gaussian.model import GaussianParams, GaussianStats
 from fastem.kernels.linear import eigvalsh, outer_sums, weighted_sum
-from fastem.validation import checks
+from fastem.validation.parameters import check_magnitudes, check_well_defined
 
 NORMAL_STARTS = ("kmeans", "k-means++", "random", "random_from_data")
 RELATIVE = 1e-6
@@ -62,7 +62,7 @@ def feature_scale(X: np.ndarray, weights: Array) -> Array:
     mean = weighted_sum(weights, residual) / weights.sum()
     deviation = np.sqrt(weighted_sum(weights, (residual - mean) ** 2) / weights.sum())
     if not deviation.all():  # of a constant feature, or where squares underflow
-        checks.large_enough(np.abs(residual).max(axis=0) * (deviation == 0), SMALLEST_MAGNITUDE)
+        check_magnitudes(np.abs(residual).max(axis=0) * (deviation == 0), SMALLEST_MAGNITUDE)
     return 1.0 / np.where(deviation > RESOLUTION * np.abs(X[0]), deviation, 1.0)
 
 
@@ -85,7 +85,7 @@ def partition_params(
     pieces = [block_stats(origin, X[b] - mean, weights[b], partition(b)) for b in row_blocks(len(X))]
     params = sum(pieces[1:], start=pieces[0]).maximize(reg_covar=reg_covar)
     if not np.any(reg_covar):
-        checks.well_defined(relative_extents(params, scale), COLLAPSED)
+        check_well_defined(relative_extents(params, scale), COLLAPSED)
     return params
 
 

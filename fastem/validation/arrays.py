@@ -12,7 +12,7 @@ import numpy as np
 
 from fastem.kernels.mapped import in_use, pieces
 
-LARGEST = {np.dtype(np.float64): 1e140, np.dtype(np.float32): 1e18}
+LARGEST_MAGNITUDE = {np.dtype(np.float64): 1e140, np.dtype(np.float32): 1e18}
 """Rows beyond this are refused by a fit: a variance, in the precision of the rows, would overflow."""
 
 COUNT_TYPES = {np.dtype(t): np.dtype(t) for t in (np.uint8, np.uint16, np.int32, np.int64)} | {
@@ -30,7 +30,7 @@ ARROW_NUMBERS = {"bool", "float", "double", "halffloat"} | {f"{s}int{b}" for s i
 LARGEST_COUNT = 2**53
 """The last whole number before float64 has gaps."""
 
-TOTALS = 1e-100, 1e100
+TOTAL_WEIGHTS = 1e-100, 1e100
 """Between these lies a total weight of which neither shares underflow nor sums overflow."""
 
 LARGEST_SUM = 1e305
@@ -51,7 +51,7 @@ class BadValueError(ValueError):
         return f"{self.sentence} at {place(self.index)}"
 
 
-def numeric(values: Any, name: str, whole: bool = False) -> np.ndarray:
+def as_numeric(values: Any, name: str, whole: bool = False) -> np.ndarray:
     """An array of native float32 or float64 or, where `whole` asks for it, of integers as they are; aligned; a copy
     only of what is none of these."""
     try:
@@ -65,20 +65,20 @@ def numeric(values: Any, name: str, whole: bool = False) -> np.ndarray:
     if array.dtype.kind == "c":
         raise ValueError(f"Complex data not supported: {name} has dtype {array.dtype}")
     if array.dtype.kind == "O":
-        array = numbers_of(array, name)
+        array = as_numbers(array, name)
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name} must hold real numbers, got {type(values).__name__} of dtype {array.dtype}")
     dtype = np.dtype(np.float32 if array.dtype.type is np.float32 else np.float64)
     if whole:
         if array.dtype.kind == "u" and array.dtype.itemsize == 8:  # int64 takes the largest for negative ones
-            refuse(lambda block: block > LARGEST_COUNT, np.atleast_1d(array), f"{name} must not be above 2^53")
+            check_not(lambda block: block > LARGEST_COUNT, np.atleast_1d(array), f"{name} must not be above 2^53")
         dtype = COUNT_TYPES.get(array.dtype.newbyteorder("="), dtype)
     with np.errstate(over="ignore"), in_use(array) if array.dtype != dtype else nullcontext():  # of longdouble
         array = np.require(array, dtype, "A")
     return array if all(step % array.itemsize == 0 for step in array.strides) else array.copy()
 
 
-def numbers_of(array: np.ndarray, name: str) -> np.ndarray:
+def as_numbers(array: np.ndarray, name: str) -> np.ndarray:
     """An object array as float64, if it holds numbers and nothing else; a missing value becomes NaN."""
     array = array.copy()
     for index, value in np.ndenumerate(array):
@@ -109,20 +109,21 @@ def place(index: tuple[int, ...]) -> str:
     return f"row {index[0]}" + (f", column {index[1]}" if len(index) > 1 else "")
 
 
-def refuse(bad: Callable[[np.ndarray], np.ndarray], array: np.ndarray, sentence: str) -> None:
+def check_not(bad: Callable[[np.ndarray], np.ndarray], array: np.ndarray, sentence: str) -> None:
     index = first_where(bad, array)
     if index is not None:
         raise BadValueError(f"{sentence}, got {array[index]}", index)
 
 
-def finite(array: np.ndarray, name: str, largest: float = np.inf) -> np.ndarray:
+def check_finite(array: np.ndarray, name: str, largest: float = np.inf) -> None:
     """Minimum and maximum carry a NaN and find what is too large, without memory; both are taken once."""
     low, high = map(float, extremes(array)) if array.size else (0.0, 0.0)
     if not (np.isfinite(low) and np.isfinite(high)):
-        refuse(lambda block: ~np.isfinite(block), array, f"{name} must be finite, without NaN or infinity")
+        check_not(lambda block: ~np.isfinite(block), array, f"{name} must be finite, without NaN or infinity")
     if max(high, -low) > largest:
-        refuse(lambda block: np.abs(block) > largest, array, f"{name} must be below {largest} in magnitude; rescale it")
-    return array
+        check_not(
+            lambda block: np.abs(block) > largest, array, f"{name} must be below {largest} in magnitude; rescale it"
+        )
 
 
 def extremes(array: np.ndarray) -> tuple[Any, Any]:
@@ -131,13 +132,15 @@ def extremes(array: np.ndarray) -> tuple[Any, Any]:
     return found.min(), found.max()
 
 
-def matrix(X: Any, *, n_features: int | None = None, owner: str = "mixture", fitting: bool = False) -> np.ndarray:
+def as_matrix(X: Any, *, n_features: int | None = None, owner: str = "mixture", fitting: bool = False) -> np.ndarray:
     """X as (n, d), n > 0, d > 0, finite."""
-    array = two_dimensional(numeric(X, "X"), n_features, owner)
-    return finite(array, "X", LARGEST[array.dtype] if fitting else np.inf)
+    array = as_numeric(X, "X")
+    check_two_dimensional(array, n_features, owner)
+    check_finite(array, "X", LARGEST_MAGNITUDE[array.dtype] if fitting else np.inf)
+    return array
 
 
-def two_dimensional(array: np.ndarray, n_features: int | None, owner: str) -> np.ndarray:
+def check_two_dimensional(array: np.ndarray, n_features: int | None, owner: str) -> None:
     if array.ndim != 2:
         hint = " Reshape your data: X.reshape(-1, 1) if it has a single feature." if array.ndim == 1 else ""
         raise ValueError(f"X: Expected 2D array, got {array.ndim}D array instead, of shape {array.shape}.{hint}")
@@ -145,27 +148,29 @@ def two_dimensional(array: np.ndarray, n_features: int | None, owner: str) -> np
         raise ValueError(f"X: found array with 0 sample(s) (shape={array.shape}) while a minimum of 1 is required.")
     if array.shape[1] == 0:
         raise ValueError(f"X: found array with 0 feature(s) (shape={array.shape}) while a minimum of 1 is required.")
-    features(array.shape[1], n_features, owner)
-    return array
+    check_n_features(array.shape[1], n_features, owner)
 
 
-def features(found: int, n_features: int | None, owner: str) -> None:
+def check_n_features(found: int, n_features: int | None, owner: str) -> None:
     if n_features is not None and found != n_features:
         raise ValueError(f"X has {found} features, but {owner} is expecting {n_features} features as input")
 
 
-def counts(
+def as_counts(
     X: Any, trials: Any, *, n_features: int | None = None, owner: str = "mixture"
 ) -> tuple[np.ndarray, np.ndarray]:
     """Successes and trials, both (n, d) and of one type, whole numbers with 0 <= successes <= trials."""
-    array = numeric(X, "X", whole=True)
+    array = as_numeric(X, "X", whole=True)
     single = array.ndim == 1 and n_features in (None, 1)
-    array = two_dimensional(array[:, np.newaxis] if single else array, n_features, owner)
-    whole_numbers(array, "X")
+    array = array[:, np.newaxis] if single else array
+    check_two_dimensional(array, n_features, owner)
+    check_whole_numbers(array, "X", *extremes(array))
     if trials is None:
         raise TypeError("trials: the number of trials of each row is needed, an int or an array of shape (n,)")
-    tosses = trials_like(array, numeric(trials, "trials", whole=True))
-    fits = whole_numbers(tosses, "trials") <= largest_whole(array.dtype)
+    tosses = as_trials(array, as_numeric(trials, "trials", whole=True))
+    fewest, most = extremes(tosses)
+    check_whole_numbers(tosses, "trials", fewest, most)
+    fits = most <= largest_whole_number(array.dtype)
     dtype = array.dtype if fits else np.result_type(array.dtype, tosses.dtype)
     array, tosses = array.astype(dtype, copy=False), np.broadcast_to(tosses.astype(dtype, copy=False), array.shape)
     for begin in range(0, len(array), BLOCK):
@@ -177,12 +182,12 @@ def counts(
     return array, tosses
 
 
-def largest_whole(dtype: np.dtype) -> int:
+def largest_whole_number(dtype: np.dtype) -> int:
     """The last whole number up to which a type has them all."""
     return np.iinfo(dtype).max if dtype.kind in "iu" else 2 ** (np.finfo(dtype).nmant + 1)
 
 
-def trials_like(X: np.ndarray, trials: np.ndarray) -> np.ndarray:
+def as_trials(X: np.ndarray, trials: np.ndarray) -> np.ndarray:
     """(1, 1), (1, d), (n, 1) or (n, d): one number, or one for each column, row or place of X."""
     n, d = X.shape
     if trials.ndim == 1 and n == d > 1 and len(trials) == n:
@@ -201,34 +206,33 @@ def trials_like(X: np.ndarray, trials: np.ndarray) -> np.ndarray:
     return trials
 
 
-def whole_numbers(array: np.ndarray, name: str) -> float:
-    """The largest of them; ValueError if one is none."""
-    low, high = extremes(array)
+def check_whole_numbers(array: np.ndarray, name: str, low: Any, high: Any) -> None:
+    """low, high: the extremes of the array."""
     if not (np.isfinite(low) and np.isfinite(high)):
-        finite(array, name)
+        check_finite(array, name)
     if low < 0:
-        refuse(lambda block: block < 0, array, f"Negative values in data: {name} must hold whole numbers from 0")
+        check_not(lambda block: block < 0, array, f"Negative values in data: {name} must hold whole numbers from 0")
     if high > LARGEST_COUNT:
-        refuse(lambda block: block > LARGEST_COUNT, array, f"{name} must not be above 2^53")
+        check_not(lambda block: block > LARGEST_COUNT, array, f"{name} must not be above 2^53")
     if array.dtype.kind == "f":
         sentence = f"{name} must hold whole numbers (np.rint rounds what is nearly one)"
-        refuse(lambda block: block != np.floor(block), array, sentence)
-    return float(high)
+        check_not(lambda block: block != np.floor(block), array, sentence)
 
 
-def sample_weights(sample_weight: Any, n: int) -> np.ndarray:
+def as_sample_weight(sample_weight: Any, n: int) -> np.ndarray:
     """(n,) float64, not negative; None is 1 for every row, which takes no memory."""
-    weights = weights_like(sample_weight, n)
+    weights = as_weights(sample_weight, n)
     if sample_weight is not None:
-        weight_total(total_weight(weights_of_part(weights)))
+        check_weights(weights)
+        check_total_weight(total_weight(weights))
     return weights
 
 
-def weights_like(sample_weight: Any, n: int) -> np.ndarray:
+def as_weights(sample_weight: Any, n: int) -> np.ndarray:
     """(n,) float64, whatever the values."""
     if sample_weight is None:
         return np.broadcast_to(np.float64(1.0), (n,))
-    weights = numeric(sample_weight, "sample_weight").astype(np.float64, copy=False)
+    weights = as_numeric(sample_weight, "sample_weight").astype(np.float64, copy=False)
     if weights.ndim == 0:
         weights = np.broadcast_to(weights, (n,))
     if weights.shape != (n,):
@@ -236,11 +240,10 @@ def weights_like(sample_weight: Any, n: int) -> np.ndarray:
     return weights
 
 
-def weights_of_part(weights: np.ndarray) -> np.ndarray:
+def check_weights(weights: np.ndarray) -> None:
     """Those of a part of the rows may all be 0."""
-    finite(weights, "sample_weight")
-    refuse(lambda block: block < 0, weights, "sample_weight must not be negative")
-    return weights
+    check_finite(weights, "sample_weight")
+    check_not(lambda block: block < 0, weights, "sample_weight must not be negative")
 
 
 def total_weight(weights: np.ndarray) -> float:
@@ -248,24 +251,26 @@ def total_weight(weights: np.ndarray) -> float:
         return float(weights[0]) * len(weights) if weights.strides == (0,) else float(weights.sum())
 
 
-def weight_total(total: float) -> None:
+def check_total_weight(total: float) -> None:
     """Refuse a total weight of which shares underflow or sums overflow."""
     if total == 0:
         raise ValueError("sample_weight must hold a positive weight, got zeros only")
-    if not TOTALS[0] <= total <= TOTALS[1]:
-        raise ValueError(f"sample_weight must have a sum from {TOTALS[0]} to {TOTALS[1]}; rescale it, got {total}")
+    if not TOTAL_WEIGHTS[0] <= total <= TOTAL_WEIGHTS[1]:
+        raise ValueError(
+            f"sample_weight must have a sum from {TOTAL_WEIGHTS[0]} to {TOTAL_WEIGHTS[1]}; rescale it, got {total}"
+        )
 
 
-def squares_fit(X: np.ndarray, total: float) -> None:
+def check_squares(X: np.ndarray, total: float) -> None:
     """Refuse rows, of so much weight in all, whose sums of squares would overflow."""
-    if total * LARGEST[X.dtype] ** 2 < LARGEST_SUM:
+    if total * LARGEST_MAGNITUDE[X.dtype] ** 2 < LARGEST_SUM:
         return
     largest = max(float(X.max()), -float(X.min()))
     if total * largest * largest > LARGEST_SUM:
         raise ValueError(f"sample_weight, of sum {total}, is too large for rows as large as {largest}; rescale either")
 
 
-def chunks_alone(X: Any, trials: Any, sample_weight: Any) -> None:
+def check_only_chunks(X: Any, trials: Any, sample_weight: Any) -> None:
     """Chunks bring all with them that is told of each row."""
     if X is not None or sample_weight is not None:
         raise TypeError("chunks take the place of X and bring their own sample_weight: pass None for both")
@@ -273,7 +278,7 @@ def chunks_alone(X: Any, trials: Any, sample_weight: Any) -> None:
         raise TypeError("trials must be None or one number with chunks; those of rows come as chunks (X, trials)")
 
 
-def several_chunks(chunks: Any) -> None:
+def check_chunks(chunks: Any) -> None:
     """Refuse what is itself one chunk, an array or a data frame: its rows are none."""
     shape = getattr(chunks, "shape", None)
     if isinstance(shape, tuple) and len(shape) < 3:
@@ -283,7 +288,7 @@ def several_chunks(chunks: Any) -> None:
         )
 
 
-def number_column(schema: Any, name: str, where: str) -> str:
+def number_type(schema: Any, name: str, where: str) -> str:
     """The type of a column of an Arrow schema, which must hold numbers; `where` is what it is the schema of."""
     if (count := schema.names.count(name)) != 1:
         found = "is missing" if not count else f"is there {count} times"
@@ -294,29 +299,29 @@ def number_column(schema: Any, name: str, where: str) -> str:
     return found
 
 
-def refuse_null(nulls: np.ndarray, name: str, begin: int) -> None:
+def raise_null(nulls: np.ndarray, name: str, begin: int) -> None:
     """The first of them, in rows from `begin` on."""
     raise BadValueError(f"column {name!r} must be finite, without null", (begin + int(nulls.argmax()),))
 
 
-def enough_rows(n: int, n_components: int) -> None:
+def check_enough_rows(n: int, n_components: int) -> None:
     if n < n_components:
         raise ValueError(f"Expected n_samples >= n_components but got n_components = {n_components}, n_samples = {n}")
 
 
-def enough_for_folds(n: int, folds: int) -> None:
+def check_folds(n: int, folds: int) -> None:
     if n < folds:
         raise ValueError(f"folds must be at most the number of rows of X, {n}, got {folds}")
 
 
-def told_apart(k: int, most: int, name: str, of_what: str) -> None:
+def check_distinct_rows(k: int, most: int, name: str, of_what: str) -> None:
     if k > most:
         raise ValueError(f"{name} must be at most {most}, the distinct rows {of_what}, got {k}")
 
 
-def sizes_of_rows(sizes: list[int], most: int, of_what: str) -> list[int]:
+def as_sizes(sizes: list[int], most: int, of_what: str) -> list[int]:
     """The numbers of components that so many distinct rows can tell apart; a warning if there are others."""
-    told_apart(min(sizes), most, "n_components", of_what)
+    check_distinct_rows(min(sizes), most, "n_components", of_what)
     fitting = [k for k in sizes if k <= most]
     if len(fitting) < len(sizes):
         warnings.warn(
@@ -332,7 +337,9 @@ ROWS_PER_PARAMETER = 10
 """With fewer, what a penalty of log n parameters weighs is anybody's guess."""
 
 
-def weights_count_no_rows(total: float, n: int, n_parameters: int, first_weighted: Callable[[int], np.ndarray]) -> bool:
+def weights_do_not_count_rows(
+    total: float, n: int, n_parameters: int, first_weighted: Callable[[int], np.ndarray]
+) -> bool:
     """Are these weights of n rows little for so many parameters, though more rows have weight than they weigh?"""
     rows = total * (1 + 1e-6)  # their sum may be rounded
     if rows >= n or rows >= ROWS_PER_PARAMETER * max(n_parameters, 1):
@@ -340,7 +347,7 @@ def weights_count_no_rows(total: float, n: int, n_parameters: int, first_weighte
     return len(first_weighted(int(rows) + 1)) > rows
 
 
-def tell_of_weights(total: float) -> None:
+def warn_of_weights(total: float) -> None:
     warnings.warn(
         f"sample_weight has the sum {total:.4g}, which bic_, icl_ and diagnose() take for the number of rows: less "
         f"than {ROWS_PER_PARAMETER} for each parameter. Where weights do not count rows, scale them to mean 1: "
