@@ -46,7 +46,7 @@ def test_api_page_has_every_public_name():
 
 @pytest.mark.parametrize("value", ["BinomialParams", "BinomialStats"])
 def test_families_page_has_every_member_of_a_family(value):
-    tree = ast.parse((Path(fastem.__file__).parent / "binomial.py").read_text())
+    tree = ast.parse((Path(fastem.__file__).parent / "families" / "binomial" / "model.py").read_text())
     (body,) = (node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == value)
     methods = {node.name for node in body if isinstance(node, ast.FunctionDef)}
     settings = {target.id for node in body if isinstance(node, ast.Assign) for target in node.targets}
