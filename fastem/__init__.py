@@ -83,6 +83,7 @@ if TYPE_CHECKING:
     from fastem.estimators.gaussian_mixture import GaussianMixture
     from fastem.estimators.sklearn_compat import ConvergenceWarning, NotFittedError
     from fastem.exceptions import (
+        BadValueError,
         CollapsedComponentError,
         EmptyComponentWarning,
         EqualComponentWarning,
@@ -158,6 +159,7 @@ _HOME = {
     "EqualComponentWarning": "exceptions",
     "CollapsedComponentError": "exceptions",
     "IdentifiabilityWarning": "exceptions",
+    "BadValueError": "exceptions",
     "NotFittedError": "estimators.sklearn_compat",
 }
 
@@ -213,6 +215,7 @@ __all__ = [  # noqa: RUF022 - by importance
     "EqualComponentWarning",
     "CollapsedComponentError",
     "IdentifiabilityWarning",
+    "BadValueError",
     "NotFittedError",
 ]
 

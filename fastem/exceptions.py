@@ -23,3 +23,19 @@ class IdentifiabilityWarning(UserWarning):
 @public
 class CollapsedComponentError(ValueError):
     """A component has collapsed in a fit with on_collapse="raise"."""
+
+
+@public
+class BadValueError(ValueError):
+    """A value that is refused: what is wrong with it, and where it stands."""
+
+    def __init__(self, sentence: str, index: tuple[int, ...]) -> None:
+        super().__init__(sentence, index)
+        self.sentence, self.index = sentence, index
+
+    def __str__(self) -> str:
+        return f"{self.sentence} at {place(self.index)}"
+
+
+def place(index: tuple[int, ...]) -> str:
+    return f"row {index[0]}" + (f", column {index[1]}" if len(index) > 1 else "")

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastem.data.slots import SLOT_ROWS
+from fastem.exceptions import BadValueError
 from fastem.kernels.mapped import gather, in_use, still_there
 from fastem.validation.arrays import (
-    BadValueError,
     as_counts,
     as_matrix,
     as_numeric,

@@ -20,8 +20,9 @@ from fastem.data.dask_tasks import Block, Reader, Survey, Sweep, added, merged, 
 from fastem.data.distinct import MOST_DISTINCT, pays, tested_step
 from fastem.data.rows import Rows
 from fastem.data.slots import slot_count
+from fastem.exceptions import BadValueError
 from fastem.kernels.backend import Backend
-from fastem.validation.arrays import BadValueError, check_n_features, check_squares, check_total_weight
+from fastem.validation.arrays import check_n_features, check_squares, check_total_weight
 from fastem.validation.parameters import check_rows_match_params
 
 GATHERED_BYTES = 1 << 26

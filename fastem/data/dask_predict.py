@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from fastem.data.open import open_rows
-from fastem.validation.arrays import BadValueError, check_total_weight, check_weights
+from fastem.exceptions import BadValueError
+from fastem.validation.arrays import check_total_weight, check_weights
 from fastem.validation.settings import as_non_negative
 
 

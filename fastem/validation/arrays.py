@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from fastem.exceptions import BadValueError, place
 from fastem.kernels.mapped import in_use, pieces
 
 LARGEST_MAGNITUDE = {np.dtype(np.float64): 1e140, np.dtype(np.float32): 1e18}
@@ -38,17 +39,6 @@ LARGEST_SUM = 1e305
 
 BLOCK = 1 << 16
 """Elements searched at a time for the first bad one."""
-
-
-class BadValueError(ValueError):
-    """A value that is refused: what is wrong with it, and where it stands."""
-
-    def __init__(self, sentence: str, index: tuple[int, ...]) -> None:
-        super().__init__(sentence, index)
-        self.sentence, self.index = sentence, index
-
-    def __str__(self) -> str:
-        return f"{self.sentence} at {place(self.index)}"
 
 
 def as_numeric(values: Any, name: str, whole: bool = False) -> np.ndarray:
@@ -103,10 +93,6 @@ def first_where(bad: Callable[[np.ndarray], np.ndarray], array: np.ndarray) -> t
         if len(found):
             return (begin + int(found[0][0]), *map(int, found[0][1:]))
     return None
-
-
-def place(index: tuple[int, ...]) -> str:
-    return f"row {index[0]}" + (f", column {index[1]}" if len(index) > 1 else "")
 
 
 def check_not(bad: Callable[[np.ndarray], np.ndarray], array: np.ndarray, sentence: str) -> None:
