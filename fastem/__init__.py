@@ -89,11 +89,11 @@ if TYPE_CHECKING:
         EqualComponentWarning,
         IdentifiabilityWarning,
     )
-    from fastem.families.base import merge
     from fastem.families.binomial.model import BinomialParams, BinomialStats
     from fastem.families.binomial.prior import BinomialPrior
     from fastem.families.gaussian.model import GaussianParams, GaussianStats
     from fastem.families.gaussian.prior import GaussianPrior
+    from fastem.families.stats import merge
     from fastem.fitting.driver import em
     from fastem.fitting.result import Ascent, Collapse, Fit, History
     from fastem.inference.diagnosis import Diagnosis
@@ -138,7 +138,7 @@ _HOME = {
     "Chunks": "data.chunks",
     "from_arrow": "data.arrow",
     "ArrowRows": "data.arrow",
-    "merge": "families.base",
+    "merge": "families.stats",
     "load_stats": "persistence",
     "posterior": "data.open",
     "Posterior": "data.base",

@@ -14,11 +14,11 @@ from fastem.estimators import fitted_settings
 from fastem.estimators.base import MODEL, MODEL_LAYOUT, Mixture, is_fitted_attribute
 from fastem.estimators.binomial_mixture import BinomialMixture
 from fastem.estimators.gaussian_mixture import GaussianMixture
-from fastem.families.base import STATISTICS, STATISTICS_LAYOUT, Stats
 from fastem.families.binomial.model import BinomialParams, BinomialStats
 from fastem.families.binomial.prior import BinomialPrior
 from fastem.families.gaussian.model import GaussianParams, GaussianStats
 from fastem.families.gaussian.prior import GaussianPrior
+from fastem.families.stats import STATISTICS, STATISTICS_LAYOUT, Stats
 from fastem.fitting.checkpoint import arrays_of
 from fastem.fitting.restarts import Start
 from fastem.fitting.result import Ascent, Collapse, History

@@ -16,7 +16,6 @@ import numpy as np
 from fastem import exceptions
 from fastem._errstate import own_methods
 from fastem._storage import encode, write
-from fastem._typing import Fixed
 from fastem.data.chunks import open_chunks
 from fastem.data.dask_blocks import open_blocks
 from fastem.data.dask_predict import described_by, is_dask, lazy_posterior, mean_of
@@ -33,6 +32,7 @@ from fastem.estimators.sklearn_compat import (
     learn_features,
     same_features,
 )
+from fastem.families.fixed import Fixed
 from fastem.fitting.acceleration import ACCELERATORS
 from fastem.fitting.checkpoint import Journal, arrays_of, described
 from fastem.fitting.collapse import POLICIES, Watch, inseparable, renumbered
@@ -61,7 +61,6 @@ from fastem.validation.settings import (
     check_on_collapse,
     check_path,
     check_random_state,
-    groups,
 )
 
 WITHOUT_EFFECT = {
@@ -124,7 +123,7 @@ class Mixture(DensityMixin, BaseEstimator):
         check_integer(self.max_iter, "max_iter", 0)
         check_integer(self.n_init, "n_init", 1)
         check_choice(self.init_params, "init_params", self._starts)
-        fixed = groups(self.fixed, self._groups, self._k)
+        fixed = Fixed.parse(self.fixed, self._groups, self._k)
         check_choice(self.stopping, "stopping", STOPPING)
         if self.acceleration is not None:
             check_choice(self.acceleration, "acceleration", ACCELERATORS)
@@ -132,9 +131,9 @@ class Mixture(DensityMixin, BaseEstimator):
             check_choice(self.warm_sweeps, "warm_sweeps", ("auto",))
         if self.order_by is not None:
             check_choice(self.order_by, "order_by", self._groups[:2])
-            check_no_masks(fixed)
+            check_no_masks(fixed.by_component)
         check_choice(self.on_collapse, "on_collapse", POLICIES)
-        check_on_collapse(self.on_collapse, fixed)
+        check_on_collapse(self.on_collapse, bool(fixed))
         if self.max_time is not None:
             check_non_negative(self.max_time, "max_time")
         check_choice(self.on_interrupt, "on_interrupt", ON_INTERRUPT)
@@ -311,7 +310,7 @@ class Mixture(DensityMixin, BaseEstimator):
             else:
                 start = self._start(rows, rng, terms, first=True)
                 params = self._em(rows, start=start, terms=terms, deadline=math.inf).params
-                params = params.take(params.order(self.order_by)) if self.order_by else params
+                params = params.select(params.order(self.order_by)) if self.order_by else params
             batch = rows.sweep(params)
         stats = batch if seen is None else step(seen, batch)
         reached = (stats if self.prior is None else stats + self.prior.stats(params)).maximize(**terms)
@@ -392,7 +391,7 @@ class Mixture(DensityMixin, BaseEstimator):
         collapses = list(found.collapses)
         if self.order_by:
             order = params.order(self.order_by)
-            params, live, counts = params.take(order), live[order], counts[order]
+            params, live, counts = params.select(order), live[order], counts[order]
             collapses = [renumbered(each, order) if each.action == "floor" else each for each in collapses]
         self.starts_ = [Start(fit.loglik / fit.stats.total, fit.n_iter, fit.stop_reason) for fit in fits]
         self._take(params, dtype)
@@ -584,7 +583,7 @@ class Mixture(DensityMixin, BaseEstimator):
 
     def _held(self) -> Fixed:
         """What the fit held fixed."""
-        fixed = groups(self.fixed, self._groups, len(self.params_.weights))
+        fixed: Fixed = self.params_.as_fixed(self.fixed)
         fitted_settings.require(self, "free parameters")
         return fixed
 

@@ -9,13 +9,12 @@ import numpy as np
 
 from fastem._errstate import own_methods
 from fastem._public import public
-from fastem._typing import Fixed
 from fastem.data.rows import AnyRows, Rows
 from fastem.estimators.base import Mixture
-from fastem.families.binomial.components import binomial_extents, split_binomial
-from fastem.families.binomial.model import GROUPS, BinomialParams
+from fastem.families.binomial.model import BinomialParams
 from fastem.families.binomial.prior import BinomialPrior
 from fastem.families.binomial.starts import BINOMIAL_STARTS, binomial_start
+from fastem.families.fixed import Fixed
 from fastem.fitting.collapse import Watch
 from fastem.inference.standard_errors import StandardErrors
 from fastem.validation.arrays import LARGEST_COUNT, check_enough_rows
@@ -90,7 +89,7 @@ class BinomialMixture(Mixture):
     """
 
     _has_trials = True
-    _groups, _starts = GROUPS, BINOMIAL_STARTS
+    _groups, _starts = BinomialParams.parameter_names, BINOMIAL_STARTS
 
     def __init__(
         self,
@@ -243,7 +242,7 @@ class BinomialMixture(Mixture):
         return BinomialParams(weights, probs)
 
     def _watch(self, terms: dict[str, Any]) -> Watch:
-        return Watch(self.on_collapse, binomial_extents, split_binomial)
+        return Watch(self.on_collapse, lambda params: np.zeros(len(params.weights), np.bool_))
 
     def _attributes(self, params: BinomialParams) -> dict[str, np.ndarray]:
         return {"weights_": params.weights, "probs_": params.probs}

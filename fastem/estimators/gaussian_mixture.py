@@ -10,12 +10,11 @@ import numpy as np
 
 from fastem._errstate import own_methods
 from fastem._public import public
-from fastem._typing import Fixed
 from fastem.data.rows import AnyRows
 from fastem.estimators.base import Mixture
-from fastem.families.gaussian.components import normal_extents, split_normal
+from fastem.families.fixed import Fixed
 from fastem.families.gaussian.covariance import COVARIANCE_TYPES, LARGEST_VARIANCE, SMALLEST_VARIANCE, covariances_of
-from fastem.families.gaussian.model import GROUPS, GaussianParams
+from fastem.families.gaussian.model import GaussianParams
 from fastem.families.gaussian.prior import GaussianPrior
 from fastem.families.gaussian.starts import NORMAL_STARTS, normal_start, relative_variances
 from fastem.fitting.collapse import Watch
@@ -168,7 +167,7 @@ class GaussianMixture(Mixture):
     array([0.5, 0.5])
     """
 
-    _groups, _starts = GROUPS, NORMAL_STARTS
+    _groups, _starts = GaussianParams.parameter_names, NORMAL_STARTS
     _constant = frozenset({"covariances_", "precisions_", "precisions_cholesky_"})
 
     def __init__(
@@ -326,7 +325,7 @@ class GaussianMixture(Mixture):
         return {"reg_covar": relative_variances(rows, rng) if self.reg_covar == "auto" else float(self.reg_covar)}
 
     def _watch(self, terms: dict[str, Any]) -> Watch:
-        return Watch(self.on_collapse, partial(normal_extents, reg_covar=terms["reg_covar"]), split_normal)
+        return Watch(self.on_collapse, partial(GaussianParams.collapsed, reg_covar=terms["reg_covar"]))
 
     def _check_inits(self, d: int) -> None:
         k, kind = self._k, self.covariance_type
@@ -348,7 +347,9 @@ class GaussianMixture(Mixture):
     def _start(self, rows: AnyRows, rng: np.random.Generator, terms: dict[str, Any], *, first: bool) -> GaussianParams:
         weights, means, precisions = (
             None if value is None else as_float64(value, name)
-            for name, value in zip(GROUPS, (self.weights_init, self.means_init, self.precisions_init), strict=True)
+            for name, value in zip(
+                self._groups, (self.weights_init, self.means_init, self.precisions_init), strict=True
+            )
         )
         gaps = np.array([False] if means is None else np.isnan(means).all(axis=1))
         if weights is not None and means is not None and precisions is not None and not gaps.any():
@@ -358,7 +359,7 @@ class GaussianMixture(Mixture):
             rows, k, self.covariance_type, method=self.init_params, reg_covar=terms["reg_covar"], rng=rng
         )
         if means is not None and gaps.any():
-            start = start.among(means, gaps)
+            start = start.fill_missing(means, gaps)
             means = start.means
         weights = start.weights if weights is None else weights
         means = start.means if means is None else means

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastem._typing import Array, Fixed
+from fastem._typing import Array
 
 EMPTY = 2.0**-850
 """A component that holds less than this share of the total weight is empty (the kernels give it at least 2^-900)."""
@@ -16,18 +15,9 @@ SMALLEST_WEIGHT = 1e-300
 """What an empty component is taken to have where the logarithm of its weight is asked for."""
 
 
-def held(fixed: Fixed, group: str, k: int) -> NDArray[np.bool_]:
-    """(k,) the components of which `fixed` holds this group of parameters."""
-    if not fixed:
-        return np.zeros(k, np.bool_)
-    if isinstance(fixed, Mapping):
-        return np.array(fixed.get(group, np.zeros(k)), np.bool_)
-    return np.full(k, group in fixed)
-
-
-def free_weights(k: int, fixed: Fixed) -> int:
-    """How many weights are free: one less than are not held, since their sum is given."""
-    return max(0, k - int(held(fixed, "weights", k).sum()) - 1)
+def n_free_weights(free: NDArray[np.bool_]) -> int:
+    """Return the number of parameters that the free weights are: one less, since their sum is given."""
+    return max(0, int(free.sum()) - 1)
 
 
 def order_of(values: Array) -> np.ndarray:
@@ -36,24 +26,22 @@ def order_of(values: Array) -> np.ndarray:
 
 
 def weights_left(weights: Array, free: NDArray[np.bool_]) -> float:
-    """What the weights that are held leave to those that are free."""
+    """Return what the fixed weights leave to those that are free."""
     return max(0.0, 1.0 - float(weights[~free].sum()))
 
 
-def log_weights(weights: Array, fixed: Fixed) -> Array:
-    """Logarithms of the weights that are free: without constraints."""
-    return np.log(np.maximum(weights[~held(fixed, "weights", len(weights))], SMALLEST_WEIGHT))
+def log_weights(weights: Array, free: NDArray[np.bool_]) -> Array:
+    """Return the logarithms of the weights that are free: coordinates without constraints."""
+    return np.log(np.maximum(weights[free], SMALLEST_WEIGHT))
 
 
-def weight_slopes(counts: Array, weights: Array, fixed: Fixed) -> Array:
-    """Of the log likelihood by log_weights: sums of responsibilities less what the weights expect of them."""
-    free = ~held(fixed, "weights", len(weights))
+def weight_slopes(counts: Array, weights: Array, free: NDArray[np.bool_]) -> Array:
+    """Return the gradient of the log likelihood by log_weights: counts less those that the weights expect."""
     return counts[free] - float(counts[free].sum()) * weights[free] / (weights_left(weights, free) or 1.0)
 
 
-def softmax(logs: Array, weights: Array, fixed: Fixed) -> Array:
-    """`weights`, those that are free in proportion to the exponentials of `logs`."""
-    free = ~held(fixed, "weights", len(weights))
+def softmax(logs: Array, weights: Array, free: NDArray[np.bool_]) -> Array:
+    """Return `weights`, those that are free in proportion to the exponentials of `logs`."""
     found = weights.copy()
     if free.any():
         shares = np.exp(logs - logs.max())

@@ -14,7 +14,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from fastem._typing import Array, Fixed
+from fastem._typing import Array
+from fastem.families.fixed import FixedLike
 from fastem.kernels.linear import dot, eigh, inverse_lower, norm, product, times, weighted_sum
 
 MEMORY = 15
@@ -145,7 +146,7 @@ below its floor the next one would come down in the log likelihood."""
 class Extrapolation:
     """Where to go after an iteration: to its EM step, or as far along the way of an accelerator as its reach."""
 
-    def __init__(self, acceleration: Any, start: Any, fixed: Fixed, floor: Floor | None = None) -> None:
+    def __init__(self, acceleration: Any, start: Any, fixed: FixedLike, floor: Floor | None = None) -> None:
         if acceleration is not None and not (isinstance(acceleration, str) and acceleration in ACCELERATORS):
             raise ValueError(
                 f"acceleration must be None or one of {', '.join(map(repr, ACCELERATORS))}, got {acceleration!r}"

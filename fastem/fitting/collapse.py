@@ -10,9 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastem._typing import Array
-from fastem.families.gaussian.components import NO_EXTENT, smallest_of
-from fastem.families.gaussian.model import GaussianParams
 from fastem.fitting.result import Collapse, Fit
 from fastem.validation.settings import raise_collapsed
 
@@ -26,8 +23,7 @@ class Watch:
     """Looks at the components after each M-step, and does as the policy says about those that have collapsed."""
 
     policy: str
-    extents: Callable[[Any], Array]
-    split: Callable[[Any, int, int], Any]
+    collapsed: Callable[[Any], NDArray[np.bool_]]
 
     def looked_at(self, fit: Fit) -> Fit:
         """A fit with what is seen of its components where it ends, and since when.  Components that are equal stay so,
@@ -42,21 +38,22 @@ class Watch:
 
     def __call__(self, stats: Any, reached: Any, iteration: int, collapses: list[Collapse]) -> tuple[Any, str] | None:
         """`Mend` of `em`."""
-        gone = ~stats.live | (self.extents(reached) <= NO_EXTENT)
+        gone = ~stats.live | self.collapsed(reached)
         if not gone.any():
             return None
         lightest = int(np.where(gone, stats.row_counts, np.inf).argmin())
 
         def note(component: int, action: str) -> None:
-            smallest = smallest_eigenvalue(reached, component) if stats.live[component] else math.nan
+            smallest = reached.smallest_eigenvalue(component) if stats.live[component] else math.nan
             collapses.append(Collapse(component, iteration, float(stats.row_counts[component]), smallest, action))
 
         if self.policy == "drop" and len(gone) > 1:
             note(lightest, "drop")
-            return without(reached, lightest), "dropped"
+            return reached.without(lightest), "dropped"
         if self.policy == "reseed" and not gone.all() and reseeds(collapses) < RESEEDS * len(gone):
             note(lightest, "reseed")
-            return self.split(reached, int(np.where(gone, -1.0, stats.row_counts).argmax()), lightest), "reseeded"
+            heaviest = int(np.where(gone, -1.0, stats.row_counts).argmax())
+            return reached.split(heaviest, lightest), "reseeded"
         known = {each.component for each in collapses if each.action == "floor"}
         for component in np.flatnonzero(gone).tolist():
             if component not in known:
@@ -69,7 +66,7 @@ class Watch:
 def inseparable(params: Any, live: NDArray[np.bool_]) -> np.ndarray:
     """Components with rows that equal one before them: they have the same responsibilities, but for a factor, and so
     the same parameters after every M-step."""
-    return np.flatnonzero(equal_before(params) & live)
+    return np.flatnonzero(params.equal_to_earlier() & live)
 
 
 def renumbered(collapse: Collapse, order: np.ndarray) -> Collapse:
@@ -79,41 +76,3 @@ def renumbered(collapse: Collapse, order: np.ndarray) -> Collapse:
 
 def reseeds(collapses: list[Collapse]) -> int:
     return sum(each.action == "reseed" for each in collapses)
-
-
-def without(params: Any, component: int) -> Any:
-    """The other components; their weights are scaled up."""
-    rest = params.take(np.delete(np.arange(len(params.weights)), component))
-    return replace(rest, weights=rest.weights / rest.weights.sum())
-
-
-def smallest_eigenvalue(params: Any, component: int) -> float:
-    """Of a covariance, reg_covar included; NaN for families that have none."""
-    if not isinstance(params, GaussianParams):
-        return math.nan
-    if not params.is_matrix:
-        return float(params.variances()[component].min())
-    factors = params.inverse_cholesky()
-    return smallest_of(factors if factors.ndim == 2 else factors[component])
-
-
-EQUAL = 1e-6
-"""Of a standard deviation, or of a variance: components whose parameters differ by less are one."""
-
-
-def equal_before(params: Any) -> NDArray[np.bool_]:
-    """(k,) has a component before this one the same parameters but for its weight, to EQUAL standard deviations?"""
-    if isinstance(params, GaussianParams):
-        sds = np.sqrt(np.abs(params.diagonals()))
-        own = [(params.means, sds)]
-        if params.covariance_type == "full":
-            own.append((params.covariances, sds[:, :, np.newaxis] * sds[:, np.newaxis, :]))
-        elif params.covariance_type != "tied":
-            own.append((params.covariances, params.covariances))
-    else:
-        own = [(params.probs, np.sqrt(params.probs * (1 - params.probs)))]
-    found = np.zeros(len(params.weights), np.bool_)
-    for i in range(1, len(found)):
-        near = [np.abs(each[:i] - each[i]) <= EQUAL * np.maximum(unit[:i], unit[i]) for each, unit in own]
-        found[i] = np.all([each.reshape(i, -1).all(axis=1) for each in near], axis=0).any()
-    return found

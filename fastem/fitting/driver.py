@@ -10,8 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from fastem._errstate import own
-from fastem._typing import Fixed
 from fastem.data.slots import refuse_nan
+from fastem.families.fixed import FixedLike
 from fastem.fitting.acceleration import ROUNDING, Extrapolation, Floor
 from fastem.fitting.result import Ascent, Collapse, Fit, History
 from fastem.kernels.linear import norm
@@ -34,7 +34,7 @@ class Run:
     """EM under way, between two sweeps."""
 
     def __init__(
-        self, start: Any, acceleration: str | None, fixed: Fixed, previous: float, floor: Floor | None = None
+        self, start: Any, acceleration: str | None, fixed: FixedLike, previous: float, floor: Floor | None = None
     ) -> None:
         self.params, self.step = start, "start"  # to be swept next, and how they were reached
         self.acceleration, self.fixed, self.floor = acceleration, fixed, floor
@@ -156,7 +156,7 @@ def em(
     tol: float = 1e-3,
     stopping: str = "loglik",
     acceleration: str | None = None,
-    fixed: Fixed = (),
+    fixed: FixedLike = (),
     floor: Floor | None = None,
     previous: float = -math.inf,
     on_iteration: Callable[[int, Any, float], None] | None = None,

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from fastem._public import public
 from fastem._typing import Array
-from fastem.families.gaussian.components import relative_extents
-from fastem.families.gaussian.model import GaussianParams
+from fastem.families.params import Params
 from fastem.families.weights import EMPTY
-from fastem.fitting.collapse import equal_before
 
 THIN = 1e-4
 """Of the pooled variance: a component that is thinner in some direction may be a spurious maximum."""
@@ -46,13 +43,13 @@ class Diagnosis:
         return "\n".join(line.rstrip() for line in lines)
 
 
-def diagnosis(params: Any, counts: Array, collapsed: set[int]) -> Diagnosis:
+def diagnosis(params: Params, counts: Array, collapsed: set[int]) -> Diagnosis:
     """Of fitted parameters, the weights of their rows, and the components that have no extent of their own."""
     k = len(counts)
     with np.errstate(all="ignore"):
-        thinnest, widest = relative_extents(params) if isinstance(params, GaussianParams) else np.full((2, k), np.nan)
-        equal = equal_before(params)
-    needed, empty = own_parameters(params), ~(counts > EMPTY * counts.sum())
+        ratios, equal = params.relative_variances(), params.equal_to_earlier()
+    thinnest, widest = np.full((2, k), np.nan) if ratios is None else ratios
+    needed, empty = params.n_own_parameters, ~(counts > EMPTY * counts.sum())
     gone = np.isin(np.arange(k), list(collapsed)) & ~empty
     tests = {
         "has lost its rows": empty,
@@ -60,13 +57,7 @@ def diagnosis(params: Any, counts: Array, collapsed: set[int]) -> Diagnosis:
         f"has no more rows than its {needed} parameters": (counts <= needed) & ~empty & ~gone,
         f"is thinner than {THIN:g} of the pooled variance": (thinnest < THIN) & ~gone,
         "equals a component before it": equal,
-        "has an extent that is beyond what numbers can tell": np.isnan(thinnest) & isinstance(params, GaussianParams),
+        "has an extent that is beyond what numbers can tell": np.isnan(thinnest) & (ratios is not None),
     }
     complaints = tuple(tuple(sentence for sentence, where in tests.items() if where[c]) for c in range(k))
     return Diagnosis(params.weights, counts, thinnest, widest, complaints)
-
-
-def own_parameters(params: Any) -> int:
-    """Of one component, its weight and what all share left out."""
-    shared = "covariances" if getattr(params, "covariance_type", "") == "tied" else "weights"
-    return int(params.n_free(("weights", shared)) // len(params.weights))

@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastem._public import public
-from fastem._typing import Array, Fixed
+from fastem._typing import Array
 from fastem.data.rows import Rows
 from fastem.data.slots import SLOT_ROWS
-from fastem.families.base import Chart
-from fastem.families.weights import held
+from fastem.families.fixed import Fixed, FixedLike
+from fastem.families.params import Chart, Params
 from fastem.kernels.backend import Backend
 from fastem.kernels.linear import eigh, inverse_cholesky, outer_sums, product, weighted_sum
 from fastem.validation.parameters import (
@@ -65,7 +65,7 @@ class StandardErrors:
 class Coordinates:
     """One for each parameter, in the order of `parameters_covariance`: those of the weights, then chart by chart."""
 
-    def __init__(self, params: Any, fixed: Fixed) -> None:
+    def __init__(self, params: Params, fixed: Fixed) -> None:
         self.weights = params.weights / params.weights.sum()
         self.charts = (weights_chart(self.weights), *params.charts())
         sizes = [chart.inside.size for chart in self.charts]
@@ -79,9 +79,9 @@ class Coordinates:
         return chart.inside if len(chart.inside) == 1 else chart.inside & (self.weights > 0)[:, np.newaxis]
 
     def _known(self, chart: Chart, fixed: Fixed) -> NDArray[np.bool_]:
-        """What is held; what components share is held where it is for one of them."""
-        known = held(fixed, chart.group, len(self.weights))
-        if chart.group == "weights":
+        """What is fixed; what components share is fixed where it is for one of them."""
+        known = fixed.mask(chart.name)
+        if chart.name == "weights":
             check_all_or_none_fixed(known, "weights")
         rows = known[:, np.newaxis] if len(chart.inside) > 1 else np.array([[known.any()]])
         return np.broadcast_to(rows, chart.inside.shape)
@@ -108,9 +108,7 @@ class Coordinates:
 
     def shaped(self, values: Array) -> dict[str, Array]:
         """One value for each parameter -> group by group, as the parameters are shaped."""
-        return {
-            chart.group: values[begin + chart.places] for chart, begin in zip(self.charts, self.begins, strict=True)
-        }
+        return {chart.name: values[begin + chart.places] for chart, begin in zip(self.charts, self.begins, strict=True)}
 
 
 def weights_chart(weights: Array) -> Chart:
@@ -126,10 +124,10 @@ class Summed(Protocol):
     def summed(self, call: Callable[[Rows], Sums]) -> Sums: ...
 
 
-def standard_errors(rows: Summed, params: Any, *, fixed: Fixed = (), method: str = "louis") -> StandardErrors:
+def standard_errors(rows: Summed, params: Params, *, fixed: FixedLike = (), method: str = "louis") -> StandardErrors:
     """Standard errors at `params`, which maximise the likelihood of the rows in all groups that are not fixed."""
     check_choice(method, "method", METHODS)
-    at = Coordinates(params, fixed)
+    at = Coordinates(params, params.as_fixed(fixed))
     with np.errstate(over="ignore", invalid="ignore"):  # of rows that are far out: told by the next line
         sums = rows.summed(partial(sums_of, params=params, at=at, squared=method == "sandwich"))
         observed = information(sums, at, method)
@@ -167,7 +165,7 @@ def information(sums: Sums, at: Coordinates, method: str) -> Array:
     return observed
 
 
-def sums_of(rows: Rows, params: Any, at: Coordinates, squared: bool) -> Sums:
+def sums_of(rows: Rows, params: Params, at: Coordinates, squared: bool) -> Sums:
     """Sums over the rows; those of squared weights only if they are asked for, since they take a third of the time."""
     found, columns, slopes = Sums.zero(len(at), squared), at.of_components(), weights_scores(at.weights)
     for block in rows.blocks(max(1, min(SLOT_ROWS, BLOCK_BYTES // (8 * len(at))))):
@@ -201,11 +199,11 @@ class Sums:
     def __add__(self, other: Sums) -> Sums:
         return Sums(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(self)))
 
-    def add(self, rows: Rows, params: Any, columns: np.ndarray, slopes: Array) -> None:
+    def add(self, rows: Rows, params: Params, columns: np.ndarray, slopes: Array) -> None:
         """columns (k, q): which coordinates the scores of each component are by."""
         resp, w = rows.posterior(params, "resp").resp, rows.sample_weight[:, np.newaxis]
         mean = np.zeros((len(rows), len(self.complete)))
-        for c in np.flatnonzero(params.weights):
+        for c in np.flatnonzero(params.weights).tolist():
             scores, told = params.scores(c, *rows.data)
             scores = np.hstack([np.broadcast_to(slopes[c], (len(rows), len(slopes))), scores])
             weighted = resp[:, c, np.newaxis] * scores

@@ -132,4 +132,4 @@ def way(mixture: Any, X: Any, trials: Any, sample_weight: Any) -> list[Any]:
         fit = mixture._em(rows, start=start, on_iteration=lambda i, stats, change: path.append(stats.params), **options)
     path.append(fit.params)
     order = fit.params.order(mixture.order_by) if mixture.order_by else np.arange(mixture.n_components)
-    return [params.take(order) for params in path]
+    return [params.select(order) for params in path]

@@ -7,7 +7,6 @@ far as one likes.  So that of a fit with such components is compared as if they 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,17 +14,12 @@ import numpy as np
 from fastem._typing import Array
 from fastem.data.kmeans import START_ROWS
 from fastem.data.rows import AnyRows, Rows
-from fastem.families.gaussian.components import pooled
-from fastem.families.gaussian.covariance import RESOLUTION
-from fastem.families.gaussian.model import GaussianParams
-from fastem.kernels.linear import eigh, inverse_lower, product
 
 NARROW = 0.5
 """Of the step of rounded rows, half of it to both sides: a standard deviation below that is of one value, or nearly."""
 
-RESOLVED = 1.0
-"""Of the step: what such rows prove.  Components of that width on all values of a bell are wider than the bell, and
-never better; one that is alone among empty values is told from others all the same."""
+SAME_VALUE = 4 * float(np.finfo(np.float64).eps)
+"""Of the largest value of a feature: values that differ by less are equal but for rounding."""
 
 BLOCK = 1 << 18
 """Rows that are looked at together for values that were not seen before."""
@@ -34,10 +28,9 @@ BLOCK = 1 << 18
 def suspects(mixture: Any, step: Array) -> list[int]:
     """Components of which the likelihood may have no meaning: those about which there are complaints, and those that
     are narrower than rounded rows can tell.  None of counts: their likelihood has a bound."""
-    params = mixture.params_
-    if not isinstance(params, GaussianParams):
+    narrow = mixture.params_.narrower_than(NARROW * step)
+    if narrow is None:
         return []
-    narrow = (params.diagonals() < (NARROW * step) ** 2).any(axis=1) & (params.weights > 0)
     return sorted({*mixture.diagnose().spurious, *np.flatnonzero(narrow).tolist()})
 
 
@@ -45,51 +38,10 @@ def with_doubts(mixture: Any, opened: Callable[[], AnyRows], step: Array) -> Any
     """The mixture with `suspect_`, these components, and `doubtful_`, the part of `loglik_` that is in doubt."""
     mixture.suspect_, mixture.doubtful_ = suspects(mixture, step), 0.0
     if mixture.suspect_:
-        proven = with_proven_extents(mixture.params_, mixture.counts_, mixture.suspect_, step)
+        proven = mixture.params_.with_proven_variances(mixture.counts_, mixture.suspect_, step)
         with opened() as rows:
             mixture.doubtful_ = max(0.0, float(mixture.loglik_ - rows.sweep(proven).loglik))
     return mixture
-
-
-def with_proven_extents(params: GaussianParams, counts: Array, suspect: list[int], step: Array) -> GaussianParams:
-    """With the precision of each suspect component as its rows prove it, a mean of its own and that of all rows.
-
-    The inverse of the covariance of m rows is too large, on the average by m / (m - d - 2) (that of a Wishart
-    distribution is): the share (m - d - 2) / m of it is proven.  The rest is as if nothing was known but all rows.
-    Fewer rows prove a place, and no extent; thousands prove nearly all, be it as thin as it may.
-    """
-    least, whole = (RESOLVED * step) ** 2, of_all(params)
-    covariances = params.covariances.astype(np.float64)
-    if params.covariance_type == "tied":
-        covariances = blended(covariances, proven_share(params, counts.sum()), whole, least)
-    else:
-        for c in suspect:
-            covariances[c] = blended(covariances[c], proven_share(params, counts[c]), whole, least)
-    return replace(params, covariances=covariances)
-
-
-def of_all(params: GaussianParams) -> Any:
-    """The covariance of all rows, in the shape of that of a component."""
-    if params.covariance_type == "tied":
-        params = GaussianParams(params.weights, params.means, np.stack([params.covariances] * len(params.weights)))
-    return pooled(params).covariances[0]
-
-
-def proven_share(params: GaussianParams, count: float) -> float:
-    """1 - used / m: where the mean inverse of the scatter of m rows is 1 / (m - used) of the precision."""
-    k, d = params.means.shape
-    used = {"full": d + 2.0, "tied": k + d + 1.0, "diag": 3.0, "spherical": 1.0 + 2.0 / d}[params.covariance_type]
-    return 1.0 - used / count if count > used else 0.0
-
-
-def blended(own: Any, share: float, whole: Any, least: Array) -> Any:
-    """The covariance of which the precision is `share` that of `own` (and `least`), the rest that of `whole`."""
-    if np.ndim(own) < 2:
-        return 1 / (share / (own + (least if np.ndim(own) else least.max())) + (1 - share) / whole)
-    A = GaussianParams(np.ones(1), np.zeros((1, len(own))), whole[np.newaxis]).inverse_cholesky()[0]
-    values, vectors = eigh(product(product(A, own + np.diag(least)), A.T))
-    half = product(inverse_lower(A), vectors / np.sqrt(share / np.maximum(values, RESOLUTION) + 1 - share))
-    return product(half, half.T)
 
 
 # ------------------------------------------------------------------------------------------------ a look at the rows
@@ -103,7 +55,7 @@ def rounding_step(X: np.ndarray) -> Array:
 def typical_gap(values: Array) -> float:
     """Of distinct values, in order.  Those that differ by their last digits alone are one."""
     gaps = np.diff(values)
-    gaps = gaps[gaps > RESOLUTION * np.abs(values).max()]
+    gaps = gaps[gaps > SAME_VALUE * np.abs(values).max()]
     if not len(gaps):
         return 0.0
     return float(np.median(np.minimum(np.append(gaps, np.inf), np.insert(gaps, 0, np.inf))))

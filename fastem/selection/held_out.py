@@ -10,7 +10,7 @@ import numpy as np
 
 from fastem._typing import Array
 from fastem.kernels.linear import dot
-from fastem.selection.doubtful import suspects, with_proven_extents
+from fastem.selection.doubtful import suspects
 from fastem.validation.arrays import as_counts, as_matrix, as_sample_weight, check_folds
 
 Data = dict[str, Any]
@@ -46,7 +46,7 @@ def held_out(estimator: Any, setting: dict[str, Any], data: Data, folds: int, st
     for inside, outside in parts(arrays, folds):
         mixture, weights = copied(estimator, setting).fit(**inside), outside.pop("sample_weight")
         if suspect := suspects(mixture, step):
-            proven = with_proven_extents(mixture.params_, mixture.counts_, suspect, step)
+            proven = mixture.params_.with_proven_variances(mixture.counts_, suspect, step)
             vars(mixture).update(mixture._attributes(proven))
         log_prob, spread = mixture.score_samples(**outside), whole.score_samples(**outside)
         log_prob = np.maximum(log_prob, spread + least, dtype=np.float64)

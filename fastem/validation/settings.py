@@ -90,9 +90,9 @@ def check_no_checkpoint(checkpoint: Any) -> None:
         raise ValueError("the checkpoint of estimator must be None: one file cannot serve several fits")
 
 
-def check_no_masks(fixed: Any) -> None:
+def check_no_masks(has_masks: bool) -> None:
     """Masks speak of components by number, which order_by changes."""
-    if isinstance(fixed, Mapping):
+    if has_masks:
         raise ValueError("order_by must be None where fixed has masks: these speak of components by number")
 
 
@@ -105,8 +105,8 @@ def raise_collapsed(component: int, iteration: int, count: float, smallest_eigen
     )
 
 
-def check_on_collapse(on_collapse: str, fixed: Any) -> None:
-    """A component that is reseeded or dropped does not keep what is held."""
+def check_on_collapse(on_collapse: str, fixed: bool) -> None:
+    """A component that is reseeded or dropped does not keep what is fixed."""
     if on_collapse in ("reseed", "drop") and fixed:
         raise ValueError(f"on_collapse must be 'floor' or 'raise' where parameters are fixed, got {on_collapse!r}")
 
@@ -207,32 +207,6 @@ def as_float_dtype(dtype: Any) -> np.dtype:
         raise ValueError(f"dtype must be None, float32 or float64, got {dtype!r}")
     found: np.dtype = np.dtype(dtype)
     return found
-
-
-def groups(fixed: Any, options: Collection[str], k: int) -> tuple[str, ...] | dict[str, np.ndarray]:
-    """Parameters to hold at their start: names of groups, or a mask of the k components for each."""
-    if isinstance(fixed, Mapping):
-        for name in fixed:
-            check_choice(name, "fixed", options)
-        return {name: mask(value, f"fixed[{name!r}]", k) for name, value in fixed.items()}
-    if not isinstance(fixed, (tuple, list, set, frozenset)):
-        raise TypeError(
-            f"fixed must be a tuple of group names out of {', '.join(map(repr, options))}, or a dict of masks,"
-            f" got {fixed!r}"
-        )
-    for name in fixed:
-        check_choice(name, "fixed", options)
-    return tuple(fixed)
-
-
-def mask(value: Any, name: str, k: int) -> np.ndarray:
-    try:
-        array = np.asarray(value)
-    except ValueError:  # ragged
-        array = np.empty(0)
-    if array.dtype != bool or array.shape != (k,):
-        raise ValueError(f"{name} must be a mask of shape ({k},), one bool for each component, got {value!r}")
-    return array
 
 
 SOURCES = (np.random.Generator, np.random.RandomState, np.random.SeedSequence, np.random.BitGenerator)

@@ -116,8 +116,8 @@ def test_a_fit_goes_on_with_as_many_components_as_it_had():
 
 
 FIXED_NOW = [
-    (3, TypeError, "fixed must be a tuple of group names"),
-    ("means", TypeError, "fixed must be a tuple of group names"),
+    (3, TypeError, "fixed must be a tuple of parameter names"),
+    ("means", TypeError, "fixed must be a tuple of parameter names"),
     (("mean",), ValueError, "fixed must be one of 'weights', 'means', 'covariances', got 'mean'"),
     ({"means": [True]}, ValueError, r"fixed\['means'\] must be a mask of shape \(2,\)"),
     ({"means": [True, False, False]}, ValueError, r"fixed\['means'\] must be a mask of shape \(2,\)"),

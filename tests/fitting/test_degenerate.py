@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 
 import fastem
-from fastem.families.binomial.components import split_binomial
-from fastem.families.gaussian.components import normal_extents, pooled, split_normal
 from fastem.fitting.collapse import inseparable
 from fastem.inference.diagnosis import diagnosis
 
@@ -139,18 +137,18 @@ def test_two_halves_have_the_mean_and_covariance_of_the_whole(kind):
     covariances = {"full": np.array([[[2.0, 1.0], [1.0, 3.0]]] * 2), "diag": np.array([[2.0, 3.0]] * 2)}
     covariances |= {"spherical": np.array([2.0, 3.0]), "tied": covariances["full"][0]}
     params = fastem.GaussianParams(np.array([1.0, 0.0]), np.array([[1.0, 2.0], [9.0, 9.0]]), covariances[kind], kind)
-    halves = split_normal(params, 0, 1)
+    halves = params.split(0, 1)
     assert halves.weights.tolist() == [0.5, 0.5]
     assert (halves.means[0] != halves.means[1]).any()
     np.testing.assert_allclose(halves.weights @ halves.means, params.means[0], rtol=1e-12)
     if kind == "tied":
         np.testing.assert_array_equal(halves.covariances, params.covariances)
     else:
-        np.testing.assert_allclose(pooled(halves).covariances, pooled(params).covariances, rtol=1e-12)
+        np.testing.assert_allclose(halves.pooled().covariances, params.pooled().covariances, rtol=1e-12)
 
 
 def test_two_halves_of_a_coin_have_its_rate():
-    halves = split_binomial(fastem.BinomialParams(np.array([0.8, 0.2, 0.0]), np.array([[0.3], [0.9], [0.1]])), 0, 2)
+    halves = fastem.BinomialParams(np.array([0.8, 0.2, 0.0]), np.array([[0.3], [0.9], [0.1]])).split(0, 2)
     np.testing.assert_allclose(halves.weights, [0.4, 0.2, 0.4])
     assert halves.weights[[0, 2]] @ halves.probs[[0, 2], 0] == pytest.approx(0.8 * 0.3)
 
@@ -161,7 +159,7 @@ def test_extents_are_the_smallest_eigenvalues_in_units_of_the_floor():
     matrices = A @ A.mT + 1e-5 * np.eye(4)
     matrices[1] = 1e-5 * np.eye(4) + np.ones((4, 4))
     params = fastem.GaussianParams(np.full(3, 1 / 3), rng.normal(size=(3, 4)), matrices)
-    found = normal_extents(params, 1e-5)
+    found = params.floor_ratios(1e-5)
     expected = np.linalg.eigvalsh(matrices)[:, 0] / 1e-5
     assert found[1] == pytest.approx(1.0, abs=1e-6)
     assert (found <= expected * (1 + 1e-6)).all()

@@ -98,6 +98,20 @@ def test_families_know_nothing_of_each_other(path):
         assert parts[0] != "families" or len(parts) == 2 or parts[1:2] == own
 
 
+ONE_FAMILY = {
+    "estimators.gaussian_mixture", "estimators.binomial_mixture", "estimators.fit_many",
+    "plotting.gaussian", "plotting.binomial", "persistence", "selection.select", "cli.commands", "cli.doctor",
+}  # fmt: skip
+"""Modules outside families/ that import one of them; all others take what every family has."""
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES.values() if "families" not in path.parts], ids=name_of)
+def test_all_others_take_any_family(path):
+    if name_of(path) not in ONE_FAMILY:
+        assert not [parts for parts in imported(path) if parts[0] == "families" and len(parts) > 2]
+    assert not re.search(r'isinstance\([^()]*(Gaussian|Binomial)(Params|Stats)|getattr\(params, "', path.read_text())
+
+
 def test_imports_make_no_circle():
     graph = {parts: set(imported(path)) for parts, path in MODULES.items()}
     tuple(graphlib.TopologicalSorter(graph).static_order())
@@ -189,7 +203,7 @@ def test_no_blas(path):
 
 @pytest.mark.parametrize("path", SOURCES, ids=name_of)
 def test_no_cached_property(path):
-    """Before Python 3.12 it has a lock, which a fork leaves taken: `kept` in stats.py has none."""
+    """Before Python 3.12 it has a lock, which a fork leaves taken: `kept` in families/params.py has none."""
     assert "cached_property" not in set(code_words(tree_of(path)))
 
 

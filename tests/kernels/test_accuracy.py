@@ -13,7 +13,7 @@ from support.sweeps import sweep
 
 from fastem import BinomialParams, GaussianParams
 from fastem.data.open import open_rows
-from fastem.families.base import UNIT
+from fastem.families.stats import UNIT
 from fastem.kernels.backend import Backend
 
 LOG_PROB, RESP, SUMS = 8, 8, 16

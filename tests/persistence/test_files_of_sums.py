@@ -8,7 +8,7 @@ from support import datasets
 
 import fastem
 from fastem._storage import encode, read, write
-from fastem.families.base import STATISTICS, STATISTICS_LAYOUT
+from fastem.families.stats import STATISTICS, STATISTICS_LAYOUT
 
 NORMAL = [(datasets.univariate_two, "full"), (datasets.overlapping, "full"), (datasets.overlapping, "tied"),
           (datasets.correlated, "diag"), (datasets.two_far, "spherical")]  # fmt: skip

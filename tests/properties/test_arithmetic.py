@@ -12,8 +12,6 @@ import pytest
 
 import fastem
 from fastem import BinomialMixture, GaussianMixture, GaussianParams, GaussianPrior
-from fastem.families.gaussian.components import split_normal
-from fastem.fitting.collapse import smallest_eigenvalue
 
 KINDS = ("full", "tied", "diag", "spherical")
 ACCELERATIONS = (None, "anderson", "squarem", "quasi-newton")
@@ -78,14 +76,14 @@ def test_halves_are_definite_and_have_the_covariance_of_the_whole_in_any_units(s
     A, units = rng.normal(size=(d, d + 2)), 10.0 ** rng.integers(-60, 60, d)
     covariance = (A @ A.T) * units[:, np.newaxis] * units
     params = GaussianParams(np.array([1.0, 0.0]), np.zeros((2, d)), np.array([covariance] * 2))
-    halves = split_normal(params, 0, 1)
+    halves = params.split(0, 1)
     halves.check()
     step = halves.means[1] / units
     found = halves.covariances[0] / units[:, np.newaxis] / units
     np.testing.assert_allclose(found + np.outer(step, step), A @ A.T, atol=1e-12 * np.abs(A @ A.T).max())
-    plain = split_normal(GaussianParams(params.weights, params.means, np.array([A @ A.T] * 2)), 0, 1)
+    plain = GaussianParams(params.weights, params.means, np.array([A @ A.T] * 2)).split(0, 1)
     np.testing.assert_allclose(np.abs(step), np.abs(plain.means[1]), rtol=1e-9)  # the same axis, whatever the units
-    assert smallest_eigenvalue(params, 0) > 0
+    assert params.smallest_eigenvalue(0) > 0
 
 
 # ------------------------------------------------------------------------------------------- starts that are far away

@@ -8,6 +8,7 @@ import pytest
 
 import fastem
 from fastem.families.gaussian.covariance import COVARIANCE_TYPES
+from fastem.families.gaussian.proven import blended, proven_share
 from fastem.selection import doubtful
 
 CRITERIA = ("bic", "icl", "aic", "cv")
@@ -118,7 +119,7 @@ def test_nothing_is_told_where_the_lowest_is_chosen():
 
 def test_a_folder_keeps_what_is_in_doubt(tmp_path, monkeypatch):
     found = fastem.select(TEN, range(1, 4), checkpoint=tmp_path)
-    monkeypatch.setattr(doubtful, "with_proven_extents", None)
+    monkeypatch.setattr(fastem.GaussianParams, "with_proven_variances", None)
     again = fastem.select(TEN, range(1, 4), checkpoint=tmp_path)
     assert again.assured.tolist() == found.assured.tolist()
     assert again.mixtures[1].suspect_ == found.mixtures[1].suspect_
@@ -140,9 +141,7 @@ def test_the_proven_precision_is_that_of_the_rows_in_the_mean(kind):
             "diag": (residual**2).mean(axis=0), "spherical": (residual**2).mean(),
         }[kind]  # fmt: skip
         found.append(np.linalg.inv(covariance)[0, 0] if kind in ("full", "tied") else np.ravel(1 / covariance)[0])
-    own = np.zeros(fastem.GaussianParams.covariance_shape(kind, 1, d)) + 1.0
-    params = fastem.GaussianParams(np.ones(1), np.zeros((1, d)), own, kind)
-    share = doubtful.proven_share(params, m)
+    share = proven_share(kind, (1, d), m)
     assert share * np.mean(found) == pytest.approx(1.0, abs=5 * share * np.std(found) / 4000**0.5)
 
 
@@ -150,7 +149,7 @@ def test_the_proven_precision_is_that_of_the_rows_in_the_mean(kind):
 def test_the_fewer_rows_the_more_a_component_has_the_extent_of_all(count):
     own, whole = np.diag([1e-3, 4.0, 1.0]), np.diag([1.0, 9.0, 4.0])
     share = max(0.0, 1 - 5 / count)
-    found = doubtful.blended(own, share, whole, np.zeros(3))
+    found = blended(own, share, whole, np.zeros(3))
     np.testing.assert_allclose(np.linalg.inv(found), share * np.linalg.inv(own) + (1 - share) * np.linalg.inv(whole))
 
 

@@ -45,7 +45,7 @@ def moments(params):
 @pytest.mark.parametrize("kind", COVARIANCE_TYPES)
 def test_a_merge_keeps_the_moments_that_its_type_can_hold(kind):
     params = normal(kind)
-    found = split_merge.merged(params, 0, 2)
+    found = params.merge(0, 2)
     found.check()
     assert found.weights.tolist() == [0.7, 0.3]
     (mean, covariance), (kept_mean, kept) = moments(params), moments(found)
@@ -63,7 +63,7 @@ def test_a_merge_keeps_the_moments_that_its_type_can_hold(kind):
 
 def test_a_merge_of_coins_keeps_their_rates():
     params = coins([0.1, 0.4], [0.3, 0.2], [0.9, 0.9], weights=(0.2, 0.3, 0.5))
-    found = split_merge.merged(params, 1, 2)
+    found = params.merge(1, 2)
     assert found.weights.tolist() == [0.2, 0.8]
     np.testing.assert_allclose(moments(found)[0], moments(params)[0], rtol=1e-14)
 
@@ -95,7 +95,7 @@ def test_what_a_merge_loses_in_closed_form(kind):
     """Two of variance 1 at -1 and 1 are one of variance 2."""
     ones = {"full": np.ones((2, 1, 1)), "diag": np.ones((2, 1)), "spherical": np.ones(2)}[kind]
     params = fastem.GaussianParams(np.array([0.5, 0.5]), np.array([[-1.0], [1.0]]), ones, kind)
-    assert split_merge.loss(params, 0, 1) == pytest.approx(np.log(2) / 2, rel=1e-14)
+    assert params.merge_loss(0, 1) == pytest.approx(np.log(2) / 2, rel=1e-14)
 
 
 @pytest.mark.parametrize("params", [normal("full"), normal("diag"), normal("spherical"), coins([0.2], [0.3], [0.9])])
@@ -105,9 +105,9 @@ def test_a_merge_loses_no_more_likelihood_than_it_says(params):
     labels = RNG.choice(3, n, p=params.weights)
     options = {} if isinstance(params, fastem.GaussianParams) else {"trials": 1}
     X = params.sample(labels, *(np.ones((n, 1), int) for _ in options), RNG)
-    both = params, split_merge.merged(params, 0, 1)
+    both = params, params.merge(0, 1)
     before, after = (fastem.accumulate(each, X, **options).loglik / n for each in both)
-    assert before - after <= split_merge.loss(params, 0, 1) + 0.01  # of 20,000 rows
+    assert before - after <= params.merge_loss(0, 1) + 0.01  # of 20,000 rows
 
 
 def test_an_empty_component_goes_first():
@@ -142,7 +142,7 @@ def test_the_coin_that_stands_for_two_is_split():
 
 
 def test_the_halves_of_a_component_share_its_weight():
-    found = split_merge.divided(normal("full"), 1)
+    found = normal("full").split(1)
     np.testing.assert_allclose(found.weights, [0.2, 0.15, 0.5, 0.15])
     np.testing.assert_allclose(moments(found)[1], moments(normal("full"))[1], rtol=1e-13)
 

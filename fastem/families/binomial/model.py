@@ -4,29 +4,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastem._errstate import own_methods
 from fastem._public import public
-from fastem._typing import Array, Fixed
+from fastem._typing import Array
 from fastem.data.slots import as_table, refuse_nan
-from fastem.families.base import Chart, Stats
-from fastem.families.weights import (
-    EMPTY,
-    SMALLEST_WEIGHT,
-    free_weights,
-    held,
-    log_weights,
-    order_of,
-    softmax,
-    weight_slopes,
-)
-from fastem.kernels.linear import dot
+from fastem.families.fixed import Fixed, FixedLike
+from fastem.families.params import Chart, Params
+from fastem.families.stats import Stats
+from fastem.families.weights import APART, EMPTY, SMALLEST_WEIGHT, log_weights, softmax, weight_slopes
+from fastem.kernels.linear import dot, weighted_sum
 from fastem.validation.parameters import as_float64, as_mixing_weights, as_probabilities, check_matrix, check_shape
-from fastem.validation.settings import groups
-
-GROUPS = ("weights", "probs")
 
 LOG_ZERO = -1e290
 """log2 of probability 0: no count can bring it back into reach, and 0 * LOG_ZERO is 0, as 0 log 0 must be."""
@@ -44,22 +36,22 @@ TABLE = np.array([math.lgamma(n + 1.0) for n in range(256)])
 @public
 @own_methods
 @dataclass(frozen=True, eq=False)
-class BinomialParams:
+class BinomialParams(Params):
     """Parameters of a binomial mixture: an immutable value.
 
     weights (k,), probs (k, d): probability of success per component and column; columns are independent given the
     component.
     """
 
-    weights: Array
     probs: Array
 
+    parameter_names: ClassVar = ("weights", "probs")
     kernel = "binomial"
     has_trials = True
 
     def __post_init__(self) -> None:
         """The kernels trust these shapes."""
-        for name in GROUPS:
+        for name in self.parameter_names:
             object.__setattr__(self, name, as_float64(getattr(self, name), name))
         check_matrix(self.probs, "probs")
         check_shape(self.weights, "weights", self.probs.shape[:1])
@@ -73,23 +65,29 @@ class BinomialParams:
     def n_features(self) -> int:
         return self.probs.shape[1]
 
-    @property
-    def n_parameters(self) -> int:
-        """Free parameters of the model."""
-        return self.n_free()
+    def _n_free(self, fixed: Fixed) -> int:
+        return int(fixed.free("probs").sum()) * self.n_features
 
-    def n_free(self, fixed: Fixed = ()) -> int:
-        """Parameters that are not held; weights that are free have their sum given."""
-        k, d = self.probs.shape
-        return free_weights(k, fixed) + (k - int(held(fixed, "probs", k).sum())) * d
-
-    def order(self, by: str) -> np.ndarray:
-        """Indices of the components in the order of their weights or probs."""
-        return order_of(getattr(self, by))
-
-    def take(self, components: np.ndarray) -> BinomialParams:
-        """These components, in this order."""
+    def select(self, components: NDArray[np.intp]) -> BinomialParams:
         return BinomialParams(self.weights[components], self.probs[components])
+
+    def _split(self, donor: int, place: int) -> BinomialParams:
+        """Split to both sides of the probabilities."""
+        weights, probs = self.weights.copy(), self.probs.copy()
+        step = APART * probs[donor] * (1 - probs[donor])
+        weights[[donor, place]] = weights[[donor, place]].mean()
+        probs[[donor, place]] = probs[donor] - step, probs[donor] + step
+        return BinomialParams(weights, probs)
+
+    def pooled(self) -> BinomialParams:
+        return BinomialParams(np.ones(1), weighted_sum(self.weights, self.probs)[np.newaxis])
+
+    def entropies(self) -> Array:
+        p = np.clip(self.probs, np.finfo(float).tiny, 1 - np.finfo(float).epsneg)
+        return np.asarray(-(p * np.log(p) + (1 - p) * np.log1p(-p)).sum(axis=1))
+
+    def _in_units(self) -> list[tuple[Array, Array]]:
+        return [(self.probs, self._sds)]
 
     def tables(self) -> tuple[Array, Array, Array]:
         """What the kernels read: log2 of weights (k,), of probs (k, d) and of 1 - probs (k, d)."""
@@ -105,9 +103,9 @@ class BinomialParams:
         """Counts times logarithms have no digits to lose: never."""
         return False
 
-    def log_base_measure(self, X: np.ndarray, trials: np.ndarray) -> Array:
-        """(n,) log binomial coefficients: the part of log p(x) that no parameter enters."""
-        x, n = X.astype(np.float64), trials.astype(np.float64)
+    def log_base_measure(self, *data: np.ndarray) -> Array:
+        """Return (n,) the logarithms of the binomial coefficients."""
+        x, n = (array.astype(np.float64) for array in data)
         return np.asarray((log_factorial(n) - log_factorial(x) - log_factorial(n - x)).sum(axis=1))
 
     @property
@@ -120,17 +118,22 @@ class BinomialParams:
         successes, failures = sums[k:-2].reshape(2, *self.probs.shape)
         return BinomialStats(self, sums[:k], float(sums[-2]), float(sums[-1]), successes, failures, row_counts=sums[:k])
 
-    def to_vector(self, at: BinomialParams, fixed: Fixed = ()) -> Array:
+    def to_vector(self, at: BinomialParams, fixed: FixedLike = ()) -> Array:
         """What is free, without constraints: log weights and logits; `at` is there for families with units."""
-        probs = np.clip(self.probs[~held(fixed, "probs", len(self.probs))], SMALLEST_PROB, 1 - SMALLEST_PROB)
-        return np.concatenate([log_weights(self.weights, fixed), (np.log(probs) - np.log1p(-probs)).ravel()])
+        fixed = self.as_fixed(fixed)
+        probs = np.clip(self.probs[fixed.free("probs")], SMALLEST_PROB, 1 - SMALLEST_PROB)
+        return np.concatenate(
+            [log_weights(self.weights, fixed.free("weights")), (np.log(probs) - np.log1p(-probs)).ravel()]
+        )
 
-    def from_vector(self, vector: Array, fixed: Fixed = ()) -> BinomialParams:
+    def from_vector(self, vector: Array, fixed: FixedLike = ()) -> BinomialParams:
         """Parameters of which to_vector(self, fixed) is `vector`; what is fixed is that of self."""
-        free, probs = ~held(fixed, "probs", len(self.probs)), self.probs.copy()
+        fixed = self.as_fixed(fixed)
+        free, probs = fixed.free("probs"), self.probs.copy()
         logits = vector[len(vector) - probs[free].size :]
         probs[free] = 1 / (1 + np.exp(-np.clip(logits, -700.0, 700.0).reshape(-1, self.n_features)))
-        return BinomialParams(softmax(vector[: len(vector) - logits.size], self.weights, fixed), probs)
+        weights = softmax(vector[: len(vector) - logits.size], self.weights, fixed.free("weights"))
+        return BinomialParams(weights, probs)
 
     @property
     def _sds(self) -> Array:
@@ -143,9 +146,10 @@ class BinomialParams:
         inside = (self.probs > EDGE) & (self.probs < 1 - EDGE)
         return (Chart("probs", self._sds[:, :, np.newaxis] * np.eye(d), np.arange(k * d).reshape(k, d), inside),)
 
-    def scores(self, c: int, X: np.ndarray, trials: np.ndarray) -> tuple[Array, Array]:
+    def scores(self, c: int, *data: np.ndarray) -> tuple[Array, Array]:
         """(rows, d) slopes of component c's log density by the coordinates of the charts, (x - trials p) / sqrt(p q);
         and the information of a row, its trials."""
+        X, trials = data
         residuals, sds = X - trials * self.probs[c], self._sds[c]
         return np.divide(residuals, sds, out=np.zeros_like(residuals), where=sds > 0), trials
 
@@ -157,7 +161,7 @@ class BinomialParams:
 @public
 @own_methods
 @dataclass(frozen=True, eq=False)
-class BinomialStats(Stats):
+class BinomialStats(Stats[BinomialParams]):
     """Sums of a binomial sweep."""
 
     params: BinomialParams
@@ -168,12 +172,13 @@ class BinomialStats(Stats):
         """The same sums, to be added to those at other parameters: counts have no origin."""
         return replace(self, params=params)
 
-    def gradient(self, reached: BinomialParams, at: BinomialParams, fixed: Fixed = ()) -> Array:
+    def gradient(self, reached: BinomialParams, at: BinomialParams, fixed: FixedLike = ()) -> Array:
         """Of the log likelihood, at the parameters of these sums, by what stands in to_vector(at, fixed); `reached` are
         the parameters after the M-step."""
+        fixed = at.as_fixed(fixed)
         slopes = (self.successes + self.failures) * (reached.probs - self.params.probs)
-        slopes = slopes[~held(fixed, "probs", len(slopes))]
-        return np.concatenate([weight_slopes(self.counts, self.params.weights, fixed), slopes.ravel()])
+        slopes = slopes[fixed.free("probs")]
+        return np.concatenate([weight_slopes(self.counts, self.params.weights, fixed.free("weights")), slopes.ravel()])
 
     def _rounded(self) -> tuple[float, float]:
         """Logarithms of the tables are good to four units; the M-step leaves probs, and what they are short of 1, off
@@ -183,18 +188,17 @@ class BinomialStats(Stats):
         terms += (self.successes * log_sizes(params.probs) + self.failures * log_sizes(1 - params.probs)).sum()
         return float(terms), float(4 * terms + self.successes.sum() + self.failures.sum())
 
-    def maximize(self, *, fixed: Fixed = ()) -> BinomialParams:
-        """The M-step: probs = successes / tosses.  A component without tosses keeps its probs; so does what is held.
+    def maximize(self, *, fixed: FixedLike = ()) -> BinomialParams:
+        """The M-step: probs = successes / trials.  A component without trials keeps its probs; so does what is fixed.
 
         What has been seen does not get probability 0, however rare: 1 - 1e-20 is 1 to float64, and one failure of
         1e20 would then have no density.
         """
         refuse_nan(self.loglik)
-        fixed = groups(fixed, GROUPS, len(self.counts))
-        tosses = self.successes + self.failures
-        nothing = EMPTY * tosses.sum(axis=0)
-        known = (tosses > nothing) & ~held(fixed, "probs", len(tosses))[:, np.newaxis]
-        probs = self.successes / np.where(known, tosses, 1.0)
+        fixed, trials = self.params.as_fixed(fixed), self.successes + self.failures
+        nothing = EMPTY * trials.sum(axis=0)
+        known = (trials > nothing) & fixed.free("probs")[:, np.newaxis]
+        probs = self.successes / np.where(known, trials, 1.0)
         probs = np.maximum(probs, SMALLEST_WEIGHT * (self.successes > nothing))
         probs = np.minimum(probs, 1 - SMALLEST_PROB * (self.failures > nothing))
         return BinomialParams(self.mixing_weights(fixed), np.where(known, probs, self.params.probs))

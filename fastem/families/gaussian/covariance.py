@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastem._typing import Array
-from fastem.kernels.linear import eigh, inverse_cholesky, inverse_lower, product, times, weighted_sum
+from fastem.kernels.linear import eigh, eigvalsh, inverse_cholesky, inverse_lower, product, times, weighted_sum
 from fastem.validation.arrays import LARGEST_MAGNITUDE
 
 COVARIANCE_TYPES = ("full", "tied", "diag", "spherical")
@@ -54,6 +54,13 @@ def nearest_definite(covariances: Array, smallest: Any) -> Array:
     return np.asarray(product(vectors * values, vectors.mT) * outer)
 
 
+def inverse_factors(covariances: Array) -> Array:
+    """Return lower L with L^T L = inverse covariance, of the nearest definite ones where rounding has left others."""
+    found = inverse_cholesky(covariances) or inverse_cholesky(nearest_definite(covariances, SMALLEST_VARIANCE))
+    assert found is not None
+    return found[0]
+
+
 def covariances_of(precisions_cholesky: Array, covariance_type: str) -> Array:
     """The inverse of what `precisions_cholesky` tells."""
     if covariance_type not in ("full", "tied"):
@@ -84,3 +91,25 @@ def triangle(d: int) -> tuple[np.ndarray, np.ndarray, Array]:
 
 def diagonal(matrices: Array) -> Array:
     return matrices.diagonal(axis1=-2, axis2=-1)
+
+
+def root(covariance: Array) -> Array:
+    """R with R R^T = covariance, or the nearest to it that is definite; by way of its correlations, which have no
+    units."""
+    sds = np.sqrt(covariance.diagonal())
+    values, vectors = eigh(covariance / sds / sds[:, np.newaxis])
+    return np.asarray(vectors * np.sqrt(np.maximum(values, len(sds) * RESOLUTION)) * sds[:, np.newaxis])
+
+
+def smallest_of(inverse_cholesky: Array) -> float:
+    """Smallest eigenvalue of the covariance: the largest of its inverse is good to rounding where features have units
+    that are far apart, and that of the covariance itself is not."""
+    with np.errstate(over="ignore"):
+        return float(1 / largest_of(inverse_cholesky))
+
+
+def largest_of(factors: Array) -> Array:
+    """(...) the largest eigenvalue of F F^T, of factors F (..., d, d), in units in which no square overflows."""
+    sizes = np.abs(factors).max(axis=(-2, -1), keepdims=True)
+    scaled = factors / sizes
+    return np.asarray(eigvalsh(product(scaled, scaled.mT))[..., -1] * sizes[..., 0, 0] ** 2)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastem._errstate import own_methods
 from fastem._public import public
-from fastem._typing import Array, Fixed
+from fastem._typing import Array
 from fastem.data.slots import as_table, refuse_nan
-from fastem.families.base import UNIT, Chart, Stats, kept
+from fastem.families.fixed import Fixed, FixedLike
 from fastem.families.gaussian.covariance import (
     COVARIANCE_TYPES,
     EPS,
@@ -28,22 +29,19 @@ from fastem.families.gaussian.covariance import (
     SMALLEST_VARIANCE,
     diagonal,
     inverse,
+    largest_of,
     nearest_definite,
     resolved,
+    root,
+    smallest_of,
     squares_of,
     triangle,
 )
-from fastem.families.weights import (
-    EMPTY,
-    SMALLEST_WEIGHT,
-    free_weights,
-    held,
-    log_weights,
-    order_of,
-    softmax,
-    weight_slopes,
-)
-from fastem.kernels.linear import dot, eigvalsh, inverse_cholesky, inverse_lower, product, times, weighted_sum
+from fastem.families.gaussian.proven import blended, proven_share
+from fastem.families.params import Chart, Params, kept
+from fastem.families.stats import UNIT, Stats
+from fastem.families.weights import APART, EMPTY, SMALLEST_WEIGHT, log_weights, softmax, weight_slopes
+from fastem.kernels.linear import dot, eigh, eigvalsh, inverse_cholesky, inverse_lower, product, times, weighted_sum
 from fastem.validation.parameters import (
     as_float64,
     as_means,
@@ -53,25 +51,32 @@ from fastem.validation.parameters import (
     check_matrix,
     check_shape,
 )
-from fastem.validation.settings import as_reg_covar, check_choice, groups
+from fastem.validation.settings import as_reg_covar, check_choice
 
-GROUPS = ("weights", "means", "covariances")
+NO_EXTENT = 1.01
+"""Of the floor under a variance (reg_covar, and what rounding can tell): below that a component has none of its own."""
+BLURRED = 2.0
+"""What rounding can tell is known to a factor itself: components that lie on it were seen from 0.83 to 1.16 of it."""
+RESOLVED = 1.0
+"""Of the step to which rows were rounded: what such rows prove.  Components of that width on all values of a bell are
+wider than the bell, and never better; one that is alone among empty values is told from others all the same."""
 
 
 @public
 @own_methods
 @dataclass(frozen=True, eq=False)
-class GaussianParams:
+class GaussianParams(Params):
     """Parameters of a Gaussian mixture: an immutable value.
 
     weights (k,), means (k, d), covariances as scikit-learn shapes them: full (k, d, d), tied (d, d), diag (k, d),
     spherical (k,).
     """
 
-    weights: Array
     means: Array
     covariances: Array
     covariance_type: str = "full"
+
+    parameter_names: ClassVar = ("weights", "means", "covariances")
 
     has_trials = False
 
@@ -104,7 +109,7 @@ class GaussianParams:
     def __post_init__(self) -> None:
         """The kernels trust these shapes."""
         check_choice(self.covariance_type, "covariance_type", COVARIANCE_TYPES)
-        for name in GROUPS:
+        for name in self.parameter_names:
             object.__setattr__(self, name, as_float64(getattr(self, name), name))
         check_matrix(self.means, "means")
         k, d = self.means.shape
@@ -131,28 +136,21 @@ class GaussianParams:
     def is_matrix(self) -> bool:
         return self.covariance_type in ("full", "tied")
 
-    @property
-    def n_parameters(self) -> int:
-        """Free parameters of the model."""
-        return self.n_free()
-
-    def n_free(self, fixed: Fixed = ()) -> int:
-        """Parameters that are not held; weights that are free have their sum given."""
-        k, d = self.means.shape
+    def _n_free(self, fixed: Fixed) -> int:
+        d = self.n_features
         per_covariance = {"full": d * (d + 1) // 2, "tied": d * (d + 1) // 2, "diag": d, "spherical": 1}
-        means, covariances = k - int(held(fixed, "means", k).sum()), self._free_covariances(fixed)
-        return free_weights(k, fixed) + means * d + int(covariances.sum()) * per_covariance[self.covariance_type]
+        covariances = int(self._free_covariances(fixed).sum())
+        return int(fixed.free("means").sum()) * d + covariances * per_covariance[self.covariance_type]
 
-    def order(self, by: str) -> np.ndarray:
-        """Indices of the components in the order of their weights or means."""
-        return order_of(getattr(self, by))
+    @property
+    def own_parameters(self) -> tuple[str, ...]:
+        return ("means",) if self.covariance_type == "tied" else ("means", "covariances")
 
-    def take(self, components: np.ndarray) -> GaussianParams:
-        """These components, in this order."""
+    def select(self, components: NDArray[np.intp]) -> GaussianParams:
         covariances = self.covariances if self.covariance_type == "tied" else self.covariances[components]
         return replace(self, weights=self.weights[components], means=self.means[components], covariances=covariances)
 
-    def among(self, means: Array, where: np.ndarray) -> GaussianParams:
+    def fill_missing(self, means: Array, where: np.ndarray) -> GaussianParams:
         """These components at `where` among others with the given means, which take 1 / k of the weight and the mean
         covariance."""
         k = len(means)
@@ -243,7 +241,7 @@ class GaussianParams:
 
     def rounded_to_single(self) -> GaussianParams:
         """These parameters rounded to float32 or, where that would be another model, as they are."""
-        values = [getattr(self, name) for name in GROUPS]
+        values = [getattr(self, name) for name in self.parameter_names]
         with np.errstate(over="ignore", under="ignore"):
             rounded = [as_table(value.astype(np.float32)) for value in values]
         for value, to in zip(values, rounded, strict=True):
@@ -254,8 +252,8 @@ class GaussianParams:
         weights, means, covariances = rounded
         return GaussianParams(weights, means, covariances, self.covariance_type) if moved < SINGLE_SHIFT else self
 
-    def log_base_measure(self, X: np.ndarray) -> None:
-        """The part of log p(x) that no parameter enters: none."""
+    def log_base_measure(self, *data: np.ndarray) -> None:
+        return None
 
     @property
     def sums_length(self) -> int:
@@ -276,10 +274,11 @@ class GaussianParams:
         variances = diagonal(self.covariances) if self.is_matrix else self.variances()
         return np.sqrt(variances.mean(axis=0) if variances.ndim == 2 else variances)
 
-    def to_vector(self, at: GaussianParams, fixed: Fixed = ()) -> Array:
+    def to_vector(self, at: GaussianParams, fixed: FixedLike = ()) -> Array:
         """What is free, without constraints and in the units of `at`: log weights, means, and log standard deviations
         or, of matrices, Cholesky factors with the logarithm of their diagonals."""
-        means = (self.means / at.units)[~held(fixed, "means", len(self.means))]
+        fixed = self.as_fixed(fixed)
+        means = (self.means / at.units)[fixed.free("means")]
         free = self._free_covariances(fixed)
         if self.is_matrix:
             factors = self.cholesky().reshape(-1, self.n_features, self.n_features)[free] / at.units[:, np.newaxis]
@@ -287,13 +286,14 @@ class GaussianParams:
             spread = factors[:, *np.tril_indices(self.n_features)]
         else:
             spread = 0.5 * np.log(self.covariances[free])
-        return np.concatenate([log_weights(self.weights, fixed), means.ravel(), spread.ravel()])
+        return np.concatenate([log_weights(self.weights, fixed.free("weights")), means.ravel(), spread.ravel()])
 
-    def from_vector(self, vector: Array, fixed: Fixed = ()) -> GaussianParams:
+    def from_vector(self, vector: Array, fixed: FixedLike = ()) -> GaussianParams:
         """Parameters of which to_vector(self, fixed) is `vector`; what is fixed is that of self."""
-        moving, free = ~held(fixed, "means", len(self.means)), self._free_covariances(fixed)
+        fixed = self.as_fixed(fixed)
+        weights_free, moving, free = fixed.free("weights"), fixed.free("means"), self._free_covariances(fixed)
         means, covariances = self.means.copy(), self.covariances.copy()
-        ends = np.cumsum([len(self.weights) - np.sum(held(fixed, "weights", len(self.weights))), means[moving].size])
+        ends = np.cumsum([weights_free.sum(), means[moving].size])
         logs, moved, spread = np.split(vector, ends)
         means[moving] = moved.reshape(-1, self.n_features) * self.units
         if self.is_matrix:
@@ -308,12 +308,12 @@ class GaussianParams:
         else:
             found = np.exp(2 * spread.reshape(covariances[free].shape))
             covariances[free] = np.maximum(found, SMALLEST_VARIANCE)
-        return GaussianParams(softmax(logs, self.weights, fixed), means, covariances, self.covariance_type)
+        return GaussianParams(softmax(logs, self.weights, weights_free), means, covariances, self.covariance_type)
 
-    def above_floor(self, reached: GaussianParams, *, fixed: Fixed = (), reg_covar: Any = 0.0) -> GaussianParams:
+    def above_floor(self, reached: GaussianParams, *, fixed: FixedLike = (), reg_covar: Any = 0.0) -> GaussianParams:
         """These parameters with no free variance below what the M-step that has led to `reached` leaves one: reg_covar
         and the resolution of the data."""
-        free = self._free_covariances(fixed)
+        free = self._free_covariances(self.as_fixed(fixed))
         if not free.any():
             return self
         smallest = resolved(reached.weights, reached.diagonals(), reached.means)
@@ -326,9 +326,9 @@ class GaussianParams:
         kept[~free] = self.covariances[~free]
         return replace(found, covariances=kept)
 
-    def _free_covariances(self, fixed: Fixed) -> np.ndarray:
-        """Which covariances are free; the tied one is held where that of any component is."""
-        free = ~held(fixed, "covariances", len(self.weights))
+    def _free_covariances(self, fixed: Fixed) -> NDArray[np.bool_]:
+        """Return which covariances are free; the tied one is fixed where that of any component is."""
+        free = fixed.free("covariances")
         return np.array([free.all()]) if self.covariance_type == "tied" else free
 
     def cholesky(self) -> Array:
@@ -359,10 +359,10 @@ class GaussianParams:
         places = square + len(i) * np.arange(len(C))[:, np.newaxis, np.newaxis]
         return (C[:, a, i] * C[:, b, j] + C[:, a, j] * C[:, b, i]) * scale, places.reshape(shape)
 
-    def scores(self, c: int, X: np.ndarray) -> tuple[Array, Array]:
+    def scores(self, c: int, *data: np.ndarray) -> tuple[Array, Array]:
         """(rows, m) slopes of component c's log density by the coordinates of the charts: Hermite's polynomials of
         z = C^-1 (x - mean), z and (z_i z_j - [i = j]) / sqrt(1 + [i = j]); and the information of a row, 1 on each."""
-        factor, z = self.precision_factors()[c], X - self.means[c]
+        factor, z = self.precision_factors()[c], data[0] - self.means[c]
         z = product(z, factor.T) if factor.ndim == 2 else z * factor
         if self.is_matrix:
             i, j, scale = triangle(self.n_features)
@@ -373,6 +373,137 @@ class GaussianParams:
             second = second.sum(axis=1, keepdims=True) / math.sqrt(self.n_features)
         found = np.hstack([z, second])
         return found, np.broadcast_to(1.0, found.shape)
+
+    def collapsed(self, reg_covar: Any) -> NDArray[np.bool_]:
+        """Return (k,) whether a component has no variance of its own in some direction: none but the floor, which
+        reg_covar and rounding are.  Where all rows lie in a plane that is no fault of a component's."""
+        found = self.floor_ratios(reg_covar) <= NO_EXTENT
+        if found.any() and self.pooled().floor_ratios(reg_covar)[0] <= NO_EXTENT:
+            return np.zeros(len(found), np.bool_)
+        return found
+
+    def floor_ratios(self, reg_covar: Any) -> Array:
+        """Return (k,) the smallest eigenvalue of each covariance, each feature in units of the floor of its variance;
+        where it is far above 1, a lower bound.  A tied covariance is no component's own: infinite."""
+        if self.covariance_type == "tied":
+            return np.full(len(self.weights), np.inf)
+        variances = diagonal(self.covariances) if self.is_matrix else self.variances()
+        least = reg_covar + BLURRED * resolved(self.weights, variances, self.means)
+        if not self.is_matrix:
+            with np.errstate(over="ignore"):  # of variances that are far above their floor
+                found: Array = (variances / (least.max() if self.covariance_type == "spherical" else least)).min(axis=1)
+                return found
+        least = least + BLURRED * self.n_features**2 * RESOLUTION * variances
+        L = self.inverse_cholesky()
+        found = np.asarray(1 / np.einsum("kij,kij,kj->k", L, L, least))  # of the trace of the inverse: that, or less
+        for k in np.flatnonzero(found <= NO_EXTENT):
+            found[k] = smallest_of(L[k] * np.sqrt(least[k]))
+        return found
+
+    def pooled(self) -> GaussianParams:
+        """Return one component that has the moments of the mixture; of a tied covariance it is full."""
+        if self.covariance_type == "tied":
+            return replace(
+                self, covariances=np.stack([self.covariances] * len(self.weights)), covariance_type="full"
+            ).pooled()
+        mean = weighted_sum(self.weights, self.means)
+        delta = self.means - mean
+        if self.is_matrix:
+            between = delta[:, :, np.newaxis] * delta[:, np.newaxis, :]
+        else:
+            between = (delta**2).mean(axis=1) if self.covariance_type == "spherical" else delta**2
+        covariance = weighted_sum(self.weights, self.covariances + between)
+        return GaussianParams(np.ones(1), mean[np.newaxis], np.asarray(covariance)[np.newaxis], self.covariance_type)
+
+    def _split(self, donor: int, place: int) -> GaussianParams:
+        """Split along the longest axis.
+
+        With R R^T the covariance and u a direction of length 1, the halves are at APART R u from the mean, with the
+        covariance R (1 - APART^2 u u^T) R^T: positive definite whatever the units of the features are, as a difference
+        of covariances is not.  The axis is the longest with each feature in units of its own spread.
+        """
+        weights, means, covariances = self.weights.copy(), self.means.copy(), self.covariances.copy()
+        if self.is_matrix:
+            R = root(covariances if self.covariance_type == "tied" else covariances[donor])
+            scaled = R / self.units[:, np.newaxis]
+            u = eigh(product(scaled.T, scaled))[1][:, -1]
+            step = APART * times(R, u)
+            halved = R - (1 - math.sqrt(1 - APART**2)) * times(R, u)[:, np.newaxis] * u
+            halved = product(halved, halved.T)
+        else:
+            variances = self.variances()[donor]
+            longest = np.arange(self.n_features) == (variances / self.units**2).argmax()
+            step = APART * np.sqrt(variances) * longest
+            shrunk = APART**2 * longest if self.covariance_type == "diag" else APART**2 / self.n_features
+            halved = covariances[donor] * (1 - shrunk)
+        weights[[donor, place]] = weights[[donor, place]].mean()
+        means[[donor, place]] = means[donor] - step, means[donor] + step
+        if self.covariance_type != "tied":
+            covariances[[donor, place]] = halved
+        return replace(self, weights=weights, means=means, covariances=covariances)
+
+    def entropies(self) -> Array:
+        if self.is_matrix:
+            log_sds = -np.log(diagonal(self.inverse_cholesky()))
+            return np.asarray(np.broadcast_to(log_sds.sum(axis=-1), self.weights.shape))
+        return np.asarray(np.log(self.variances()).sum(axis=1) / 2)
+
+    def _in_units(self) -> list[tuple[Array, Array]]:
+        sds = np.sqrt(np.abs(self.diagonals()))
+        own = [(self.means, sds)]
+        if self.covariance_type == "full":
+            own.append((self.covariances, sds[:, :, np.newaxis] * sds[:, np.newaxis, :]))
+        elif self.covariance_type != "tied":
+            own.append((self.covariances, self.covariances))
+        return own
+
+    def smallest_eigenvalue(self, component: int) -> float:
+        if not self.is_matrix:
+            return float(self.variances()[component].min())
+        factors = self.inverse_cholesky()
+        return smallest_of(factors if factors.ndim == 2 else factors[component])
+
+    def relative_variances(self) -> tuple[Array, Array]:
+        k = len(self.weights)
+        if self.covariance_type == "tied":
+            return np.ones(k), np.ones(k)
+        if not self.is_matrix:
+            with np.errstate(over="ignore"):
+                ratios = self.variances() / weighted_sum(self.weights, self.variances())
+            return ratios.min(axis=1), ratios.max(axis=1)
+        mean = weighted_sum(self.weights, self.covariances)
+        if not np.isfinite(mean).all():
+            return np.full(k, np.nan), np.full(k, np.nan)
+        pool = GaussianParams(np.ones(1), self.means[:1], mean[np.newaxis])
+        with np.errstate(over="ignore"):  # of one without rows, far wider than all others
+            narrowest = 1 / largest_of(product(self.inverse_cholesky(), root(mean)))
+            widest = largest_of(
+                np.array([product(pool.inverse_cholesky()[0], root(each)) for each in self.covariances])
+            )
+            return np.asarray(narrowest), widest
+
+    def narrower_than(self, widths: Array) -> NDArray[np.bool_]:
+        return np.asarray((self.diagonals() < widths**2).any(axis=1) & (self.weights > 0))
+
+    def with_proven_variances(self, counts: Array, components: list[int], widths: Array) -> GaussianParams:
+        """With the precision of each of the components as its rows prove it, a mean of its own and that of all rows.
+
+        The inverse of the covariance of m rows is too large, on the average by m / (m - d - 2) (that of a Wishart
+        distribution is): the share (m - d - 2) / m of it is proven.  The rest is as if nothing was known but all rows.
+        Fewer rows prove a place, and no extent; thousands prove nearly all, be it as thin as it may.
+        """
+        least, whole = (RESOLVED * widths) ** 2, self.pooled().covariances[0]
+        covariances = self.covariances.astype(np.float64)
+        if self.covariance_type == "tied":
+            covariances = blended(
+                covariances, proven_share(self.covariance_type, self.means.shape, counts.sum()), whole, least
+            )
+        else:
+            for c in components:
+                covariances[c] = blended(
+                    covariances[c], proven_share(self.covariance_type, self.means.shape, counts[c]), whole, least
+                )
+        return replace(self, covariances=covariances)
 
     def sample(self, labels: np.ndarray, rng: np.random.Generator) -> Array:
         """Draw a row from the component of each label."""
@@ -389,7 +520,7 @@ class GaussianParams:
 @public
 @own_methods
 @dataclass(frozen=True, eq=False)
-class GaussianStats(Stats):
+class GaussianStats(Stats[GaussianParams]):
     """Sums of a Gaussian sweep, about the means of `params`: cancellation-free when those are near the new means."""
 
     params: GaussianParams
@@ -407,21 +538,24 @@ class GaussianStats(Stats):
         second = self.second + cross + (cross.mT if params.is_matrix else cross)
         return replace(self, params=params, first=first, second=second)
 
-    def gradient(self, reached: GaussianParams, at: GaussianParams, fixed: Fixed = ()) -> Array:
+    def gradient(self, reached: GaussianParams, at: GaussianParams, fixed: FixedLike = ()) -> Array:
         """Of the log likelihood, at the parameters of these sums, by what stands in to_vector(at, fixed).
 
         It is that of Q (Fisher's identity), and Q is what the M-step has maximised: so `reached`, the parameters after
         it, tells all, and a maximum under reg_covar is one here too.
         """
+        fixed = at.as_fixed(fixed)
         params, delta = self.params, reached.means - self.params.means
         if params.is_matrix:
             A = params.inverse_cholesky()
             pulled = times(A.mT, times(A, delta))
         else:
             pulled = delta / params.variances()
-        means = (self.mean_counts[:, np.newaxis] * pulled * at.units)[~held(fixed, "means", len(delta))]
+        means = (self.mean_counts[:, np.newaxis] * pulled * at.units)[fixed.free("means")]
         spread = self._covariance_gradient(reached, delta, at)[params._free_covariances(fixed)]
-        return np.concatenate([weight_slopes(self.counts, params.weights, fixed), means.ravel(), spread.ravel()])
+        return np.concatenate(
+            [weight_slopes(self.counts, params.weights, fixed.free("weights")), means.ravel(), spread.ravel()]
+        )
 
     def _covariance_gradient(self, reached: GaussianParams, delta: Array, at: GaussianParams) -> Array:
         """By the logarithms of standard deviations, or by Cholesky factors C with the logarithm of their diagonals:
@@ -462,20 +596,20 @@ class GaussianStats(Stats):
     def _second_diagonal(self) -> Array:
         return diagonal(self.second) if self.params.is_matrix else self.second
 
-    def maximize(self, *, fixed: Fixed = (), reg_covar: Any = 1e-6) -> GaussianParams:
-        """The M-step.  An empty component keeps its means and covariances, with weight 0; so does what is held.
+    def maximize(self, *, fixed: FixedLike = (), reg_covar: Any = 1e-6) -> GaussianParams:
+        """The M-step.  An empty component keeps its means and covariances, with weight 0; so does what is fixed.
 
         delta = first / counts;  mean = origin + delta;  covariance = second / counts - delta delta^T + reg_covar I,
         with reg_covar a number or one for each feature (d,).
         """
         reg_covar = as_reg_covar(reg_covar, "reg_covar", self.first.shape[1])
         refuse_nan(self.loglik)
-        fixed = groups(fixed, GROUPS, len(self.counts))
+        fixed = self.params.as_fixed(fixed)
         at, rows_alone = self.params, self.scatter_counts is self.mean_counts  # no prior: the two need one look
         still = ~(self.mean_counts > EMPTY * self.total)
         rigid = still if rows_alone else ~(self.scatter_counts > EMPTY * self.total)
         if fixed:
-            still, rigid = still | held(fixed, "means", len(still)), rigid | ~at._free_covariances(fixed)
+            still, rigid = still | fixed.mask("means"), rigid | ~at._free_covariances(fixed)
         delta = self.first / np.where(still, np.inf, self.mean_counts)[:, np.newaxis]
         weights, means = self.mixing_weights(fixed), at.means + delta
         if rigid.all():

@@ -1,24 +1,26 @@
-"""The law of addition: sufficient statistics are values with a zero and a plus; slots and their fold."""
+"""Sufficient statistics: values with a zero and a plus."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, fields
 from functools import reduce
 from operator import add
 from os import PathLike
 from pathlib import Path
-from typing import Any, Generic, NamedTuple, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastem._storage import encode, write
-from fastem._typing import Array, Fixed
-from fastem.families.weights import EMPTY, held, weights_left
+from fastem._typing import Array
+from fastem.families.fixed import Fixed, FixedLike
+from fastem.families.params import Params, kept, same
+from fastem.families.weights import EMPTY, weights_left
 
-T = TypeVar("T")
+P = TypeVar("P", bound=Params)
 UNIT = 2.0**-53
 """What rounding changes a float64 by, relatively, at the most."""
 SINGLE_ROUNDING = 5e-6
@@ -29,30 +31,15 @@ ADDITIONS = 170
 """That a term of the log likelihood goes through: 128 of a lane's points, 8 lanes, 32 tiles of a slot; then fsum."""
 
 
-class kept(Generic[T]):  # noqa: N801 - a decorator
-    """functools.cached_property without the lock that it has before Python 3.12: a child that is forked while another
-    thread holds that would wait for it for ever."""
-
-    def __init__(self, function: Callable[[Any], T]) -> None:
-        self.function = function
-        self.__doc__ = function.__doc__
-
-    def __get__(self, instance: Any, owner: type | None = None) -> T:
-        if instance is None:
-            return self  # type: ignore[return-value]
-        value = instance.__dict__[self.function.__name__] = self.function(instance)
-        return value
-
-
 @dataclass(frozen=True, eq=False)
-class Stats:
+class Stats(ABC, Generic[P]):
     """Sums over rows, taken at `params`.  Families add their own sums; every sum is additive.
 
     params are the parameters at which responsibilities were computed: moments are taken about their means, and
     loglik = q + entropy holds at them.
     """
 
-    params: Any
+    params: P
     counts: Array  #: (k,)   sum w r
     loglik: float  #:        sum w log p(x)
     entropy: float  #:       -sum w sum_k r log r
@@ -60,7 +47,7 @@ class Stats:
     single: bool = field(default=False, kw_only=True)  #: are they, or parts of them, sums of float32 in each tile?
 
     @classmethod
-    def zero(cls, params: Any) -> Self:
+    def zero(cls, params: P) -> Self:
         """The statistics of no rows."""
         none: Self = params.stats(np.zeros(params.sums_length))
         return none
@@ -128,18 +115,31 @@ class Stats:
             found += SINGLE_ROUNDING * (self.total + abs(self.loglik))
         return math.inf if math.isnan(found) else found
 
-    def _rounded(self) -> tuple[float, float]:
-        """sum w r of the absolute values of the terms of log(weight_k p_k(x)); and, in units of rounding, what
-        computing these terms, and the M-step that led to the parameters, may have changed the log likelihood by."""
-        raise NotImplementedError
+    @abstractmethod
+    def maximize(self, *, fixed: FixedLike = ()) -> P:
+        """Return the parameters that maximise Q: the M-step."""
 
-    def mixing_weights(self, fixed: Fixed = ()) -> Array:
-        """(k,) maximum likelihood mixing weights; 0 for an empty component.  Those not held share what these leave."""
+    @abstractmethod
+    def about(self, params: P) -> Self:
+        """Return the same sums, as if they were taken about other parameters, so that they add to sums taken there."""
+
+    @abstractmethod
+    def gradient(self, reached: P, at: P, fixed: FixedLike = ()) -> Array:
+        """Return the gradient of the log likelihood at the parameters of these sums, by ``to_vector(at, fixed)``;
+        `reached` are the parameters after the M-step."""
+
+    @abstractmethod
+    def _rounded(self) -> tuple[float, float]:
+        """Return sum w r of the absolute values of the terms of log(weight_k p_k(x)); and, in units of rounding, what
+        computing these terms, and the M-step that led to the parameters, may have changed the log likelihood by."""
+
+    def mixing_weights(self, fixed: Fixed) -> Array:
+        """Return (k,) the maximum likelihood mixing weights; 0 for an empty component.  Free weights share what the
+        fixed ones leave."""
         shares = self.counts * (self.counts > EMPTY * self.total) / math.fsum(self.counts.tolist())
         if not fixed:
             return shares
-        free = ~held(fixed, "weights", len(shares))
-        weights: Array = self.params.weights.copy()
+        free, weights = fixed.free("weights"), self.params.weights.copy()
         if (rest := shares[free].sum()) > 0:
             weights[free] = shares[free] / rest * weights_left(weights, free)
         return weights
@@ -180,20 +180,3 @@ def merge(*stats: Any) -> Any:
         if not all(np.isfinite(getattr(each, name)).all() for name in each._sums()):
             raise ValueError(f"merge: statistics {number} are not finite")
     return reduce(add, stats)
-
-
-class Chart(NamedTuple):
-    """Coordinates of a group of parameters about a fit: the family's natural ones, scaled so that the information of a
-    row that is known to be of a component is the identity on them (of a count, its trials)."""
-
-    group: str
-    jacobians: Array  #              (k, m, m) parameters by coordinates; (1, m, m) where all components share them
-    places: NDArray[np.intp]  #      shaped as the parameters: which of the coordinates' parameters each is
-    inside: NDArray[np.bool_]  #     (k, m) or (1, m): off the boundary
-
-
-def same(a: Any, b: Any) -> bool:
-    """Are two params values equal, bit for bit?"""
-    return a is b or (
-        type(a) is type(b) and all(np.array_equal(getattr(a, f.name), getattr(b, f.name)) for f in fields(a))
-    )

@@ -1,0 +1,254 @@
+"""The parameters of a mixture: what those of every family answer."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastem._typing import Array
+from fastem.families.fixed import Fixed, FixedLike
+from fastem.families.weights import n_free_weights
+from fastem.kernels.linear import dot
+
+T = TypeVar("T")
+EQUAL = 1e-6
+"""Components are equal where their parameters differ by less than this share of a standard deviation or a variance."""
+
+
+class kept(Generic[T]):  # noqa: N801 - a decorator
+    """functools.cached_property without the lock that it has before Python 3.12: a child that is forked while another
+    thread holds that would wait for it for ever."""
+
+    def __init__(self, function: Callable[[Any], T]) -> None:
+        self.function = function
+        self.__doc__ = function.__doc__
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, instance: object, owner: type | None = None) -> T: ...
+    def __get__(self, instance: object | None, owner: type | None = None) -> T | Self:
+        if instance is None:
+            return self
+        value = instance.__dict__[self.function.__name__] = self.function(instance)
+        return value
+
+
+class Chart(NamedTuple):
+    """Coordinates of one parameter about a fit: the family's natural ones, scaled so that the information of a row that
+    is known to be of a component is the identity on them (of a count, its trials)."""
+
+    name: str
+    jacobians: Array  #              (k, m, m) parameters by coordinates; (1, m, m) where all components share them
+    places: NDArray[np.intp]  #      shaped as the parameters: which of the coordinates' parameters each is
+    inside: NDArray[np.bool_]  #     (k, m) or (1, m): off the boundary
+
+
+@dataclass(frozen=True, eq=False)
+class Params(ABC):
+    """The parameters of a mixture of k components: an immutable value."""
+
+    weights: Array  #: (k,)
+
+    parameter_names: ClassVar[tuple[str, ...]]
+
+    @abstractmethod
+    def check(self) -> None:
+        """Raise ValueError or TypeError where the values are not those of a mixture."""
+
+    @property
+    @abstractmethod
+    def n_features(self) -> int:
+        """The number of columns of a row."""
+
+    # ---- the sweep
+
+    @property
+    @abstractmethod
+    def kernel(self) -> str:
+        """The name of the kernels for these parameters."""
+
+    @abstractmethod
+    def tables(self) -> tuple[Array, Array, Array]:
+        """Return what the kernels read."""
+
+    @property
+    @abstractmethod
+    def sums_length(self) -> int:
+        """The number of sums of a sweep."""
+
+    @abstractmethod
+    def stats(self, sums: Array) -> Any:
+        """Return the statistics that these sums (sums_length,) of a kernel are."""
+
+    @abstractmethod
+    def single_is_enough(self, tables: tuple[Array, Array, Array]) -> bool:
+        """Return whether sums over float32 rows may be taken in float32, a tile at a time."""
+
+    @abstractmethod
+    def rounded_to_single(self) -> Self:
+        """Return these parameters rounded to float32 or, where that would be another model, as they are."""
+
+    @abstractmethod
+    def log_base_measure(self, *data: np.ndarray) -> Array | None:
+        """Return (n,) the part of log p(x) that no parameter enters; None where there is none."""
+
+    # ---- coordinates
+
+    @abstractmethod
+    def to_vector(self, at: Self, fixed: FixedLike = ()) -> Array:
+        """Return what is free as a vector without constraints, in the units of `at`."""
+
+    @abstractmethod
+    def from_vector(self, vector: Array, fixed: FixedLike = ()) -> Self:
+        """Return the parameters of which to_vector(self, fixed) is `vector`; what is fixed is that of self."""
+
+    @abstractmethod
+    def charts(self) -> tuple[Chart, ...]:
+        """Return the coordinates of `standard_errors`, for each parameter but the weights."""
+
+    @abstractmethod
+    def scores(self, c: int, *data: np.ndarray) -> tuple[Array, Array]:
+        """Return (n, m) the slopes of component c's log density by the coordinates of the charts, and what information
+        a row has on each."""
+
+    # ---- free parameters
+
+    def as_fixed(self, fixed: FixedLike) -> Fixed:
+        """Parse what is fixed of these parameters."""
+        return Fixed.parse(fixed, self.parameter_names, len(self.weights))
+
+    @property
+    def n_parameters(self) -> int:
+        """Free parameters of the model."""
+        return self.n_free()
+
+    def n_free(self, fixed: FixedLike = ()) -> int:
+        """Count the parameters that are not fixed; the sum of the weights is given."""
+        parsed = self.as_fixed(fixed)
+        return n_free_weights(parsed.free("weights")) + self._n_free(parsed)
+
+    @abstractmethod
+    def _n_free(self, fixed: Fixed) -> int:
+        """Count the free parameters beside the weights."""
+
+    @property
+    def own_parameters(self) -> tuple[str, ...]:
+        """The parameters that each component has of its own, beside its weight."""
+        return self.parameter_names[1:]
+
+    @property
+    def n_own_parameters(self) -> int:
+        """The number of parameters of one component, without its weight and without what all components share."""
+        return self.n_free([name for name in self.parameter_names if name not in self.own_parameters]) // len(
+            self.weights
+        )
+
+    # ---- components
+
+    def order(self, by: str) -> NDArray[np.intp]:
+        """Return the indices of the components in ascending order of a parameter; of vectors, by their first element,
+        then the second."""
+        values: Array = getattr(self, by)
+        return np.lexsort(values.reshape(len(values), -1).T[::-1])
+
+    @abstractmethod
+    def select(self, components: NDArray[np.intp]) -> Self:
+        """Return these components, in this order, with the weights that they have."""
+
+    def without(self, component: int) -> Self:
+        """Return the other components; their weights are scaled up."""
+        rest = self.select(np.delete(np.arange(len(self.weights)), component))
+        return replace(rest, weights=rest.weights / rest.weights.sum())
+
+    def split(self, donor: int, place: int | None = None) -> Self:
+        """Return a mixture in which two halves of the donor take its place and that of another component; None adds one
+        behind the last."""
+        if place is not None:
+            return self._split(donor, place)
+        k = len(self.weights)
+        longer = self.select(np.append(np.arange(k), donor))
+        return replace(longer, weights=np.append(self.weights, 0.0))._split(donor, k)
+
+    @abstractmethod
+    def _split(self, donor: int, place: int) -> Self:
+        """Split the donor; the halves leave it the mean and the covariance that it had."""
+
+    def merge(self, i: int, j: int) -> Self:
+        """Return a mixture with one component, which has the moments of both, where i was, and none where j was.
+
+        What all components share stays as it is.
+        """
+        one, weights = self._pair(i, j).pooled(), self.weights.copy()
+        weights[i] += weights[j]
+        values = {name: getattr(self, name).copy() for name in self.own_parameters}
+        for name, value in values.items():
+            value[i] = getattr(one, name)[0]
+        merged = replace(self, weights=weights, **values)
+        return merged.select(np.delete(np.arange(len(weights)), j))
+
+    def merge_loss(self, i: int, j: int) -> float:
+        """Return what the mean log likelihood loses, at the most, where two components are merged (Runnalls 2007)."""
+        pair, weights = self._pair(i, j), self.weights[[i, j]]
+        return float(weights.sum() * pair.pooled().entropies()[0] - dot(weights, pair.entropies()))
+
+    def _pair(self, i: int, j: int) -> Self:
+        """Return the mixture of two of the components."""
+        pair = self.select(np.array([i, j]))
+        return replace(pair, weights=pair.weights / pair.weights.sum())
+
+    @abstractmethod
+    def pooled(self) -> Params:
+        """Return one component that has the moments of the mixture."""
+
+    @abstractmethod
+    def entropies(self) -> Array:
+        """Return (k,) the entropies of the components, up to a constant; of counts that of one trial."""
+
+    def equal_to_earlier(self) -> NDArray[np.bool_]:
+        """Return (k,) whether a component before this one has the same parameters but for its weight.
+
+        EM never separates such components: their responsibilities are the same but for a factor.
+        """
+        found = np.zeros(len(self.weights), np.bool_)
+        for i in range(1, len(found)):
+            near = [np.abs(own[:i] - own[i]) <= EQUAL * np.maximum(unit[:i], unit[i]) for own, unit in self._in_units()]
+            found[i] = np.all([each.reshape(i, -1).all(axis=1) for each in near], axis=0).any()
+        return found
+
+    @abstractmethod
+    def _in_units(self) -> list[tuple[Array, Array]]:
+        """Return the parameters (k, ...) that each component has of its own, and the unit of each element."""
+
+    # ---- variances: of families that have any
+
+    def smallest_eigenvalue(self, component: int) -> float:
+        """Return that of the component's covariance; NaN where the family has none."""
+        return float("nan")
+
+    def relative_variances(self) -> tuple[Array, Array] | None:
+        """Return (k,) the smallest and (k,) the largest variance of each component in any direction, over the mean
+        variance there; NaN where numbers do not reach.  None where the family has no variances."""
+        return None
+
+    def narrower_than(self, widths: Array) -> NDArray[np.bool_] | None:
+        """Return (k,) whether a standard deviation of a component is below widths (d,).  None where the likelihood has
+        a bound without that."""
+        return None
+
+    def with_proven_variances(self, counts: Array, components: list[int], widths: Array) -> Self:
+        """Return these parameters, with the variances that counts (k,) of rows, rounded to `widths`, prove for some of
+        the components."""
+        return self
+
+
+def same(a: Params, b: Params) -> bool:
+    """Return whether two params values are equal, bit for bit."""
+    return a is b or (
+        type(a) is type(b) and all(np.array_equal(getattr(a, f.name), getattr(b, f.name)) for f in fields(a))
+    )
