@@ -123,7 +123,7 @@ bench/output/armadillo: bench/peers/armadillo.cpp
 	-$(CXX) -O3 -march=native -fopenmp -o $@ $< -larmadillo
 
 # The kernels are compiled in place, so that the tree at hand is what runs.
-$(READY): pyproject.toml setup.py fastem/_kernels.pyx fastem/_linear.pyx fastem/_many.pyx fastem/_simd.pxi fastem/_simd.h
+$(READY): pyproject.toml setup.py $(wildcard fastem/*.pyx fastem/kernels/*.pxi fastem/kernels/*.h)
 	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
 	rm -f fastem/*.so  # one of another name, as for this Python alone, would be found first
 	$(RUN) -m pip install --quiet --disable-pip-version-check --editable ".[dev]"

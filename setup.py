@@ -22,6 +22,13 @@ VARIANTS = {
     "_avx512": ["-mavx512f", "-mavx512dq", "-mfma", "-mprefer-vector-width=512"],
 }
 
+CYTHONIZE = {
+    "build_dir": "build/cython",
+    "include_path": ["fastem"],  # of kernels/*.pxi
+    "quiet": True,
+    "compiler_directives": {"freethreading_compatible": True},  # kernels share nothing but their arguments
+}
+
 STABLE_ABI = {} if sysconfig.get_config_var("Py_GIL_DISABLED") else {"Py_LIMITED_API": "0x030B0000"}
 """One build for Python 3.11 and all that follow; free-threaded ones have no stable ABI, and a build for each."""
 
@@ -47,12 +54,11 @@ def extension(source, suffix, flags, macros):
     copy = Path("build/variants") / f"{source}{suffix}.pyx"
     copy.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy2(f"fastem/{source}.pyx", copy)  # with its time: what has not changed is not compiled again
-    shutil.copy2("fastem/_simd.pxi", copy.parent)
     return Extension(
         f"fastem.{source}{suffix}",
         [str(copy)],
         include_dirs=["fastem"],
-        depends=["fastem/_simd.h"],
+        depends=["fastem/kernels/simd.h"],
         define_macros=[*STABLE_ABI.items(), *macros],
         py_limited_api=bool(STABLE_ABI),
         extra_compile_args=flags,
@@ -73,12 +79,7 @@ def extensions():
 if __name__ == "__main__":  # bench/ratio.py asks for the flags
     refuse_fast_math(os.environ)
     setup(
-        ext_modules=cythonize(
-            list(extensions()),
-            build_dir="build/cython",
-            quiet=True,
-            compiler_directives={"freethreading_compatible": True},  # kernels share nothing but their arguments
-        ),
+        ext_modules=cythonize(list(extensions()), **CYTHONIZE),
         options={
             "build_ext": {"parallel": os.cpu_count()},
             "bdist_wheel": {"py_limited_api": "cp311"} if STABLE_ABI else {},

@@ -11,7 +11,7 @@ Design note
 from libc.math cimport copysign, fabs, fma, hypot, sqrt
 from libc.stdlib cimport calloc, free
 
-include "_simd.pxi"
+include "kernels/simd.pxi"
 
 cdef extern from *:
     """

@@ -26,7 +26,7 @@ from setuptools import setup
 
 package.OPTIMISE[:] = ["-O1", "-g1", "-Wno-psabi"]  # lines in reports, and half the time to compile
 chosen = [each for each in package.extensions() if not sys.argv[1:] or each.name in sys.argv[1:]]
-modules = cythonize(chosen, build_dir="build/cython", quiet=True)
+modules = cythonize(chosen, **package.CYTHONIZE)
 setup(ext_modules=modules, script_args=["-q", "build_ext", "--inplace", "--parallel", "2"])
 """
 

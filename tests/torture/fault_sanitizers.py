@@ -6,6 +6,7 @@ fault_numba.py).
 """
 
 import subprocess
+from collections import defaultdict
 from pathlib import Path
 
 from builds import ONE_SET, PYTEST, SMALL, build, expect, pytest, run
@@ -25,18 +26,16 @@ KERNELS = (
 ONE_TWIN = ("-k", "not numba and not twins and not beyond_memory")
 """A limit on the address space leaves none for the shadow memory of a sanitizer."""
 
-FAULTS = {
-    "sums_agree": ("heap-buffer-overflow", "second_length + 1] = t.entropy", "second_length + 2] = t.entropy"),
-    "normal_posterior": ("use-after-poison", "log_prob[row + i] = t.total[i]", "log_prob[row + i] = t.total[TILE]"),
-    "nearest_agrees and two_far": ("signed integer overflow", "<int32_t> c\n", "<int32_t> c + <int32_t> 2147483647\n"),
-}
-"""Tests that meet it -> what is reported, what stands in the kernels, the fault in its place."""
-FAULTS_OF_MANY = {
-    "closed_form": ("use-after-poison", "in range(g.n, padded(g.n)):", "in range(g.n, padded(g.n) + LANES):"),
-}
-
-
-TESTS_OF = {"_kernels": "tests/kernels/test_kernels.py", "_many": "tests/estimators/test_many.py"}
+FAULTS = (
+    ("sums_agree", "heap-buffer-overflow", "slots", "second_length + 1] = t.entropy", "second_length + 2] = t.entropy"),
+    ("normal_posterior", "use-after-poison", "slots", "log_prob[row + i] = t.total[i]",
+     "log_prob[row + i] = t.total[TILE]"),
+    ("nearest_agrees and two_far", "signed integer overflow", "nearest", "<int32_t> c\n",
+     "<int32_t> c + <int32_t> 2147483647\n"),
+    ("closed_form", "use-after-poison", "many_group", "in range(g.n, padded(g.n)):",
+     "in range(g.n, padded(g.n) + LANES):"),
+)  # fmt: skip
+"""Tests that meet it, what is reported, the source, what stands there, the fault in its place."""
 
 
 def sanitized() -> dict[str, str]:
@@ -56,13 +55,13 @@ def library(name: str) -> str:
 
 
 def faults_are_seen() -> None:
-    sources = {"_kernels": FAULTS, "_many": FAULTS_OF_MANY}
-    edits = {f"fastem/{source}.pyx": [fault[1:] for fault in faults.values()] for source, faults in sources.items()}
+    edits = defaultdict(list)
+    for _, _, source, stands, fault in FAULTS:
+        edits[f"fastem/kernels/{source}.pxi"].append((stands, fault))
     tree = build("sanitizers-faults", edits, FLAGS, ONE_SET)
-    for source, faults in sources.items():
-        for tests, (message, *_) in faults.items():
-            chosen = (TESTS_OF[source], "-k", f"{tests} and baseline")
-            expect(message, run(tree, *PYTEST, *chosen, **sanitized()))
+    for tests, message, source, *_ in FAULTS:
+        file = "tests/estimators/test_many.py" if source.startswith("many") else "tests/kernels/test_kernels.py"
+        expect(message, run(tree, *PYTEST, file, "-k", f"{tests} and baseline", **sanitized()))
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ ctypedef fused number:  # what counts come in; whole numbers, exact as doubles
     int32_t
     int64_t
 
-cdef extern from "_simd.h" nogil:
+cdef extern from "kernels/simd.h" nogil:
     ctypedef double real
     ctypedef double vec
     const Py_ssize_t LANES

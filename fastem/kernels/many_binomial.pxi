@@ -1,0 +1,86 @@
+# Binomial counts: what is loaded, where a fit starts, the M-step.
+
+cdef inline int load_counts(Group *g, const number[:, :] X, const number[:, :] trials, const double[:] sample_weight,
+                            const double *log_factorials, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    """-> CONVERGED where nothing is wrong with the rows.  A start sorts rates that are never 0 or 1."""
+    cdef Py_ssize_t row
+    cdef double x, tosses, w
+    g.n, g.total, g.base_measure = 0, 0.0, 0.0
+    for row in range(begin, end):
+        x, tosses, w = <double> X[row, 0], <double> trials[row, 0], sample_weight[row]
+        if w == 0.0:
+            continue
+        if not (fabs(x) < INFINITY and fabs(tosses) < INFINITY):
+            return NOT_FINITE
+        if not (0.0 <= x <= tosses <= LARGEST_COUNT and x == floor(x) and tosses == floor(tosses)):
+            return NOT_COUNTS
+        g.x[g.n], g.failures[g.n] = x, tosses - x
+        g.base_measure += w * (log_factorial(tosses, log_factorials) - log_factorial(x, log_factorials)
+                               - log_factorial(tosses - x, log_factorials))
+        add_row(g, (x + 0.5) / (tosses + 1.0), w, w * tosses)
+    return enough(g)
+
+
+cdef inline double log_factorial(double n, const double *table) noexcept nogil:
+    """log n!: a table, then Stirling's series, as binomial.log_factorial."""
+    if n < 256.0:
+        return table[<Py_ssize_t> n]
+    return (n + 0.5) * log(n) - n + 0.5 * LOG_2PI + (1.0 / 12.0 - 1.0 / (360.0 * n * n)) / n
+
+
+cdef inline void start_binomial(Group *g) noexcept nogil:
+    """What has not been given, by blocks of the rates of success; even probs where no row has trials."""
+    cdef Py_ssize_t c
+    cdef double low, high
+    for c in range(g.k):
+        fill(g.weights, c, 1.0 / g.k)
+    if not incomplete(g.location, g.k):
+        return
+    blocks(g)
+    low, high = g.key[0], g.key[g.n - 1]
+    spread(g, low if high > low else 0.0, high if high > low else 1.0)
+    for c in range(g.k):
+        fill(g.location, c, g.found[c])
+
+
+cdef inline void maximize_binomial(Group *g) noexcept nogil:
+    """As BinomialStats.maximize: a component without tosses keeps its prob; a failure seen leaves no prob of 1."""
+    cdef Py_ssize_t c
+    cdef double tosses, nothing = 0.0, prob
+    maximize_weights(g)
+    for c in range(g.k):
+        nothing += EMPTY * (g.first[c] + g.second[c])
+    for c in range(g.k):
+        tosses = g.first[c] + g.second[c]
+        if tosses > nothing:
+            prob = g.first[c] / tosses
+            g.location[c] = min(prob, 1.0 - SMALLEST_PROB) if g.second[c] > nothing else prob
+
+
+def fit_many_binomial(const number[:, :] X,              # IN     (n, 1)    successes
+                      const number[:, :] trials,         # IN     (n, 1)
+                      const double[:] sample_weight,     # IN     (n,)
+                      const int64_t[::1] offsets,        # IN     (m + 1,)  as for fit_many_normal
+                      const int64_t[::1] edges,          # IN     (s + 1,)
+                      double tol,                        # IN
+                      Py_ssize_t max_iter,               # IN
+                      const double[::1] log_factorials,  # IN     (256,)    log n!
+                      double[:, ::1] weights,            # IN/OUT (m, k)    the start; NaN is found from the rows
+                      double[:, ::1] probs,              # IN/OUT (m, k)
+                      double[::1] loglik,                # OUT    (m,)
+                      int32_t[::1] n_iter,               # OUT    (m,)      comes as 0
+                      int8_t[::1] status):               # OUT    (m,)
+    # -> the mixture of each group of these shares
+    cdef Group g
+    cdef Py_ssize_t i
+    cdef real *block = new_group(&g, weights.shape[1], offsets, edges)
+    with nogil:
+        for i in range(edges[0], edges[edges.shape[0] - 1]):
+            g.weights, g.location = &weights[i, 0], &probs[i, 0]
+            status[i] = load_counts(&g, X, trials, sample_weight, &log_factorials[0], offsets[i], offsets[i + 1])
+            if status[i] == CONVERGED:
+                start_binomial(&g)
+                status[i] = em(&g, True, tol, max_iter, &loglik[i], &n_iter[i])
+            else:
+                no_fit(&g, True, &loglik[i])
+    free(block)

@@ -1,0 +1,103 @@
+# Normal values: what is loaded, where a fit starts, the M-step.
+
+cdef inline int load_values(Group *g, const floating[:, :] X, const double[:] sample_weight, Py_ssize_t begin,
+                            Py_ssize_t end) noexcept nogil:
+    """-> CONVERGED where nothing is wrong with the rows."""
+    cdef Py_ssize_t row
+    cdef double x, w, largest = 0.0
+    g.n, g.total, g.base_measure = 0, 0.0, 0.0
+    for row in range(begin, end):
+        x, w = X[row, 0], sample_weight[row]
+        if w == 0.0:
+            continue
+        if not fabs(x) <= LARGEST:
+            return NOT_FINITE
+        largest = max(largest, fabs(x))
+        g.x[g.n] = x
+        add_row(g, x, w, w)
+    if g.total * largest * largest > LARGEST_SUM:
+        return NOT_FINITE
+    return enough(g)
+
+
+cdef inline void start_normal(Group *g, double reg_covar, double relative) noexcept nogil:
+    """What has not been given, by blocks of the values; reg_covar is added to what is found."""
+    cdef Py_ssize_t c
+    cdef double variance, square = 0.0
+    g.reg_covar = reg_covar + (relative * own_variance(g) if relative > 0.0 else 0.0)
+    for c in range(g.k):
+        fill(g.weights, c, 1.0 / g.k)
+    if not (incomplete(g.location, g.k) or incomplete(g.variances, g.k)):
+        return
+    variance = blocks(g)
+    spread(g, g.key[0], g.key[g.n - 1])
+    for c in range(g.k):
+        square += g.found[c] * g.found[c] / g.k
+    variance = max(variance + g.reg_covar, smallest_variance(variance + square))
+    for c in range(g.k):
+        fill(g.location, c, g.found[c])
+        fill(g.variances, c, variance)
+
+
+cdef inline double own_variance(const Group *g) noexcept nogil:
+    """Of the rows, about their first; 1 where they are constant."""
+    cdef Py_ssize_t i
+    cdef double mean = 0.0, square = 0.0, delta
+    for i in range(g.n):
+        mean += g.weight[i] * (g.x[i] - g.x[0]) / g.total
+    for i in range(g.n):
+        delta = g.x[i] - g.x[0] - mean
+        square += g.weight[i] * delta * delta / g.total
+    return square if sqrt(square) > RESOLUTION * fabs(g.x[0]) else 1.0
+
+
+cdef inline double smallest_variance(double mean_square) noexcept nogil:
+    """Below it a variance is rounding."""
+    return max(RESOLUTION * RESOLUTION * mean_square, SMALLEST_VARIANCE)
+
+
+cdef inline void maximize_normal(Group *g) noexcept nogil:
+    """As GaussianStats.maximize: an empty component keeps its mean and variance."""
+    cdef Py_ssize_t c
+    cdef double delta, smallest, mean_square = 0.0
+    maximize_weights(g)
+    for c in range(g.k):
+        if g.weights[c] > 0.0:
+            delta = g.first[c] / g.counts[c]
+            g.location[c] += delta
+            g.variances[c] = g.second[c] / g.counts[c] - delta * delta
+            mean_square += g.weights[c] * (g.variances[c] + g.location[c] * g.location[c])
+    smallest = smallest_variance(mean_square)
+    for c in range(g.k):
+        if g.weights[c] > 0.0:
+            g.variances[c] = max(g.variances[c] + g.reg_covar, smallest)
+
+
+def fit_many_normal(const floating[:, :] X,         # IN     (n, 1)
+                    const double[:] sample_weight,  # IN     (n,)
+                    const int64_t[::1] offsets,     # IN     (m + 1,)  group g is rows offsets[g] : offsets[g + 1]
+                    const int64_t[::1] edges,       # IN     (s + 1,)  share i is groups edges[i] : edges[i + 1]
+                    double tol,                     # IN               of the mean log likelihood
+                    Py_ssize_t max_iter,            # IN
+                    double reg_covar,               # IN               added to variances
+                    double relative,                # IN               share of the group's variance that is added
+                    double[:, ::1] weights,         # IN/OUT (m, k)    the start; NaN is found from the rows
+                    double[:, ::1] means,           # IN/OUT (m, k)
+                    double[:, ::1] variances,       # IN/OUT (m, k)
+                    double[::1] loglik,             # OUT    (m,)
+                    int32_t[::1] n_iter,            # OUT    (m,)      comes as 0
+                    int8_t[::1] status):            # OUT    (m,)
+    # -> the mixture of each group of these shares
+    cdef Group g
+    cdef Py_ssize_t i
+    cdef real *block = new_group(&g, weights.shape[1], offsets, edges)
+    with nogil:
+        for i in range(edges[0], edges[edges.shape[0] - 1]):
+            g.weights, g.location, g.variances = &weights[i, 0], &means[i, 0], &variances[i, 0]
+            status[i] = load_values(&g, X, sample_weight, offsets[i], offsets[i + 1])
+            if status[i] == CONVERGED:
+                start_normal(&g, reg_covar, relative)
+                status[i] = em(&g, False, tol, max_iter, &loglik[i], &n_iter[i])
+            else:
+                no_fit(&g, False, &loglik[i])
+    free(block)

@@ -1,0 +1,193 @@
+# Multivariate normal, full covariance.
+
+cdef void full_densities(Tile *t) noexcept nogil:
+    """log2 (weight N(x; mean, S)) = log_norm - |L (x - mean)|^2, L^T L = log2(e) / 2 S^-1, L lower triangular."""
+    cdef Py_ssize_t c, i
+    for c in range(t.k):
+        for i in range(0, t.vectors, 2):
+            whiten_two(t, c, i)
+
+
+cdef inline vec residual(const real *x, real mean, real *kept, Py_ssize_t i) noexcept nogil:
+    """x - mean of a feature, vector i; kept for the rows of the matrix that follow."""
+    cdef vec z = load(x, i) - mean
+    store(kept, i, z)
+    return z
+
+
+cdef inline void whiten_two(Tile *t, Py_ssize_t c, Py_ssize_t i) noexcept nogil:
+    """Log densities of vectors i and i + 1 under component c; rows of L by fours, so that a residual is read once
+    for four of them, and an element of L once for two vectors."""
+    cdef Py_ssize_t d = t.d, row = 0, j
+    cdef const real *x = t.x
+    cdef const real *mean = t.location + c * d
+    cdef real *kept = t.residual
+    cdef const real *L
+    cdef const real *r
+    cdef vec z, z_, y0, y1, y2, y3, y0_, y1_, y2_, y3_, square = broadcast(0.0), square_ = broadcast(0.0)
+    while row + 4 <= d:
+        L, r = t.scaling + (c * d + row) * d, t.residual
+        y0 = y1 = y2 = y3 = y0_ = y1_ = y2_ = y3_ = broadcast(0.0)
+        for j in range(row):
+            z, z_ = load(r, i), load(r, i + 1)
+            r += COLUMN
+            y0, y0_ = y0 + L[j] * z, y0_ + L[j] * z_
+            y1, y1_ = y1 + L[d + j] * z, y1_ + L[d + j] * z_
+            y2, y2_ = y2 + L[2 * d + j] * z, y2_ + L[2 * d + j] * z_
+            y3, y3_ = y3 + L[3 * d + j] * z, y3_ + L[3 * d + j] * z_
+        L += row                                     # the 4 x 4 block on the diagonal is a triangle
+        z, z_ = residual(x, mean[0], kept, i), residual(x, mean[0], kept, i + 1)
+        y0, y0_ = y0 + L[0] * z, y0_ + L[0] * z_
+        y1, y1_ = y1 + L[d] * z, y1_ + L[d] * z_
+        y2, y2_ = y2 + L[2 * d] * z, y2_ + L[2 * d] * z_
+        y3, y3_ = y3 + L[3 * d] * z, y3_ + L[3 * d] * z_
+        z = residual(x + COLUMN, mean[1], kept + COLUMN, i)
+        z_ = residual(x + COLUMN, mean[1], kept + COLUMN, i + 1)
+        y1, y1_ = y1 + L[d + 1] * z, y1_ + L[d + 1] * z_
+        y2, y2_ = y2 + L[2 * d + 1] * z, y2_ + L[2 * d + 1] * z_
+        y3, y3_ = y3 + L[3 * d + 1] * z, y3_ + L[3 * d + 1] * z_
+        z = residual(x + 2 * COLUMN, mean[2], kept + 2 * COLUMN, i)
+        z_ = residual(x + 2 * COLUMN, mean[2], kept + 2 * COLUMN, i + 1)
+        y2, y2_ = y2 + L[2 * d + 2] * z, y2_ + L[2 * d + 2] * z_
+        y3, y3_ = y3 + L[3 * d + 2] * z, y3_ + L[3 * d + 2] * z_
+        z = residual(x + 3 * COLUMN, mean[3], kept + 3 * COLUMN, i)
+        z_ = residual(x + 3 * COLUMN, mean[3], kept + 3 * COLUMN, i + 1)
+        y3, y3_ = y3 + L[3 * d + 3] * z, y3_ + L[3 * d + 3] * z_
+        square = square + ((y0 * y0 + y1 * y1) + (y2 * y2 + y3 * y3))
+        square_ = square_ + ((y0_ * y0_ + y1_ * y1_) + (y2_ * y2_ + y3_ * y3_))
+        row += 4
+        mean += 4
+        x += 4 * COLUMN
+        kept += 4 * COLUMN
+    while row < d:
+        L, r = t.scaling + (c * d + row) * d, t.residual
+        y0 = L[row] * residual(x, mean[0], kept, i)
+        y0_ = L[row] * residual(x, mean[0], kept, i + 1)
+        for j in range(row):
+            y0, y0_ = y0 + L[j] * load(r, i), y0_ + L[j] * load(r, i + 1)
+            r += COLUMN
+        square, square_ = square + y0 * y0, square_ + y0_ * y0_
+        row += 1
+        mean += 1
+        x += COLUMN
+        kept += COLUMN
+    put_density(t, c, i, t.log_norm[c] - square)
+    put_density(t, c, i + 1, t.log_norm[c] - square_)
+
+
+cdef void full_moments(Tile *t) noexcept nogil:
+    """The second moments in 4 x 4 blocks, row by row of blocks: `weighted` holds the four features of such a row."""
+    cdef Py_ssize_t c, row, j, d = t.d, rows = padded_rows(t.d)
+    cdef double *second
+    for c in range(t.k):
+        responsibilities(t, c)
+        for row in range(0, rows, 4):
+            second = t.second + (c * rows + row) * rows
+            if row + 4 <= d:
+                diagonal_4x4(t, c, row, second + row, rows)
+            else:
+                last_rows(t, c, row)
+                outer_4x4(t.weighted, t.residual + row * COLUMN, second + row, rows)
+            for j in range(0, row, 4):
+                outer_4x4(t.weighted, t.residual + j * COLUMN, second + j, rows)
+
+
+cdef inline void last_rows(Tile *t, Py_ssize_t c, Py_ssize_t row) noexcept nogil:
+    """Residuals and weighted residuals of the features from `row` on, under four: zeros stand behind them."""
+    cdef Py_ssize_t i, j
+    cdef const real *r = t.density + c * COLUMN
+    cdef vec rz, first
+    for j in range(row, row + 4):
+        first = broadcast(0.0)
+        for i in range(VECTORS):
+            rz = broadcast(0.0)
+            if j < t.d:
+                rz = load(r, i) * residual(t.x + j * COLUMN, t.location[c * t.d + j], t.residual + j * COLUMN, i)
+            store(t.weighted + (j - row) * COLUMN, i, rz)
+            first = first + rz
+        if j < t.d:
+            add_to(t.first, c * t.d + j, first)
+
+
+cdef inline void diagonal_4x4(Tile *t, Py_ssize_t c, Py_ssize_t row, double *out, Py_ssize_t stride) noexcept nogil:
+    """Residuals, weighted residuals and first moments of four features, and the triangle of their second moments."""
+    cdef Py_ssize_t i, at = c * t.d + row
+    cdef real *a = t.weighted
+    cdef real *kept = t.residual + row * COLUMN
+    cdef const real *x = t.x + row * COLUMN
+    cdef const real *mean = t.location + at
+    cdef const real *density = t.density + c * COLUMN
+    cdef vec r, z0, z1, z2, z3, a0, a1, a2, a3, f0, f1, f2, f3, s00, s10, s11, s20, s21, s22, s30, s31, s32, s33, none
+    f0 = f1 = f2 = f3 = s00 = s10 = s11 = s20 = s21 = s22 = s30 = s31 = s32 = s33 = none = broadcast(0.0)
+    for i in range(VECTORS):
+        r = load(density, i)
+        z0 = residual(x, mean[0], kept, i)
+        z1 = residual(x + COLUMN, mean[1], kept + COLUMN, i)
+        z2 = residual(x + 2 * COLUMN, mean[2], kept + 2 * COLUMN, i)
+        z3 = residual(x + 3 * COLUMN, mean[3], kept + 3 * COLUMN, i)
+        a0, a1, a2, a3 = r * z0, r * z1, r * z2, r * z3
+        store(a, i, a0)
+        store(a + COLUMN, i, a1)
+        store(a + 2 * COLUMN, i, a2)
+        store(a + 3 * COLUMN, i, a3)
+        f0, f1, f2, f3 = f0 + a0, f1 + a1, f2 + a2, f3 + a3
+        s00 = s00 + a0 * z0
+        s10, s11 = s10 + a1 * z0, s11 + a1 * z1
+        s20, s21, s22 = s20 + a2 * z0, s21 + a2 * z1, s22 + a2 * z2
+        s30, s31, s32, s33 = s30 + a3 * z0, s31 + a3 * z1, s32 + a3 * z2, s33 + a3 * z3
+    add_to(t.first, at, f0)
+    add_to(t.first, at + 1, f1)
+    add_to(t.first, at + 2, f2)
+    add_to(t.first, at + 3, f3)
+    add_lane_sums(out, out + stride, s00, none, none, none, s10, s11, none, none)
+    add_lane_sums(out + 2 * stride, out + 3 * stride, s20, s21, s22, none, s30, s31, s32, s33)
+
+
+cdef inline void outer_4x4(const real *a, const real *b, double *out, Py_ssize_t stride) noexcept nogil:
+    """out[i, j] += sum over the tile of a[i] b[j]: 16 sums in registers, 8 loads for 16 products."""
+    cdef Py_ssize_t i
+    cdef vec a0, a1, a2, a3, b0, b1, b2, b3
+    cdef vec s00, s01, s02, s03, s10, s11, s12, s13, s20, s21, s22, s23, s30, s31, s32, s33
+    s00 = s01 = s02 = s03 = s10 = s11 = s12 = s13 = s20 = s21 = s22 = s23 = s30 = s31 = s32 = s33 = broadcast(0.0)
+    for i in range(VECTORS):
+        a0, a1, a2, a3 = load(a, i), load(a + COLUMN, i), load(a + 2 * COLUMN, i), load(a + 3 * COLUMN, i)
+        b0, b1, b2, b3 = load(b, i), load(b + COLUMN, i), load(b + 2 * COLUMN, i), load(b + 3 * COLUMN, i)
+        s00, s01, s02, s03 = s00 + a0 * b0, s01 + a0 * b1, s02 + a0 * b2, s03 + a0 * b3
+        s10, s11, s12, s13 = s10 + a1 * b0, s11 + a1 * b1, s12 + a1 * b2, s13 + a1 * b3
+        s20, s21, s22, s23 = s20 + a2 * b0, s21 + a2 * b1, s22 + a2 * b2, s23 + a2 * b3
+        s30, s31, s32, s33 = s30 + a3 * b0, s31 + a3 * b1, s32 + a3 * b2, s33 + a3 * b3
+    add_lane_sums(out, out + stride, s00, s01, s02, s03, s10, s11, s12, s13)
+    add_lane_sums(out + 2 * stride, out + 3 * stride, s20, s21, s22, s23, s30, s31, s32, s33)
+
+
+def accumulate_mvnormal_full(const floating[:, :] X,         # IN   (n, d)
+                             const double[:] sample_weight,  # IN   (n,)
+                             Py_ssize_t slot_rows,           # IN              rows of a slot
+                             const double[::1] log_norm,     # IN   (k,)       log2 of weight / sqrt(det(2 pi S))
+                             const double[:, ::1] means,     # IN   (k, d)
+                             const double[:, :, ::1] factor, # IN   (k, d, d)  lower L, L^T L = log2(e) / 2 S^-1
+                             double[:, ::1] sums):           # OUT  (s, k + k d + k d d + 2)
+    # -> per slot: sum w r, sum w r (x - mean), sum w r (x - mean)(x - mean)^T, sum w log p(x), -sum w sum_k r log r
+    cdef Tile t
+    cdef real *block = new_tile(&t, means.shape[0], means.shape[1], &log_norm[0], &means[0, 0], &factor[0, 0, 0],
+                                  True, False, True)
+    with nogil:
+        accumulate_slots(&t, X, X, sample_weight, slot_rows, low_densities if t.d <= LOW_DENSITIES else full_densities,
+                         low_moments if t.d <= LOW_MOMENTS else full_moments, sums)
+    free(block)
+
+
+def posterior_mvnormal_full(const floating[:, :] X,          # IN   (n, d)
+                            const double[::1] log_norm,      # IN   (k,)       tables as for accumulate_mvnormal_full
+                            const double[:, ::1] means,      # IN   (k, d)
+                            const double[:, :, ::1] factor,  # IN   (k, d, d)
+                            double[:] log_prob,              # OUT  (n,)       or (0,)
+                            double[:, :] resp,               # OUT  (n, k)     or (0, k)
+                            int32_t[:] labels):              # OUT  (n,)       or (0,)
+    # -> log density, responsibilities and most probable component of each row
+    cdef Tile t
+    cdef real *block = new_tile(&t, means.shape[0], means.shape[1], &log_norm[0], &means[0, 0], &factor[0, 0, 0],
+                                  True, False, False)
+    with nogil:
+        posterior_rows(&t, X, X, low_densities if t.d <= LOW_DENSITIES else full_densities, log_prob, resp, labels)
+    free(block)

@@ -1,0 +1,184 @@
+# The E-step of every family, and the loops over the rows of a slot.
+
+cdef inline void normalise(Tile *t) noexcept nogil:
+    """Log-sum-exp over the components: responsibility = density * scale.
+
+    With u = log density - top, e = 2^u and S = sum e:  log p = top + log S,  entropy = log S - sum e u / S.
+    """
+    cdef Py_ssize_t c, i, k = t.k
+    cdef const real *weight = t.weight
+    cdef real *density = t.density
+    cdef vec top, u, e, total, slope, scale, loglik = broadcast(0.0), entropy = broadcast(0.0)
+    for i in range(VECTORS):
+        top = load(t.top, i)
+        total = slope = broadcast(0.0)
+        for c in range(k):
+            u = larger(load(density + c * COLUMN, i) - top, broadcast(LOWEST))
+            e = exp2_(u)
+            store(density + c * COLUMN, i, e)
+            total = total + e
+            slope = slope + e * u
+        scale = load(weight, i) / total
+        store(t.total, i, total)
+        store(t.scale, i, scale)
+        loglik = loglik + load(weight, i) * top
+        entropy = entropy - scale * slope
+    total = log_totals(t)
+    t.loglik += LN2 * lane_sum(loglik + total)
+    t.entropy += LN2 * lane_sum(entropy + total)
+
+
+cdef inline vec log_totals(const Tile *t) noexcept nogil:
+    """sum of weight * log2(total).  With unit weights it is the log of a product: VECTORS factors in [1, k]."""
+    cdef Py_ssize_t i
+    cdef vec logs = broadcast(0.0), product = broadcast(1.0)
+    if t.unit and t.k <= LARGEST_PRODUCT_K:
+        for i in range(VECTORS):
+            product = product * load(t.total, i)
+        return log2_(product)
+    for i in range(VECTORS):
+        logs = logs + load(t.weight, i) * log2_(load(t.total, i))
+    return logs
+
+
+cdef inline void responsibilities(Tile *t, Py_ssize_t c) noexcept nogil:
+    """density -> weighted responsibility of component c, in place; adds up its count."""
+    cdef Py_ssize_t i
+    cdef vec r, counts = broadcast(0.0)
+    for i in range(VECTORS):
+        r = load(t.density + c * COLUMN, i) * load(t.scale, i)
+        store(t.density + c * COLUMN, i, r)
+        counts = counts + r
+    add_to(t.counts, c, counts)
+
+
+cdef inline void fold_lanes(const double *lanes, Py_ssize_t n, double *out) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        out[i] = fold(lanes + i * LANES)
+
+
+cdef inline void unpad(const double *padded, Py_ssize_t k, Py_ssize_t d, double *second) noexcept nogil:
+    """(k, rows, rows) -> (k, d, d)."""
+    cdef Py_ssize_t row, rows = padded_rows(d)
+    for row in range(k * d):
+        memcpy(second + row * d, padded + (row // d * rows + row % d) * rows, d * sizeof(double))
+
+
+cdef inline void mirror(double *second, Py_ssize_t k, Py_ssize_t d) noexcept nogil:
+    """(k, d, d) lower triangles -> symmetric matrices."""
+    cdef Py_ssize_t c, i, j
+    for c in range(k):
+        for i in range(d):
+            for j in range(i):
+                second[(c * d + j) * d + i] = second[(c * d + i) * d + j]
+
+
+cdef inline void drop_empty(Py_ssize_t k, Py_ssize_t d, Py_ssize_t m, double *sums) noexcept nogil:
+    """float32 holds no density below 2^LOWEST of the largest: a component of nothing else has no part in a slot."""
+    cdef Py_ssize_t c, i
+    for c in range(k):
+        if sums[c] < NOTHING:
+            sums[c] = 0.0
+            for i in range(d):
+                sums[k + c * d + i] = 0.0
+            for i in range(m):
+                sums[k + k * d + c * m + i] = 0.0
+
+
+cdef inline void move_to_means(const Tile *t, const double *counts, double *first, double *second) noexcept nogil:
+    """Moments about the means as float32 has them -> about the means: with e the rounding of a mean,
+    sum r (z - e) = first - counts e,  sum r (z - e)(z - e)^T = second - e first^T - first e^T + counts e e^T."""
+    cdef Py_ssize_t c, i, j, at, d = t.d
+    cdef const double *e
+    for c in range(t.k):
+        e = t.rounding + c * d
+        for i in range(d):
+            for j in range(0 if t.full else i, d if t.full else i + 1):
+                at = (c * d + i) * d + j if t.full else c * d + i
+                second[at] -= e[i] * first[c * d + j] + first[c * d + i] * e[j] - counts[c] * e[i] * e[j]
+        for i in range(d):
+            first[c * d + i] -= counts[c] * e[i]
+
+
+cdef inline void close_slot(Tile *t, double *sums) noexcept nogil:
+    """The sums of a slot -> its row of `sums`; begin the next at zero."""
+    cdef Py_ssize_t i, k = t.k, d = t.d, second_length = k * d * (d if t.full else 1)
+    fold_lanes(t.counts, k, sums)
+    fold_lanes(t.first, k * d, sums + k)
+    if t.full and d > LOW_MOMENTS:
+        unpad(t.second, k, d, sums + k + k * d)
+    else:
+        fold_lanes(t.second, second_length, sums + k + k * d)
+    if t.full:
+        mirror(sums + k + k * d, k, d)
+    if SINGLE:
+        drop_empty(k, d, second_length // k, sums)
+        move_to_means(t, sums, sums + k, sums + k + k * d)
+    sums[k + k * d + second_length] = t.loglik
+    sums[k + k * d + second_length + 1] = t.entropy
+    t.loglik = t.entropy = 0.0
+    for i in range(t.lanes_length):
+        t.counts[i] = 0.0
+
+
+cdef void accumulate_slots(Tile *t, const number[:, :] X, const number[:, :] trials,
+                           const double[:] sample_weight, Py_ssize_t slot_rows, Step densities, Step moments,
+                           double[:, ::1] sums) noexcept nogil:
+    cdef Py_ssize_t s, row, rows, end
+    cdef bint unit = all_unit(sample_weight)
+    t.loglik = t.entropy = 0.0
+    for s in range(sums.shape[0]):
+        row = s * slot_rows
+        end = min(X.shape[0], row + slot_rows)
+        while row < end:
+            rows = min(TILE, end - row)
+            load_columns(X, row, rows, TILE, t.origin, t.x)
+            if t.trials != NULL:
+                load_columns(trials, row, rows, TILE, t.origin, t.trials)
+            load_weights(t, sample_weight, unit, row, rows)
+            densities(t)
+            normalise(t)
+            moments(t)
+            row += rows
+        close_slot(t, &sums[s, 0])
+
+
+cdef void posterior_rows(Tile *t, const number[:, :] X, const number[:, :] trials, Step densities,
+                         double[:] log_prob, double[:, :] resp, int32_t[:] labels) noexcept nogil:
+    cdef Py_ssize_t i, row = 0, rows
+    t.unit = False
+    for i in range(TILE):
+        t.weight[i] = 1.0
+    while row < X.shape[0]:
+        rows = min(TILE, X.shape[0] - row)
+        t.vectors = (rows + 2 * LANES - 1) // (2 * LANES) * 2
+        load_columns(X, row, rows, t.vectors * LANES, t.origin, t.x)
+        if t.trials != NULL:
+            load_columns(trials, row, rows, t.vectors * LANES, t.origin, t.trials)
+        densities(t)
+        normalise(t)
+        put_posterior(t, row, rows, log_prob, resp, labels)
+        row += rows
+
+
+cdef inline void put_posterior(Tile *t, Py_ssize_t row, Py_ssize_t rows, double[:] log_prob, double[:, :] resp,
+                               int32_t[:] labels) noexcept nogil:
+    """What the caller wants to know of each point; an output of length 0 is not wanted."""
+    cdef Py_ssize_t c, i, best
+    if log_prob.shape[0]:
+        for i in range(VECTORS):
+            store(t.total, i, LN2 * (load(t.top, i) + log2_(load(t.total, i))))
+        for i in range(rows):
+            log_prob[row + i] = t.total[i]
+    if resp.shape[0]:
+        for i in range(rows):
+            for c in range(t.k):
+                resp[row + i, c] = t.density[c * COLUMN + i] * t.scale[i]
+    if labels.shape[0]:
+        for i in range(rows):
+            best = 0
+            for c in range(1, t.k):
+                if t.density[c * COLUMN + i] > t.density[best * COLUMN + i]:
+                    best = c
+            labels[row + i] = <int32_t> best

@@ -1,0 +1,158 @@
+# A tile of rows: its arrays, the tables of the family, and how rows come in.
+
+cdef struct Tile:
+    Py_ssize_t k
+    Py_ssize_t d
+    Py_ssize_t vectors       # of a column that hold rows, raised to an even number
+    real *log_norm           # (k,)      tables of the family, as its kernel names them
+    real *location           # (k, d)
+    const real *scaling      # (k, d) or (k, d, d); of doubles the caller's own
+    double *origin           # (d,)      from which x and location are taken: 0, but for float32
+    double *rounding         # (k, d)    what location has lost in float32
+    real *x                  # (d, TILE) columns of the rows at hand
+    real *trials             # (d, TILE) binomial only, else NULL
+    real *weight             # (TILE,)   sample weights, 0 behind the last row
+    real *top                # (TILE,)   largest log2 density over the components
+    real *total              # (TILE,)   sum over the components of 2^(log density - top), in [1, k]
+    real *scale              # (TILE,)   weight / total
+    real *density            # (k, TILE) log2 (weight * density), then 2^(that - top)
+    real *residual           # (d, TILE) x - mean of the component at hand, and rows of zeros to a multiple of four
+    real *weighted           # (4, TILE) responsibility * residual of four features
+    double *counts           # (k, LANES)    sums of the slot at hand, by lane
+    double *first            # (k, d, LANES)
+    double *second           # (k, d, LANES); full covariance: (k, d, d, LANES) or, d > LOW_MOMENTS, (k, d, d) with
+                             #               d raised to a multiple of four; lower triangles
+    Py_ssize_t lanes_length  # of counts, first and second together
+    double loglik
+    double entropy
+    bint full                # second moments are matrices
+    bint unit                # every weight of this tile is 1
+
+ctypedef void (*Step)(Tile *) noexcept nogil
+
+
+cdef real *new_tile(Tile *t, Py_ssize_t k, Py_ssize_t d, const double *log_norm, const double *location,
+                    const double *scaling, bint full, bint has_trials, bint sums) except NULL:
+    """One zeroed block behind all arrays of a tile, the tables copied in; the caller frees what this returns.
+
+    Without sums there is room for none, and where lanes are doubles the largest table stays where it is: else a row at
+    784 features would wait for that memory.
+    """
+    cdef Py_ssize_t rows = padded_rows(d), scaling_length = k * d * (d if full else 1)
+    cdef Py_ssize_t second_length = k * rows * rows if full and d > LOW_MOMENTS else scaling_length * LANES
+    cdef Py_ssize_t tile_length = (8 + k + d + has_trials * d + rows) * COLUMN + k * (1 + d)
+    cdef real *block
+    second_length = second_length if sums else 0
+    tile_length += scaling_length if SINGLE else 0
+    t.k, t.d, t.full, t.vectors = k, d, full, VECTORS
+    t.lanes_length = k * (1 + d) * LANES + second_length if sums else 0
+    block = <real *> calloc((t.lanes_length + d + k * d) * sizeof(double) + tile_length * sizeof(real) + 128, 1)
+    if block == NULL:
+        raise MemoryError(f"no memory for the workspace of {k} components in {d} dimensions")
+    t.x = aligned(block)
+    t.weight = t.x + d * COLUMN
+    t.top = t.weight + COLUMN
+    t.total = t.top + COLUMN
+    t.scale = t.total + COLUMN
+    t.density = t.scale + COLUMN
+    t.residual = t.density + k * COLUMN
+    t.weighted = t.residual + rows * COLUMN
+    t.trials = t.weighted + 4 * COLUMN if has_trials else NULL
+    t.counts = <double *> aligned(t.weighted + (4 + has_trials * d) * COLUMN)
+    t.first = t.counts + k * LANES
+    t.second = t.first + k * d * LANES
+    t.origin = t.counts + t.lanes_length
+    t.rounding = t.origin + d
+    t.log_norm = <real *> (t.rounding + k * d)
+    t.location = t.log_norm + k
+    copy_tables(t, log_norm, location)
+    t.scaling = narrowed(scaling, scaling_length, t.location + k * d) if SINGLE else <const real *> scaling
+    guard(t.x, 8 + k + d + has_trials * d + rows, TILE)
+    return block
+
+
+cdef inline Py_ssize_t padded_rows(Py_ssize_t d) noexcept nogil:
+    """d, raised to a multiple of four by rows of zeros."""
+    return (d + 3) // 4 * 4
+
+
+cdef void copy_tables(Tile *t, const double *log_norm, const double *location) noexcept nogil:
+    """float32 has no digits for an offset: there rows and means are taken from the middle of the means."""
+    cdef Py_ssize_t c, j
+    cdef double mean
+    for j in range(t.d if SINGLE else 0):
+        for c in range(t.k):
+            t.origin[j] += location[c * t.d + j] / t.k
+        t.origin[j] = <real> t.origin[j]
+    for c in range(t.k):
+        if log_norm != NULL:
+            t.log_norm[c] = <real> log_norm[c]
+        for j in range(t.d):
+            mean = location[c * t.d + j] - t.origin[j]
+            t.location[c * t.d + j] = <real> mean
+            t.rounding[c * t.d + j] = mean - t.location[c * t.d + j]
+
+
+cdef const real *narrowed(const double *table, Py_ssize_t length, real *to) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(length if table != NULL else 0):
+        to[i] = <real> table[i]
+    return to
+
+
+cdef inline void load_columns(const number[:, :] X, Py_ssize_t row, Py_ssize_t rows, Py_ssize_t length,
+                              const double *origin, real *x) noexcept nogil:
+    """(X[row : row + rows] - origin).T -> (d, TILE), filled up to `length` with copies of the first row.
+
+    Rows that lie behind each other are transposed in blocks of 4 x 4: every cache line is met once.
+    """
+    cdef Py_ssize_t i, j, step = X.strides[0] // <Py_ssize_t> sizeof(number), d = X.shape[1], blocked = 0
+    if (number is double or number is float) and X.strides[1] == sizeof(number):
+        blocked = d - d % 4
+        for i in range(0, rows - 3, 4):
+            for j in range(0, blocked, 4):
+                if number is double:
+                    transpose_doubles(&X[row + i, j], step, origin + j, x + j * COLUMN + i)
+                elif number is float:
+                    transpose_floats(&X[row + i, j], step, origin + j, x + j * COLUMN + i)
+    for j in range(d):
+        load_column(&X[row, j], step, rows // 4 * 4 if j < blocked else 0, rows, length, origin[j], x + j * COLUMN)
+
+
+cdef inline void load_column(const number *column, Py_ssize_t step, Py_ssize_t begin, Py_ssize_t rows,
+                             Py_ssize_t length, double origin, real *to) noexcept nogil:
+    """From row `begin` on, and the filling."""
+    cdef Py_ssize_t i
+    if step == 1:
+        for i in range(begin, rows):
+            to[i] = <real> (column[i] - origin)
+    else:
+        for i in range(begin, rows):
+            to[i] = <real> (column[i * step] - origin)
+    for i in range(rows, length):
+        to[i] = to[0]
+
+
+cdef inline bint all_unit(const double[:] sample_weight) noexcept nogil:
+    """Is this the broadcast 1 by which callers say 'no weights'?"""
+    return sample_weight.strides[0] == 0 and sample_weight[0] == 1.0
+
+
+cdef inline void load_weights(Tile *t, const double[:] sample_weight, bint unit, Py_ssize_t row,
+                              Py_ssize_t rows) noexcept nogil:
+    cdef Py_ssize_t i
+    t.unit = unit and rows == TILE
+    if t.unit:
+        for i in range(VECTORS):
+            store(t.weight, i, broadcast(1.0))
+        return
+    for i in range(rows):
+        t.weight[i] = sample_weight[row + i]
+    for i in range(rows, TILE):
+        t.weight[i] = 0.0
+
+
+cdef inline void put_density(Tile *t, Py_ssize_t c, Py_ssize_t i, vec log_density) noexcept nogil:
+    log_density = larger(log_density, broadcast(FAR_OUT))
+    store(t.density + c * COLUMN, i, log_density)
+    store(t.top, i, larger(load(t.top, i), log_density) if c else log_density)
