@@ -49,10 +49,11 @@ The house, from the door to the ground; imports only go down, floors of one numb
     0  stepwise.py   how the sums of a batch are mixed into those before it
     0  linear.py     linear algebra on the calling thread
     0  made_once.py  values made of arrays that others may change
-    0  _many.pyx     and _many_numba.py: whole fits of small groups, compiled ahead of time and when first used
+    0  _many.pyx     whole fits of small groups, compiled ahead of time
    -1  backend.py    which compiled twin answers
    -1  _linear.pyx   what linear.py calls, for both twins
-   -1  _kernels.pyx  and _kernels_numba.py: the kernels of all else, compiled ahead of time and when first used
+   -1  _kernels.pyx  the kernels of all else, compiled ahead of time; a family a file of kernels/
+   -1  kernels/numba the same kernels, and those of small groups, compiled when first used
    -2  mapped.py     arrays in mapped files: read by and by, pages given back
    -2  threads.py    how many threads: argument, environment, cores, quota
 

@@ -7,7 +7,7 @@ Design note
  b. A row of `sums` is counts (k), first (k, d), second ((k, d) or (k, d, d)), loglik, entropy, one behind the other.
  c. Rows are read once, a tile of TILE at a time, and transposed to (d, TILE): the lanes of a vector are points.  All
     work of a tile stays in cache.  The last tile is filled up with copies of a row at weight 0.
- d. Log densities are in base 2; the caller folds log2(e) into the tables.  exp2 and log2 are our own (`_simd.h`), so
+ d. Log densities are in base 2; the caller folds log2(e) into the tables.  exp2 and log2 are our own (`simd.h`), so
     that the loops hold no call.
  e. Residuals x - mean come before any product: a large common offset of the data costs no digits.
  f. `vec` is LANES reals to the C compiler and one double to Cython: kernels read as formulas for one point.

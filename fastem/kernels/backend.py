@@ -101,9 +101,9 @@ def processor_sets() -> tuple[str, ...]:
     return tuple(isa for isa in INSTRUCTION_SETS if isa == "baseline" or baseline.processor_has(isa))
 
 
-def numba_twin(module: str = "_kernels_numba") -> ModuleType:
+def numba_twin() -> ModuleType:
     try:
-        return importlib.import_module(f"fastem.{module}")
+        return importlib.import_module("fastem.kernels.numba")
     except ImportError as error:
         raise ImportError("backend='numba' needs Numba: pip install 'fastem[numba]'") from error
 
@@ -198,7 +198,7 @@ class Backend:
 
         Threads are handed shares of groups with about as many rows each.
         """
-        many = many_kernels_of(forced_instruction_set()) if self._split else numba_twin("_many_numba")
+        many = many_kernels_of(forced_instruction_set()) if self._split else self.kernels
         kernel, edges = getattr(many, name), share_edges(offsets)
 
         def fit(part: np.ndarray) -> None:
@@ -272,9 +272,8 @@ def compile_ahead(backend: str) -> None:
     global _launched_in
     if backend != "numba":
         return
-    twin: Any = numba_twin()
-    modules = twin, numba_twin("_many_numba")
-    kernels = [value for module in modules for value in vars(module).values() if isinstance(value, twin.Kernel)]
+    twin = numba_twin()
+    kernels = [getattr(twin, name) for name in twin.__all__]
     for kernel in kernels:
         kernel.serial.compile_ahead()
     if _launched_in not in (None, os.getpid()):

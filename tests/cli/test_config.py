@@ -2,24 +2,21 @@
 
 import itertools
 import os
+import shutil
 import subprocess
 import sys
 
 import pytest
 
 import fastem
-from fastem import _kernels_numba, _many_numba
+import fastem.kernels.numba
 from fastem.cli import doctor as clinic
 from fastem.cli import main
 from fastem.kernels import backend
 from fastem.kernels.backend import INSTRUCTION_SETS, Backend
+from fastem.kernels.numba import jit
 
-KERNELS = [
-    value
-    for module in (_kernels_numba, _many_numba)
-    for value in vars(module).values()
-    if isinstance(value, _kernels_numba.Kernel)
-]
+KERNELS = [getattr(fastem.kernels.numba, name) for name in fastem.kernels.numba.__all__]
 ALL_IS_WELL = "All is well."
 
 
@@ -79,7 +76,7 @@ def compiled(monkeypatch):
         done.add((kernel.__name__, kernel.parallel, dtype.name))
         kernel.dispatchers[dtype] = None
 
-    monkeypatch.setattr(_kernels_numba.Kernel, "compile", compile)
+    monkeypatch.setattr(jit.Kernel, "compile", compile)
     monkeypatch.setattr(backend, "_launched_in", None)
     for kernel in KERNELS:
         monkeypatch.setattr(kernel, "dispatchers", {})
@@ -120,15 +117,27 @@ def test_warmup_of_an_unknown_backend_is_refused():
         fastem.warmup("fortran")
 
 
+@pytest.mark.parametrize("source", sorted(path.name for path in jit.FOLDER.glob("*.py")))
+def test_a_change_of_any_source_changes_the_name_under_which_kernels_are_cached(source, tmp_path):
+    """The edit may leave the size as it was, and the file may be older than others."""
+    folder = shutil.copytree(jit.FOLDER, tmp_path / "numba", ignore=shutil.ignore_patterns("__pycache__"))
+    before, edited = jit.stamp_of(folder), folder / source
+    assert before == jit.stamp_of(jit.FOLDER) == jit.STAMP
+    os.utime(edited, ns=(0, edited.stat().st_mtime_ns - 1))
+    assert jit.stamp_of(folder) != before
+    assert all(jit.STAMP in kernel.__qualname__ for kernel in KERNELS)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 def test_after_warmup_no_fit_compiles_and_a_forked_child_fits():
     code = """
-import os, numpy as np, fastem, fastem.backend
-from fastem import _kernels_numba
+import os, numpy as np, fastem
+from fastem.kernels import backend
+from fastem.kernels.numba.jit import Kernel
 fastem.warmup("numba")
-_kernels_numba.Kernel.compile = None
-fastem.backend.PARALLEL_WORK = fastem.backend.SHARE_ROWS = 1
+Kernel.compile = None
+backend.PARALLEL_WORK = backend.SHARE_ROWS = 1
 
 def fits():
     rng = np.random.default_rng(0)

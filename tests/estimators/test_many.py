@@ -166,13 +166,14 @@ def test_binomial_coefficients_are_exact_about_the_end_of_the_table(trials, twin
 
 def test_kernels_have_the_constants_of_the_families():
     """That of the Cython twin cannot be read; what both do with them, the tests of extremes tell."""
-    from fastem import _many_numba as kernels
+    from fastem.kernels.numba import many_binomial, many_em, many_group, many_normal
 
-    assert (kernels.EMPTY, kernels.RESOLUTION, kernels.SMALLEST_VARIANCE) == (EMPTY, RESOLUTION, SMALLEST_VARIANCE)
-    assert (kernels.LOG_ZERO, kernels.SMALLEST_PROB, kernels.LOWEST_LOGLIK) == (LOG_ZERO, SMALLEST_PROB, LOWEST_LOGLIK)
-    assert LARGEST_MAGNITUDE[np.dtype(np.float64)] == kernels.LARGEST
-    assert (kernels.LARGEST_SUM, kernels.LARGEST_COUNT) == (LARGEST_SUM, LARGEST_COUNT)
-    assert [getattr(kernels, status.name) for status in FitStatus] == list(FitStatus)
+    assert (many_group.EMPTY, many_em.LOWEST_LOGLIK) == (EMPTY, LOWEST_LOGLIK)
+    assert (many_normal.RESOLUTION, many_normal.SMALLEST_VARIANCE) == (RESOLUTION, SMALLEST_VARIANCE)
+    assert LARGEST_MAGNITUDE[np.dtype(np.float64)] == many_normal.LARGEST
+    assert (many_normal.LARGEST_SUM, many_binomial.LARGEST_COUNT) == (LARGEST_SUM, inputs.LARGEST_COUNT)
+    assert (many_binomial.LOG_ZERO, many_binomial.SMALLEST_PROB) == (LOG_ZERO, SMALLEST_PROB)
+    assert [getattr(many_group, status.name) for status in FitStatus] == list(FitStatus)
 
 
 # --------------------------------------------------------------------------------------------------------------- starts

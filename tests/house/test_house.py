@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[2] / "fastem"
+KERNELS = PACKAGE / "kernels"
 LAYERS = (
     {"__main__"},
     {"cli"},
@@ -23,8 +24,7 @@ LAYERS = (
     {"data", "config"},
     {"validation"},
     {"kernels"},
-    {"_many_numba"},
-    {"_typing", "exceptions", "_storage", "_errstate", "_kernels_numba"},
+    {"_typing", "exceptions", "_storage", "_errstate"},
     {"_public"},
 )
 """From the top: what is in a layer imports from its own package, and from layers below it."""
@@ -119,7 +119,7 @@ def test_imports_make_no_circle():
 
 @pytest.mark.parametrize("path", SOURCES, ids=name_of)
 def test_only_kernels_know_what_compiles_them(path):
-    if module_of(path)[0] in ("kernels", "_kernels_numba", "_many_numba"):
+    if module_of(path)[0] == "kernels":
         return
     assert not [word for word in code_words(tree_of(path)) if re.search("cython|numba", word, re.IGNORECASE)]
 
@@ -133,11 +133,10 @@ def test_no_print_exec_bare_except_or_wildcard(path):
 
 
 def test_jit_policy_stands_in_one_place():
-    """numba's decorators are called inside one function each of _kernels_numba, and nowhere else."""
-    source = (PACKAGE / "_kernels_numba.py").read_text()
-    assert len(re.findall(r"parallel=self.parallel", source)) == 1
-    assert not re.search("njit|parallel=", (PACKAGE / "_many_numba.py").read_text())
-    assert all("fastmath=True" not in path.read_text() for path in SOURCES)
+    """Numba's decorators are called in jit.py, once for each kind of function, and nowhere else."""
+    sources = {path.stem: path.read_text() for path in (KERNELS / "numba").glob("*.py")}
+    assert len(re.findall(r"\bnjit\(", sources.pop("jit"))) == 2
+    assert not [name for name, source in sources.items() if re.search("njit|fastmath=|parallel=", source)]
 
 
 KERNEL_NAMES = "accumulate|posterior|nearest|fit_many"
@@ -161,14 +160,16 @@ def arguments_in_cython(text):
     return {name: [argument.split()[-1] for argument in arguments] for name, arguments in plain.items()}
 
 
-@pytest.mark.parametrize(("source", "count"), [("_kernels", 9), ("_many", 2)])
-def test_twins_have_equal_kernels_and_arguments(source, count):
-    many = source == "_many"
-    families = [path for path in (PACKAGE / "kernels").glob("*.pxi") if path.stem.startswith("many_") == many]
-    ahead = arguments_in_cython("\n".join(path.read_text() for path in families))
-    assert len(ahead) == count
-    in_python = arguments_in_python(tree_of(PACKAGE / f"{source}_numba.py"))
-    assert {name: in_python.get(name) for name in ahead} == {name: [*ahead[name], "tiles"] for name in ahead}
+def test_twins_have_equal_kernels_and_arguments():
+    sources = sorted(KERNELS.glob("*.pxi"))
+    ahead = {path.stem: arguments_in_cython(path.read_text()) for path in sources}
+    ahead = {stem: kernels for stem, kernels in ahead.items() if kernels}
+    assert sum(map(len, ahead.values())) == 11
+    for stem, kernels in ahead.items():
+        in_python = arguments_in_python(tree_of(KERNELS / "numba" / f"{stem}.py"))
+        assert {name: in_python.get(name) for name in kernels} == {
+            name: [*arguments, "tiles"] for name, arguments in kernels.items()
+        }
 
 
 def test_naive_imports_nothing_of_ours():

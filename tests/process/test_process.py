@@ -213,7 +213,7 @@ def nowhere_to_cache(tmp_path):
     """
     package = Path(fastem.__file__).parent
     copy = shutil.copytree(package, tmp_path / "fastem", ignore=shutil.ignore_patterns("__pycache__"))
-    (copy / "__pycache__").touch()
+    (copy / "kernels" / "numba" / "__pycache__").touch()
     path = {"PYTHONPATH": str(tmp_path), "PYTHONSAFEPATH": "1"}  # the copy, and not the tree the tests run in
     return path | {"HOME": os.devnull, "XDG_CACHE_HOME": os.devnull, "NUMBA_CACHE_DIR": ""}
 
@@ -221,7 +221,7 @@ def nowhere_to_cache(tmp_path):
 def test_kernels_compile_where_no_cache_can_be_written(nowhere_to_cache):
     code = """
 import numba, numpy as np, fastem
-from fastem import _kernels_numba as kernels
+from fastem.kernels import numba as kernels
 try:
     numba.njit(cache=True)(kernels.accumulate_normal.function)
 except RuntimeError as error:

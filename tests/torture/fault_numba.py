@@ -25,24 +25,21 @@ Edits = dict[str, Collection[tuple[str, str]]]
 
 
 def modes() -> Iterator[tuple[dict[str, str], str, Edits]]:
-    """An environment, faults by their files, and what is reported of them there."""
-    faults = {"kernels": BEHIND_A_TILE, "many": BEHIND_ITS_TILE}
+    """An environment, what is reported of faults there, and the faults by their sources."""
+    faults = {"slots": BEHIND_A_TILE, "many_em": BEHIND_ITS_TILE}
     yield {"NUMBA_DISABLE_JIT": "1"}, "ValueError", faults
     with tempfile.TemporaryDirectory() as cache:  # Numba's cache does not know about bounds checks
         checked = {"NUMBA_BOUNDSCHECK": "1", "FASTEM_NUM_THREADS": "1", "NUMBA_CACHE_DIR": cache}
-        yield checked, "IndexError", {"kernels": BEHIND_THE_ROWS, "many": BEHIND_A_GROUP}
-
-
-TESTS_OF = {"kernels": "tests/kernels/test_kernels.py", "many": "tests/estimators/test_many.py"}
+        yield checked, "IndexError", {"slots": BEHIND_THE_ROWS, "many_normal": BEHIND_A_GROUP}
 
 
 def main() -> None:
     for environment, message, faults in modes():
-        faulty = copy("numba-fault", {f"fastem/_{source}_numba.py": fault for source, fault in faults.items()})
+        faulty = copy("numba-fault", {f"fastem/kernels/numba/{source}.py": each for source, each in faults.items()})
         for module in (ROOT / "fastem").glob("_*.so"):  # the other twin is not on trial
             shutil.copy(module, faulty / "fastem")
-        for source in faults:
-            expect(message, run(faulty, *PYTEST, TESTS_OF[source], *CHOSEN, **environment))
+        for file in ("tests/kernels/test_kernels.py", "tests/estimators/test_many.py"):
+            expect(message, run(faulty, *PYTEST, file, *CHOSEN, **environment))
         pytest(ROOT, *KERNELS, *CHOSEN, **environment)
 
 

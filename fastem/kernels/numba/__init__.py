@@ -1,0 +1,42 @@
+"""Numba kernels, compiled at the first call: the same names, arguments and sums as the Cython twins.
+
+The design notes of `_kernels.pyx` and `_many.pyx` hold here too, but for these points:
+ a. Threads: a kernel runs shares of the slots, or of the groups, by `prange`, and slot s still writes row s alone, so
+    that the bits do not depend on their number.  `kernel.serial` is the same loop without threads, for a forked child
+    and for a thread that finds another one inside a launch.
+ b. Lanes: `vec` is a type that we teach to Numba, LANES doubles to LLVM, with the operators of a double.  A `pair` is
+    two of them.  Left to itself LLVM makes vectors of loops over points, but half as long as the registers, needs
+    permission to reorder sums, and writes to memory what one loop has for the next: kernels took twice the time.
+ c. Sums over a tile go straight to the slot's row of `sums`, lanes added up; nothing is kept by lane.
+ d. One compilation for each of float32 and float64, whatever the strides: the types of all arguments are declared,
+    as annotations, and anything that converts to them is taken as it is.
+ e. `posterior_*` has no slots: its shares are runs of tiles.
+ f. The univariate normal is the diagonal one with d = 1.
+ g. Inside a share arrays are `borrowed`: no reference to them is counted.  Counting is atomic, and d = 2 took three
+    times as long with it.
+ h. Kernels ask for no memory: an exception in a thread is lost, and rows of `sums` with it; one in a compiled function
+    keeps a reference to every argument.  Tiles are made in Python, one for each share of the work.
+
+A family is two functions of a tile, `densities` and `moments`; all else is written once.
+"""
+from fastem.kernels.numba.binomial import accumulate_binomial, posterior_binomial
+from fastem.kernels.numba.many_binomial import fit_many_binomial
+from fastem.kernels.numba.many_normal import fit_many_normal
+from fastem.kernels.numba.mvnormal_diag import accumulate_mvnormal_diag, posterior_mvnormal_diag
+from fastem.kernels.numba.mvnormal_full import accumulate_mvnormal_full, posterior_mvnormal_full
+from fastem.kernels.numba.nearest import nearest
+from fastem.kernels.numba.normal import accumulate_normal, posterior_normal
+
+__all__ = [
+    "accumulate_binomial",
+    "accumulate_mvnormal_diag",
+    "accumulate_mvnormal_full",
+    "accumulate_normal",
+    "fit_many_binomial",
+    "fit_many_normal",
+    "nearest",
+    "posterior_binomial",
+    "posterior_mvnormal_diag",
+    "posterior_mvnormal_full",
+    "posterior_normal",
+]
