@@ -27,7 +27,7 @@ from fastem.families.gaussian.covariance import RESOLUTION, SMALLEST_VARIANCE
 from fastem.families.gaussian.model import GaussianParams, GaussianStats
 from fastem.families.weights import EMPTY
 from fastem.kernels import backend as backend_module
-from fastem.validation.arrays import COUNT_TYPES, LARGEST_MAGNITUDE, LARGEST_SUM
+from fastem.validation.arrays import COUNT_TYPES, LARGEST_COUNT, LARGEST_MAGNITUDE, LARGEST_SUM
 from fastem.validation.groups import as_column, as_count_columns
 
 ITERATIONS = 12  # some groups converge before, some do not
