@@ -14,10 +14,7 @@ from fastem.estimators import fitted_settings
 from fastem.estimators.base import MODEL, MODEL_LAYOUT, Mixture, is_fitted_attribute
 from fastem.estimators.binomial_mixture import BinomialMixture
 from fastem.estimators.gaussian_mixture import GaussianMixture
-from fastem.families.binomial.model import BinomialParams, BinomialStats
-from fastem.families.binomial.prior import BinomialPrior
-from fastem.families.gaussian.model import GaussianParams, GaussianStats
-from fastem.families.gaussian.prior import GaussianPrior
+from fastem.families.registry import FAMILIES
 from fastem.families.stats import STATISTICS, STATISTICS_LAYOUT, Stats
 from fastem.fitting.checkpoint import arrays_of
 from fastem.fitting.restarts import Start
@@ -31,25 +28,27 @@ PLAIN: dict[str, Any] = {
 }  # fmt: skip
 """Kinds of values, as annotations name them."""
 
+STATS_OR_NONE = " | ".join([*(family.stats_type.__name__ for family in FAMILIES.values()), "None"])
 ATTRIBUTES = {
     "n_features_in_": "int", "settings_": "dict", "starts_": "list[Start]", "n_iter_": "int", "n_sweeps_": "int",
     "converged_": "bool", "stop_reason_": "str", "cut_short_": "bool", "collapses_": "list[Collapse]",
     "counts_": "Array", "ascent_": "Ascent", "summary_": "str", "remaining_gain_": "float", "history_": "History",
     "log_posterior_": "float", "loglik_": "float", "entropy_": "float", "n_parameters_": "int", "aic_": "float",
     "bic_": "float", "icl_": "float", "lower_bounds_": "list[float]", "lower_bound_": "float",
-    "empty_components_": "Array", "feature_names_in_": "Array", "stats_": "GaussianStats | BinomialStats | None",
+    "empty_components_": "Array", "feature_names_in_": "Array", "stats_": STATS_OR_NONE,
     "held_out_": "float", "neighbours_": "list[int]",
 }  # fmt: skip
 """What a fit, or `select`, tells beside the parameters, and of what kind it is."""
 
 ESTIMATORS = {each.__name__: each for each in (GaussianMixture, BinomialMixture)}
-KNOWN = (
-    Ascent, Collapse, History, Start, GaussianPrior, BinomialPrior,
-    GaussianParams, GaussianStats, BinomialParams, BinomialStats,
-)  # fmt: skip
-RENAMED = {"NormalPrior": GaussianPrior, "NormalParams": GaussianParams, "NormalStats": GaussianStats}
-"""Classes by the names that they have in files of version 0.1."""
-VALUES = {each.__name__: each for each in KNOWN} | RENAMED
+OF_FAMILIES: dict[str, type] = {
+    each.__name__: each
+    for family in FAMILIES.values()
+    for each in (family.params_type, family.stats_type, family.prior_type)
+}
+VALUES: dict[str, type] = {each.__name__: each for each in (Ascent, Collapse, History, Start)} | OF_FAMILIES
+VALUES |= {f"Normal{kind}": VALUES[f"Gaussian{kind}"] for kind in ("Prior", "Params", "Stats")}
+"""Classes by the names that they have in files; those of version 0.1 called Gaussian mixtures normal."""
 
 
 @own

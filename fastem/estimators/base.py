@@ -32,6 +32,7 @@ from fastem.estimators.sklearn_compat import (
     learn_features,
     same_features,
 )
+from fastem.families.base import Family
 from fastem.families.fixed import Fixed
 from fastem.fitting.acceleration import ACCELERATORS
 from fastem.fitting.checkpoint import Journal, arrays_of, described
@@ -164,20 +165,29 @@ class Mixture(DensityMixin, BaseEstimator):
         """The public attributes of these parameters."""
         raise NotImplementedError
 
+    def _family(self) -> Family[Any, Any]:
+        """The family, with the settings of its model."""
+        raise NotImplementedError
+
+    # ---- what the family answers
+
+    def _init(self) -> dict[str, Any]:
+        """What starts are given, by name."""
+        found = {name: getattr(self, f"{name}_init") for name in self._family().init_names}
+        return {name: value for name, value in found.items() if value is not None}
+
     def _check_inits(self, d: int) -> None:
         """ValueError or TypeError for starts and priors that are none of rows of d features."""
-        raise NotImplementedError
+        self._family().check_init(self._init(), self._k, d)
+        if self.prior is not None:
+            self._family().check_prior(self.prior, d)
 
     def _terms(self, rows: AnyRows, rng: np.random.Generator) -> dict[str, Any]:
-        """What the M-step adds to variances, for families that have any."""
-        return {}
+        return {"family": self._family().for_rows(rows, rng)}
 
     def _start(self, rows: AnyRows, rng: np.random.Generator, terms: dict[str, Any], *, first: bool) -> Any:
-        raise NotImplementedError
-
-    def _watch(self, terms: dict[str, Any]) -> Watch:
-        """What looks for collapsed components."""
-        raise NotImplementedError
+        options = {"method": self.init_params, "rng": rng, "first": first, "init": self._init()}
+        return terms["family"].start(rows, self._k, **options)
 
     # ---- parameters
 
@@ -255,7 +265,7 @@ class Mixture(DensityMixin, BaseEstimator):
             journal = self._journal(rows, rng)
             terms = {"fixed": fixed} | self._terms(rows, rng)
             options: dict[str, Any] = {"terms": terms, "journal": journal, "deadline": deadline}
-            watch = self._watch(terms)
+            watch = Watch(self.on_collapse, terms["family"].collapsed)
             mend = None if self.on_collapse == "floor" else watch
             whole = options | {"progress": progress, "on_interrupt": self.on_interrupt, "mend": mend}
             run = partial(self._em, rows, **whole, last_sweep=self._last_sweep(rows))
@@ -313,7 +323,8 @@ class Mixture(DensityMixin, BaseEstimator):
                 params = params.select(params.order(self.order_by)) if self.order_by else params
             batch = rows.sweep(params)
         stats = batch if seen is None else step(seen, batch)
-        reached = (stats if self.prior is None else stats + self.prior.stats(params)).maximize(**terms)
+        summed = stats if self.prior is None else stats + self.prior.stats(params)
+        reached = terms["family"].maximize(summed, fixed)
         fitted = self._unfinished(X, rows)
         fitted._take(told_in(rows.precision, reached), rows.precision)
         fitted.stats_, fitted.counts_, fitted.collapses_ = stats, stats.row_counts, []
@@ -333,9 +344,9 @@ class Mixture(DensityMixin, BaseEstimator):
         options = {name: getattr(self, name) for name in names} | {"fixed": terms["fixed"]} | options
         if deadline < math.inf:
             options["max_time"] = max(0.0, deadline - time.monotonic())
-        if hasattr(type(start), "above_floor"):
-            options["floor"] = partial(type(start).above_floor, **terms)
-        return em(self._sweep(rows), lambda stats: stats.maximize(**terms), start, **options)
+        family, fixed = terms["family"], Fixed.parse(terms["fixed"], self._groups, len(start.weights))
+        options["floor"] = partial(family.apply_floor, fixed=fixed)
+        return em(self._sweep(rows), partial(family.maximize, fixed=fixed), start, **options)
 
     def _journal(self, rows: AnyRows, rng: np.random.Generator) -> Journal | None:
         """Where the runs of the fit are kept, if anywhere."""

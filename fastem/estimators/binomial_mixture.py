@@ -9,17 +9,15 @@ import numpy as np
 
 from fastem._errstate import own_methods
 from fastem._public import public
-from fastem.data.rows import AnyRows, Rows
+from fastem.data.rows import Rows
 from fastem.estimators.base import Mixture
+from fastem.families.binomial.family import BinomialFamily
 from fastem.families.binomial.model import BinomialParams
-from fastem.families.binomial.prior import BinomialPrior
-from fastem.families.binomial.starts import BINOMIAL_STARTS, binomial_start
 from fastem.families.fixed import Fixed
-from fastem.fitting.collapse import Watch
 from fastem.inference.standard_errors import StandardErrors
 from fastem.validation.arrays import LARGEST_COUNT, check_enough_rows
-from fastem.validation.parameters import as_float64, as_mixing_weights, as_probabilities, warn_if_not_identifiable
-from fastem.validation.settings import as_generator, as_integer, check_instance, check_integer
+from fastem.validation.parameters import as_float64, warn_if_not_identifiable
+from fastem.validation.settings import as_generator, as_integer, check_integer
 
 
 @public
@@ -89,7 +87,7 @@ class BinomialMixture(Mixture):
     """
 
     _has_trials = True
-    _groups, _starts = BinomialParams.parameter_names, BINOMIAL_STARTS
+    _groups, _starts = BinomialFamily.parameter_names, BinomialFamily.start_methods
 
     def __init__(
         self,
@@ -207,13 +205,8 @@ class BinomialMixture(Mixture):
             check_integer(self.n_trials, "n_trials", 0)
         return fixed
 
-    def _check_inits(self, d: int) -> None:
-        if self.weights_init is not None:
-            as_mixing_weights(self.weights_init, "weights", self._k)
-        if self.probs_init is not None:
-            as_probabilities(self.probs_init, "probs", (self._k, d), gaps=True)
-        if self.prior is not None:
-            check_instance(self.prior, "prior", BinomialPrior)
+    def _family(self) -> BinomialFamily:
+        return BinomialFamily()
 
     def _open(self, X: Any, trials: Any, sample_weight: Any = None, **options: Any) -> Rows:
         return super()._open(X, self._tosses(trials), sample_weight, **options)
@@ -229,20 +222,6 @@ class BinomialMixture(Mixture):
         tags = super().__sklearn_tags__()
         tags.input_tags.categorical = tags.input_tags.positive_only = True
         return tags
-
-    def _start(self, rows: AnyRows, rng: np.random.Generator, terms: dict[str, Any], *, first: bool) -> BinomialParams:
-        k = self._k
-        probs = np.full((k, rows.n_features), np.nan)
-        if self.probs_init is not None:
-            probs = as_float64(self.probs_init, "probs").copy().reshape(k, -1)
-        if len(open_probs := np.flatnonzero(np.isnan(probs).all(axis=1))):
-            method = self.init_params if first else "random"
-            probs[open_probs] = binomial_start(rows, len(open_probs), method=method, rng=rng).probs
-        weights = np.full(k, 1 / k) if self.weights_init is None else as_float64(self.weights_init, "weights")
-        return BinomialParams(weights, probs)
-
-    def _watch(self, terms: dict[str, Any]) -> Watch:
-        return Watch(self.on_collapse, lambda params: np.zeros(len(params.weights), np.bool_))
 
     def _attributes(self, params: BinomialParams) -> dict[str, np.ndarray]:
         return {"weights_": params.weights, "probs_": params.probs}

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 from typing import Any, Self
 
 import numpy as np
 
 from fastem._errstate import own_methods
 from fastem._public import public
-from fastem.data.rows import AnyRows
 from fastem.estimators.base import Mixture
 from fastem.families.fixed import Fixed
-from fastem.families.gaussian.covariance import COVARIANCE_TYPES, LARGEST_VARIANCE, SMALLEST_VARIANCE, covariances_of
+from fastem.families.gaussian.covariance import covariances_of
+from fastem.families.gaussian.family import GaussianFamily
 from fastem.families.gaussian.model import GaussianParams
-from fastem.families.gaussian.prior import GaussianPrior
-from fastem.families.gaussian.starts import NORMAL_STARTS, normal_start, relative_variances
-from fastem.fitting.collapse import Watch
 from fastem.inference.standard_errors import StandardErrors
 from fastem.validation.arrays import check_enough_rows
-from fastem.validation.parameters import as_float64, as_means, as_mixing_weights, as_positive_definite, check_variances
-from fastem.validation.settings import as_generator, check_choice, check_instance, check_non_negative
+from fastem.validation.parameters import as_float64
+from fastem.validation.settings import as_generator, check_non_negative
 
 SINGLE_TOL = 1e-6
 """A stop rule finer than the rounding of a mean log likelihood in float32 needs float64."""
@@ -167,7 +163,7 @@ class GaussianMixture(Mixture):
     array([0.5, 0.5])
     """
 
-    _groups, _starts = GaussianParams.parameter_names, NORMAL_STARTS
+    _groups, _starts = GaussianFamily.parameter_names, GaussianFamily.start_methods
     _constant = frozenset({"covariances_", "precisions_", "precisions_cholesky_"})
 
     def __init__(
@@ -315,57 +311,13 @@ class GaussianMixture(Mixture):
 
     def _check_settings(self) -> Fixed:
         fixed = super()._check_settings()
-        check_choice(self.covariance_type, "covariance_type", COVARIANCE_TYPES)
-        if not isinstance(self.reg_covar, str) or self.reg_covar != "auto":
-            check_non_negative(self.reg_covar, "reg_covar")
+        self._family()
+        if not isinstance(self.reg_covar, str):
+            check_non_negative(self.reg_covar, "reg_covar")  # one for each feature is for "auto" alone
         return fixed
 
-    def _terms(self, rows: AnyRows, rng: np.random.Generator) -> dict[str, Any]:
-        """A number to add to variances, or one for each feature."""
-        return {"reg_covar": relative_variances(rows, rng) if self.reg_covar == "auto" else float(self.reg_covar)}
-
-    def _watch(self, terms: dict[str, Any]) -> Watch:
-        return Watch(self.on_collapse, partial(GaussianParams.collapsed, reg_covar=terms["reg_covar"]))
-
-    def _check_inits(self, d: int) -> None:
-        k, kind = self._k, self.covariance_type
-        if self.weights_init is not None:
-            as_mixing_weights(self.weights_init, "weights", k)
-        if self.means_init is not None:
-            as_means(self.means_init, "means", (k, d), gaps=True)
-        if self.precisions_init is not None:
-            shape = GaussianParams.covariance_shape(kind, k, d)
-            precisions = as_positive_definite(
-                self.precisions_init, f"{kind} precision", shape, kind in ("full", "tied")
-            )
-            start = GaussianParams.from_precisions(np.full(k, 1 / k), np.zeros((k, d)), precisions, kind)
-            check_variances(start.diagonals(), "precisions_init", SMALLEST_VARIANCE, LARGEST_VARIANCE)
-        if self.prior is not None:
-            check_instance(self.prior, "prior", GaussianPrior)
-            self.prior.check(kind, d)
-
-    def _start(self, rows: AnyRows, rng: np.random.Generator, terms: dict[str, Any], *, first: bool) -> GaussianParams:
-        weights, means, precisions = (
-            None if value is None else as_float64(value, name)
-            for name, value in zip(
-                self._groups, (self.weights_init, self.means_init, self.precisions_init), strict=True
-            )
-        )
-        gaps = np.array([False] if means is None else np.isnan(means).all(axis=1))
-        if weights is not None and means is not None and precisions is not None and not gaps.any():
-            return GaussianParams.from_precisions(weights, means, precisions, self.covariance_type)
-        k = int(gaps.sum()) or self._k
-        start = normal_start(
-            rows, k, self.covariance_type, method=self.init_params, reg_covar=terms["reg_covar"], rng=rng
-        )
-        if means is not None and gaps.any():
-            start = start.fill_missing(means, gaps)
-            means = start.means
-        weights = start.weights if weights is None else weights
-        means = start.means if means is None else means
-        if precisions is not None:
-            return GaussianParams.from_precisions(weights, means, precisions, self.covariance_type)
-        return GaussianParams(weights, means, start.covariances, self.covariance_type)
+    def _family(self) -> GaussianFamily:
+        return GaussianFamily(self.covariance_type, self.reg_covar)
 
     def _arrays(self) -> dict[str, Any]:
         names = ("weights_", "means_", "covariances_", "precisions_cholesky_")

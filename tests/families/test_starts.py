@@ -7,8 +7,8 @@ from support import naive
 
 from fastem.data.kmeans import lloyd, spread_centers, subsample, weighted_draw
 from fastem.data.open import open_rows
-from fastem.families.binomial.starts import binomial_start, spread_quantiles
-from fastem.families.gaussian.starts import NORMAL_STARTS, feature_scale, normal_start, partition_params
+from fastem.families.binomial.starts import rates_start, spread_quantiles
+from fastem.families.gaussian.starts import START_METHODS, feature_scale, partition_params, partition_start
 
 KINDS = ("full", "tied", "diag", "spherical")
 
@@ -22,11 +22,11 @@ def rng(seed=0):
     return np.random.default_rng(seed)
 
 
-@pytest.mark.parametrize("method", NORMAL_STARTS)
+@pytest.mark.parametrize("method", START_METHODS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_start_is_a_mixture(method, kind):
     rows = open_rows(blobs())
-    params = normal_start(rows, 4, kind, method=method, reg_covar=1e-6, rng=rng())
+    params = partition_start(rows, 4, kind, method=method, reg_covar=1e-6, rng=rng())
     params.check()
     assert params.means.shape == (4, 2)
     assert params.weights.min() > 0
@@ -34,7 +34,7 @@ def test_a_start_is_a_mixture(method, kind):
 
 def test_kmeans_finds_separated_blobs(twin):
     rows = open_rows(blobs(), backend=twin)
-    params = normal_start(rows, 4, "full", method="kmeans", reg_covar=0.0, rng=rng())
+    params = partition_start(rows, 4, "full", method="kmeans", reg_covar=0.0, rng=rng())
     np.testing.assert_allclose(params.weights, 0.25, atol=1e-9)
     np.testing.assert_allclose(np.diagonal(params.covariances, axis1=1, axis2=2), 1.0, atol=0.2)
 
@@ -69,8 +69,8 @@ def test_partition_params_are_the_m_step_on_its_responsibilities(kind):
 def test_units_of_a_feature_do_not_decide():
     """The same start whether the second feature is in metres or in millimetres."""
     X = blobs()
-    a = normal_start(open_rows(X), 4, "full", method="kmeans", reg_covar=0.0, rng=rng())
-    b = normal_start(open_rows(X * [1.0, 1024.0]), 4, "full", method="kmeans", reg_covar=0.0, rng=rng())
+    a = partition_start(open_rows(X), 4, "full", method="kmeans", reg_covar=0.0, rng=rng())
+    b = partition_start(open_rows(X * [1.0, 1024.0]), 4, "full", method="kmeans", reg_covar=0.0, rng=rng())
     np.testing.assert_allclose(b.means / [1.0, 1024.0], a.means, rtol=1e-12)
 
 
@@ -100,19 +100,19 @@ def test_many_rows_are_sampled(monkeypatch):
     assert len(np.unique(few.data[0])) == 100
     np.testing.assert_array_equal(few.sample_weight, few.data[0][:, 0])
     monkeypatch.setattr("fastem.data.kmeans.START_ROWS", 100)
-    start = normal_start(open_rows(blobs(10_000)), 4, "full", method="kmeans", reg_covar=0.0, rng=rng())
+    start = partition_start(open_rows(blobs(10_000)), 4, "full", method="kmeans", reg_covar=0.0, rng=rng())
     np.testing.assert_allclose(start.weights, 0.25, atol=0.2)
 
 
-@pytest.mark.parametrize("method", NORMAL_STARTS)
+@pytest.mark.parametrize("method", START_METHODS)
 def test_as_many_components_as_rows(method):
     X = np.random.default_rng(0).normal(size=(6, 2))
-    normal_start(open_rows(X), 6, "full", method=method, reg_covar=1e-6, rng=rng()).check()
+    partition_start(open_rows(X), 6, "full", method=method, reg_covar=1e-6, rng=rng()).check()
 
 
-@pytest.mark.parametrize("method", NORMAL_STARTS)
+@pytest.mark.parametrize("method", START_METHODS)
 def test_equal_rows(method):
-    params = normal_start(open_rows(np.full((10, 2), 5.0)), 3, "diag", method=method, reg_covar=1e-6, rng=rng())
+    params = partition_start(open_rows(np.full((10, 2), 5.0)), 3, "diag", method=method, reg_covar=1e-6, rng=rng())
     np.testing.assert_allclose(params.means[params.weights > 0], 5.0)
     assert np.isfinite(params.covariances).all()
 
@@ -133,6 +133,6 @@ def test_quantiles_are_weighted_and_never_tie():
 
 def test_rows_of_weight_zero_do_not_move_a_binomial_start():
     successes, w = np.array([1.0, 2, 3, 7, 8, 9, 0, 0, 0]), np.r_[np.ones(6), np.zeros(3)]
-    with_them = binomial_start(open_rows(successes, 10, w, has_trials=True), 2, method="quantiles", rng=rng())
-    without = binomial_start(open_rows(successes[:6], 10, has_trials=True), 2, method="quantiles", rng=rng())
+    with_them = rates_start(open_rows(successes, 10, w, has_trials=True), 2, method="quantiles", rng=rng())
+    without = rates_start(open_rows(successes[:6], 10, has_trials=True), 2, method="quantiles", rng=rng())
     np.testing.assert_array_equal(with_them.probs, without.probs)

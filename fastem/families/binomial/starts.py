@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from fastem._typing import Array
@@ -9,10 +11,21 @@ from fastem.data.kmeans import lloyd, spread_centers, start_size, subsample
 from fastem.data.rows import AnyRows, Rows
 from fastem.families.binomial.model import BinomialParams
 
-BINOMIAL_STARTS = ("auto", "quantiles", "kmeans", "random")
+START_METHODS = ("auto", "quantiles", "kmeans", "random")
 
 
-def binomial_start(rows: AnyRows, k: int, *, method: str, rng: np.random.Generator) -> BinomialParams:
+def start_from(
+    given: Mapping[str, Array], rows: AnyRows, k: int, *, method: str, rng: np.random.Generator
+) -> BinomialParams:
+    """Return starting parameters that take what is given of weights and probs; rows of NaN among the probs are
+    found."""
+    probs = given["probs"].copy().reshape(k, -1) if "probs" in given else np.full((k, rows.n_features), np.nan)
+    if len(missing := np.flatnonzero(np.isnan(probs).all(axis=1))):
+        probs[missing] = rates_start(rows, len(missing), method=method, rng=rng).probs
+    return BinomialParams(given.get("weights", np.full(k, 1 / k)), probs)
+
+
+def rates_start(rows: AnyRows, k: int, *, method: str, rng: np.random.Generator) -> BinomialParams:
     """Probs at even quantiles of the rates of success, at k-means centers of them or at the rates of random rows."""
     rows = subsample(rows, start_size(rows, k), rng).collapsed(most=1.0)
     successes, trials = (array.astype(np.float64) for array in rows.data)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from fastem.families.gaussian.model import GaussianParams, GaussianStats
 from fastem.kernels.linear import eigvalsh, outer_sums, weighted_sum
 from fastem.validation.parameters import check_magnitudes, check_well_defined
 
-NORMAL_STARTS = ("kmeans", "k-means++", "random", "random_from_data")
+START_METHODS = ("kmeans", "k-means++", "random", "random_from_data")
 RELATIVE = 1e-6
 """Of a feature's variance: reg_covar="auto".  scikit-learn's 1e-6, for features in units of their own spread."""
 COLLAPSED = 1e-14
@@ -24,7 +24,35 @@ Partition = Callable[[slice], Array]
 """Rows of a block -> their responsibilities (b, k)."""
 
 
-def normal_start(
+def start_from(
+    given: Mapping[str, Array],
+    rows: AnyRows,
+    k: int,
+    covariance_type: str,
+    *,
+    method: str,
+    reg_covar: float | Array,
+    rng: np.random.Generator,
+) -> GaussianParams:
+    """Return starting parameters that take what is given of weights, means and precisions; rows of NaN among the means
+    are found as the rest is."""
+    weights, means, precisions = (given.get(name) for name in ("weights", "means", "precisions"))
+    gaps = np.array([False] if means is None else np.isnan(means).all(axis=1))
+    if weights is not None and means is not None and precisions is not None and not gaps.any():
+        return GaussianParams.from_precisions(weights, means, precisions, covariance_type)
+    n_missing = int(gaps.sum()) or k
+    start = partition_start(rows, n_missing, covariance_type, method=method, reg_covar=reg_covar, rng=rng)
+    if means is not None and gaps.any():
+        start = start.fill_missing(means, gaps)
+        means = start.means
+    weights = start.weights if weights is None else weights
+    means = start.means if means is None else means
+    if precisions is not None:
+        return GaussianParams.from_precisions(weights, means, precisions, covariance_type)
+    return GaussianParams(weights, means, start.covariances, covariance_type)
+
+
+def partition_start(
     rows: AnyRows,
     k: int,
     covariance_type: str,
@@ -50,8 +78,8 @@ def normal_start(
     return partition_params(rows, k, scale, covariance_type, reg_covar, lambda block: np.eye(k)[labels[block]])
 
 
-def relative_variances(rows: AnyRows, rng: np.random.Generator) -> Array:
-    """(d,) RELATIVE of each feature's variance; of 1 for a constant feature."""
+def automatic_reg_covar(rows: AnyRows, rng: np.random.Generator) -> Array:
+    """Return (d,) RELATIVE of each feature's variance; of 1 for a constant feature."""
     few = subsample(rows, START_ROWS, rng)
     return RELATIVE * (1.0 / feature_scale(few.data[0], few.sample_weight)) ** 2
 

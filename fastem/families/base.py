@@ -1,0 +1,112 @@
+"""What a mixture is made of: the contract of a family."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastem._typing import RowKind
+from fastem.data.rows import AnyRows
+from fastem.families.fixed import Fixed
+from fastem.families.params import Params
+from fastem.families.stats import Stats
+from fastem.validation.settings import check_instance
+
+P = TypeVar("P", bound=Params)
+S = TypeVar("S", bound=Stats[Any])
+P_contra = TypeVar("P_contra", bound=Params, contravariant=True)
+S_co = TypeVar("S_co", bound=Stats[Any], covariant=True)
+
+
+class Prior(Protocol[P_contra, S_co]):
+    """A prior of the parameters of a family, as statistics of rows that nobody has seen."""
+
+    def stats(self, params: P_contra) -> S_co:
+        """Return what the prior adds to the statistics of the rows at these parameters; loglik is its log density."""
+
+
+class Family(ABC, Generic[P, S]):
+    """What a mixture is made of: an immutable value, with the settings of its model.
+
+    It joins the three values of a family: parameters, their sufficient statistics, and a prior.  `fitting` asks it for
+    starts and M-steps, and never which family it is.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastem.families.gaussian.family import GaussianFamily
+    >>> from fastem.data.open import open_rows
+    >>> family = GaussianFamily(covariance_type="diag")
+    >>> rows = open_rows(np.array([[0.0], [1.0], [9.0], [10.0]]), fitting=True)
+    >>> start = family.start(rows, 2, method="kmeans", rng=np.random.default_rng(0))
+    >>> family.maximize(rows.sweep(start)).means.ravel().round(3)
+    array([0.5, 9.5])
+    """
+
+    name: ClassVar[str]
+    """By which users choose it, and the registry finds it."""
+    params_type: ClassVar[type[Params]]
+    stats_type: ClassVar[type[Stats[Any]]]
+    prior_type: ClassVar[type[Prior[Any, Any]]]
+    row_kind: ClassVar[RowKind]
+    parameter_names: ClassVar[tuple[str, ...]]
+    """Fields of `params_type`, the weights first."""
+    init_names: ClassVar[tuple[str, ...]]
+    """What a start may be given: settings {name}_init of the estimator."""
+    start_methods: ClassVar[tuple[str, ...]]
+    """Values of init_params."""
+
+    def for_rows(self, rows: AnyRows, rng: np.random.Generator) -> Self:
+        """Return the family with settings that depend on the rows as numbers."""
+        return self
+
+    @abstractmethod
+    def check_init(self, init: Mapping[str, ArrayLike], k: int, n_features: int) -> None:
+        """Raise ValueError or TypeError where values by `init_names` are none that k components can start from."""
+
+    def check_prior(self, prior: object, n_features: int) -> None:
+        """Raise ValueError or TypeError where this is no prior of a mixture of this family."""
+        check_instance(prior, "prior", self.prior_type)
+
+    @abstractmethod
+    def start(
+        self,
+        rows: AnyRows,
+        k: int,
+        *,
+        method: str,
+        rng: np.random.Generator,
+        first: bool = True,
+        init: Mapping[str, ArrayLike] | None = None,
+    ) -> P:
+        """Return the parameters that a fit of k components begins with.
+
+        Parameters
+        ----------
+        rows : rows of the fit
+            Some of them are drawn, where there are many.
+        k : int
+        method : str
+            One of `start_methods`.
+        rng : Generator
+        first : bool, default=True
+            Whether this is the first of several starts: a method that draws nothing finds one start only.
+        init : mapping of str to array-like, default=None
+            Values by `init_names`, which the start takes as they are; rows of NaN in them are found by `method`.
+        """
+
+    @abstractmethod
+    def maximize(self, stats: S, fixed: Fixed | None = None) -> P:
+        """Return the parameters that the M-step reaches."""
+
+    def apply_floor(self, proposal: P, reached: P, fixed: Fixed | None = None) -> P:
+        """Return extrapolated parameters with no variance below what the M-step that led to `reached` leaves one."""
+        return proposal
+
+    def collapsed(self, params: P) -> NDArray[np.bool_]:
+        """Return (k,) which components have no extent of their own.  Components of counts always have."""
+        return np.zeros(len(params.weights), np.bool_)

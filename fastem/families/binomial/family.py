@@ -1,0 +1,55 @@
+"""The binomial family."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastem._typing import RowKind
+from fastem.data.rows import AnyRows
+from fastem.families.base import Family
+from fastem.families.binomial.model import BinomialParams, BinomialStats
+from fastem.families.binomial.prior import BinomialPrior
+from fastem.families.binomial.starts import START_METHODS, start_from
+from fastem.families.fixed import Fixed
+from fastem.validation.parameters import as_float64, as_mixing_weights, as_probabilities
+
+
+@dataclass(frozen=True, eq=False)
+class BinomialFamily(Family[BinomialParams, BinomialStats]):
+    """Binomial components: counts of successes, with the trials of each; columns are independent."""
+
+    name: ClassVar = "binomial"
+    params_type: ClassVar = BinomialParams
+    stats_type: ClassVar = BinomialStats
+    prior_type: ClassVar = BinomialPrior
+    row_kind: ClassVar = RowKind.COUNTS_WITH_TRIALS
+    parameter_names: ClassVar = BinomialParams.parameter_names
+    init_names: ClassVar = ("weights", "probs")
+    start_methods: ClassVar = START_METHODS
+
+    def check_init(self, init: Mapping[str, ArrayLike], k: int, n_features: int) -> None:
+        if "weights" in init:
+            as_mixing_weights(init["weights"], "weights", k)
+        if "probs" in init:
+            as_probabilities(init["probs"], "probs", (k, n_features), gaps=True)
+
+    def start(
+        self,
+        rows: AnyRows,
+        k: int,
+        *,
+        method: str,
+        rng: np.random.Generator,
+        first: bool = True,
+        init: Mapping[str, ArrayLike] | None = None,
+    ) -> BinomialParams:
+        given = {name: as_float64(value, name) for name, value in (init or {}).items()}
+        return start_from(given, rows, k, method=method if first else "random", rng=rng)
+
+    def maximize(self, stats: BinomialStats, fixed: Fixed | None = None) -> BinomialParams:
+        return stats.maximize(fixed=fixed or ())

@@ -1,0 +1,99 @@
+"""The Gaussian family."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastem._typing import Array, RowKind
+from fastem.data.rows import AnyRows
+from fastem.families.base import Family
+from fastem.families.fixed import Fixed
+from fastem.families.gaussian.covariance import COVARIANCE_TYPES, LARGEST_VARIANCE, SMALLEST_VARIANCE
+from fastem.families.gaussian.model import GaussianParams, GaussianStats
+from fastem.families.gaussian.prior import GaussianPrior
+from fastem.families.gaussian.starts import START_METHODS, automatic_reg_covar, start_from
+from fastem.validation.parameters import as_float64, as_means, as_mixing_weights, as_positive_definite, check_variances
+from fastem.validation.settings import as_non_negative, check_choice
+
+
+@dataclass(frozen=True, eq=False)
+class GaussianFamily(Family[GaussianParams, GaussianStats]):
+    """Gaussian components: the type of their covariances, and what is added to each variance."""
+
+    name: ClassVar = "gaussian"
+    params_type: ClassVar = GaussianParams
+    stats_type: ClassVar = GaussianStats
+    prior_type: ClassVar = GaussianPrior
+    row_kind: ClassVar = RowKind.REAL
+    parameter_names: ClassVar = GaussianParams.parameter_names
+    init_names: ClassVar = ("weights", "means", "precisions")
+    start_methods: ClassVar = START_METHODS
+
+    covariance_type: str = "full"
+    reg_covar: float | str | Array = 1e-6
+    """A number, or one for each feature (d,), in squared units of X; "auto" until the rows are known."""
+
+    def __post_init__(self) -> None:
+        check_choice(self.covariance_type, "covariance_type", COVARIANCE_TYPES)
+        if not isinstance(self.reg_covar, np.ndarray) and not self._is_automatic:
+            object.__setattr__(self, "reg_covar", as_non_negative(self.reg_covar, "reg_covar"))
+
+    @property
+    def _is_automatic(self) -> bool:
+        return isinstance(self.reg_covar, str) and self.reg_covar == "auto"
+
+    @property
+    def _added(self) -> float | Array:
+        """What is added to variances; ValueError where that depends on rows that are not known yet."""
+        if isinstance(self.reg_covar, str):
+            raise ValueError("reg_covar='auto' depends on the rows: call for_rows first")
+        return self.reg_covar
+
+    def for_rows(self, rows: AnyRows, rng: np.random.Generator) -> Self:
+        return replace(self, reg_covar=automatic_reg_covar(rows, rng)) if self._is_automatic else self
+
+    def check_init(self, init: Mapping[str, ArrayLike], k: int, n_features: int) -> None:
+        if "weights" in init:
+            as_mixing_weights(init["weights"], "weights", k)
+        if "means" in init:
+            as_means(init["means"], "means", (k, n_features), gaps=True)
+        if "precisions" in init:
+            kind, is_matrix = self.covariance_type, self.covariance_type in ("full", "tied")
+            shape = GaussianParams.covariance_shape(kind, k, n_features)
+            precisions = as_positive_definite(init["precisions"], f"{kind} precision", shape, is_matrix)
+            start = GaussianParams.from_precisions(np.full(k, 1 / k), np.zeros((k, n_features)), precisions, kind)
+            check_variances(start.diagonals(), "precisions_init", SMALLEST_VARIANCE, LARGEST_VARIANCE)
+
+    def check_prior(self, prior: object, n_features: int) -> None:
+        super().check_prior(prior, n_features)
+        if isinstance(prior, GaussianPrior):
+            prior.check(self.covariance_type, n_features)
+
+    def start(
+        self,
+        rows: AnyRows,
+        k: int,
+        *,
+        method: str,
+        rng: np.random.Generator,
+        first: bool = True,
+        init: Mapping[str, ArrayLike] | None = None,
+    ) -> GaussianParams:
+        given = {name: as_float64(value, name) for name, value in (init or {}).items()}
+        return start_from(given, rows, k, self.covariance_type, method=method, reg_covar=self._added, rng=rng)
+
+    def maximize(self, stats: GaussianStats, fixed: Fixed | None = None) -> GaussianParams:
+        return stats.maximize(fixed=fixed or (), reg_covar=self._added)
+
+    def apply_floor(
+        self, proposal: GaussianParams, reached: GaussianParams, fixed: Fixed | None = None
+    ) -> GaussianParams:
+        return proposal.above_floor(reached, fixed=fixed or (), reg_covar=self._added)
+
+    def collapsed(self, params: GaussianParams) -> NDArray[np.bool_]:
+        return params.collapsed(self._added)
