@@ -18,7 +18,7 @@ import numpy as np
 from distributed import Client, LocalCluster
 
 import fastem
-from fastem.data.dask_blocks import open_blocks
+from fastem.data.dask_partitions import open_partitions
 from fastem.data.slots import SLOT_ROWS, slot_count
 
 SWEEPS = 7
@@ -56,7 +56,7 @@ def on_cluster(X: np.ndarray, params: fastem.GaussianParams, memory: Any) -> tup
     few = X[: SMALL_BLOCKS * SLOT_ROWS]
     seconds = []
     for part, length in ((X, BLOCK_ROWS), (few, SLOT_ROWS)):
-        blocks = open_blocks(da.from_array(part, chunks=(length, X.shape[1])), None, None, has_trials=False)
+        blocks = open_partitions(da.from_array(part, chunks=(length, X.shape[1])), None, None)
         with blocks:
             found = blocks.sweep(params)
             if part is X:

@@ -18,7 +18,7 @@ from cases import CASES, FULL_2, Case
 import fastem
 from fastem.data.distinct import CHUNK_ROWS
 from fastem.data.kmeans import ROWS_PER_MEAN, START_ROWS
-from fastem.data.rows import WAVE_BYTES, Rows
+from fastem.data.rows import SUMS_BYTES, Rows
 
 DATA_BYTES = 1 << 27
 """Of the rows of a case: an n x k array is 64 MiB or more."""
@@ -59,7 +59,7 @@ def budget(case: Case) -> int:
     """Bytes: the sums of a wave; the rows of a start, twice, and their responsibilities; tables of distinct counts."""
     threads = fastem.show_config().threads.n_threads
     second = case.d**2 if case.family in ("full", "tied") else case.d
-    wave = max(WAVE_BYTES, threads * 8 * (2 + case.k * (1 + case.d + second)))
+    wave = max(SUMS_BYTES, threads * 8 * (2 + case.k * (1 + case.d + second)))
     start = 8 * max(START_ROWS, ROWS_PER_MEAN * case.k * (case.d + 1)) * (2 * case.d + case.k)
     return wave + start + (threads * TABLE_BYTES if case.is_binomial else 0) + SLACK
 

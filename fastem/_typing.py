@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
+from typing import Protocol, TypeVar
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 Array = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 """As NDArray[np.float64], with lengths that are known to be whole numbers."""
+DType = DTypeLike | None
+"""A type of NumPy's by any of its names; None leaves the choice to the rows."""
 
 
 class RowKind(Enum):
@@ -26,3 +31,54 @@ class RowKind(Enum):
     def is_counts(self) -> bool:
         """Whether X has whole numbers, from 0."""
         return self is not RowKind.REAL
+
+
+class SweptStats(Protocol):
+    """What the data layer asks of sufficient statistics."""
+
+    @property
+    def total(self) -> float:
+        """Total weight of the rows."""
+
+
+S_co = TypeVar("S_co", bound=SweptStats, covariant=True)
+
+
+class SweptParams(Protocol[S_co]):
+    """What the data layer asks of the parameters of a mixture, to sweep rows with them and to predict."""
+
+    @property
+    def row_kind(self) -> RowKind:
+        """What the rows are."""
+
+    @property
+    def n_features(self) -> int:
+        """Columns of X."""
+
+    @property
+    def weights(self) -> Array:
+        """(k,) mixing weights."""
+
+    @property
+    def kernel(self) -> str:
+        """The name of the kernels, in `fastem.kernels.backend.SWEEP_KERNELS`."""
+
+    @property
+    def sums_length(self) -> int:
+        """How many sums a kernel makes of a slot; the last two are the log likelihood and the entropy."""
+
+    @property
+    def log_base_measure(self) -> Callable[..., Array | None]:
+        """A function of the arrays of rows -> (n,) the part of log p(x) that no parameter enters, or None for none."""
+
+    def check(self) -> None:
+        """Raise ValueError or TypeError where the values are not those of a mixture."""
+
+    def tables(self) -> tuple[Array, ...]:
+        """Return what the kernels read: float64, C order."""
+
+    def single_is_enough(self, tables: tuple[Array, ...]) -> bool:
+        """Return whether float32 rows may be summed in float32, a tile at a time."""
+
+    def stats(self, sums: Array, single: bool = False) -> S_co:
+        """Name the sums (sums_length,) of a kernel; `single` says whether tiles were summed in float32."""

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from fastem._public import public
-from fastem.kernels.mapped import BYTES_AT_A_TIME, still_there
+from fastem.kernels.mapped import BYTES_AT_A_TIME, check_mapped
 from fastem.validation.arrays import ARROW_NUMBERS, number_type, raise_null
 from fastem.validation.settings import as_float_dtype
 
@@ -205,7 +205,7 @@ class ArrowRows:
         if self._cached is None:
             self._cached = self._filled(self.cache)
         rows = self._cached
-        still_there(rows)
+        check_mapped(rows)
         length = max(1, BYTES_AT_A_TIME // (self.dtype.itemsize * len(self.names)))
         yield from (rows[begin : begin + length] for begin in range(0, len(rows), length))
 

@@ -1,44 +1,54 @@
-"""What every kind of rows has in common, and the backend that sweeps them."""
+"""What rows have in common wherever they are: a backend, and a sweep that checks what it is given and what it finds."""
 
 from __future__ import annotations
 
 import math
 from copy import copy
-from dataclasses import replace
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
+from fastem._errstate import own_methods
 from fastem._public import public
-from fastem._typing import Array
-from fastem.data.slots import LOWEST_LOGLIK
+from fastem._typing import Array, DType, RowKind, SweptParams, SweptStats
+from fastem.data.slots import LOWEST_LOGLIK, all_finite
 from fastem.kernels.backend import BACKENDS, Backend
-from fastem.validation.settings import as_integer, check_choice, check_dtype
+from fastem.validation.settings import as_integer, check_bool, check_choice, check_dtype
 
-KERNELS_TELL = {"log_prob": np.float64, "resp": np.float64, "labels": np.int32}
-"""The type of what the kernels tell of each row, in the order of `Posterior`."""
+S = TypeVar("S", bound=SweptStats)
+
+POSTERIOR_TYPES: dict[str, DType] = {"log_prob": np.float64, "resp": np.float64, "labels": np.int32}
+"""The types of what the kernels find for each row, in the order of `Posterior`."""
 
 
 @public
 class Posterior(NamedTuple):
-    """What `posterior` tells of each row; what was not asked for is an empty array."""
+    """What `posterior` finds for each row; what was not asked for is an empty array."""
 
     log_prob: Array  #: (n,)
     resp: Array  #: (n, k)
-    labels: np.ndarray  #: (n,) int32
+    labels: NDArray[np.int32]  #: (n,)
 
 
-class OnBackend:
-    """What has a backend.  A context manager: the threads of the backend live as long as it is open."""
+Sums = tuple[Array, list[float], list[float]]
+"""Of a sweep: the folded sums (m,); and numbers that are added exactly, in any order, to the log likelihood and to its
+terms that no parameter enters."""
 
+
+@own_methods
+class SweptRows:
+    """Rows that are swept by a backend.  A context manager: the threads of the backend live as long as it is open.
+
+    A subclass says how its rows are summed (`_sums`), and checks their values once more where sums are not finite.
+    """
+
+    row_kind: RowKind
+    n_features: int
     backend: Backend
-    single: bool  # whether sums of a tile may be float32, where parameters allow it
-
-    def in_float64(self) -> Self:
-        """The same rows, with sums in float64."""
-        other = copy(self)
-        other.single = False
-        return other
+    dtype: DType
+    float32: bool  # whether the sums of a tile may be float32, where parameters allow it
+    _log_base_measure: float | None = None  # the same in every sweep, so summed once
 
     def __enter__(self) -> Self:
         self.backend.__enter__()
@@ -47,36 +57,73 @@ class OnBackend:
     def __exit__(self, *exception: object) -> None:
         self.backend.__exit__(*exception)
 
-    def named(self, params: Any, sums: Array, loglik: float, single: bool) -> Any:
-        """The statistics at `params` that a sweep's sums are, of tiles in float32 where `single` says so.
+    @property
+    def precision(self) -> type[np.floating]:
+        """The type of predictions: float32 for rows of float32, float64 for all others."""
+        raise NotImplementedError
 
-        Sums that are not finite tell nothing, and the log likelihood is then NaN, from which nothing goes on: the
-        parameters are out of reach, as an extrapolation may be, or rows have changed since they were checked, which a
-        look at them names if they still are what they were in the sweep.
+    def in_float64(self) -> Self:
+        """Return the same rows, with sums in float64."""
+        other = copy(self)
+        other.float32 = False
+        return other
+
+    def sweep(self, params: SweptParams[S]) -> S:
+        """Return the statistics of all rows at `params`: one fused E-step and accumulation.
+
+        Sums that are not finite say nothing, and the log likelihood is then NaN, from which no fit continues.  Either
+        the parameters are too far from the rows, as those of an extrapolation may be; or rows have changed since they
+        were checked, and `check_values` names the first bad one, if it is still there.
         """
-        sums[-2] = max(loglik, LOWEST_LOGLIK)
-        if not np.isfinite(sums).all():
-            self.look_again()
+        self.check_params(params)
+        tables = params.tables()
+        float32 = self.float32 and params.single_is_enough(tables)
+        sums, logliks, base = self._sums(params, tables, float32, self._log_base_measure is None)
+        if self._log_base_measure is None:
+            self._log_base_measure = total_of(base)
+        sums[-2] = max(total_of(logliks) + self._log_base_measure, LOWEST_LOGLIK)
+        if not all_finite(sums):
+            self.check_values()
             sums[-2] = math.nan
-        stats = params.stats(sums)
-        return replace(stats, single=True) if single else stats
+        return params.stats(sums, float32)
 
-    def look_again(self) -> None:
-        """ValueError for the first value of the rows that is not finite."""
+    def _sums(self, params: SweptParams[SweptStats], tables: tuple[Array, ...], float32: bool, with_base: bool) -> Sums:
+        """Return the folded sums of all rows; those of the base measure if they are asked for."""
+        raise NotImplementedError
+
+    def check_params(self, params: SweptParams[SweptStats]) -> None:
+        """Raise ValueError for parameters of other rows: the kernels trust that both have the same features."""
+        if params.row_kind is not self.row_kind:
+            raise ValueError(f"params are for {params.row_kind.value}, but the rows are {self.row_kind.value}")
+        if params.n_features != self.n_features:
+            raise ValueError(f"params have {params.n_features} features, but the rows have {self.n_features}")
+
+    def check_values(self) -> None:
+        """Raise ValueError for the first value of the rows that is not finite."""
         raise NotImplementedError
 
 
-def total_of(logliks: list[float]) -> float:
+def total_of(terms: list[float]) -> float:
+    """Return the exact sum, rounded once; LOWEST_LOGLIK where it overflows."""
     try:
-        return math.fsum(logliks)
+        return math.fsum(terms)
     except OverflowError:
         return LOWEST_LOGLIK
 
 
-def chosen_backend(dtype: Any, backend: str, n_threads: int | None) -> Backend:
-    """What is to sweep, once these settings have been looked at."""
+def as_row_kind(row_kind: object, has_trials: object) -> RowKind:
+    """Return the kind of rows that these settings ask for."""
+    check_bool(has_trials, "has_trials")
+    if row_kind is None:
+        return RowKind.COUNTS_WITH_TRIALS if has_trials else RowKind.REAL
+    if isinstance(row_kind, RowKind):
+        return row_kind
+    check_choice(row_kind, "row_kind", [kind.value for kind in RowKind])
+    return RowKind(row_kind)
+
+
+def chosen_backend(dtype: DType, backend: str, n_threads: int | None) -> Backend:
+    """Check these settings, and return the backend that they ask for."""
     check_choice(backend, "backend", BACKENDS)
     check_dtype(dtype)
-    if n_threads is not None:
-        n_threads = as_integer(n_threads, "n_threads", 1)
-    return Backend(backend, n_threads)
+    return Backend(backend, None if n_threads is None else as_integer(n_threads, "n_threads", 1))

@@ -1,20 +1,24 @@
-"""Chunks of rows at the door: checked, named where something is wrong with one, cut to the slot grid, read ahead."""
+"""Chunks of rows: read and checked, cut to the slot grid, prefetched.  Messages name the chunk in which something is
+wrong."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count
 from queue import SimpleQueue
 from threading import Thread
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
+from fastem._typing import RowKind
 from fastem.data.slots import SLOT_ROWS
 from fastem.exceptions import BadValueError
-from fastem.kernels.mapped import gather, in_use, still_there
+from fastem.kernels.mapped import check_mapped, gather, in_use
 from fastem.validation.arrays import (
+    as_count_matrix,
     as_counts,
     as_matrix,
     as_numeric,
@@ -23,27 +27,35 @@ from fastem.validation.arrays import (
     check_weights,
 )
 
+T = TypeVar("T")
+
 LONG_ROWS = 1 << 16
-"""Of a chunk that is swept where it is: so few take about as long to sweep as to copy."""
+"""Rows of a chunk that is swept where it is: so few take about as long to sweep as to copy."""
 
 SAMPLED_STEP = 1 << 10
-"""One row of so many is looked at in every pass, whether it is what it was: at most 2 % of the time of a sweep."""
+"""One row of so many is compared in every pass with what it was: at most 2 % of the time of a sweep."""
 
 ODD = 0x9E3779B97F4A7C15
-"""By powers of this the bits of the numbers of a row are multiplied: 2^64 over the golden ratio."""
+"""The bits of the numbers of a row are multiplied by powers of this: 2^64 over the golden ratio."""
 
 WEIGHT_ROUNDING = 1e-9
-"""Relatively: more than responsibilities that are summed in float64 may differ from the sum of the weights by."""
+"""Relative: more than the sum of responsibilities in float64 can differ from the sum of the weights."""
 
 Arrays = tuple[np.ndarray, ...]
 """(X,) or (X, trials), with sample_weight behind them where the chunks have weights."""
+Chunk = ArrayLike | tuple[ArrayLike | None, ...]
+"""X, or a tuple of X, trials where the rows have them, and sample_weight where they have weights."""
+Chunkable = Iterable[Chunk] | Callable[[], Iterable[Chunk]]
+"""What gives the same chunks in every pass."""
+Outcome = tuple[T | None, BaseException | None]
+"""A result, or what was raised in its place."""
 
 
 class Form(NamedTuple):
     """What all chunks have in common."""
 
     n_features: int
-    precision: np.dtype  # float32, or float64 for all that is not float32
+    precision: np.dtype[np.floating]  # float32, or float64 for all that is not float32
     weighted: bool
 
     def __str__(self) -> str:
@@ -58,15 +70,15 @@ class Source:
     trials are those of counts whose chunk has none.  fitting refuses rows that are too large for sums of squares.
     """
 
-    chunks: Any
-    has_trials: bool = False
+    chunks: Chunkable
+    row_kind: RowKind = RowKind.REAL
     trials: int | None = None
     fitting: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse what is no source, or one that its first reading uses up."""
+        """Raise TypeError for what is no source, and ValueError for one that its first reading uses up."""
         chunks = self.chunks
-        if isinstance(chunks, (str, bytes, Mapping)) or not (callable(chunks) or hasattr(chunks, "__iter__")):
+        if isinstance(chunks, (str, bytes, Mapping)) or not (callable(chunks) or isinstance(chunks, Iterable)):
             raise TypeError(
                 "chunks must be a sequence of arrays, an object to iterate again and again, or a function that returns"
                 f" an iterator, got {type(chunks).__name__}"
@@ -78,13 +90,13 @@ class Source:
             )
 
     def read(self, expected: Form | None = None) -> Iterator[tuple[int, Arrays]]:
-        """The chunks by number, as arrays that kernels read.  Values are checked the first time; later all have the
+        """Yield the number and the arrays of each chunk.  The first time values are checked; later all must have the
         form that they had then."""
         form, begin, when = expected, 0, "had {} when they were first read" if expected else "before have {}"
         for index, chunk in self._numbered():
             try:
                 arrays = self.arrays(chunk, check_values=expected is None)
-                found = form_of(arrays, self.has_trials)
+                found = form_of(arrays, self.row_kind)
                 if form not in (None, found) and len(arrays[0]):
                     raise ValueError(f"{found}; the chunks {when.format(form)}")
             except BadValueError as error:
@@ -96,9 +108,9 @@ class Source:
                 form, begin = found, begin + len(arrays[0])
                 yield index, arrays
 
-    def _numbered(self) -> Iterator[tuple[int, Any]]:
-        """Chunks and their numbers; what a source raises says which chunk was being read."""
-        iterator = iter(self.chunks if hasattr(self.chunks, "__iter__") else self.chunks())
+    def _numbered(self) -> Iterator[tuple[int, Chunk]]:
+        """Yield chunks and their numbers; a note on what a source raises says which chunk was being read."""
+        iterator = iter(self.chunks if isinstance(self.chunks, Iterable) else self.chunks())
         for index in count():
             try:
                 chunk = next(iterator)
@@ -109,14 +121,16 @@ class Source:
                 raise
             yield index, chunk
 
-    def arrays(self, chunk: Any, *, check_values: bool) -> Arrays:
-        """A chunk as arrays that kernels read."""
+    def arrays(self, chunk: Chunk, *, check_values: bool) -> Arrays:
+        """Return a chunk as arrays that kernels read."""
         X, trials, sample_weight = self._parts(chunk)
-        X = as_numeric(X, "X", whole=self.has_trials)
+        X = as_numeric(X, "X", whole=self.row_kind.is_counts)
         if X.ndim and not len(X):
             return (X,)
-        if self.has_trials:
+        if self.row_kind is RowKind.COUNTS_WITH_TRIALS:
             data: Arrays = as_counts(X, rows_first(self.trials if trials is None else trials))
+        elif self.row_kind is RowKind.COUNTS:
+            data = (as_count_matrix(X),)
         elif check_values:
             data = (as_matrix(X, fitting=self.fitting),)
         else:
@@ -129,40 +143,41 @@ class Source:
             check_weights(weights)
         return (*data, weights)
 
-    def _parts(self, chunk: Any) -> tuple[Any, Any, Any]:
-        """X, trials, sample_weight; None where the chunk has none."""
+    def _parts(self, chunk: Chunk) -> tuple[ArrayLike, ArrayLike | None, ArrayLike | None]:
+        """Return X, trials, sample_weight; None where the chunk has none."""
         parts = chunk if isinstance(chunk, tuple) else (chunk,)
-        names = ("X", "trials", "sample_weight") if self.has_trials else ("X", "sample_weight")
+        names = (*self.row_kind.arrays, "sample_weight")
         if not 1 <= len(parts) <= len(names):
             raise ValueError(f"a chunk is X or a tuple ({', '.join(names)}), got a tuple of {len(parts)}")
         found = dict(zip(names, parts, strict=False))
         return found["X"], found.get("trials"), found.get("sample_weight")
 
 
-def rows_first(trials: Any) -> Any:
-    """(n,) trials of a chunk belong to its rows, however many columns it has."""
-    return np.asarray(trials)[:, np.newaxis] if np.ndim(trials) == 1 else trials
+def rows_first(trials: ArrayLike | None) -> ArrayLike | None:
+    """Return (n,) trials of a chunk as those of its rows, (n, 1), however many columns it has."""
+    return np.asarray(trials)[:, np.newaxis] if trials is not None and np.ndim(trials) == 1 else trials
 
 
-def form_of(arrays: Arrays, has_trials: bool) -> Form:
+def form_of(arrays: Arrays, row_kind: RowKind) -> Form:
+    """Return the form of a chunk."""
     X = arrays[0]
-    single = X.dtype == np.float32
-    return Form(X.shape[-1], np.dtype(np.float32 if single else np.float64), len(arrays) > 1 + has_trials)
+    precision: type[np.floating] = np.float32 if X.dtype == np.float32 else np.float64
+    return Form(X.shape[-1], np.dtype(precision), len(arrays) > len(row_kind.arrays))
 
 
-class Seen:
-    """What the first pass over the rows has seen: how many there are, and one of every SAMPLED_STEP, by its digest.
+class FirstPass:
+    """What the first pass over the rows has found: how many there are, and the digest of one of every SAMPLED_STEP.
 
     Rows are known by their number, so that later passes may cut them otherwise.
     """
 
     def __init__(self) -> None:
         self.n = 0
-        self._digests: list[np.ndarray] = []
-        self._chunks: list[np.ndarray] = []
+        self._digests: list[NDArray[np.uint64]] = []
+        self._chunks: list[NDArray[np.intp]] = []
 
     def add(self, chunk: int, arrays: Arrays) -> None:
-        """The next chunk of the first pass."""
+        """Add the next chunk."""
         positions = np.arange(-self.n % SAMPLED_STEP, len(arrays[0]), SAMPLED_STEP)
         if len(positions):
             self._digests.append(digests(tuple(gather(array, positions) for array in arrays)))
@@ -170,15 +185,15 @@ class Seen:
         self.n += len(arrays[0])
 
     def complete(self) -> None:
-        """The first pass has ended."""
+        """Say that the first pass has ended."""
         self._digests, self._chunks = [np.concatenate(self._digests)], [np.concatenate(self._chunks)]
 
-    def refuse_others(self, begin: int, arrays: Arrays, number: int) -> None:
-        """ValueError for other rows from `begin`, a multiple of SAMPLED_STEP, on: those of pass `number`."""
-        (digests_then,), (chunks,) = self._digests, self._chunks
+    def check_rows(self, begin: int, arrays: Arrays, number: int) -> None:
+        """Raise ValueError for other rows in pass `number`, from row `begin`, a multiple of SAMPLED_STEP."""
+        (before,), (chunks,) = self._digests, self._chunks
         place = begin // SAMPLED_STEP
-        then = digests_then[place : place + -(-len(arrays[0]) // SAMPLED_STEP)]
-        differ = np.flatnonzero(then != digests(sampled(arrays))[: len(then)])
+        expected = before[place : place + -(-len(arrays[0]) // SAMPLED_STEP)]
+        differ = np.flatnonzero(expected != digests(sampled(arrays))[: len(expected)])
         if len(differ):
             first = place + int(differ[0])
             raise ValueError(
@@ -188,13 +203,13 @@ class Seen:
 
 
 def sampled(arrays: Arrays) -> Arrays:
-    """One row of every SAMPLED_STEP, the first of each."""
-    still_there(*arrays)
+    """Return one row of every SAMPLED_STEP, the first of each."""
+    check_mapped(*arrays)
     return tuple(array[::SAMPLED_STEP] for array in arrays)
 
 
-def digests(arrays: Arrays) -> np.ndarray:
-    """(m,) uint64 of m rows: a sum, modulo 2^64, of the bits of their numbers times odd ones.
+def digests(arrays: Arrays) -> NDArray[np.uint64]:
+    """Return (m,) digests of m rows: a sum, modulo 2^64, of the bits of their numbers times odd ones.
 
     A row with one other number always has another digest.  The type of whole numbers does not show.
     """
@@ -203,8 +218,8 @@ def digests(arrays: Arrays) -> np.ndarray:
     return np.asarray(np.einsum("nj,j->n", bits, np.cumprod(np.full(bits.shape[1], ODD, np.uint64))))
 
 
-def refuse_other_weights(found: float, before: float) -> None:
-    """ValueError where weights of a later pass have another sum, up to rounding."""
+def check_same_weight(found: float, before: float) -> None:
+    """Raise ValueError where the weights of a later pass have another sum, up to rounding."""
     if not abs(found - before) <= WEIGHT_ROUNDING * before:
         raise ValueError(
             f"sample_weight: the weights add up to {found}, but to {before} when they were first read: they must be the"
@@ -212,70 +227,72 @@ def refuse_other_weights(found: float, before: float) -> None:
         )
 
 
-def recut(chunks: Iterator[Arrays], length: int) -> Iterator[Arrays]:
-    """The same rows in blocks of whole slots, `length` rows at the most; the last block may end within a slot.
+def rechunk(chunks: Iterator[Arrays], length: int) -> Iterator[Arrays]:
+    """Yield the same rows in buffers of whole slots, at most `length` rows; the last one may end within a slot.
 
     Rows are copied, since a source may use its arrays again; long read-only arrays are read where they are.
     """
-    gathered = Gathered(length)
+    buffer = RowBuffer(length)
     for chunk in chunks:
         n, begin = len(chunk[0]), 0
         if n >= LONG_ROWS and not any(array.flags.writeable for array in chunk):
-            begin = gathered.add(part(chunk, 0, -gathered.rows % SLOT_ROWS))
-            if gathered.rows:
-                yield gathered.take()
+            begin = buffer.append(rows_of(chunk, 0, -buffer.n % SLOT_ROWS))
+            if buffer.n:
+                yield buffer.pop()
             end = n - (n - begin) % SLOT_ROWS
-            yield from (part(chunk, at, min(at + length, end)) for at in range(begin, end, length))
+            yield from (rows_of(chunk, at, min(at + length, end)) for at in range(begin, end, length))
             begin = end
         while begin < n:
-            begin += gathered.add(part(chunk, begin, begin + gathered.room))
-            if not gathered.room:
-                yield gathered.take()
-    if gathered.rows:
-        yield gathered.take()
+            begin += buffer.append(rows_of(chunk, begin, begin + buffer.free))
+            if not buffer.free:
+                yield buffer.pop()
+    if buffer.n:
+        yield buffer.pop()
 
 
-def part(arrays: Arrays, begin: int, end: int) -> Arrays:
+def rows_of(arrays: Arrays, begin: int, end: int) -> Arrays:
+    """Return views of some rows."""
     return tuple(array[begin:end] for array in arrays)
 
 
-class Gathered:
-    """Rows that are being gathered into arrays of their own, until they make a block."""
+class RowBuffer:
+    """Arrays to which rows are copied, until there are `length` of them."""
 
     def __init__(self, length: int) -> None:
         self.length = length
-        self.rows = 0
+        self.n = 0
         self._arrays: list[np.ndarray] = []
 
-    def add(self, piece: Arrays) -> int:
-        """-> how many rows that were; there must be room for them."""
-        begin, n = self.rows, len(piece[0])
+    def append(self, rows: Arrays) -> int:
+        """Copy rows, for which there must be place; return how many they are."""
+        begin, n = self.n, len(rows[0])
         if not begin:
-            self._arrays = [np.empty((self.length, *array.shape[1:]), array.dtype) for array in piece]
-        for i, array in enumerate(piece):
+            self._arrays = [np.empty((self.length, *array.shape[1:]), array.dtype) for array in rows]
+        for i, array in enumerate(rows):
             self._arrays[i] = self._arrays[i].astype(np.result_type(self._arrays[i], array), copy=False)  # of counts
             with in_use(array):
                 self._arrays[i][begin : begin + n] = array
-        self.rows += n
+        self.n += n
         return n
 
     @property
-    def room(self) -> int:
-        return self.length - self.rows
+    def free(self) -> int:
+        """How many rows may be appended."""
+        return self.length - self.n
 
-    def take(self) -> Arrays:
-        """The rows gathered so far; none are left."""
-        n, self.rows = self.rows, 0
-        return part(tuple(self._arrays), 0, n)
+    def pop(self) -> Arrays:
+        """Return the rows; none are left."""
+        n, self.n = self.n, 0
+        return rows_of(tuple(self._arrays), 0, n)
 
 
-def ahead(items: Iterator[Any]) -> Generator[Any]:
-    """The same items, each read by a thread while the one before is in use; the thread ends with the pass.
+def prefetch(items: Iterator[T]) -> Generator[T]:
+    """Yield the same items, each read by a thread while the one before is in use; the thread ends with the iteration.
 
-    Its queues are those that an interruption cannot leave locked, as it can an executor.
+    Unlike those of an executor, its queues cannot be left locked by an interruption.
     """
     wanted: SimpleQueue[bool] = SimpleQueue()
-    found: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
+    found: SimpleQueue[Outcome[T]] = SimpleQueue()
 
     def read() -> None:
         while wanted.get():
@@ -288,7 +305,7 @@ def ahead(items: Iterator[Any]) -> Generator[Any]:
     reader.start()
     try:
         wanted.put(True)
-        while (item := received(*found.get())) is not None:
+        while (item := result_or_raise(*found.get())) is not None:
             wanted.put(True)
             yield item
     finally:
@@ -296,7 +313,8 @@ def ahead(items: Iterator[Any]) -> Generator[Any]:
         reader.join()
 
 
-def received(item: Any, error: BaseException | None) -> Any:
+def result_or_raise(result: T | None, error: BaseException | None) -> T | None:
+    """Return the result, or raise the error that stands in its place."""
     if error is not None:
         raise error
-    return item
+    return result

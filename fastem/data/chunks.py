@@ -1,174 +1,142 @@
-"""Rows that come in chunks, read anew in each sweep: the sums have the bits of the same rows in memory."""
+"""Rows that come in chunks, read again in each sweep: the sums have the bits of the same rows in memory."""
 
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import numpy as np
 
 from fastem._errstate import own_methods
 from fastem._public import public
-from fastem._typing import Array
-from fastem.data.base import OnBackend, Posterior, chosen_backend, total_of
-from fastem.data.chunk_source import Arrays, Form, Seen, Source, ahead, form_of, recut, refuse_other_weights
-from fastem.data.distinct import CHUNK_ROWS, MOST_DISTINCT, DistinctCounts, pays, tested_step
+from fastem._typing import Array, DType, RowKind, SweptParams, SweptStats
+from fastem.data.base import Posterior, Sums, as_row_kind, chosen_backend
+from fastem.data.chunk_source import Arrays, Chunkable, FirstPass, Form, Source, form_of, prefetch, rechunk
+from fastem.data.distinct import CHUNK_ROWS, DistinctCounts
+from fastem.data.out_of_core import OutOfCoreRows
 from fastem.data.rows import DIGEST_ROWS, Rows
 from fastem.data.slots import SLOT_ROWS
 from fastem.kernels.backend import Backend
 from fastem.validation.arrays import check_chunks, check_squares, check_total_weight, total_weight
 from fastem.validation.settings import as_integer
 
-BLOCK_BYTES = 1 << 24
-"""Of the rows of a block: long beside what it takes to wake threads, and three of them are little memory."""
+BUFFER_BYTES = 1 << 24
+"""The size of a buffer of rows: its sweep is long compared with waking threads, and three of them are little memory."""
 
 
 @public
 @own_methods
-class Chunks(OnBackend):
-    """Rows that are read anew in each sweep, with the methods of `Rows` that a fit needs.  A context manager, as these.
+class Chunks(OutOfCoreRows):
+    """Rows that are read again in each sweep, with the methods of `Rows` that a fit needs.  A context manager too.
 
     Opening reads all chunks once, and checks their values.
     """
 
-    def __init__(self, source: Source, backend: Backend, dtype: Any = None) -> None:
+    def __init__(self, source: Source, backend: Backend, dtype: DType = None) -> None:
         self.source = source
         self.backend = backend
         self.dtype = dtype
-        self._base_measure: float | None = None
-        self._seen = Seen()
-        self._form: Form | None = None
+        self.row_kind = source.row_kind
+        self._first_pass = FirstPass()
         self._passes = 1
         self._survey()
 
     def _survey(self) -> None:
-        """Read all chunks and check them: how many rows there are, and what else takes all of them to tell."""
-        self.most_trials, self._weight, first = 0, 0.0, None
+        """Read all chunks and check them: how many rows there are, and what else is known only after all of them."""
+        form: Form | None = None
+        self.most_trials, self._total_weight, row_bytes = 0, 0.0, 0
         for index, arrays in self.source.read():
             rows = self._rows(arrays)
-            first = first or rows.take(np.arange(1))
-            self._seen.add(index, arrays)
-            self._form = form_of(arrays, self.source.has_trials)
-            self._weight += total_weight(rows.sample_weight)
-            if self.source.fitting and not self.source.has_trials:
-                check_squares(rows.data[0], self._weight)
-            self.most_trials = max(self.most_trials, rows.most_trials if self.source.has_trials else 0)
-            self.single = rows.single
-        if first is None:
+            row_bytes = row_bytes or sum(array[:1].nbytes for array in (*rows.data, rows.sample_weight))
+            self._first_pass.add(index, arrays)
+            form = form_of(arrays, self.row_kind)
+            self._total_weight += total_weight(rows.sample_weight)
+            if self.source.fitting and not self.row_kind.is_counts:
+                check_squares(rows.data[0], self._total_weight)
+            self.most_trials = max(self.most_trials, rows.most_trials)
+            self.float32 = rows.float32
+        if form is None:
             raise ValueError("chunks: found 0 rows, a minimum of 1 is required")
-        check_total_weight(self._weight)
-        self._seen.complete()
-        self._first = first
-        row_bytes = sum(array[:1].nbytes for array in (*first.data, first.sample_weight))
-        self._block_rows = max(1, BLOCK_BYTES // (row_bytes * SLOT_ROWS)) * SLOT_ROWS
+        self._form, self.n_features = form, form.n_features
+        check_total_weight(self._total_weight)
+        self._first_pass.complete()
+        self._buffer_rows = max(1, BUFFER_BYTES // (row_bytes * SLOT_ROWS)) * SLOT_ROWS
 
     def __len__(self) -> int:
-        return self._seen.n
+        return self._first_pass.n
 
-    @property
-    def n_features(self) -> int:
-        return self._first.n_features
-
-    @property
-    def precision(self) -> type[np.floating]:
-        """As that of Rows."""
-        return self._first.precision
-
-    def sweep(self, params: Any) -> Any:
-        """The statistics of all rows at `params`: one fused E-step and accumulation, and one pass over the chunks."""
-        self._first.match(params)
-        tables = params.tables()
-        single = self.single and params.single_is_enough(tables)
+    def _sums(self, params: SweptParams[SweptStats], tables: tuple[Array, ...], float32: bool, with_base: bool) -> Sums:
         total: Array | None = None
         logliks: list[float] = []
         base: list[float] = []
-        with closing(self._blocks(self._block_rows)) as blocks:
-            for block in blocks:
-                total, more = block.added(total, params, tables, single)
-                logliks += more
-                base += block.base_parts(params) if self._base_measure is None else ()
+        with closing(self._buffers(self._buffer_rows)) as buffers:
+            for rows in buffers:
+                total, found = rows.add_sums(total, params, tables, float32)
+                logliks += found
+                base += rows.base_terms(params) if with_base else ()
         assert total is not None
-        if self._base_measure is None:
-            self._base_measure = math.fsum(base)
-        stats = self.named(params, total, total_of(logliks) + self._base_measure, single)
-        if self._form is not None and self._form.weighted:
-            refuse_other_weights(stats.total, self._weight)
-        return stats
+        return total, logliks, base
 
-    def posteriors(self, params: Any, *wanted: str) -> Iterator[Posterior]:
-        """`wanted` of "log_prob", "resp", "labels" for each row, block by block."""
-        return (block.posterior(params, *wanted) for block in self._blocks(self._block_rows))
+    def posteriors(self, params: SweptParams[SweptStats], *wanted: str) -> Iterator[Posterior]:
+        """Return `wanted` of "log_prob", "resp", "labels" for each row, some rows at a time."""
+        return (rows.posterior(params, *wanted) for rows in self._buffers(self._buffer_rows))
 
-    def take(self, positions: np.ndarray) -> Rows:
-        """The rows at these positions, in this order: in memory."""
-        order = np.argsort(positions)
-        ascending, begin = positions[order], 0
-        pieces: list[Arrays] = []
-        with closing(self._blocks(self._block_rows)) as blocks:
-            for block in blocks:
-                low, high = np.searchsorted(ascending, (begin, begin + len(block)))
+    def _read(self, positions: np.ndarray) -> list[Arrays]:
+        begin = 0
+        parts: list[Arrays] = []
+        with closing(self._buffers(self._buffer_rows)) as buffers:
+            for rows in buffers:
+                low, high = np.searchsorted(positions, (begin, begin + len(rows)))
                 if low < high:
-                    found = block.take(ascending[low:high] - begin)
-                    pieces.append((*found.data, found.sample_weight))
-                begin += len(block)
-        back = np.argsort(order)
-        *data, weights = (np.concatenate(arrays)[back] for arrays in zip(*pieces, strict=True))
-        return Rows(tuple(data), weights, self.backend, self.dtype)
+                    taken = rows.take(positions[low:high] - begin)
+                    parts.append((*taken.data, taken.sample_weight))
+                begin += len(rows)
+        return parts
 
     def first_weighted(self, size: int) -> np.ndarray:
-        """Positions of the first `size` rows that have weight."""
+        """Return the positions of the first `size` rows that have weight."""
         found, begin = [np.empty(0, np.intp)], 0
-        for block in self._blocks(self._block_rows):
-            room = size - sum(map(len, found))
-            found.append(begin + block.first_weighted(room))
-            begin += len(block)
+        for rows in self._buffers(self._buffer_rows):
+            found.append(begin + rows.first_weighted(size - sum(map(len, found))))
+            begin += len(rows)
         return np.concatenate(found)
 
-    def collapsed(self, most: float = MOST_DISTINCT) -> Rows | Chunks:
-        """Equal rows of counts as one, with their weight, in memory, where that leaves at most a share `most` of them
-        and CHUNK_ROWS; else these chunks."""
-        step = tested_step(len(self))
-        if step > 1:
-            some = self.take(np.arange(0, len(self), step))
-            if not pays(some.distinct(len(some)), len(self), most):
-                return self
+    def _distinct(self, most: float) -> DistinctCounts | None:
         found: DistinctCounts | None = None
-        with closing(self._blocks(CHUNK_ROWS)) as blocks:
-            for block in blocks:
-                more = block.distinct(int(most * len(block)))
+        with closing(self._buffers(CHUNK_ROWS)) as buffers:
+            for rows in buffers:
+                more = rows.distinct(int(most * len(rows)))
                 if more is None:
-                    return self
+                    return None
                 found = more if found is None else found + more
                 if len(found) > CHUNK_ROWS:
-                    return self
-        assert found is not None
-        return Rows.of_distinct(found, self.precision, self.backend, self.dtype)
+                    return None
+        return found
 
     def fingerprint(self) -> str:
-        """As that of Rows, and the same for the same rows."""
+        """Return that of the same rows in memory."""
         found = hashlib.sha256()
-        with closing(self._blocks(DIGEST_ROWS)) as blocks:
-            for block in blocks:
-                found.update(block.digest(slice(None)))
+        with closing(self._buffers(DIGEST_ROWS)) as buffers:
+            for rows in buffers:
+                found.update(rows.digest(slice(None)))
         return found.hexdigest()
 
-    def parts(self, least: int) -> NoReturn:
-        """Parts would be read as often as all rows are."""
+    def subsets(self, least: int) -> NoReturn:
+        """Raise ValueError: subsets would be read as often as all rows are."""
         raise ValueError("warm_sweeps must be None with chunks: to read a part of the rows takes as long as all")
 
-    def look_again(self) -> None:
-        """Read all chunks; ValueError for the first value that is none."""
+    def check_values(self) -> None:
+        """Read all chunks; raise ValueError for the first value that is not finite."""
         for _ in self.source.read():
             pass
 
-    def _blocks(self, length: int) -> Generator[Rows]:
-        """One pass: the rows in blocks of whole slots, each read while the one before is in use."""
+    def _buffers(self, length: int) -> Generator[Rows]:
+        """Yield the rows of one pass in buffers of whole slots, each read while the one before is in use."""
         n, self._passes = 0, self._passes + 1
-        with closing(ahead(self._same(recut(self._arrays(), length), self._passes))) as blocks:
-            for arrays in blocks:
+        with closing(prefetch(self._checked(rechunk(self._arrays(), length), self._passes))) as buffers:
+            for arrays in buffers:
                 n += len(arrays[0])
                 yield self._rows(arrays)
         if n != len(self):
@@ -180,32 +148,33 @@ class Chunks(OnBackend):
     def _arrays(self) -> Iterator[Arrays]:
         return (arrays for _, arrays in self.source.read(self._form))
 
-    def _same(self, blocks: Iterator[Arrays], number: int) -> Iterator[Arrays]:
-        """The blocks of a pass, as long as their rows are those of the first."""
+    def _checked(self, buffers: Iterator[Arrays], number: int) -> Iterator[Arrays]:
+        """Yield the buffers of a pass as long as their rows are those of the first."""
         begin = 0
-        for arrays in blocks:
-            self._seen.refuse_others(begin, arrays, number)
+        for arrays in buffers:
+            self._first_pass.check_rows(begin, arrays, number)
             begin += len(arrays[0])
             yield arrays
 
     def _rows(self, arrays: Arrays) -> Rows:
-        return Rows.of(arrays, self.source.has_trials, self.backend, self.dtype)
+        return Rows.of(arrays, self.row_kind, self.backend, self.dtype)
 
 
 def open_chunks(
-    chunks: Any,
+    chunks: Chunkable,
     *,
     has_trials: bool = False,
+    row_kind: RowKind | str | None = None,
     trials: int | None = None,
     fitting: bool = False,
-    dtype: Any = None,
+    dtype: DType = None,
     backend: str = "auto",
     n_threads: int | None = None,
 ) -> Chunks:
     """Rows that come in chunks, to be swept often: `open_rows` for rows that need not fit in memory.
 
-    Every sweep reads all chunks, a block ahead of the sums.  The sums have the same bits as those of the same rows in
-    memory, however long the chunks are.  Memory is a few blocks of 16 MiB, or the longest chunk if that is more.
+    Every sweep reads all chunks, a buffer ahead of the sums.  The sums have the same bits as those of the same rows in
+    memory, however long the chunks are.  Memory is a few buffers of 16 MiB, or the longest chunk if that is more.
 
     Parameters
     ----------
@@ -215,7 +184,9 @@ def open_chunks(
         (X, trials), (X, trials, sample_weight), where trials is one number, one for each row, or (n_i, d).  All have
         the same columns and precision, and weights or none.  Arrays may be used again for the next chunk.
     has_trials : bool, default=False
-        Whether these are counts.
+        Whether these are counts with trials.
+    row_kind : {"real numbers", "counts", "counts with trials"}, default=None
+        What the rows are; None is "counts with trials" where `has_trials` is true, else "real numbers".
     trials : int, default=None
         Trials of the chunks that come without.
     fitting : bool, default=False
@@ -226,7 +197,7 @@ def open_chunks(
     Returns
     -------
     Chunks
-        A context manager with `sweep(params)` and `posteriors(params, *wanted)`, which goes from block to block.
+        A context manager with `sweep(params)` and `posteriors(params, *wanted)`, which iterates over buffers of rows.
 
     Raises
     ------
@@ -249,4 +220,4 @@ def open_chunks(
     check_chunks(chunks)
     if trials is not None:
         trials = as_integer(trials, "trials", 0)
-    return Chunks(Source(chunks, has_trials, trials, fitting), kernels, dtype)
+    return Chunks(Source(chunks, as_row_kind(row_kind, has_trials), trials, fitting), kernels, dtype)

@@ -1,4 +1,4 @@
-"""Tasks of Dask, and what runs them: the client that is current, or this process."""
+"""Tasks of Dask, run by the current client or in this process."""
 
 from __future__ import annotations
 
@@ -9,58 +9,64 @@ from concurrent.futures import CancelledError
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+Delayed = object
+"""A value of Dask's that is not computed yet."""
 
 FAN_IN = 16
-"""Sums of blocks that a task adds: a million blocks are five levels."""
+"""Sums of partitions that a task adds: a million partitions are five levels."""
 POLL_SECONDS = 1.0
 ANSWER_SECONDS = 5.0
-"""That a scheduler is waited for at a time: a busy one takes a few."""
+"""How long a scheduler may take to answer: a busy one takes a few seconds."""
 WORKERLESS_SECONDS = 30.0
-"""A cluster that has had no running worker for so long will have none: a nanny starts another one in a few seconds."""
+"""A cluster that has had no running worker for so long will have none: a nanny starts another in a few seconds."""
 MOST_NAMED = 4
-"""Blocks, where many have failed."""
+"""How many partitions a message names, where more have failed."""
 GO_ON = "; a fit with `checkpoint` goes on from its file"
 
 
-def task(call: Callable[..., Any], *arguments: Any) -> Any:
-    """`call` as a task; it may be a method with all its settings, which travel with it."""
+def task(call: Callable[..., object], *arguments: object) -> Delayed:
+    """Return a task of `call`; it may be a method with all its settings, which travel with it."""
     delayed = importlib.import_module("dask").delayed
-    return delayed(call, pure=False, traverse=False)(*arguments)
+    made: Delayed = delayed(call, pure=False, traverse=False)(*arguments)
+    return made
 
 
-def in_tree(combine: Callable[[list[Any]], Any], tasks: list[Any]) -> Any:
-    """One task for all: of FAN_IN neighbours, again and again: the order depends on their number alone."""
+def in_tree(combine: Callable[[list[T]], T], tasks: list[Delayed]) -> Delayed:
+    """Return one task that combines all, FAN_IN neighbours at a time: the order depends on their number alone."""
     while len(tasks) > 1:
         tasks = [task(combine, tasks[begin : begin + FAN_IN]) for begin in range(0, len(tasks), FAN_IN)]
     return tasks[0]
 
 
 Outcome = tuple[list[Any], BaseException | None]
-"""Results of tasks, or what they raised."""
+"""Results of tasks, and what was raised, if anything."""
 
 
 class Runner:
-    """Runs tasks on the client that is current, or in this process."""
+    """Runs tasks on the current client, or in this process where there is none."""
 
     def __init__(self) -> None:
         scheduler = importlib.import_module("dask.base").get_scheduler()
         client = getattr(scheduler, "__self__", None)
         self.client: Any = client if hasattr(client, "scheduler_info") else None
 
-    def kept(self, tasks: list[Any]) -> list[Any]:
-        """On a cluster, tasks whose results stay with the workers, and are worked out again where one is lost."""
+    def keep(self, tasks: list[Delayed]) -> list[Any]:
+        """Return the tasks; on a cluster, results stay with the workers, and are made again where one is lost."""
         return self.client.persist(tasks) if self.client else tasks
 
-    def all(self, tasks: list[Any]) -> list[Any]:
-        """Their results, in their order."""
+    def all(self, tasks: list[Delayed]) -> list[Any]:
+        """Return their results, in their order."""
         if self.client is None:
             return self._here(tasks)
         futures = self.client.compute(tasks)
         try:
             return self._awaited(futures)
         except BaseException as error:
-            name_block(error, [future.status == "error" for future in futures])
+            name_partition(error, [future.status == "error" for future in futures])
             with suppress(OSError, ValueError):  # of a client that is closed
                 self.client.cancel(futures)
             if isinstance(error, CancelledError):
@@ -69,7 +75,7 @@ class Runner:
                 raise RuntimeError(message + GO_ON) from error
             raise
 
-    def _here(self, tasks: list[Any]) -> list[Any]:
+    def _here(self, tasks: list[Delayed]) -> list[Any]:
         compute = importlib.import_module("dask").compute
         try:
             return list(compute(*tasks))
@@ -78,13 +84,13 @@ class Runner:
                 try:
                     compute(each)
                 except Exception as error:
-                    name_block(error, [each is other for other in tasks])
+                    name_partition(error, [each is other for other in tasks])
                     raise
             raise
 
     def _awaited(self, futures: list[Any]) -> list[Any]:
-        """Their results.  Dask itself waits for ever for workers, and for a scheduler that is stuck: so does the thread
-        that waits for it, and is left behind."""
+        """Return their results.  Dask itself waits for ever for workers, and for a scheduler that is stuck; a thread of
+        its own waits for Dask, and is abandoned then."""
         found: SimpleQueue[Outcome] = SimpleQueue()
 
         def gather() -> None:
@@ -102,7 +108,7 @@ class Runner:
         return results
 
     def _watched(self, found: SimpleQueue[Outcome]) -> Outcome:
-        """What comes; RuntimeError where nothing can."""
+        """Return what comes; raise RuntimeError where nothing can."""
         since = time.monotonic()
         while True:
             with suppress(Empty):
@@ -114,7 +120,7 @@ class Runner:
                 raise RuntimeError(f"for {WORKERLESS_SECONDS:.0f} s the cluster has had no {lack}" + GO_ON)
 
     def _lack(self) -> str:
-        """What keeps tasks from being run; empty where nothing does."""
+        """Name what is missing to run tasks; empty where nothing is."""
         try:
             about = self.client.sync(self.client.scheduler.identity, n_workers=-1, callback_timeout=ANSWER_SECONDS)
         except (OSError, AttributeError):  # a client that is closed has none
@@ -125,11 +131,11 @@ class Runner:
         return f"running workers ({len(workers)} are closing, or paused for want of memory)"
 
 
-def name_block(error: BaseException, failed: list[bool]) -> None:
-    """Say which of the tasks it was, if it was one of several: one alone may stand for all blocks.
+def name_partition(error: BaseException, failed: list[bool]) -> None:
+    """Add a note on which of several tasks failed; one task alone may stand for all partitions.
 
-    Those that were with a worker when it died are under suspicion together.
+    Those that were with a worker when it died are all named.
     """
-    blocks = [str(index) for index, each in enumerate(failed) if each]
-    if blocks and len(failed) > 1:
-        error.add_note(f"while working on block {' or '.join(blocks[:MOST_NAMED])}")
+    numbers = [str(index) for index, has_failed in enumerate(failed) if has_failed]
+    if numbers and len(failed) > 1:
+        error.add_note(f"while working on partition {' or '.join(numbers[:MOST_NAMED])}")

@@ -1,4 +1,4 @@
-"""What tasks work out of the blocks of a Dask collection, where they are: values that travel and add up."""
+"""What tasks compute from the partitions of a Dask collection, where they are: values that travel and add up."""
 
 from __future__ import annotations
 
@@ -9,100 +9,111 @@ from dataclasses import dataclass
 from functools import reduce
 from itertools import chain
 from operator import add
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from fastem._typing import Array
+from fastem._typing import Array, DType, SweptParams, SweptStats
 from fastem.data.base import total_of
-from fastem.data.chunk_source import Arrays, Form, Source, digests, form_of, sampled
+from fastem.data.chunk_source import Arrays, Chunk, Form, Source, digests, form_of, sampled
 from fastem.data.distinct import CHUNK_ROWS, DistinctCounts
 from fastem.data.rows import Rows
 from fastem.data.slots import LOWEST_LOGLIK, fold
 from fastem.kernels.backend import Backend
 from fastem.validation.arrays import extremes, total_weight
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True)
 class Reader:
-    """How a task reads its block; one thread for each, since a worker runs as many tasks as it has threads."""
+    """How a task reads its partition; one thread for each, since a worker runs as many tasks as it has threads."""
 
     source: Source
-    dtype: Any
+    dtype: DType
     backend: str
     n_threads: int
 
-    def checked(self, *parts: Any) -> Arrays | Exception:
-        """A block, or what is wrong with it: only who knows the blocks before it can say where that is."""
+    def checked(self, *parts: ArrayLike | None) -> Arrays | Exception:
+        """Return a partition, or what is wrong with it: to say in which row takes the lengths of those before it."""
         try:
-            return self.source.arrays(named_parts(parts), check_values=True)
+            return self.source.arrays(as_chunk(parts), check_values=True)
         except (ValueError, TypeError) as error:
             return error
 
-    def unchecked(self, *parts: Any) -> Arrays:
-        return self.source.arrays(named_parts(parts), check_values=False)
+    def unchecked(self, *parts: ArrayLike | None) -> Arrays:
+        """Return a partition whose values have been checked before."""
+        return self.source.arrays(as_chunk(parts), check_values=False)
 
     def rows(self, arrays: Arrays) -> Rows:
-        return Rows.of(arrays, self.source.has_trials, Backend(self.backend, self.n_threads), self.dtype)
+        """Return the rows of a partition."""
+        return Rows.of(arrays, self.source.row_kind, Backend(self.backend, self.n_threads), self.dtype)
 
     def surveyed(self, arrays: Arrays | Exception) -> Survey | Exception:
+        """Return the survey of a partition, or what is wrong with it."""
         if isinstance(arrays, Exception) or not len(arrays[0]):
             return arrays if isinstance(arrays, Exception) else NO_ROWS
-        rows, counts = self.rows(arrays), self.source.has_trials
+        rows = self.rows(arrays)
         return Survey(
             len(rows),
-            form_of(arrays, counts),
-            rows.single,
-            rows.most_trials if counts else 0,
+            form_of(arrays, self.source.row_kind),
+            rows.float32,
+            rows.most_trials,
             total_weight(rows.sample_weight),
             np.abs(np.stack(extremes(rows.data[0]))).max(keepdims=True),
             digest_of(arrays),
         )
 
-    def same(self, arrays: Arrays | Exception, *, call: Callable[[Arrays], Any], block: Block) -> Any:
-        """What `call` makes of a block, which must be the one that was looked at: Dask may have made it anew."""
+    def same(self, arrays: Arrays | Exception, *, call: Callable[[Arrays], T], known: Partition) -> T:
+        """Return what `call` makes of a partition, which must be as before: Dask may have made it again."""
         if isinstance(arrays, Exception):
-            raise ValueError(f"{block}: when it was read again, {arrays}")
-        if len(arrays[0]) != block.n:
-            raise ValueError(f"{block}: {len(arrays[0])} rows; it had {block.n} when it was first read")
-        if (found := form_of(arrays, self.source.has_trials)) != block.form:
-            raise ValueError(f"{block}: {found}; it had {block.form} when it was first read")
-        if digest_of(arrays) != block.digest:
+            raise ValueError(f"{known}: when it was read again, {arrays}")
+        if len(arrays[0]) != known.n:
+            raise ValueError(f"{known}: {len(arrays[0])} rows; it had {known.n} when it was first read")
+        if (found := form_of(arrays, self.source.row_kind)) != known.form:
+            raise ValueError(f"{known}: {found}; it had {known.form} when it was first read")
+        if digest_of(arrays) != known.digest:
             raise ValueError(
-                f"{block}: other rows than when it was first read; blocks must have the same rows each time, so"
-                " random numbers need a seed of their own for each block"
+                f"{known}: other rows than when it was first read; partitions must have the same rows each time, so"
+                " random numbers need a seed of their own for each partition"
             )
         return call(arrays)
 
     def taken(self, arrays: Arrays, positions: np.ndarray) -> Arrays:
-        few = self.rows(arrays).take(positions)
-        return *few.data, few.sample_weight
+        """Return the rows at these positions, with their weights."""
+        rows = self.rows(arrays).take(positions)
+        return *rows.data, rows.sample_weight
 
     def first_weighted(self, arrays: Arrays, size: int) -> np.ndarray:
+        """Return the positions of the first `size` rows that have weight."""
         return self.rows(arrays).first_weighted(size)
 
     def distinct(self, arrays: Arrays) -> DistinctCounts | None:
+        """Return the distinct rows of counts; None where there are too many."""
         return few_enough(self.rows(arrays).distinct(len(arrays[0])))
 
-    def summed(self, arrays: Arrays, call: Callable[[Rows], Any]) -> Any:
+    def summed(self, arrays: Arrays, call: Callable[[Rows], T]) -> T:
+        """Return what `call` makes of the rows."""
         return call(self.rows(arrays))
 
     def digest(self, arrays: Arrays) -> bytes:
+        """Return the SHA-256 of the rows."""
         return self.rows(arrays).digest(slice(None))
 
 
-def named_parts(parts: Sequence[Any]) -> tuple[Any, ...]:
-    """As a chunk has them: what is left out at the end is not there."""
-    return tuple(parts) if parts[-1] is not None else named_parts(parts[:-1])
+def as_chunk(parts: tuple[ArrayLike | None, ...]) -> Chunk:
+    """Return X, trials and sample_weight as a chunk has them: without those at the end that are None."""
+    return parts if parts[-1] is not None else as_chunk(parts[:-1])
 
 
 def digest_of(arrays: Arrays) -> bytes:
-    """Of one row of every SAMPLED_STEP of a block."""
+    """Return the SHA-256 of one row of every SAMPLED_STEP."""
     return hashlib.sha256(digests(sampled(arrays)).tobytes()).digest()
 
 
-class Block(NamedTuple):
-    """What a task knows of its block from the first time it was read."""
+class Partition(NamedTuple):
+    """What the first reading of a partition has found."""
 
     number: int
     begin: int  # the first of its rows
@@ -111,15 +122,15 @@ class Block(NamedTuple):
     digest: bytes
 
     def __str__(self) -> str:
-        return f"block {self.number}, from row {self.begin}"
+        return f"partition {self.number}, from row {self.begin}"
 
 
 class Survey(NamedTuple):
-    """What all blocks are looked at for, once."""
+    """What is asked of each partition once."""
 
     n: int
     form: Form | None
-    single: bool
+    float32: bool
     most_trials: int
     weight: float
     largest: np.ndarray  # (1,) in magnitude, in the type of the rows
@@ -129,8 +140,8 @@ class Survey(NamedTuple):
 NO_ROWS = Survey(0, None, False, 0, 0.0, np.zeros(1), b"")
 
 
-class Sums(NamedTuple):
-    """Of a block, or of several.  loglik and base are numbers of which the sum is exact, whatever they are added to."""
+class PartSums(NamedTuple):
+    """The sums of one partition or of several.  loglik and base are numbers that are added exactly, in any order."""
 
     sums: Array  # (slots, m), or (1, m) where they are folded
     loglik: list[float]
@@ -139,36 +150,37 @@ class Sums(NamedTuple):
 
 @dataclass(frozen=True)
 class Sweep:
-    """What a task does with the rows of its block: it has the parameters with it."""
+    """A task that sums the rows of a partition; it carries the parameters with it."""
 
     reader: Reader
-    params: Any
-    single: bool
+    params: SweptParams[SweptStats]
+    float32: bool
     by_slot: bool
     with_base: bool
 
-    def __call__(self, arrays: Arrays) -> Sums:
+    def __call__(self, arrays: Arrays) -> PartSums:
+        """Return the sums of the partition: those of each slot, or folded (1, m)."""
         rows, params, tables = self.reader.rows(arrays), self.params, self.params.tables()
         if self.by_slot:
-            sums = rows.slot_sums(params, tables, self.single)
+            sums = rows.slot_sums(params, tables, self.float32)
             logliks = sums[:, -2].tolist()
         else:
-            folded, logliks = rows.added(None, params, tables, self.single)
+            folded, logliks = rows.add_sums(None, params, tables, self.float32)
             sums = folded[np.newaxis]
-        base = rows.base_parts(params) if self.with_base else []
-        return Sums(sums, exact(logliks), exact(base))
+        base = rows.base_terms(params) if self.with_base else []
+        return PartSums(sums, exact(logliks), exact(base))
 
 
-def added(parts: Sequence[Sums]) -> Sums:
-    """The sums of blocks, folded in their order as slots in memory are."""
+def added(parts: Sequence[PartSums]) -> PartSums:
+    """Add the sums of partitions in their order, as slots in memory are folded."""
     sums, logliks, bases = zip(*parts, strict=True)
     with np.errstate(over="ignore"):  # of the log likelihood, which stands beside them
         folded = fold(np.concatenate([np.zeros((1, sums[0].shape[1])), *sums]))
-    return Sums(folded[np.newaxis], exact([*chain(*logliks)]), exact([*chain(*bases)]))
+    return PartSums(folded[np.newaxis], exact([*chain(*logliks)]), exact([*chain(*bases)]))
 
 
 def exact(values: list[float]) -> list[float]:
-    """A few numbers of which the exact sum is that of all values: what math.fsum left out is summed again."""
+    """Return a few numbers with the same exact sum as all values: what math.fsum rounds off is summed again."""
     parts: list[float] = []
     while (rest := total_of([*values, *(-part for part in parts)])) and math.isfinite(rest):
         if rest == LOWEST_LOGLIK:
@@ -177,14 +189,16 @@ def exact(values: list[float]) -> list[float]:
     return parts if rest == 0 else [rest]
 
 
-def plus(parts: Sequence[Any]) -> Any:
+def add_parts(parts: Sequence[T]) -> T:
+    """Return the sum of the parts."""
     return reduce(add, parts)
 
 
 def few_enough(found: DistinctCounts | None) -> DistinctCounts | None:
+    """Return the distinct rows; None where there are more than CHUNK_ROWS."""
     return None if found is None or len(found) > CHUNK_ROWS else found
 
 
 def merged(parts: Sequence[DistinctCounts | None]) -> DistinctCounts | None:
-    """None where there are more than a fit would collapse."""
+    """Merge the distinct rows of partitions; None where there are more than a fit would collapse."""
     return reduce(lambda a, b: None if a is None or b is None else few_enough(a + b), parts)

@@ -1,5 +1,5 @@
-"""Equal rows of counts as one row with their weight: the sums of a mixture do not see the difference, and there are few
-distinct counts where trials are few, however many rows there are."""
+"""Equal rows of counts as one with their weight: the sums of a mixture stay the same, and where counts are small few
+rows are distinct, however many there are."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from fastem.validation.parameters import check_shape
 CHUNK_ROWS = 1 << 22
 """Rows that are collapsed at a time.  Sums of weights are those of chunks, in order: the bits depend on no threads."""
 TESTED_ROWS, TESTED_SHARE = 1 << 16, 64
-"""So many evenly spread rows, or one in so many if that is more, tell whether it pays."""
+"""Whether it pays is judged by so many evenly spread rows, or by one in so many if that is more."""
 MOST_DISTINCT = 0.5
-"""Of the rows: where more are distinct, an iteration on them costs what one on all rows does, nearly."""
+"""The largest share of distinct rows: with more, an iteration on them costs nearly what one on all rows does."""
 
 
 @public
@@ -26,7 +26,7 @@ MOST_DISTINCT = 0.5
 class DistinctCounts:
     """Distinct rows of successes and trials, sorted, and their weights: a value with a plus.
 
-    successes (m, d), trials (m, d), sample_weight (m,), all float64.
+    successes (m, d), trials (m, d), sample_weight (m,), all float64.  Counts without trials have trials (m, 0).
     """
 
     successes: Array
@@ -37,7 +37,7 @@ class DistinctCounts:
         return len(self.sample_weight)
 
     def __add__(self, other: DistinctCounts) -> DistinctCounts:
-        """Those of all rows of the two."""
+        """Return the distinct rows of both."""
         if type(other) is not type(self):
             return NotImplemented
         check_shape(other.successes[:1], "successes", self.successes[:1].shape)
@@ -54,36 +54,38 @@ class DistinctCounts:
 def distinct_rows(
     X: np.ndarray, trials: np.ndarray, sample_weight: Array, backend: Backend, most: float = 1.0
 ) -> DistinctCounts | None:
-    """The distinct rows; None if more than a share `most` of all, by the look of some, or of CHUNK_ROWS of them are."""
+    """Return the distinct rows; None if they are more than a share `most` of all, by a sample, or of CHUNK_ROWS."""
     arrays, n = (X, trials, sample_weight), len(X)
     step = tested_step(n)
     if most < 1 and step > 1 and not pays(sample_of(arrays, slice(None, None, step), 1.0), n, most):
         return None
     chunks = [slice(begin, begin + CHUNK_ROWS) for begin in range(0, n, CHUNK_ROWS)]
     found = backend.each(partial(sample_of, arrays, most=most), chunks)
-    return None if any(part is None for part in found) else reduce(DistinctCounts.__add__, found)
+    known = [counts for counts in found if counts is not None]
+    return reduce(DistinctCounts.__add__, known) if len(known) == len(found) else None
 
 
 def tested_step(n: int) -> int:
-    """Every so many rows are looked at before all are."""
+    """Return the step of the rows that are collapsed first, as a test."""
     return min(n // TESTED_ROWS, TESTED_SHARE)
 
 
-def pays(some: DistinctCounts | None, n: int, most: float) -> bool:
-    """Are there at most a share `most` of distinct rows among all n, by those of every tested_step(n)?"""
-    assert some is not None
+def pays(sample: DistinctCounts | None, n: int, most: float) -> bool:
+    """Return whether at most a share `most` of all n rows is distinct, by the sample of every tested_step(n)."""
+    assert sample is not None
     tested = -(-n // tested_step(n))
-    equals = tested - len(some)  # of s rows, s^2 / 2 N if N are equally likely, or more
+    equals = tested - len(sample)  # of s rows, s^2 / 2 N if N are equally likely, or more
     return tested**2 <= 2 * equals * most * n
 
 
 def sample_of(arrays: tuple[np.ndarray, ...], rows: slice, most: float) -> DistinctCounts | None:
+    """Return the distinct ones among some rows; None if they are more than a share `most` of these."""
     X, trials, weights = (array[rows] for array in arrays)
     return of_chunk(X, trials, weights, most=int(most * len(X)))
 
 
 def of_chunk(X: np.ndarray, trials: np.ndarray, sample_weight: Array, *, most: int) -> DistinctCounts | None:
-    """The distinct rows of a chunk, sorted; None if there are over `most`."""
+    """Return the distinct rows of a chunk, sorted; None if there are over `most`."""
     found = distinct_keys(X, trials, sample_weight, most)
     if found is None:
         return None

@@ -1,11 +1,12 @@
-"""The rows that a start looks at, and k-means on them."""
+"""The rows that a start is made from, and k-means on them."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from fastem._typing import Array
-from fastem.data.rows import AnyRows, Rows
+from fastem.data.row_source import RowSource
+from fastem.data.rows import Rows
 from fastem.data.slots import NOT_FINITE
 from fastem.kernels.linear import dot
 from fastem.validation.arrays import LARGEST_MAGNITUDE
@@ -14,39 +15,40 @@ LARGEST = np.float64(LARGEST_MAGNITUDE[np.dtype(np.float64)])
 """Rows beyond it are refused when they are first read; later passes may come otherwise.  It has a type of NumPy's, so
 that float32 rows are compared with it as float64."""
 START_ROWS = 1 << 13
-"""Rows that a start looks at, at least.  Fits of 2e5 rows end no lower than from starts on all rows (which of several
-maxima is found is luck either way); from half as many they do (bench/start_rows.py)."""
+"""A start is made from at least so many rows.  Fits of 2e5 rows end no lower than from starts on all rows (which of
+several maxima is found is luck either way); from half as many they do (bench/start_rows.py)."""
 ROWS_PER_MEAN = 8
-"""Rows that a start looks at for each of the k (d + 1) numbers in centers and weights: a cluster then has 8 (d + 1)
+"""Rows that a start is made from for each of the k (d + 1) numbers in centers and weights: a cluster then has 8 (d + 1)
 rows, for a covariance of full rank."""
 LLOYD_STEPS = 100
 LLOYD_TOL = 1e-4
 """k-means stops when its inertia falls by less than this share: EM moves on from there."""
 
 
-def start_size(rows: AnyRows, k: int) -> int:
-    """How many rows a start of k components looks at."""
+def start_size(rows: RowSource, k: int) -> int:
+    """Return how many rows a start of k components is made from."""
     return max(START_ROWS, ROWS_PER_MEAN * k * (rows.n_features + 1))
 
 
-def subsample(rows: AnyRows, size: int, rng: np.random.Generator) -> Rows:
-    """The rows that have weight, or `size` of all drawn without replacement, in an order of their own.
+def subsample(rows: RowSource, size: int, rng: np.random.Generator) -> Rows:
+    """Return the rows that have weight, or `size` of all drawn without replacement, in sorted order.
 
     The order makes a start the same however the rows come, and a row of weight w the same as w equal rows.
     """
     n = len(rows)
-    few = rows.take(np.arange(n) if n <= size else rng.choice(n, size, replace=False, shuffle=False))
-    if not all((np.abs(array) <= LARGEST).all() for array in few.data):  # false for NaN as well
-        rows.look_again()
+    sample = rows.take(np.arange(n) if n <= size else rng.choice(n, size, replace=False, shuffle=False))
+    if not all((np.abs(array) <= LARGEST).all() for array in sample.data):  # false for NaN as well
+        rows.check_values()
         raise ValueError(NOT_FINITE)
-    if not few.sample_weight.any():
-        few = rows.take(rows.first_weighted(size))
-    few = few.take(np.flatnonzero(few.sample_weight))
-    return few.take(np.lexsort([column for array in few.data for column in array.T]))
+    if not sample.sample_weight.any():
+        sample = rows.take(rows.first_weighted(size))
+    sample = sample.take(np.flatnonzero(sample.sample_weight))
+    return sample.take(np.lexsort([column for array in sample.data for column in array.T]))
 
 
 def spread_centers(rows: Rows, k: int, scale: Array, rng: np.random.Generator) -> Array:
-    """k-means++ (Arthur and Vassilvitskii 2007), greedy: the best of 2 + log k draws each time, as scikit-learn's."""
+    """Choose centers by k-means++ (Arthur and Vassilvitskii 2007), greedy: the best of 2 + log k draws each time, as
+    scikit-learn does."""
     X, weights = rows.data[0], rows.sample_weight
     draws = 2 + int(np.log(k))
     chosen = [weighted_draw(weights, 1, rng)[0]]
@@ -61,7 +63,7 @@ def spread_centers(rows: Rows, k: int, scale: Array, rng: np.random.Generator) -
 
 
 def weighted_draw(weights: Array, size: int, rng: np.random.Generator) -> np.ndarray:
-    """Indices drawn in proportion to weights; evenly where all are 0 (every point is a center already)."""
+    """Draw indices in proportion to weights; evenly where all are 0 (every point is a center already)."""
     ends = np.cumsum(weights)
     if not ends[-1] > 0:
         return rng.integers(len(weights), size=size)
@@ -70,7 +72,7 @@ def weighted_draw(weights: Array, size: int, rng: np.random.Generator) -> np.nda
 
 
 def lloyd(rows: Rows, centers: Array, scale: Array) -> Array:
-    """k-means by Lloyd's algorithm; a center that loses all its rows moves to the row farthest from its own."""
+    """Run k-means by Lloyd's algorithm; a center that loses all its rows moves to the row farthest from its own."""
     previous = np.inf
     for _ in range(LLOYD_STEPS):
         distances, _, counts, first, inertia = rows.nearest(centers, scale)

@@ -1,32 +1,43 @@
-"""Rows in memory opened, swept and predicted by a single call."""
+"""Rows in memory: checked and opened, or swept and predicted by a single call."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypedDict, TypeVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fastem._errstate import own
-from fastem.data.base import Posterior, chosen_backend
+from fastem._typing import DType, RowKind, SweptParams, SweptStats
+from fastem.data.base import Posterior, as_row_kind, chosen_backend
 from fastem.data.distinct import DistinctCounts, distinct_rows
 from fastem.data.rows import Rows
-from fastem.validation.arrays import as_counts, as_matrix, as_sample_weight, check_squares, total_weight
+from fastem.validation.arrays import (
+    as_count_matrix,
+    as_counts,
+    as_matrix,
+    as_sample_weight,
+    check_squares,
+    total_weight,
+)
 from fastem.validation.parameters import check_params
 from fastem.validation.settings import check_bool, check_integer
+
+S = TypeVar("S", bound=SweptStats)
 
 
 @own
 def accumulate(
-    params: Any,
-    X: Any,
+    params: SweptParams[S],
+    X: ArrayLike,
     *,
-    trials: Any = None,
-    sample_weight: Any = None,
-    dtype: Any = None,
+    trials: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    dtype: DType = None,
     backend: str = "auto",
     n_threads: int | None = None,
-) -> Any:
-    """Sufficient statistics of X at `params`: the E-step and its sums, in one pass.
+) -> S:
+    """Return the sufficient statistics of X at `params`: the E-step and its sums, in one pass.
 
     Statistics of parts of the data, taken at the same parameters, add to those of the whole.
 
@@ -72,16 +83,21 @@ def accumulate(
     >>> stats.maximize(reg_covar=0.0).means
     array([[2.]])
     """
-    options = {"dtype": dtype, "backend": backend, "n_threads": n_threads}
-    with _rows_for(params, X, trials, sample_weight, True, **options) as rows:
+    settings: Settings = {"dtype": dtype, "backend": backend, "n_threads": n_threads}
+    with _rows_for(params, X, trials, sample_weight, True, settings) as rows:
         return rows.sweep(params)
 
 
 @own
 def posterior(
-    params: Any, X: Any, *, trials: Any = None, backend: str = "auto", n_threads: int | None = None
+    params: SweptParams[SweptStats],
+    X: ArrayLike,
+    *,
+    trials: ArrayLike | None = None,
+    backend: str = "auto",
+    n_threads: int | None = None,
 ) -> Posterior:
-    """Log density, responsibilities and most probable component of each row of X.
+    """Return the log density, the responsibilities and the most probable component of each row of X.
 
     Parameters
     ----------
@@ -106,12 +122,15 @@ def posterior(
     >>> fastem.posterior(params, [0, 10], trials=10).labels
     array([0, 1], dtype=int32)
     """
-    with _rows_for(params, X, trials, None, False, backend=backend, n_threads=n_threads) as rows:
+    settings: Settings = {"dtype": None, "backend": backend, "n_threads": n_threads}
+    with _rows_for(params, X, trials, None, False, settings) as rows:
         return rows.posterior(params, "log_prob", "resp", "labels")
 
 
-def distinct_counts(X: Any, trials: Any, sample_weight: Any = None, *, n_threads: int | None = None) -> DistinctCounts:
-    """Equal rows of counts as one row with their weight: a binomial mixture of these is that of all rows.
+def distinct_counts(
+    X: ArrayLike, trials: ArrayLike, sample_weight: ArrayLike | None = None, *, n_threads: int | None = None
+) -> DistinctCounts:
+    """Return equal rows of counts as one row with their weight: a binomial mixture of these is that of all rows.
 
     `BinomialMixture.fit` does it by itself where it pays; this is for rows that come in chunks, whose distinct counts
     add up.
@@ -146,26 +165,27 @@ def distinct_counts(X: Any, trials: Any, sample_weight: Any = None, *, n_threads
     (array([0., 3.]), array([3., 2.]))
     """
     with open_rows(X, trials, sample_weight, has_trials=True, n_threads=n_threads) as rows:
-        successes, tosses = rows.data
-        found = distinct_rows(successes, tosses, rows.sample_weight, rows.backend)
+        X, trials = rows.data
+        found = distinct_rows(X, trials, rows.sample_weight, rows.backend)
     assert found is not None
     return found
 
 
 def open_rows(
-    X: Any,
-    trials: Any = None,
-    sample_weight: Any = None,
+    X: ArrayLike,
+    trials: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
     *,
     n_features: int | None = None,
     owner: str = "mixture",
     has_trials: bool = False,
+    row_kind: RowKind | str | None = None,
     fitting: bool = False,
-    dtype: Any = None,
+    dtype: DType = None,
     backend: str = "auto",
     n_threads: int | None = None,
 ) -> Rows:
-    """Rows checked once, to be swept often: what `accumulate` does to its data before its sweep.
+    """Open rows: checked once, to be swept often, as `accumulate` does before its sweep.
 
     Parameters
     ----------
@@ -176,7 +196,9 @@ def open_rows(
     owner : str
         Who expects n_features, for the message.
     has_trials : bool, default=False
-        Whether these are counts, with `trials`.
+        Whether these are counts with `trials`.
+    row_kind : {"real numbers", "counts", "counts with trials"}, default=None
+        What the rows are; None is "counts with trials" where `has_trials` is true, else "real numbers".
     fitting : bool, default=False
         Refuse rows that are too large for sums of squares.
 
@@ -200,26 +222,43 @@ def open_rows(
     array([0.5, 4.5])
     """
     kernels = chosen_backend(dtype, backend, n_threads)
-    check_bool(has_trials, "has_trials")
+    kind = as_row_kind(row_kind, has_trials)
     check_bool(fitting, "fitting")
     if n_features is not None:
         check_integer(n_features, "n_features", 1)
     data: tuple[np.ndarray, ...]
-    if has_trials:
+    if kind is RowKind.COUNTS_WITH_TRIALS:
         data = as_counts(X, trials, n_features=n_features, owner=owner)
     elif trials is not None:
-        raise TypeError("trials belongs to binomial mixtures, not to Gaussian ones")
+        raise TypeError(f"trials must be None for {kind.value}: they belong to binomial mixtures")
+    elif kind is RowKind.COUNTS:
+        data = (as_count_matrix(X, n_features=n_features, owner=owner),)
     else:
         data = (as_matrix(X, n_features=n_features, owner=owner, fitting=fitting),)
     weights = as_sample_weight(sample_weight, len(data[0]))
-    if fitting and not has_trials:
+    if fitting and kind is RowKind.REAL:
         check_squares(data[0], total_weight(weights))
-    return Rows(data, weights, kernels, dtype)
+    return Rows(data, weights, kernels, dtype, kind)
 
 
-def _rows_for(params: Any, X: Any, trials: Any, sample_weight: Any, fitting: bool, **options: Any) -> Rows:
+class Settings(TypedDict):
+    """What sweeps the rows."""
+
+    dtype: DType
+    backend: str
+    n_threads: int | None
+
+
+def _rows_for(
+    params: SweptParams[S],
+    X: ArrayLike,
+    trials: ArrayLike | None,
+    sample_weight: ArrayLike | None,
+    fitting: bool,
+    settings: Settings,
+) -> Rows:
+    """Open the rows that parameters, which are checked here, are for."""
     check_params(params)
     params.check()
-    return open_rows(
-        X, trials, sample_weight, n_features=params.n_features, has_trials=params.has_trials, fitting=fitting, **options
-    )
+    kind, d = params.row_kind, params.n_features
+    return open_rows(X, trials, sample_weight, n_features=d, row_kind=kind, fitting=fitting, **settings)

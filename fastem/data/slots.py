@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
@@ -21,20 +20,26 @@ as far from the parameters."""
 
 
 def refuse_nan(loglik: float) -> None:
-    """By which statistics tell that their sums are not finite: no parameters are made of such."""
+    """Raise ValueError where the log likelihood says that the sums are not finite: they give no parameters."""
     if math.isnan(loglik):
         raise ValueError(NOT_FINITE)
 
 
-def as_table(values: Any) -> Array:
-    """What the kernels take for parameters: float64, C order."""
+def as_table(values: Array) -> Array:
+    """Return parameters as the kernels read them: float64, C order."""
     return np.ascontiguousarray(values, np.float64)
 
 
+def all_finite(sums: Array) -> bool:
+    """Return whether no sum is NaN or infinite."""
+    return b"\0" not in np.isfinite(sums).tobytes()  # all() takes 1 us more, a tenth of the Python of a small sweep
+
+
 def slot_count(n: int) -> int:
+    """Return the number of slots of n rows."""
     return -(-n // SLOT_ROWS)
 
 
 def fold(sums: Array) -> Array:
-    """(slots, m) -> (m,): a left fold in slot order, whatever order the slots were summed in."""
+    """Return (m,) sums of (slots, m): a left fold in slot order, whatever order the slots were summed in."""
     return np.asarray(np.add.reduce(sums, axis=0))

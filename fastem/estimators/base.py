@@ -9,19 +9,21 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 
 from fastem import exceptions
 from fastem._errstate import own_methods
 from fastem._storage import encode, write
+from fastem._typing import RowKind
 from fastem.data.chunks import open_chunks
-from fastem.data.dask_blocks import open_blocks
-from fastem.data.dask_predict import described_by, is_dask, lazy_posterior, mean_of
+from fastem.data.dask_partitions import open_partitions
+from fastem.data.dask_predict import DaskArray, described_by, is_dask, lazy_posterior, mean_of
 from fastem.data.kmeans import start_size, subsample
 from fastem.data.open import open_rows
-from fastem.data.rows import AnyRows, Rows
+from fastem.data.row_source import RowSource
+from fastem.data.rows import Rows
 from fastem.estimators import fitted_settings, hooks
 from fastem.estimators.attributes import MadeOf, is_constant, made_constant, snapshot
 from fastem.estimators.sklearn_compat import (
@@ -112,7 +114,7 @@ class Mixture(DensityMixin, BaseEstimator):
     backend: str
     n_threads: int | None
 
-    _has_trials = False
+    _row_kind = RowKind.REAL
     _groups: tuple[str, ...]
     _starts: tuple[str, ...]
 
@@ -182,10 +184,10 @@ class Mixture(DensityMixin, BaseEstimator):
         if self.prior is not None:
             self._family().check_prior(self.prior, d)
 
-    def _terms(self, rows: AnyRows, rng: np.random.Generator) -> dict[str, Any]:
+    def _terms(self, rows: RowSource, rng: np.random.Generator) -> dict[str, Any]:
         return {"family": self._family().for_rows(rows, rng)}
 
-    def _start(self, rows: AnyRows, rng: np.random.Generator, terms: dict[str, Any], *, first: bool) -> Any:
+    def _start(self, rows: RowSource, rng: np.random.Generator, terms: dict[str, Any], *, first: bool) -> Any:
         options = {"method": self.init_params, "rng": rng, "first": first, "init": self._init()}
         return terms["family"].start(rows, self._k, **options)
 
@@ -257,7 +259,7 @@ class Mixture(DensityMixin, BaseEstimator):
     def _is_fitted(self) -> bool:
         return hasattr(self, "weights_")
 
-    def _fit(self, X: Any, rows: AnyRows, fixed: Fixed, all_rows: AnyRows | None = None) -> Self:
+    def _fit(self, X: Any, rows: RowSource, fixed: Fixed, all_rows: RowSource | None = None) -> Self:
         """rows may stand for others, of which some are equal."""
         deadline = math.inf if self.max_time is None else time.monotonic() + float(self.max_time)
         rng = as_generator(self.random_state)
@@ -273,7 +275,7 @@ class Mixture(DensityMixin, BaseEstimator):
                 fits = [run(start=self._going_on(), previous=self._criterion_reached())]
             else:
                 starts = (self._start(rows, rng, terms, first=i == 0) for i in range(self.n_init))
-                parts = rows.parts(start_size(rows, self._k)) if self.warm_sweeps else []
+                parts = rows.subsets(start_size(rows, self._k)) if self.warm_sweeps else []
                 lead = warmed(parts, partial(self._em, **options))
                 screen = self._screen(rows, rng, options)
                 fits = best_first(starts, lambda start: run(start=lead(start)), screen, on_interrupt=self.on_interrupt)
@@ -289,7 +291,7 @@ class Mixture(DensityMixin, BaseEstimator):
             warn_of_weights(total)
         return self._become(fitted)
 
-    def _unfinished(self, X: Any, rows: AnyRows) -> Self:
+    def _unfinished(self, X: Any, rows: RowSource) -> Self:
         """A copy that takes the new attributes: an interruption, or a warning that is an error, leaves the estimator as
         it was."""
         fitted = object.__new__(type(self))
@@ -310,7 +312,7 @@ class Mixture(DensityMixin, BaseEstimator):
             check_shape(params.weights, "weights_", (self._k,))
         return params
 
-    def _partial_fit(self, X: Any, rows: AnyRows, fixed: Fixed) -> Self:
+    def _partial_fit(self, X: Any, rows: RowSource, fixed: Fixed) -> Self:
         """One sweep over rows that come once; the first of them are fitted, for a start."""
         rng, seen = as_generator(self.random_state), getattr(self, "stats_", None)
         with rows:
@@ -332,7 +334,7 @@ class Mixture(DensityMixin, BaseEstimator):
 
     def _em(
         self,
-        rows: AnyRows,
+        rows: RowSource,
         *,
         start: Any,
         terms: dict[str, Any],
@@ -348,7 +350,7 @@ class Mixture(DensityMixin, BaseEstimator):
         options["floor"] = partial(family.apply_floor, fixed=fixed)
         return em(self._sweep(rows), partial(family.maximize, fixed=fixed), start, **options)
 
-    def _journal(self, rows: AnyRows, rng: np.random.Generator) -> Journal | None:
+    def _journal(self, rows: RowSource, rng: np.random.Generator) -> Journal | None:
         """Where the runs of the fit are kept, if anywhere."""
         if self.checkpoint is None:
             return None
@@ -360,12 +362,12 @@ class Mixture(DensityMixin, BaseEstimator):
         identity |= {"rows": len(rows), "data": rows.fingerprint()}
         return Journal(self.checkpoint, float(self.checkpoint_every), identity, rng)
 
-    def _sweep(self, rows: AnyRows) -> Callable[[Any], Any]:
+    def _sweep(self, rows: RowSource) -> Callable[[Any], Any]:
         """The statistics of the rows and, as if of more rows, of the prior."""
         prior = self.prior
         return rows.sweep if prior is None else lambda params: rows.sweep(params) + prior.stats(params)
 
-    def _last_sweep(self, rows: AnyRows) -> LastSweep:
+    def _last_sweep(self, rows: RowSource) -> LastSweep:
         """The parameters that the attributes shall have, and their statistics in float64: what is told is one model."""
         sweep = self._sweep(rows.in_float64())
 
@@ -375,7 +377,9 @@ class Mixture(DensityMixin, BaseEstimator):
 
         return last_sweep
 
-    def _screen(self, rows: AnyRows, rng: np.random.Generator, options: dict[str, Any]) -> Callable[[Any], Fit] | None:
+    def _screen(
+        self, rows: RowSource, rng: np.random.Generator, options: dict[str, Any]
+    ) -> Callable[[Any], Fit] | None:
         """A short run on a part of the rows, where there are many rows and many starts."""
         size = start_size(rows, self._k)
         if self.n_init <= CARRIED or len(rows) <= size:
@@ -384,7 +388,7 @@ class Mixture(DensityMixin, BaseEstimator):
         options = options | {"max_iter": min(int(self.max_iter), SCREEN_ITERATIONS)}
         return lambda start: self._em(few, start=start, **options)
 
-    def _progress(self, rows: AnyRows) -> Progress:
+    def _progress(self, rows: RowSource) -> Progress:
         return (
             Lines(int(self.verbose), int(self.verbose_interval)) if self.verbose else Bar(len(rows), int(self.max_iter))
         )
@@ -534,26 +538,25 @@ class Mixture(DensityMixin, BaseEstimator):
         same_features(self, described_by(X))
         if is_dask(X):
             options = {"owner": type(self).__name__, "backend": self.backend, "precision": precision}
-            lazy: np.ndarray = lazy_posterior(params, X, self._tosses(trials), wanted, **options)  # Dask's, used as one
-            return lazy
+            return cast(np.ndarray, lazy_posterior(params, X, self._tosses(trials), wanted, **options))
         with self._open(X, trials, n_features=params.n_features) as rows:
-            return rows.told(params, wanted, precision)
+            return rows.predict(params, wanted, precision)
 
     def _tosses(self, trials: Any) -> Any:
         """Trials of the rows, where they have any."""
         return trials
 
     def _open(self, X: Any, trials: Any, sample_weight: Any = None, **options: Any) -> Rows:
-        options |= {"has_trials": self._has_trials, "backend": self.backend, "n_threads": self.n_threads}
+        options |= {"row_kind": self._row_kind, "backend": self.backend, "n_threads": self.n_threads}
         return open_rows(X, trials, sample_weight, owner=type(self).__name__, **options)
 
-    def _opened(self, X: Any, chunks: Any, trials: Any, sample_weight: Any, **options: Any) -> AnyRows:
+    def _opened(self, X: Any, chunks: Any, trials: Any, sample_weight: Any, **options: Any) -> RowSource:
         """The rows of a fit: X in memory or of Dask or, where that is None, chunks."""
         if chunks is None and not is_dask(X):
             return self._open(X, trials, sample_weight, fitting=True, **options)
-        options |= {"has_trials": self._has_trials, "backend": self.backend, "n_threads": self.n_threads}
+        options |= {"row_kind": self._row_kind, "backend": self.backend, "n_threads": self.n_threads}
         if chunks is None:
-            return open_blocks(X, trials, sample_weight, owner=type(self).__name__, **options)
+            return open_partitions(X, trials, sample_weight, owner=type(self).__name__, **options)
         check_only_chunks(X, trials, sample_weight)
         return open_chunks(chunks, trials=trials, fitting=True, **options)
 
@@ -570,7 +573,7 @@ class Mixture(DensityMixin, BaseEstimator):
         """Mean log density, a sum in float64 whatever the precision of the rows, and total weight."""
         log_prob = self._posterior(X, trials, "log_prob", np.float64)
         if is_dask(X):
-            return mean_of(log_prob, sample_weight)
+            return mean_of(cast(DaskArray, log_prob), sample_weight)
         if sample_weight is None:
             return float(log_prob.mean()), len(log_prob)
         weights = as_sample_weight(sample_weight, len(log_prob))
@@ -589,7 +592,7 @@ class Mixture(DensityMixin, BaseEstimator):
         same_features(self, described_by(X))
         with self._opened(X, None, self._tosses(trials), sample_weight, n_features=params.n_features) as rows:
             # squares of weights are those of rows, not of equal rows together
-            few: Any = rows.collapsed() if self._has_trials and method != "sandwich" else rows
+            few: Any = rows.collapsed() if self._row_kind.is_counts and method != "sandwich" else rows
             return standard_errors(few, params, fixed=fixed, method=method)
 
     def _held(self) -> Fixed:

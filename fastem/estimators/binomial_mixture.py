@@ -9,6 +9,7 @@ import numpy as np
 
 from fastem._errstate import own_methods
 from fastem._public import public
+from fastem._typing import RowKind
 from fastem.data.rows import Rows
 from fastem.estimators.base import Mixture
 from fastem.families.binomial.family import BinomialFamily
@@ -86,7 +87,7 @@ class BinomialMixture(Mixture):
     array([0.8 , 0.52])
     """
 
-    _has_trials = True
+    _row_kind = RowKind.COUNTS_WITH_TRIALS
     _groups, _starts = BinomialFamily.parameter_names, BinomialFamily.start_methods
 
     def __init__(

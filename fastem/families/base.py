@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastem._typing import RowKind
-from fastem.data.rows import AnyRows
+from fastem.data.row_source import RowSource
 from fastem.families.fixed import Fixed
 from fastem.families.params import Params
 from fastem.families.stats import Stats
@@ -60,7 +60,7 @@ class Family(ABC, Generic[P, S]):
     start_methods: ClassVar[tuple[str, ...]]
     """Values of init_params."""
 
-    def for_rows(self, rows: AnyRows, rng: np.random.Generator) -> Self:
+    def for_rows(self, rows: RowSource, rng: np.random.Generator) -> Self:
         """Return the family with settings that depend on the rows as numbers."""
         return self
 
@@ -75,7 +75,7 @@ class Family(ABC, Generic[P, S]):
     @abstractmethod
     def start(
         self,
-        rows: AnyRows,
+        rows: RowSource,
         k: int,
         *,
         method: str,

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from fastem._typing import Array
+from fastem._typing import Array, RowKind
 from fastem.families.fixed import Fixed, FixedLike
 from fastem.families.weights import n_free_weights
 from fastem.kernels.linear import dot
@@ -56,6 +56,7 @@ class Params(ABC):
     weights: Array  #: (k,)
 
     parameter_names: ClassVar[tuple[str, ...]]
+    row_kind: ClassVar[RowKind]
 
     @abstractmethod
     def check(self) -> None:
@@ -83,11 +84,11 @@ class Params(ABC):
         """The number of sums of a sweep."""
 
     @abstractmethod
-    def stats(self, sums: Array) -> Any:
-        """Return the statistics that these sums (sums_length,) of a kernel are."""
+    def stats(self, sums: Array, single: bool = False) -> Any:
+        """Return the statistics that these sums (sums_length,) of a kernel are; `single` where tiles are in float32."""
 
     @abstractmethod
-    def single_is_enough(self, tables: tuple[Array, Array, Array]) -> bool:
+    def single_is_enough(self, tables: tuple[Array, ...]) -> bool:
         """Return whether sums over float32 rows may be taken in float32, a tile at a time."""
 
     @abstractmethod

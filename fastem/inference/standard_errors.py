@@ -168,7 +168,7 @@ def information(sums: Sums, at: Coordinates, method: str) -> Array:
 def sums_of(rows: Rows, params: Params, at: Coordinates, squared: bool) -> Sums:
     """Sums over the rows; those of squared weights only if they are asked for, since they take a third of the time."""
     found, columns, slopes = Sums.zero(len(at), squared), at.of_components(), weights_scores(at.weights)
-    for block in rows.blocks(max(1, min(SLOT_ROWS, BLOCK_BYTES // (8 * len(at))))):
+    for block in rows.slices(max(1, min(SLOT_ROWS, BLOCK_BYTES // (8 * len(at))))):
         found.add(block, params, columns, slopes)
     return found
 

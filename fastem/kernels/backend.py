@@ -15,7 +15,7 @@ from concurrent.futures import wait
 from functools import cache
 from itertools import pairwise
 from types import ModuleType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
 
@@ -38,6 +38,29 @@ SHARES_AT_A_TIME = 8
 """Of each thread: for these an interruption waits, and pages of a mapped file are kept."""
 
 
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class SweepKernels(NamedTuple):
+    """The two kernels that read rows with the parameters of a density, by their names, which are the same in each twin.
+
+    accumulate(*rows, slot_rows, *tables, sums); posterior(*rows, *tables, log_prob, resp, labels).
+    """
+
+    accumulate: str
+    posterior: str
+
+
+SWEEP_KERNELS = {
+    "normal": SweepKernels("accumulate_normal", "posterior_normal"),
+    "mvnormal_diag": SweepKernels("accumulate_mvnormal_diag", "posterior_mvnormal_diag"),
+    "mvnormal_full": SweepKernels("accumulate_mvnormal_full", "posterior_mvnormal_full"),
+    "binomial": SweepKernels("accumulate_binomial", "posterior_binomial"),
+}
+"""What `params.kernel` names: a row for each density."""
+
+
 # ------------------------------------------------------------------------------------------------------------ twins
 
 
@@ -52,7 +75,7 @@ def kernels_of(forced: str | None) -> ModuleType:
 
 
 @cache
-def single_kernels_of(forced: str | None) -> ModuleType:
+def float32_kernels_of(forced: str | None) -> ModuleType:
     """The same kernels with float32 in their lanes: twice as many."""
     return importlib.import_module(module_of(instruction_set(forced), "_kernels_single"))
 
@@ -121,31 +144,34 @@ def importable_twins() -> dict[str, str]:
 def distinct_keys(
     X: np.ndarray, trials: np.ndarray, sample_weight: np.ndarray, most: int
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """Distinct rows (m, 2 d) of X (n, d) and trials (n, d), whole numbers, as first met, and sums of the weights of
-    their equals (m,); None if m > most.  One compiled call, whichever twin sweeps."""
-    keys, weights = np.empty((most, 2 * X.shape[1]), np.int64), np.empty(most)
+    """Find the distinct rows (m, 2 d) of X (n, d) and trials (n, d), whole numbers, as first met, and the sums of the
+    weights of their equals (m,); None if m > most.  Counts without trials have trials (n, 0), and rows (m, d).  One
+    compiled call, whichever twin sweeps."""
+    d = X.shape[1]
+    keys, weights = np.empty((most, 2 * d), np.int64), np.empty(most)
     table = np.full(1 << (2 * most).bit_length(), -1, np.int32)
-    found = cython_twin().collapse(X, trials, sample_weight, table, keys, weights)
-    return None if found < 0 else (keys[:found], weights[:found])
+    columns = trials if trials.shape[1] else np.broadcast_to(X.dtype.type(0), X.shape)
+    found = cython_twin().collapse(X, columns, sample_weight, table, keys, weights)
+    return None if found < 0 else (keys[:found, : d + trials.shape[1]], weights[:found])
 
 
 # -------------------------------------------------------------------------------------------------------------- run
 
 
 class Backend:
-    """Runs a named kernel over rows.  A context manager: its threads live as long as the fit."""
+    """Runs a kernel, by its name, over rows.  A context manager: its threads live as long as the fit."""
 
     def __init__(self, backend: str = "auto", n_threads: int | None = None) -> None:
-        self.kernels = numba_twin() if backend == "numba" else cython_twin()
-        self.single_kernels = self.kernels if backend == "numba" else single_kernels_of(forced_instruction_set())
+        self.is_numba = backend == "numba"
+        self.kernels = numba_twin() if self.is_numba else cython_twin()
+        self.float32_kernels = self.kernels if self.is_numba else float32_kernels_of(forced_instruction_set())
         self.n_threads = thread_count(n_threads)
-        self._split = backend != "numba"
         self._helpers: Helpers | None = None
 
     @property
-    def has_single(self) -> bool:
-        """Are there kernels with float32 in their lanes?"""
-        return self.single_kernels is not self.kernels
+    def has_float32(self) -> bool:
+        """Whether there are kernels with float32 in their lanes."""
+        return self.float32_kernels is not self.kernels
 
     def __enter__(self) -> Self:
         return self
@@ -164,32 +190,23 @@ class Backend:
         sums: np.ndarray | None = None,
         *,
         slot_rows: int,
-        single: bool = False,
+        float32: bool = False,
     ) -> None:
         """Call kernel `name` on rows (each (n, ...)) and tables; it fills out (each (n, ...) or empty) and sums.
 
         Every kernel takes its arguments in this order: rows, slot_rows if there are sums, tables, out, sums.
-        `single` asks for arithmetic in float32, where the twin has it.
+        `float32` asks for arithmetic in float32, where the twin has it.
         """
-        n, kernel = len(rows[0]), getattr(self.single_kernels if single else self.kernels, name)
-        slots = -(-n // slot_rows)
-        work = n * (sums.shape[1] if sums is not None else sum(table.size for table in tables))
-        threads = min(self.n_threads, slots) if work > PARALLEL_WORK else 1
-
-        def arguments(begin: int, end: int) -> list[Any]:
-            span = slice(begin * slot_rows, end * slot_rows)
-            part, filled = [a[span] for a in rows], [a[span] for a in out]
-            return [*part, *tables, *filled] if sums is None else [*part, slot_rows, *tables, *filled, sums[begin:end]]
-
-        if not self._split:
-            run_numba(kernel, threads, arguments(0, slots))
-            return
-        if threads == 1:
-            kernel(*arguments(0, slots))
-            return
-        edges = [slots * part // threads for part in range(threads + 1)]
-        shares = [arguments(begin, end) for begin, end in pairwise(edges)]
-        self.each(lambda share: kernel(*share), shares)
+        n, kernel = len(rows[0]), getattr(self.float32_kernels if float32 else self.kernels, name)
+        work = n * (sum(table.size for table in tables) if sums is None else sums.shape[1])
+        threads = min(self.n_threads, -(-n // slot_rows)) if work > PARALLEL_WORK else 1
+        if self.is_numba:
+            run_numba(kernel, threads, in_order(rows, slot_rows, tables, out, sums))
+        elif threads == 1:
+            kernel(*in_order(rows, slot_rows, tables, out, sums))
+        else:
+            shares = shares_of_slots(threads, rows, slot_rows, tables, out, sums)
+            self.each(lambda arguments: kernel(*arguments), shares)
 
     def fit_groups(
         self, name: str, rows: Sequence[np.ndarray], offsets: np.ndarray, settings: Sequence[Any], out: Sequence[Any]
@@ -198,7 +215,7 @@ class Backend:
 
         Threads are handed shares of groups with about as many rows each.
         """
-        many = many_kernels_of(forced_instruction_set()) if self._split else self.kernels
+        many = self.kernels if self.is_numba else many_kernels_of(forced_instruction_set())
         kernel, edges = getattr(many, name), share_edges(offsets)
 
         def fit(part: np.ndarray) -> None:
@@ -207,13 +224,13 @@ class Backend:
         for begin in range(0, len(edges) - 1, SHARES_AT_A_TIME * self.n_threads):
             part = edges[begin : begin + SHARES_AT_A_TIME * self.n_threads + 1]
             with in_use(*(array[offsets[part[0]] : offsets[part[-1]]] for array in rows)):
-                if self._split:
-                    self.each(fit, [part[share : share + 2] for share in range(len(part) - 1)])
-                else:
+                if self.is_numba:
                     run_numba(kernel, min(self.n_threads, len(part) - 1), [*rows, offsets, part, *settings, *out])
+                else:
+                    self.each(fit, [part[share : share + 2] for share in range(len(part) - 1)])
 
-    def each(self, call: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
-        """call(item) of every item, in their order; the caller takes a share, helpers the others."""
+    def each(self, call: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+        """Return call(item) of every item, in their order; the caller works on some, helper threads on the others."""
         if self.n_threads == 1 or len(items) == 1:
             return [call(item) for item in items]
         if self._helpers is None or self._helpers.process != os.getpid():  # threads do not survive a fork
@@ -229,6 +246,35 @@ class Backend:
             wait(others.values())
             raise
         return [found[index] if index in own else others[index].result() for index in range(len(items))]
+
+
+def in_order(
+    rows: Sequence[np.ndarray],
+    slot_rows: int,
+    tables: Sequence[np.ndarray],
+    out: Sequence[np.ndarray],
+    sums: np.ndarray | None,
+) -> list[np.ndarray | int]:
+    """Return the arguments of a kernel, in the order of all kernels."""
+    return [*rows, *tables, *out] if sums is None else [*rows, slot_rows, *tables, *out, sums]
+
+
+def shares_of_slots(
+    threads: int,
+    rows: Sequence[np.ndarray],
+    slot_rows: int,
+    tables: Sequence[np.ndarray],
+    out: Sequence[np.ndarray],
+    sums: np.ndarray | None,
+) -> list[list[np.ndarray | int]]:
+    """Return the arguments of a kernel for each thread: whole slots, about as many for each."""
+    slots = -(-len(rows[0]) // slot_rows)
+    shares = []
+    for begin, end in pairwise(slots * thread // threads for thread in range(threads + 1)):
+        span = slice(begin * slot_rows, end * slot_rows)
+        own_rows, own_out = [array[span] for array in rows], [array[span] for array in out]
+        shares.append(in_order(own_rows, slot_rows, tables, own_out, None if sums is None else sums[begin:end]))
+    return shares
 
 
 def share_edges(offsets: np.ndarray) -> np.ndarray:

@@ -50,8 +50,8 @@ class Mapping(NamedTuple):
             self.pages.madvise(mmap.MADV_DONTNEED, low, high - low)
 
 
-def still_there(*arrays: np.ndarray) -> None:
-    """ValueError where one is in a mapped file that has lost rows."""
+def check_mapped(*arrays: np.ndarray) -> None:
+    """Raise ValueError where one is in a mapped file that has lost rows."""
     for array in arrays:
         if found := Mapping.of(array):
             found.check()
@@ -72,7 +72,7 @@ def rows_at_a_time(array: np.ndarray) -> int:
     return max(1, BYTES_AT_A_TIME // max(1, array[:1].nbytes))
 
 
-def pieces(array: np.ndarray) -> Iterator[np.ndarray]:
+def slices(array: np.ndarray) -> Iterator[np.ndarray]:
     """The array by and by: pages of a mapped file are given back, and an interruption need not wait for all of it."""
     length = rows_at_a_time(array)
     for begin in range(0, len(array), length):

@@ -56,7 +56,7 @@ class FitAnimation:
         start; components that collapse are left to the floor.  With `n_init=1` and an int for `random_state` that is
         the fit itself, to rounding.
         """
-        if mixture._has_trials:
+        if mixture._row_kind.is_counts:
             last: Any = BinomialMixtureDisplay.from_estimator(mixture, X, trials=trials, sample_weight=sample_weight)
         else:
             check_no_trials(trials, type(mixture).__name__)

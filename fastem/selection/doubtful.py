@@ -13,7 +13,8 @@ import numpy as np
 
 from fastem._typing import Array
 from fastem.data.kmeans import START_ROWS
-from fastem.data.rows import AnyRows, Rows
+from fastem.data.row_source import RowSource
+from fastem.data.rows import Rows
 
 NARROW = 0.5
 """Of the step of rounded rows, half of it to both sides: a standard deviation below that is of one value, or nearly."""
@@ -34,7 +35,7 @@ def suspects(mixture: Any, step: Array) -> list[int]:
     return sorted({*mixture.diagnose().spurious, *np.flatnonzero(narrow).tolist()})
 
 
-def with_doubts(mixture: Any, opened: Callable[[], AnyRows], step: Array) -> Any:
+def with_doubts(mixture: Any, opened: Callable[[], RowSource], step: Array) -> Any:
     """The mixture with `suspect_`, these components, and `doubtful_`, the part of `loglik_` that is in doubt."""
     mixture.suspect_, mixture.doubtful_ = suspects(mixture, step), 0.0
     if mixture.suspect_:
@@ -71,7 +72,7 @@ def n_distinct(blocks: Iterable[Array], most: int) -> int:
     return 0 if seen is None else len(seen)
 
 
-def in_blocks(rows: AnyRows, few: Rows) -> Iterator[Array]:
+def in_blocks(rows: RowSource, few: Rows) -> Iterator[Array]:
     """A few rows first, which may be enough, then all."""
     yield weighted(*few.data, few.sample_weight)
     for begin in range(0, len(rows) if len(rows) > len(few) else 0, BLOCK):

@@ -13,7 +13,7 @@ import numpy as np
 from fastem._errstate import own
 from fastem._typing import Array
 from fastem.data.kmeans import START_ROWS, subsample
-from fastem.data.rows import AnyRows
+from fastem.data.row_source import RowSource
 from fastem.estimators.base import Mixture
 from fastem.estimators.gaussian_mixture import GaussianMixture
 from fastem.families.gaussian.covariance import COVARIANCE_TYPES
@@ -164,16 +164,16 @@ def varied(estimator: Any, n_components: Any, covariance_types: Any) -> list[Set
 
 def tosses(estimator: Any, trials: Any) -> dict[str, Any]:
     """trials, as an argument of estimators that take any."""
-    if estimator._has_trials:
+    if estimator._row_kind.is_counts:
         return {"trials": trials}
     check_no_trials(trials, type(estimator).__name__)
     return {}
 
 
-def opened_rows(estimator: Any, data: Data) -> AnyRows:
+def opened_rows(estimator: Any, data: Data) -> RowSource:
     """As a fit reads them, in float64 arithmetic."""
     trials = estimator._tosses(data.get("trials"))
-    rows: AnyRows = estimator._opened(data["X"], None, trials, data["sample_weight"], dtype=np.float64)
+    rows: RowSource = estimator._opened(data["X"], None, trials, data["sample_weight"], dtype=np.float64)
     return rows
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fastem.exceptions import BadValueError, place
-from fastem.kernels.mapped import in_use, pieces
+from fastem.kernels.mapped import in_use, slices
 
 LARGEST_MAGNITUDE = {np.dtype(np.float64): 1e140, np.dtype(np.float32): 1e18}
 """Rows beyond this are refused by a fit: a variance, in the precision of the rows, would overflow."""
@@ -114,7 +114,7 @@ def check_finite(array: np.ndarray, name: str, largest: float = np.inf) -> None:
 
 def extremes(array: np.ndarray) -> tuple[Any, Any]:
     """Minimum and maximum, NaN where there is one."""
-    found = np.array([(piece.min(), piece.max()) for piece in pieces(array)])
+    found = np.array([(piece.min(), piece.max()) for piece in slices(array)])
     return found.min(), found.max()
 
 
@@ -142,15 +142,21 @@ def check_n_features(found: int, n_features: int | None, owner: str) -> None:
         raise ValueError(f"X has {found} features, but {owner} is expecting {n_features} features as input")
 
 
+def as_count_matrix(X: Any, *, n_features: int | None = None, owner: str = "mixture") -> np.ndarray:
+    """X as (n, d) whole numbers from 0; (n,) are rows of one feature."""
+    array = as_numeric(X, "X", whole=True)
+    column = array.ndim == 1 and n_features in (None, 1)
+    array = array[:, np.newaxis] if column else array
+    check_two_dimensional(array, n_features, owner)
+    check_whole_numbers(array, "X", *extremes(array))
+    return array
+
+
 def as_counts(
     X: Any, trials: Any, *, n_features: int | None = None, owner: str = "mixture"
 ) -> tuple[np.ndarray, np.ndarray]:
     """Successes and trials, both (n, d) and of one type, whole numbers with 0 <= successes <= trials."""
-    array = as_numeric(X, "X", whole=True)
-    single = array.ndim == 1 and n_features in (None, 1)
-    array = array[:, np.newaxis] if single else array
-    check_two_dimensional(array, n_features, owner)
-    check_whole_numbers(array, "X", *extremes(array))
+    array = as_count_matrix(X, n_features=n_features, owner=owner)
     if trials is None:
         raise TypeError("trials: the number of trials of each row is needed, an int or an array of shape (n,)")
     tosses = as_trials(array, as_numeric(trials, "trials", whole=True))

@@ -35,15 +35,6 @@ def check_params(params: Any) -> None:
         raise TypeError(f"params must be those of a mixture, GaussianParams or BinomialParams, got {params!r}")
 
 
-def check_rows_match_params(has_trials: bool, n_features: int, params_have_trials: bool, params_features: int) -> None:
-    """Refuse parameters of another family, or of another number of features, than the rows at hand."""
-    if has_trials != params_have_trials:
-        kinds = {True: "counts, with trials", False: "real numbers, without trials"}
-        raise ValueError(f"params are for {kinds[params_have_trials]}; the rows at hand are {kinds[has_trials]}")
-    if n_features != params_features:
-        raise ValueError(f"params have {params_features} features, but the rows at hand have {n_features}")
-
-
 def check_n_features_in(n_features_in: Any, n_features: int) -> None:
     if n_features_in != n_features:
         raise ValueError(f"n_features_in_ is {n_features_in}, but the parameters have {n_features} features")

@@ -11,14 +11,14 @@ from support.processes import python
 
 import fastem
 from fastem.data import chunks as chunks_module
-from fastem.data.chunk_source import recut
+from fastem.data.chunk_source import rechunk
 from fastem.data.slots import SLOT_ROWS
 
 
 @pytest.fixture
 def short_blocks(monkeypatch):
     """Blocks of one slot, so that small data have several."""
-    monkeypatch.setattr(chunks_module, "BLOCK_BYTES", 1)
+    monkeypatch.setattr(chunks_module, "BUFFER_BYTES", 1)
 
 
 # ---------------------------------------------------------------------------------------------------------------- bits
@@ -103,7 +103,7 @@ def test_blocks_are_the_rows_in_whole_slots(sizes, lasting, monkeypatch):
     numbers.flags.writeable = not lasting
     edges = np.cumsum([0, *sizes])
     chunks = [(numbers[a:b],) for a, b in pairwise(edges)]
-    blocks = [block for (block,) in recut(iter(chunks), length)]
+    blocks = [block for (block,) in rechunk(iter(chunks), length)]
     np.testing.assert_array_equal(np.concatenate(blocks), numbers)
     assert all(len(block) % SLOT_ROWS == 0 for block in blocks[:-1])
     assert max(map(len, blocks)) <= length

@@ -22,8 +22,8 @@ from support.changing import Changing
 from support.chunks import assert_same_bits, counts, cut, rows
 
 import fastem
-from fastem.data import dask_blocks, dask_runner
-from fastem.data import dask_tasks as block_tasks
+from fastem._typing import RowKind
+from fastem.data import dask_partitions, dask_runner, dask_tasks
 from fastem.data.slots import SLOT_ROWS
 
 N = 5 * SLOT_ROWS + 1234
@@ -95,12 +95,12 @@ def test_sums_that_are_folded_by_the_blocks_have_the_same_bits_anywhere(client, 
     X = rows(40 * SLOT_ROWS)
     lazy = da.from_array(X, chunks=(SLOT_ROWS, 2))
     start = mixture(max_iter=5).fit(X[:5000]).params_
-    monkeypatch.setattr(dask_blocks, "GATHERED_BYTES", 0)
+    monkeypatch.setattr(dask_partitions, "SLOT_SUMS_BYTES", 0)
     here, memory = mixture().fit(lazy), mixture().fit(X)
     with client.as_current():
         assert_same_bits(mixture().fit(lazy), here)
     np.testing.assert_allclose(here.means_, memory.means_, rtol=TO_ROUNDING, atol=TO_ROUNDING)
-    blocks = dask_blocks.open_blocks(lazy, None, None, has_trials=False)
+    blocks = dask_partitions.open_partitions(lazy, None, None)
     assert blocks.sweep(start).loglik == fastem.accumulate(start, X).loglik
 
 
@@ -147,22 +147,22 @@ def test_counts_of_many_kinds_are_swept_as_they_are(most):
     rng = np.random.default_rng(0)
     X = rng.binomial(most, rng.choice([0.2, 0.7], size=140_000))
     lazy, model = da.from_array(X, chunks=4 * SLOT_ROWS), fastem.BinomialMixture(2, n_trials=most, random_state=0)
-    blocks = dask_blocks.open_blocks(lazy, most, None, has_trials=True)
+    blocks = dask_partitions.open_partitions(lazy, most, None, row_kind=RowKind.COUNTS_WITH_TRIALS)
     assert (blocks.collapsed() is blocks) == (most > 20)
     assert_same_bits(model.fit(lazy), fastem.BinomialMixture(2, n_trials=most, random_state=0).fit(X))
 
 
 def test_the_few_numbers_of_a_sum_are_exact():
     values = np.random.default_rng(0).normal(size=1000) * 10.0 ** np.random.default_rng(1).integers(-30, 30, 1000)
-    halves = block_tasks.exact(values[:300].tolist()) + block_tasks.exact(values[300:].tolist())
+    halves = dask_tasks.exact(values[:300].tolist()) + dask_tasks.exact(values[300:].tolist())
     assert len(halves) < 20
     assert math.fsum(halves) == math.fsum(values)
     assert (
-        math.fsum(block_tasks.exact([1.0, 2.0**-54]) + block_tasks.exact([2.0**-53])) == 1.0 + 2.0**-52
+        math.fsum(dask_tasks.exact([1.0, 2.0**-54]) + dask_tasks.exact([2.0**-53])) == 1.0 + 2.0**-52
     )  # no tie, together
-    assert block_tasks.exact([]) == []
-    assert block_tasks.exact([-math.inf, 1.0]) == [-math.inf]
-    assert block_tasks.exact([-1e308, -1e308]) == [block_tasks.LOWEST_LOGLIK]
+    assert dask_tasks.exact([]) == []
+    assert dask_tasks.exact([-math.inf, 1.0]) == [-math.inf]
+    assert dask_tasks.exact([-1e308, -1e308]) == [dask_tasks.LOWEST_LOGLIK]
 
 
 # --------------------------------------------------------------------------------------------------------- predictions
@@ -188,7 +188,7 @@ def test_predictions_name_the_block_of_a_bad_value():
     X = rows(N)
     found = mixture().fit(X)
     X[SLOT_ROWS + 17, 1] = np.inf
-    with pytest.raises(ValueError, match=r"block 1: X must be finite.* got inf, in the block at row 17, column 1"):
+    with pytest.raises(ValueError, match=r"partition 1: X must be finite.* got inf, in the partition at row 17"):
         found.predict(da.from_array(X, chunks=(SLOT_ROWS, 2))).compute()
 
 
@@ -279,16 +279,16 @@ def spoilt(X, value, row=2 * SLOT_ROWS + 321):
 LAZY = da.from_array(rows(N), chunks=(SLOT_ROWS, 2))
 WEIGHTS = da.ones(N, chunks=SLOT_ROWS)
 BAD = {
-    "nan": ((spoilt(rows(N), np.nan),), ValueError, "block 2: X must be finite.* got nan at row 8513, column 1"),
-    "large": ((spoilt(rows(N), 1e141),), ValueError, r"block 2: X must be below .* at row 8513, column 1"),
-    "text": ((da.from_array(np.full((9, 2), "a"), chunks=3),), TypeError, "block 0, from row 0: X must hold real"),
+    "nan": ((spoilt(rows(N), np.nan),), ValueError, "partition 2: X must be finite.* got nan at row 8513, column 1"),
+    "large": ((spoilt(rows(N), 1e141),), ValueError, r"partition 2: X must be below .* at row 8513, column 1"),
+    "text": ((da.from_array(np.full((9, 2), "a"), chunks=3),), TypeError, "partition 0, from row 0: X must hold real"),
     "flat": ((LAZY[:, 0],), ValueError, "X: Expected 2D array, got 1D"),
     "few": ((LAZY[:2],), ValueError, "Expected n_samples >= n_components"),
     "none": ((LAZY[:0],), ValueError, "X: found 0 rows"),
     "mixed": ((da.concatenate([LAZY[:5], LAZY[:5].astype(np.float32)]).map_blocks(
         lambda X, block_id: X.astype(np.float32) if block_id[0] else X, dtype=np.float64),), ValueError,
-        "block 1, from row 5: 2 columns read as float32.* before have 2 columns read as float64"),
-    "weights": ((LAZY, None, -WEIGHTS), ValueError, "block 0: sample_weight must not be negative.* at row 0"),
+        "partition 1, from row 5: 2 columns read as float32.* before have 2 columns read as float64"),
+    "weights": ((LAZY, None, -WEIGHTS), ValueError, "partition 0: sample_weight must not be negative.* at row 0"),
     "zeros": ((LAZY, None, 0 * WEIGHTS), ValueError, "sample_weight must hold a positive weight"),
     "short": ((LAZY, None, WEIGHTS[:9]), ValueError, "sample_weight must have one entry for each row of X, 21714"),
     "memory": ((LAZY, None, np.ones(N)), TypeError, "sample_weight must be a Dask collection where X is one, got nda"),
@@ -327,13 +327,13 @@ def test_a_task_that_raises_is_named(place):
     before = dict(vars(found))
     with pytest.raises(OSError, match="the disk is gone") as caught:
         found.fit(LAZY.map_blocks(refuses, dtype=np.float64))
-    assert caught.value.__notes__ == ["while working on block 2"]
+    assert caught.value.__notes__ == ["while working on partition 2"]
     assert vars(found) == before
 
 
 @pytest.mark.parametrize(("late", "message"), [
-    (lambda X: np.where(np.arange(len(X))[:, np.newaxis] == 5, np.nan, X), "block 1: X must be finite.* row 4101"),
-    (lambda X: X[:-1], "block 1, from row 4096: 4095 rows; it had 4096 when it was first read"),
+    (lambda X: np.where(np.arange(len(X))[:, np.newaxis] == 5, np.nan, X), "partition 1: X must be finite.* row 4101"),
+    (lambda X: X[:-1], "partition 1, from row 4096: 4095 rows; it had 4096 when it was first read"),
 ], ids=["nan", "rows"])  # fmt: skip
 def test_blocks_that_change_are_noticed(late, message):
     with dask.config.set(scheduler="synchronous"), pytest.raises(ValueError, match=message):
@@ -342,7 +342,7 @@ def test_blocks_that_change_are_noticed(late, message):
 
 def at_sweep(number, call, monkeypatch):
     """Have something happen while this sweep is under way."""
-    sweep, seen = dask_blocks.Blocks.sweep, []
+    sweep, seen = dask_partitions.Partitions.sweep, []
 
     def watched(self, params):
         seen.append(params)
@@ -350,7 +350,7 @@ def at_sweep(number, call, monkeypatch):
             threading.Timer(0.02, call).start()
         return sweep(self, params)
 
-    monkeypatch.setattr(dask_blocks.Blocks, "sweep", watched)
+    monkeypatch.setattr(dask_partitions.Partitions, "sweep", watched)
 
 
 def slowly(X):
@@ -456,7 +456,7 @@ def test_a_block_that_kills_its_workers_is_named(fault, monkeypatch):
     ):
         found.fit(LAZY.map_blocks(fault, dtype=np.float64))
     (note,) = caught.value.__notes__
-    assert re.fullmatch(r"while working on block (\d or )*2( or \d)*", note)  # others may have been with the worker
+    assert re.fullmatch(r"while working on partition (\d or )*2( or \d)*", note)  # others may have been with the worker
     assert vars(found) == before
 
 

@@ -9,6 +9,8 @@ from support.sweeps import binomial_params
 
 import fastem
 from fastem import BinomialMixture
+from fastem._typing import RowKind
+from fastem.data import dask_partitions
 from fastem.data.distinct import TESTED_ROWS, distinct_rows
 from fastem.kernels.backend import Backend
 from fastem.validation.arrays import as_counts
@@ -199,3 +201,43 @@ def test_a_mixture_that_cannot_be_identified_is_told():
         BinomialMixture(3).fit(X, trials=trials)
     BinomialMixture(2).fit(X, trials=trials)  # silent: warnings are errors here
     BinomialMixture(1).fit(X, trials=trials)
+
+
+# -------------------------------------------------------------------------------------------- counts without trials
+
+
+def opened_counts(X, weights, where):
+    """Rows of counts without trials: in memory, in chunks, in partitions."""
+    if where == "memory":
+        return fastem.open_rows(X, None, weights, row_kind="counts")
+    if where == "chunks":
+        cuts = [slice(begin, begin + 700) for begin in range(0, len(X), 700)]
+        return fastem.open_chunks([(X[cut], weights[cut]) for cut in cuts], row_kind="counts")
+    da = pytest.importorskip("dask.array")
+    lazy = [da.from_array(array, chunks=700) for array in (X, weights)]
+    return dask_partitions.open_partitions(lazy[0], None, lazy[1], row_kind=RowKind.COUNTS)
+
+
+@pytest.mark.parametrize("where", ["memory", "chunks", "dask"])
+def test_equal_rows_of_counts_without_trials_are_collapsed(where):
+    rng = np.random.default_rng(0)
+    X, weights = rng.poisson(3.0, size=(5_000, 2)), rng.gamma(1.0, size=5_000)
+    expected, places = np.unique(X, axis=0, return_inverse=True)
+    with opened_counts(X, weights, where) as rows:
+        distinct = rows.collapsed()
+    (found,) = distinct.data
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_allclose(distinct.sample_weight, np.bincount(places.ravel(), weights), rtol=1e-13)
+
+
+@pytest.mark.parametrize("bad", [-1, 0.5, np.nan])
+def test_counts_without_trials_are_whole_numbers(bad):
+    with pytest.raises(ValueError, match=r"X|Negative"):
+        fastem.open_rows([0, 1, bad], row_kind="counts")
+    with pytest.raises(TypeError, match="trials must be None for counts"):
+        fastem.open_rows([0, 1], 3, row_kind="counts")
+
+
+def test_the_kind_of_rows_is_one_that_exists():
+    with pytest.raises(ValueError, match="row_kind must be one of 'real numbers', 'counts'"):
+        fastem.open_rows([0, 1], row_kind="durations")

@@ -11,7 +11,7 @@ from support.chunks import cut, rows
 from support.processes import python
 
 import fastem
-from fastem.data import dask_blocks
+from fastem.data import dask_partitions
 from fastem.data.chunk_source import SAMPLED_STEP
 from fastem.data.slots import SLOT_ROWS
 
@@ -154,7 +154,7 @@ class Spoiling:
     """Sets a value of X that is being fitted, as another thread may, at the so many-th sweep."""
 
     def __init__(self, X, sweeps, value, monkeypatch):
-        sweep, left = fastem.sweep.Rows.sweep, iter(range(sweeps))
+        sweep, left = fastem.Rows.sweep, iter(range(sweeps))
 
         def spoilt(rows, params):
             if next(left, None) is None and len(rows) == len(X):
@@ -208,14 +208,14 @@ LAZY = da.from_array(X, chunks=(SLOT_ROWS, 2))
 LATE = {
     "narrower": (
         lambda X: X[:, :1],
-        "block 1, from row 4096: 1 columns .*; it had 2 columns .* when it was first read",
+        "partition 1, from row 4096: 1 columns .*; it had 2 columns .* when it was first read",
     ),
-    "wider": (lambda X: np.hstack([X, X]), "block 1, from row 4096: 4 columns"),
+    "wider": (lambda X: np.hstack([X, X]), "partition 1, from row 4096: 4 columns"),
     "float32": (lambda X: X.astype(np.float32), "read as float32, .*; it had 2 columns read as float64"),
-    "values": (lambda X: X + 1000, "block 1, from row 4096: other rows than when it was first read"),
-    "order": (permuted, "block 1, from row 4096: other rows"),
-    "nan": (lambda X: X * np.nan, "block 1, from row 4096: other rows"),
-    "shorter": (lambda X: X[:-1], "block 1, from row 4096: 4095 rows; it had 4096 when it was first read"),
+    "values": (lambda X: X + 1000, "partition 1, from row 4096: other rows than when it was first read"),
+    "order": (permuted, "partition 1, from row 4096: other rows"),
+    "nan": (lambda X: X * np.nan, "partition 1, from row 4096: other rows"),
+    "shorter": (lambda X: X[:-1], "partition 1, from row 4096: 4095 rows; it had 4096 when it was first read"),
 }
 
 
@@ -233,7 +233,7 @@ def test_blocks_of_random_numbers_without_a_seed_are_refused():
     def drawn(block):
         return np.random.default_rng().normal(size=block.shape)
 
-    with pytest.raises(ValueError, match=r"block 0, from row 0: other rows .* random numbers need a seed"):
+    with pytest.raises(ValueError, match=r"partition 0, from row 0: other rows .* random numbers need a seed"):
         mixture().fit(LAZY.map_blocks(drawn, dtype=np.float64))
     seeded = da.random.default_rng(0).normal(size=(N, 2), chunks=(SLOT_ROWS, 2))
     found, memory = mixture(tol=1e-3).fit(seeded), mixture(tol=1e-3).fit(seeded.compute())
@@ -250,7 +250,7 @@ def test_negative_weights_of_a_block_made_anew_are_refused():
 
 def test_a_block_that_a_cluster_has_made_anew_with_bad_values_is_named():
     """It comes as the error that its check has found."""
-    blocks = dask_blocks.open_blocks(LAZY, None, None, has_trials=False)
-    (_, known), *_ = blocks._blocks
-    with pytest.raises(ValueError, match="block 0, from row 0: when it was read again, X must be finite"):
-        blocks.reader.same(ValueError("X must be finite"), call=len, block=known)
+    blocks = dask_partitions.open_partitions(LAZY, None, None)
+    (_, known), *_ = blocks._partitions
+    with pytest.raises(ValueError, match="partition 0, from row 0: when it was read again, X must be finite"):
+        blocks.reader.same(ValueError("X must be finite"), call=len, known=known)

@@ -212,9 +212,9 @@ def test_long_predictions_are_made_in_portions_of_the_same_bits(monkeypatch, twi
         run(self, name, parts, *others, **options)
 
     monkeypatch.setattr(Backend, "run", counted)
-    monkeypatch.setattr(rows, "PORTION_WORK", 2 * rows.PORTION_ROWS * 100)
+    monkeypatch.setattr(rows, "POSTERIOR_WORK", 2 * rows.TILE_ROWS * 100)
     after = [mixture.score_samples(rows), mixture.predict_proba(rows), mixture.predict(rows)]
-    assert max(lengths) <= 2 * threads * rows.PORTION_ROWS
+    assert max(lengths) <= 2 * threads * rows.TILE_ROWS
     for found, right in zip(after, before, strict=True):
         np.testing.assert_array_equal(found, right)
 
@@ -226,5 +226,5 @@ def test_a_portion_of_a_prediction_is_short(d, k, kind):
     with fastem.open_rows(np.broadcast_to(np.zeros((1, d)), (3_000_000, d)), n_threads=1) as rows:
         spans = list(rows._spans(params))
     longest = max(len(range(*span.indices(3_000_000))) for span in spans)
-    assert longest == rows.PORTION_ROWS or longest * sum(t.size for t in params.tables()) <= rows.PORTION_WORK
+    assert longest == rows.TILE_ROWS or longest * sum(t.size for t in params.tables()) <= rows.POSTERIOR_WORK
     assert longest <= 1 << 20

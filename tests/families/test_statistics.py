@@ -23,7 +23,7 @@ def em_steps(params, n_iter, step):
     for _ in range(n_iter):
         stats = step(params)
         yield stats
-        params = stats.maximize(**({} if params.has_trials else {"reg_covar": 0.0}))
+        params = stats.maximize(**({} if params.row_kind.is_counts else {"reg_covar": 0.0}))
 
 
 # ---------------------------------------------------------------------------------------------------------- addition

@@ -23,8 +23,8 @@ every = pytest.mark.parametrize(("world", "kind"), WORLDS, ids=[f"{world.name}-{
 def em(params, X, trials=None, **options):
     options = {"tol": 1e-12, "max_iter": 20_000, **options}
     fixed = options.get("fixed", ())
-    with fastem.open_rows(X, trials, has_trials=params.has_trials) as rows:
-        extra = {} if params.has_trials else {"reg_covar": 0.0}
+    with fastem.open_rows(X, trials, row_kind=params.row_kind) as rows:
+        extra = {} if params.row_kind.is_counts else {"reg_covar": 0.0}
         return fastem.em(rows.sweep, lambda stats: stats.maximize(fixed=fixed, **extra), params, **options)
 
 
@@ -322,8 +322,8 @@ def test_the_gradient_of_coins_is_that_of_the_log_likelihood(world, fixed):
 
 def compare_gradients(params, X, trials, fixed, step=1e-5):
     """With central differences, good to step^2 and to rounding / step."""
-    extra = {} if params.has_trials else {"reg_covar": 0.0}
-    with fastem.open_rows(X, trials, has_trials=params.has_trials) as rows:
+    extra = {} if params.row_kind.is_counts else {"reg_covar": 0.0}
+    with fastem.open_rows(X, trials, row_kind=params.row_kind) as rows:
         stats = rows.sweep(params)
         found = stats.gradient(stats.maximize(fixed=fixed, **extra), params, fixed)
         middle = params.to_vector(params, fixed)

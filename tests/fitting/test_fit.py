@@ -191,14 +191,14 @@ def test_parts_are_views_of_evenly_spread_rows_the_smaller_ones_first():
     X = np.arange(2_600.0).reshape(1_300, 2)
     weights = np.ones(1_300)
     rows = fastem.open_rows(X, None, weights)
-    parts = rows.parts(20)
+    parts = rows.subsets(20)
     assert [len(part) for part in parts] == [21, 100]
     for part, step in zip(parts, (61, 13), strict=True):
         assert np.shares_memory(part.data[0], X)
         np.testing.assert_array_equal(np.diff(part.data[0][:, 0]), 2 * step)
-    assert rows.parts(1_000) == []
+    assert rows.subsets(1_000) == []
     weights[30::61] = 0.0  # a part without weight tells nothing
-    assert [len(part) for part in rows.parts(20)] == [100]
+    assert [len(part) for part in rows.subsets(20)] == [100]
 
 
 @pytest.mark.parametrize("acceleration", [None, "quasi-newton"])
@@ -227,7 +227,7 @@ def test_a_part_is_left_when_it_has_less_to_gain_than_its_rows_can_tell():
 
     X = np.random.default_rng(0).normal(size=(13_000, 1))
     start = fastem.GaussianParams(np.full(2, 0.5), np.array([[-1.0], [1.0]]), np.ones((2, 1)), "diag")
-    led = warmed(fastem.open_rows(X).parts(100), run)(start)
+    led = warmed(fastem.open_rows(X).subsets(100), run)(start)
     assert asked == [(213, "aitken", 5 / 426), (1_000, "aitken", 5 / 2_000)]
     assert (led.means != start.means).all()
 

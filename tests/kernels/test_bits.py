@@ -78,7 +78,7 @@ def test_same_bits_however_many_slots_are_held_at_a_time(twin, monkeypatch):
     X, params = rng.normal(size=(ROWS, 2)), normal_params(rng, 2, "diag")
     with open_rows(X, backend=twin, n_threads=2) as rows:
         whole = bits(rows.sweep(params))
-        monkeypatch.setattr("fastem.data.rows.WAVE_BYTES", 0)
+        monkeypatch.setattr("fastem.data.rows.SUMS_BYTES", 0)
         assert bits(rows.sweep(params)) == whole
 
 

@@ -63,7 +63,7 @@ def test_unsigned_counts_are_not_taken_for_negative_ones():
 
 def test_another_kind_of_argument():
     refused(TypeError, "params must be those of a mixture", lambda: fastem.accumulate("params", X))
-    refused(TypeError, "trials belongs to binomial mixtures", lambda: fastem.open_rows(X, 3))
+    refused(TypeError, "trials must be None for real numbers", lambda: fastem.open_rows(X, 3))
     refused(TypeError, "n_features must be an int", lambda: fastem.open_rows(X, n_features=[2, 3]))
     refused(TypeError, "has_trials must be True or False", lambda: fastem.open_rows(X, has_trials=X))
     refused(ValueError, "dtype must be None or float64", lambda: fastem.accumulate(PARAMS, X, dtype=X))

@@ -18,6 +18,6 @@ def binomial_params(world):
 
 
 def sweep(params, X, twin, sample_weight=None, trials=None, n_threads=None, dtype=None):
-    options = {"has_trials": params.has_trials, "backend": twin, "n_threads": n_threads, "dtype": dtype}
+    options = {"row_kind": params.row_kind, "backend": twin, "n_threads": n_threads, "dtype": dtype}
     with open_rows(X, trials, sample_weight, **options) as rows:
         return rows.sweep(params)

@@ -236,7 +236,7 @@ def test_bad_parameters_of_the_building_blocks():
             fastem.accumulate(GaussianParams(**{**good, **change}), GOOD)
     with pytest.raises(ValueError, match="probs must hold probabilities"):
         fastem.posterior(BinomialParams(np.ones(1), np.array([[1.5]])), [1], trials=2)
-    with pytest.raises(TypeError, match="trials belongs to binomial mixtures"):
+    with pytest.raises(TypeError, match="trials must be None for real numbers"):
         fastem.accumulate(GaussianParams(**good), GOOD, trials=3)
     with pytest.raises(TypeError, match="trials: the number of trials"):
         fastem.accumulate(BinomialParams(np.ones(1), np.array([[0.5]])), [1, 2])
@@ -265,7 +265,7 @@ def test_parameters_of_any_layout_and_precision_are_taken():
 
 def test_a_warm_start_needs_the_features_and_components_of_the_last_fit():
     mixture = GaussianMixture(2, random_state=0, warm_start=True).fit(GOOD)
-    with pytest.raises(ValueError, match="params have 2 features, but the rows at hand have 3"):
+    with pytest.raises(ValueError, match="params have 2 features, but the rows have 3"):
         mixture.fit(np.zeros((9, 3)))
     with pytest.raises(ValueError, match="n_components was 2 when this mixture was fitted, and is 3"):
         mixture.set_params(n_components=3).fit(GOOD)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastem._typing import RowKind
-from fastem.data.rows import AnyRows
+from fastem.data.row_source import RowSource
 from fastem.families.base import Family
 from fastem.families.binomial.model import BinomialParams, BinomialStats
 from fastem.families.binomial.prior import BinomialPrior
@@ -40,7 +40,7 @@ class BinomialFamily(Family[BinomialParams, BinomialStats]):
 
     def start(
         self,
-        rows: AnyRows,
+        rows: RowSource,
         k: int,
         *,
         method: str,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fastem._errstate import own_methods
 from fastem._public import public
-from fastem._typing import Array
+from fastem._typing import Array, RowKind
 from fastem.data.slots import as_table, refuse_nan
 from fastem.families.fixed import Fixed, FixedLike
 from fastem.families.params import Chart, Params
@@ -47,7 +47,7 @@ class BinomialParams(Params):
 
     parameter_names: ClassVar = ("weights", "probs")
     kernel = "binomial"
-    has_trials = True
+    row_kind = RowKind.COUNTS_WITH_TRIALS
 
     def __post_init__(self) -> None:
         """The kernels trust these shapes."""
@@ -99,7 +99,7 @@ class BinomialParams(Params):
         """As they are: float32 has no probability between 1 and 1 - 6e-8."""
         return self
 
-    def single_is_enough(self, tables: tuple[Array, Array, Array]) -> bool:
+    def single_is_enough(self, tables: tuple[Array, ...]) -> bool:
         """Counts times logarithms have no digits to lose: never."""
         return False
 
@@ -112,11 +112,12 @@ class BinomialParams(Params):
     def sums_length(self) -> int:
         return len(self.weights) + 2 * self.probs.size + 2
 
-    def stats(self, sums: Array) -> BinomialStats:
+    def stats(self, sums: Array, single: bool = False) -> BinomialStats:
         """Name the sums of a kernel (one row, as _kernels lays them out)."""
         k = len(self.weights)
         successes, failures = sums[k:-2].reshape(2, *self.probs.shape)
-        return BinomialStats(self, sums[:k], float(sums[-2]), float(sums[-1]), successes, failures, row_counts=sums[:k])
+        values = sums[:k], float(sums[-2]), float(sums[-1]), successes, failures
+        return BinomialStats(self, *values, row_counts=sums[:k], single=single)
 
     def to_vector(self, at: BinomialParams, fixed: FixedLike = ()) -> Array:
         """What is free, without constraints: log weights and logits; `at` is there for families with units."""

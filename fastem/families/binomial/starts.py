@@ -8,14 +8,15 @@ import numpy as np
 
 from fastem._typing import Array
 from fastem.data.kmeans import lloyd, spread_centers, start_size, subsample
-from fastem.data.rows import AnyRows, Rows
+from fastem.data.row_source import RowSource
+from fastem.data.rows import Rows
 from fastem.families.binomial.model import BinomialParams
 
 START_METHODS = ("auto", "quantiles", "kmeans", "random")
 
 
 def start_from(
-    given: Mapping[str, Array], rows: AnyRows, k: int, *, method: str, rng: np.random.Generator
+    given: Mapping[str, Array], rows: RowSource, k: int, *, method: str, rng: np.random.Generator
 ) -> BinomialParams:
     """Return starting parameters that take what is given of weights and probs; rows of NaN among the probs are
     found."""
@@ -25,7 +26,7 @@ def start_from(
     return BinomialParams(given.get("weights", np.full(k, 1 / k)), probs)
 
 
-def rates_start(rows: AnyRows, k: int, *, method: str, rng: np.random.Generator) -> BinomialParams:
+def rates_start(rows: RowSource, k: int, *, method: str, rng: np.random.Generator) -> BinomialParams:
     """Probs at even quantiles of the rates of success, at k-means centers of them or at the rates of random rows."""
     rows = subsample(rows, start_size(rows, k), rng).collapsed(most=1.0)
     successes, trials = (array.astype(np.float64) for array in rows.data)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastem._typing import Array, RowKind
-from fastem.data.rows import AnyRows
+from fastem.data.row_source import RowSource
 from fastem.families.base import Family
 from fastem.families.fixed import Fixed
 from fastem.families.gaussian.covariance import COVARIANCE_TYPES, LARGEST_VARIANCE, SMALLEST_VARIANCE
@@ -54,7 +54,7 @@ class GaussianFamily(Family[GaussianParams, GaussianStats]):
             raise ValueError("reg_covar='auto' depends on the rows: call for_rows first")
         return self.reg_covar
 
-    def for_rows(self, rows: AnyRows, rng: np.random.Generator) -> Self:
+    def for_rows(self, rows: RowSource, rng: np.random.Generator) -> Self:
         return replace(self, reg_covar=automatic_reg_covar(rows, rng)) if self._is_automatic else self
 
     def check_init(self, init: Mapping[str, ArrayLike], k: int, n_features: int) -> None:
@@ -76,7 +76,7 @@ class GaussianFamily(Family[GaussianParams, GaussianStats]):
 
     def start(
         self,
-        rows: AnyRows,
+        rows: RowSource,
         k: int,
         *,
         method: str,

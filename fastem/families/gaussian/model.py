@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fastem._errstate import own_methods
 from fastem._public import public
-from fastem._typing import Array
+from fastem._typing import Array, RowKind
 from fastem.data.slots import as_table, refuse_nan
 from fastem.families.fixed import Fixed, FixedLike
 from fastem.families.gaussian.covariance import (
@@ -78,7 +78,7 @@ class GaussianParams(Params):
 
     parameter_names: ClassVar = ("weights", "means", "covariances")
 
-    has_trials = False
+    row_kind = RowKind.REAL
 
     @classmethod
     def from_precisions(cls, weights: Array, means: Array, precisions: Array, covariance_type: str) -> GaussianParams:
@@ -223,7 +223,7 @@ class GaussianParams(Params):
         log_norm -= 0.5 * self.means.shape[1] * math.log2(2 * math.pi)
         return as_table(log_norm), as_table(self.means), as_table(factors * math.sqrt(LOG2E / 2))
 
-    def single_is_enough(self, tables: tuple[Array, Array, Array]) -> bool:
+    def single_is_enough(self, tables: tuple[Array, ...]) -> bool:
         """May float32 rows be summed in float32, a tile at a time?
 
         Means are then rounded to 2^-24 of their distance from the middle, which must be SINGLE_REACH of a component's
@@ -260,13 +260,14 @@ class GaussianParams(Params):
         k, d = self.means.shape
         return k * (1 + d + (d * d if self.kernel == "mvnormal_full" else d)) + 2
 
-    def stats(self, sums: Array) -> GaussianStats:
+    def stats(self, sums: Array, single: bool = False) -> GaussianStats:
         """Name the sums of a kernel (one row, as _kernels lays them out)."""
         k, d = self.means.shape
         first, second = sums[k : k + k * d].reshape(k, d), sums[k + k * d : -2]
         second = second.reshape((k, d, d) if self.is_matrix else (k, d))
         counts, (loglik, entropy) = sums[:k], sums[-2:].tolist()
-        return GaussianStats(self, counts, loglik, entropy, first, second, counts, counts, row_counts=counts)
+        values = counts, loglik, entropy, first, second, counts, counts
+        return GaussianStats(self, *values, row_counts=counts, single=single)
 
     @kept
     def units(self) -> Array:

@@ -9,7 +9,8 @@ import numpy as np
 
 from fastem._typing import Array
 from fastem.data.kmeans import START_ROWS, lloyd, spread_centers, start_size, subsample
-from fastem.data.rows import AnyRows, Rows
+from fastem.data.row_source import RowSource
+from fastem.data.rows import Rows
 from fastem.families.gaussian.covariance import RESOLUTION, SMALLEST_MAGNITUDE, SMALLEST_VARIANCE
 from fastem.families.gaussian.model import GaussianParams, GaussianStats
 from fastem.kernels.linear import eigvalsh, outer_sums, weighted_sum
@@ -26,7 +27,7 @@ Partition = Callable[[slice], Array]
 
 def start_from(
     given: Mapping[str, Array],
-    rows: AnyRows,
+    rows: RowSource,
     k: int,
     covariance_type: str,
     *,
@@ -53,7 +54,7 @@ def start_from(
 
 
 def partition_start(
-    rows: AnyRows,
+    rows: RowSource,
     k: int,
     covariance_type: str,
     *,
@@ -78,7 +79,7 @@ def partition_start(
     return partition_params(rows, k, scale, covariance_type, reg_covar, lambda block: np.eye(k)[labels[block]])
 
 
-def automatic_reg_covar(rows: AnyRows, rng: np.random.Generator) -> Array:
+def automatic_reg_covar(rows: RowSource, rng: np.random.Generator) -> Array:
     """Return (d,) RELATIVE of each feature's variance; of 1 for a constant feature."""
     few = subsample(rows, START_ROWS, rng)
     return RELATIVE * (1.0 / feature_scale(few.data[0], few.sample_weight)) ** 2
