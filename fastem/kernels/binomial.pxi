@@ -30,6 +30,10 @@ cdef void binomial_moments(Tile *t) noexcept nogil:
             add_to(t.second, c * t.d + j, failures)
 
 
+cdef Family BINOMIAL = Family(binomial_densities, binomial_moments, fold_sums, centered=False, full=False,
+                              has_trials=True)
+
+
 def accumulate_binomial(const number[:, :] X,           # IN   (n, d)  successes
                         const number[:, :] trials,      # IN   (n, d)
                         const double[:] sample_weight,  # IN   (n,)
@@ -40,12 +44,7 @@ def accumulate_binomial(const number[:, :] X,           # IN   (n, d)  successes
                         double[:, ::1] sums):           # OUT  (s, k + 2 k d + 2)
     # -> per slot: sum w r, sum w r x, sum w r (trials - x), sum w log p(x), -sum w sum_k r log r;
     #    log p(x) without the binomial coefficients
-    cdef Tile t
-    cdef real *block = new_tile(&t, log_p.shape[0], log_p.shape[1], &log_norm[0], &log_p[0, 0], &log_q[0, 0],
-                                  False, True, True)
-    with nogil:
-        accumulate_slots(&t, X, trials, sample_weight, slot_rows, binomial_densities, binomial_moments, sums)
-    free(block)
+    accumulate(&BINOMIAL, X, trials, sample_weight, slot_rows, log_norm, log_p, &log_q[0, 0], sums)
 
 
 def posterior_binomial(const number[:, :] X,            # IN   (n, d)  successes
@@ -57,9 +56,4 @@ def posterior_binomial(const number[:, :] X,            # IN   (n, d)  successes
                        double[:, :] resp,               # OUT  (n, k)  or (0, k)
                        int32_t[:] labels):              # OUT  (n,)    or (0,)
     # -> log density without the binomial coefficients, responsibilities and most probable component of each row
-    cdef Tile t
-    cdef real *block = new_tile(&t, log_p.shape[0], log_p.shape[1], &log_norm[0], &log_p[0, 0], &log_q[0, 0],
-                                  False, True, False)
-    with nogil:
-        posterior_rows(&t, X, trials, binomial_densities, log_prob, resp, labels)
-    free(block)
+    posterior(&BINOMIAL, X, trials, log_norm, log_p, &log_q[0, 0], log_prob, resp, labels)

@@ -45,6 +45,9 @@ cdef void diag_moments(Tile *t) noexcept nogil:
             add_to(t.second, c * d + j, second + second_)
 
 
+cdef Family DIAG = Family(diag_densities, diag_moments, fold_normal, centered=True, full=False, has_trials=False)
+
+
 def accumulate_mvnormal_diag(const floating[:, :] X,         # IN   (n, d)
                              const double[:] sample_weight,  # IN   (n,)
                              Py_ssize_t slot_rows,           # IN           rows of a slot
@@ -53,12 +56,7 @@ def accumulate_mvnormal_diag(const floating[:, :] X,         # IN   (n, d)
                              const double[:, ::1] scale,     # IN   (k, d)  sqrt(log2(e) / 2) / sd
                              double[:, ::1] sums):           # OUT  (s, k + 2 k d + 2)
     # -> per slot: sum w r, sum w r (x - mean), sum w r (x - mean)^2, sum w log p(x), -sum w sum_k r log r
-    cdef Tile t
-    cdef real *block = new_tile(&t, means.shape[0], means.shape[1], &log_norm[0], &means[0, 0], &scale[0, 0],
-                                  False, False, True)
-    with nogil:
-        accumulate_slots(&t, X, X, sample_weight, slot_rows, diag_densities, diag_moments, sums)
-    free(block)
+    accumulate(&DIAG, X, X, sample_weight, slot_rows, log_norm, means, &scale[0, 0], sums)
 
 
 def posterior_mvnormal_diag(const floating[:, :] X,          # IN   (n, d)
@@ -69,9 +67,4 @@ def posterior_mvnormal_diag(const floating[:, :] X,          # IN   (n, d)
                             double[:, :] resp,               # OUT  (n, k)  or (0, k)
                             int32_t[:] labels):              # OUT  (n,)    or (0,)
     # -> log density, responsibilities and most probable component of each row
-    cdef Tile t
-    cdef real *block = new_tile(&t, means.shape[0], means.shape[1], &log_norm[0], &means[0, 0], &scale[0, 0],
-                                  False, False, False)
-    with nogil:
-        posterior_rows(&t, X, X, diag_densities, log_prob, resp, labels)
-    free(block)
+    posterior(&DIAG, X, X, log_norm, means, &scale[0, 0], log_prob, resp, labels)

@@ -3,6 +3,9 @@
 cdef void full_densities(Tile *t) noexcept nogil:
     """log2 (weight N(x; mean, S)) = log_norm - |L (x - mean)|^2, L^T L = log2(e) / 2 S^-1, L lower triangular."""
     cdef Py_ssize_t c, i
+    if t.d <= LOW_DENSITIES:
+        low_densities(t)
+        return
     for c in range(t.k):
         for i in range(0, t.vectors, 2):
             whiten_two(t, c, i)
@@ -79,6 +82,9 @@ cdef void full_moments(Tile *t) noexcept nogil:
     """The second moments in 4 x 4 blocks, row by row of blocks: `weighted` holds the four features of such a row."""
     cdef Py_ssize_t c, row, j, d = t.d, rows = padded_rows(t.d)
     cdef double *second
+    if d <= LOW_MOMENTS:
+        low_moments(t)
+        return
     for c in range(t.k):
         responsibilities(t, c)
         for row in range(0, rows, 4):
@@ -160,6 +166,36 @@ cdef inline void outer_4x4(const real *a, const real *b, double *out, Py_ssize_t
     add_lane_sums(out + 2 * stride, out + 3 * stride, s20, s21, s22, s23, s30, s31, s32, s33)
 
 
+cdef inline void unpad(const double *padded, Py_ssize_t k, Py_ssize_t d, double *second) noexcept nogil:
+    """(k, rows, rows) -> (k, d, d)."""
+    cdef Py_ssize_t row, rows = padded_rows(d)
+    for row in range(k * d):
+        memcpy(second + row * d, padded + (row // d * rows + row % d) * rows, d * sizeof(double))
+
+
+cdef inline void mirror(double *second, Py_ssize_t k, Py_ssize_t d) noexcept nogil:
+    """(k, d, d) lower triangles -> symmetric matrices."""
+    cdef Py_ssize_t c, i, j
+    for c in range(k):
+        for i in range(d):
+            for j in range(i):
+                second[(c * d + j) * d + i] = second[(c * d + i) * d + j]
+
+
+cdef void fold_full(const Tile *t, double *sums) noexcept nogil:
+    cdef Py_ssize_t k = t.k, d = t.d
+    if d <= LOW_MOMENTS:
+        fold_sums(t, sums)
+    else:
+        fold_lanes(t.counts, k * (1 + d), sums)
+        unpad(t.second, k, d, sums + k * (1 + d))
+    mirror(sums + k * (1 + d), k, d)
+    to_exact_means(t, sums)
+
+
+cdef Family FULL = Family(full_densities, full_moments, fold_full, centered=True, full=True, has_trials=False)
+
+
 def accumulate_mvnormal_full(const floating[:, :] X,         # IN   (n, d)
                              const double[:] sample_weight,  # IN   (n,)
                              Py_ssize_t slot_rows,           # IN              rows of a slot
@@ -168,13 +204,7 @@ def accumulate_mvnormal_full(const floating[:, :] X,         # IN   (n, d)
                              const double[:, :, ::1] factor, # IN   (k, d, d)  lower L, L^T L = log2(e) / 2 S^-1
                              double[:, ::1] sums):           # OUT  (s, k + k d + k d d + 2)
     # -> per slot: sum w r, sum w r (x - mean), sum w r (x - mean)(x - mean)^T, sum w log p(x), -sum w sum_k r log r
-    cdef Tile t
-    cdef real *block = new_tile(&t, means.shape[0], means.shape[1], &log_norm[0], &means[0, 0], &factor[0, 0, 0],
-                                  True, False, True)
-    with nogil:
-        accumulate_slots(&t, X, X, sample_weight, slot_rows, low_densities if t.d <= LOW_DENSITIES else full_densities,
-                         low_moments if t.d <= LOW_MOMENTS else full_moments, sums)
-    free(block)
+    accumulate(&FULL, X, X, sample_weight, slot_rows, log_norm, means, &factor[0, 0, 0], sums)
 
 
 def posterior_mvnormal_full(const floating[:, :] X,          # IN   (n, d)
@@ -185,9 +215,4 @@ def posterior_mvnormal_full(const floating[:, :] X,          # IN   (n, d)
                             double[:, :] resp,               # OUT  (n, k)     or (0, k)
                             int32_t[:] labels):              # OUT  (n,)       or (0,)
     # -> log density, responsibilities and most probable component of each row
-    cdef Tile t
-    cdef real *block = new_tile(&t, means.shape[0], means.shape[1], &log_norm[0], &means[0, 0], &factor[0, 0, 0],
-                                  True, False, False)
-    with nogil:
-        posterior_rows(&t, X, X, low_densities if t.d <= LOW_DENSITIES else full_densities, log_prob, resp, labels)
-    free(block)
+    posterior(&FULL, X, X, log_norm, means, &factor[0, 0, 0], log_prob, resp, labels)

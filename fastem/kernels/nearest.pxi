@@ -19,6 +19,9 @@ cdef inline void nearest_center(Tile *t, const double *scale) noexcept nogil:
             t.total[i] = square if c == 0 or square < t.total[i] else t.total[i]
 
 
+cdef Family NEAREST = Family(NULL, NULL, NULL, centered=True, full=False, has_trials=False)
+
+
 def nearest(const floating[:, :] X,         # IN   (n, d)
             const double[:] sample_weight,  # IN   (n,)
             Py_ssize_t slot_rows,           # IN           rows of a slot
@@ -32,7 +35,7 @@ def nearest(const floating[:, :] X,         # IN   (n, d)
     cdef double w
     cdef double *out
     cdef Tile t
-    cdef real *block = new_tile(&t, k, d, NULL, &centers[0, 0], NULL, False, False, False)
+    cdef real *block = new_tile(&t, &NEAREST, k, d, NULL, &centers[0, 0], NULL, 0)
     with nogil:
         for s in range(sums.shape[0]):
             out = &sums[s, 0]

@@ -142,6 +142,49 @@ cdef void low_moments(Tile *t) noexcept nogil:
         moments_in_registers(t, 4)
 
 
+cdef inline void drop_empty(Py_ssize_t k, Py_ssize_t d, Py_ssize_t m, double *sums) noexcept nogil:
+    """float32 holds no density below 2^LOWEST of the largest: a component of nothing else has no part in a slot."""
+    cdef Py_ssize_t c, i
+    for c in range(k):
+        if sums[c] < NOTHING:
+            sums[c] = 0.0
+            for i in range(d):
+                sums[k + c * d + i] = 0.0
+            for i in range(m):
+                sums[k + k * d + c * m + i] = 0.0
+
+
+cdef inline void move_to_means(const Tile *t, const double *counts, double *first, double *second) noexcept nogil:
+    """Moments about the means as float32 has them -> about the means: with e the rounding of a mean,
+    sum r (z - e) = first - counts e,  sum r (z - e)(z - e)^T = second - e first^T - first e^T + counts e e^T."""
+    cdef Py_ssize_t c, i, j, at, d = t.d
+    cdef const double *e
+    for c in range(t.k):
+        e = t.rounding + c * d
+        for i in range(d):
+            for j in range(0 if t.family.full else i, d if t.family.full else i + 1):
+                at = (c * d + i) * d + j if t.family.full else c * d + i
+                second[at] -= e[i] * first[c * d + j] + first[c * d + i] * e[j] - counts[c] * e[i] * e[j]
+        for i in range(d):
+            first[c * d + i] -= counts[c] * e[i]
+
+
+cdef inline void to_exact_means(const Tile *t, double *sums) noexcept nogil:
+    """Move the folded sums of a slot from the means as float32 has them to the means themselves."""
+    cdef Py_ssize_t k = t.k, d = t.d
+    if SINGLE:
+        drop_empty(k, d, d * (d if t.family.full else 1), sums)
+        move_to_means(t, sums, sums + k, sums + k + k * d)
+
+
+cdef void fold_normal(const Tile *t, double *sums) noexcept nogil:
+    fold_sums(t, sums)
+    to_exact_means(t, sums)
+
+
+cdef Family NORMAL = Family(low_densities, low_moments, fold_normal, centered=True, full=False, has_trials=False)
+
+
 def accumulate_normal(const floating[:, :] X,         # IN   (n, 1)
                       const double[:] sample_weight,  # IN   (n,)
                       Py_ssize_t slot_rows,           # IN           rows of a slot
@@ -150,11 +193,7 @@ def accumulate_normal(const floating[:, :] X,         # IN   (n, 1)
                       const double[:, ::1] scale,     # IN   (k, 1)  sqrt(log2(e) / 2) / sd
                       double[:, ::1] sums):           # OUT  (s, 3 k + 2)
     # -> per slot: sum w r, sum w r (x - mean), sum w r (x - mean)^2, sum w log p(x), -sum w sum_k r log r
-    cdef Tile t
-    cdef real *block = new_tile(&t, means.shape[0], 1, &log_norm[0], &means[0, 0], &scale[0, 0], False, False, True)
-    with nogil:
-        accumulate_slots(&t, X, X, sample_weight, slot_rows, low_densities, low_moments, sums)
-    free(block)
+    accumulate(&NORMAL, X, X, sample_weight, slot_rows, log_norm, means, &scale[0, 0], sums)
 
 
 def posterior_normal(const floating[:, :] X,          # IN   (n, 1)
@@ -165,8 +204,4 @@ def posterior_normal(const floating[:, :] X,          # IN   (n, 1)
                      double[:, :] resp,               # OUT  (n, k)  or (0, k)
                      int32_t[:] labels):              # OUT  (n,)    or (0,)
     # -> log density, responsibilities and most probable component of each row
-    cdef Tile t
-    cdef real *block = new_tile(&t, means.shape[0], 1, &log_norm[0], &means[0, 0], &scale[0, 0], False, False, False)
-    with nogil:
-        posterior_rows(&t, X, X, low_densities, log_prob, resp, labels)
-    free(block)
+    posterior(&NORMAL, X, X, log_norm, means, &scale[0, 0], log_prob, resp, labels)

@@ -58,73 +58,24 @@ cdef inline void fold_lanes(const double *lanes, Py_ssize_t n, double *out) noex
         out[i] = fold(lanes + i * LANES)
 
 
-cdef inline void unpad(const double *padded, Py_ssize_t k, Py_ssize_t d, double *second) noexcept nogil:
-    """(k, rows, rows) -> (k, d, d)."""
-    cdef Py_ssize_t row, rows = padded_rows(d)
-    for row in range(k * d):
-        memcpy(second + row * d, padded + (row // d * rows + row % d) * rows, d * sizeof(double))
-
-
-cdef inline void mirror(double *second, Py_ssize_t k, Py_ssize_t d) noexcept nogil:
-    """(k, d, d) lower triangles -> symmetric matrices."""
-    cdef Py_ssize_t c, i, j
-    for c in range(k):
-        for i in range(d):
-            for j in range(i):
-                second[(c * d + j) * d + i] = second[(c * d + i) * d + j]
-
-
-cdef inline void drop_empty(Py_ssize_t k, Py_ssize_t d, Py_ssize_t m, double *sums) noexcept nogil:
-    """float32 holds no density below 2^LOWEST of the largest: a component of nothing else has no part in a slot."""
-    cdef Py_ssize_t c, i
-    for c in range(k):
-        if sums[c] < NOTHING:
-            sums[c] = 0.0
-            for i in range(d):
-                sums[k + c * d + i] = 0.0
-            for i in range(m):
-                sums[k + k * d + c * m + i] = 0.0
-
-
-cdef inline void move_to_means(const Tile *t, const double *counts, double *first, double *second) noexcept nogil:
-    """Moments about the means as float32 has them -> about the means: with e the rounding of a mean,
-    sum r (z - e) = first - counts e,  sum r (z - e)(z - e)^T = second - e first^T - first e^T + counts e e^T."""
-    cdef Py_ssize_t c, i, j, at, d = t.d
-    cdef const double *e
-    for c in range(t.k):
-        e = t.rounding + c * d
-        for i in range(d):
-            for j in range(0 if t.full else i, d if t.full else i + 1):
-                at = (c * d + i) * d + j if t.full else c * d + i
-                second[at] -= e[i] * first[c * d + j] + first[c * d + i] * e[j] - counts[c] * e[i] * e[j]
-        for i in range(d):
-            first[c * d + i] -= counts[c] * e[i]
+cdef void fold_sums(const Tile *t, double *sums) noexcept nogil:
+    """Add up the lanes of the counts and of all that lies behind them."""
+    fold_lanes(t.counts, t.sums_length, sums)
 
 
 cdef inline void close_slot(Tile *t, double *sums) noexcept nogil:
     """The sums of a slot -> its row of `sums`; begin the next at zero."""
-    cdef Py_ssize_t i, k = t.k, d = t.d, second_length = k * d * (d if t.full else 1)
-    fold_lanes(t.counts, k, sums)
-    fold_lanes(t.first, k * d, sums + k)
-    if t.full and d > LOW_MOMENTS:
-        unpad(t.second, k, d, sums + k + k * d)
-    else:
-        fold_lanes(t.second, second_length, sums + k + k * d)
-    if t.full:
-        mirror(sums + k + k * d, k, d)
-    if SINGLE:
-        drop_empty(k, d, second_length // k, sums)
-        move_to_means(t, sums, sums + k, sums + k + k * d)
-    sums[k + k * d + second_length] = t.loglik
-    sums[k + k * d + second_length + 1] = t.entropy
+    cdef Py_ssize_t i
+    t.family.fold(t, sums)
+    sums[t.sums_length] = t.loglik
+    sums[t.sums_length + 1] = t.entropy
     t.loglik = t.entropy = 0.0
     for i in range(t.lanes_length):
         t.counts[i] = 0.0
 
 
 cdef void accumulate_slots(Tile *t, const number[:, :] X, const number[:, :] trials,
-                           const double[:] sample_weight, Py_ssize_t slot_rows, Step densities, Step moments,
-                           double[:, ::1] sums) noexcept nogil:
+                           const double[:] sample_weight, Py_ssize_t slot_rows, double[:, ::1] sums) noexcept nogil:
     cdef Py_ssize_t s, row, rows, end
     cdef bint unit = all_unit(sample_weight)
     t.loglik = t.entropy = 0.0
@@ -137,15 +88,15 @@ cdef void accumulate_slots(Tile *t, const number[:, :] X, const number[:, :] tri
             if t.trials != NULL:
                 load_columns(trials, row, rows, TILE, t.origin, t.trials)
             load_weights(t, sample_weight, unit, row, rows)
-            densities(t)
+            t.family.densities(t)
             normalise(t)
-            moments(t)
+            t.family.moments(t)
             row += rows
         close_slot(t, &sums[s, 0])
 
 
-cdef void posterior_rows(Tile *t, const number[:, :] X, const number[:, :] trials, Step densities,
-                         double[:] log_prob, double[:, :] resp, int32_t[:] labels) noexcept nogil:
+cdef void posterior_rows(Tile *t, const number[:, :] X, const number[:, :] trials, double[:] log_prob,
+                         double[:, :] resp, int32_t[:] labels) noexcept nogil:
     cdef Py_ssize_t i, row = 0, rows
     t.unit = False
     for i in range(TILE):
@@ -156,7 +107,7 @@ cdef void posterior_rows(Tile *t, const number[:, :] X, const number[:, :] trial
         load_columns(X, row, rows, t.vectors * LANES, t.origin, t.x)
         if t.trials != NULL:
             load_columns(trials, row, rows, t.vectors * LANES, t.origin, t.trials)
-        densities(t)
+        t.family.densities(t)
         normalise(t)
         put_posterior(t, row, rows, log_prob, resp, labels)
         row += rows
@@ -182,3 +133,29 @@ cdef inline void put_posterior(Tile *t, Py_ssize_t row, Py_ssize_t rows, double[
                 if t.density[c * COLUMN + i] > t.density[best * COLUMN + i]:
                     best = c
             labels[row + i] = <int32_t> best
+
+
+cdef int accumulate(const Family *family, const number[:, :] X, const number[:, :] trials,
+                    const double[:] sample_weight, Py_ssize_t slot_rows, const double[::1] log_norm,
+                    const double[:, ::1] location, const double *scaling, double[:, ::1] sums) except -1:
+    """Sum the slots under any family; one without trials is given X in their place, and does not read it."""
+    cdef Tile t
+    cdef Py_ssize_t k = location.shape[0], d = location.shape[1]
+    cdef real *block = new_tile(&t, family, k, d, &log_norm[0], &location[0, 0], scaling, sums.shape[1] - 2)
+    with nogil:
+        accumulate_slots(&t, X, trials, sample_weight, slot_rows, sums)
+    free(block)
+    return 0
+
+
+cdef int posterior(const Family *family, const number[:, :] X, const number[:, :] trials, const double[::1] log_norm,
+                   const double[:, ::1] location, const double *scaling, double[:] log_prob, double[:, :] resp,
+                   int32_t[:] labels) except -1:
+    """Compute the posterior of the rows under any family."""
+    cdef Tile t
+    cdef Py_ssize_t k = location.shape[0], d = location.shape[1]
+    cdef real *block = new_tile(&t, family, k, d, &log_norm[0], &location[0, 0], scaling, 0)
+    with nogil:
+        posterior_rows(&t, X, trials, log_prob, resp, labels)
+    free(block)
+    return 0

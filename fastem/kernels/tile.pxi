@@ -1,6 +1,19 @@
 # A tile of rows: its arrays, the tables of the family, and how rows come in.
 
+cdef struct Tile
+ctypedef void (*Step)(Tile *) noexcept nogil
+ctypedef void (*Fold)(const Tile *, double *) noexcept nogil
+
+cdef struct Family:
+    Step densities           # log2 (weight * density) of a tile under each component
+    Step moments             # adds what a tile has of the sums
+    Fold fold                # sums of a slot, by lane -> a row of `sums`
+    bint centered            # location is means: float32 takes rows and means from the middle of them
+    bint full                # scaling and second moments are (k, d, d)
+    bint has_trials
+
 cdef struct Tile:
+    const Family *family
     Py_ssize_t k
     Py_ssize_t d
     Py_ssize_t vectors       # of a column that hold rows, raised to an even number
@@ -18,34 +31,32 @@ cdef struct Tile:
     real *density            # (k, TILE) log2 (weight * density), then 2^(that - top)
     real *residual           # (d, TILE) x - mean of the component at hand, and rows of zeros to a multiple of four
     real *weighted           # (4, TILE) responsibility * residual of four features
-    double *counts           # (k, LANES)    sums of the slot at hand, by lane
+    double *counts           # (k, LANES)    sums of the slot at hand, by lane, one behind the other
     double *first            # (k, d, LANES)
-    double *second           # (k, d, LANES); full covariance: (k, d, d, LANES) or, d > LOW_MOMENTS, (k, d, d) with
-                             #               d raised to a multiple of four; lower triangles
-    Py_ssize_t lanes_length  # of counts, first and second together
+    double *second           # (k, d, LANES), or none; full covariance: (k, d, d, LANES) or, d > LOW_MOMENTS, (k, d, d)
+                             #               with d raised to a multiple of four; lower triangles
+    Py_ssize_t sums_length   # of a row of `sums`, without loglik and entropy; 0 where no sums are wanted
+    Py_ssize_t lanes_length  # of these sums by lane
     double loglik
     double entropy
-    bint full                # second moments are matrices
     bint unit                # every weight of this tile is 1
 
-ctypedef void (*Step)(Tile *) noexcept nogil
 
-
-cdef real *new_tile(Tile *t, Py_ssize_t k, Py_ssize_t d, const double *log_norm, const double *location,
-                    const double *scaling, bint full, bint has_trials, bint sums) except NULL:
+cdef real *new_tile(Tile *t, const Family *family, Py_ssize_t k, Py_ssize_t d, const double *log_norm,
+                    const double *location, const double *scaling, Py_ssize_t sums_length) except NULL:
     """One zeroed block behind all arrays of a tile, the tables copied in; the caller frees what this returns.
 
     Without sums there is room for none, and where lanes are doubles the largest table stays where it is: else a row at
     784 features would wait for that memory.
     """
-    cdef Py_ssize_t rows = padded_rows(d), scaling_length = k * d * (d if full else 1)
-    cdef Py_ssize_t second_length = k * rows * rows if full and d > LOW_MOMENTS else scaling_length * LANES
-    cdef Py_ssize_t tile_length = (8 + k + d + has_trials * d + rows) * COLUMN + k * (1 + d)
+    cdef Py_ssize_t rows = padded_rows(d), scaling_length = k * d * (d if family.full else 1)
+    cdef Py_ssize_t columns = 8 + k + d + family.has_trials * d + rows
+    cdef Py_ssize_t tile_length = columns * COLUMN + k * (1 + d) + (scaling_length if SINGLE else 0)
     cdef real *block
-    second_length = second_length if sums else 0
-    tile_length += scaling_length if SINGLE else 0
-    t.k, t.d, t.full, t.vectors = k, d, full, VECTORS
-    t.lanes_length = k * (1 + d) * LANES + second_length if sums else 0
+    t.family, t.k, t.d, t.vectors, t.sums_length = family, k, d, VECTORS, sums_length
+    t.lanes_length = sums_length * LANES
+    if sums_length and family.full and d > LOW_MOMENTS:
+        t.lanes_length = k * (1 + d) * LANES + k * rows * rows
     block = <real *> calloc((t.lanes_length + d + k * d) * sizeof(double) + tile_length * sizeof(real) + 128, 1)
     if block == NULL:
         raise MemoryError(f"no memory for the workspace of {k} components in {d} dimensions")
@@ -57,8 +68,8 @@ cdef real *new_tile(Tile *t, Py_ssize_t k, Py_ssize_t d, const double *log_norm,
     t.density = t.scale + COLUMN
     t.residual = t.density + k * COLUMN
     t.weighted = t.residual + rows * COLUMN
-    t.trials = t.weighted + 4 * COLUMN if has_trials else NULL
-    t.counts = <double *> aligned(t.weighted + (4 + has_trials * d) * COLUMN)
+    t.trials = t.weighted + 4 * COLUMN if family.has_trials else NULL
+    t.counts = <double *> aligned(t.weighted + (4 + family.has_trials * d) * COLUMN)
     t.first = t.counts + k * LANES
     t.second = t.first + k * d * LANES
     t.origin = t.counts + t.lanes_length
@@ -67,7 +78,7 @@ cdef real *new_tile(Tile *t, Py_ssize_t k, Py_ssize_t d, const double *log_norm,
     t.location = t.log_norm + k
     copy_tables(t, log_norm, location)
     t.scaling = narrowed(scaling, scaling_length, t.location + k * d) if SINGLE else <const real *> scaling
-    guard(t.x, 8 + k + d + has_trials * d + rows, TILE)
+    guard(t.x, columns, TILE)
     return block
 
 
@@ -80,7 +91,7 @@ cdef void copy_tables(Tile *t, const double *log_norm, const double *location) n
     """float32 has no digits for an offset: there rows and means are taken from the middle of the means."""
     cdef Py_ssize_t c, j
     cdef double mean
-    for j in range(t.d if SINGLE else 0):
+    for j in range(t.d if SINGLE and t.family.centered else 0):
         for c in range(t.k):
             t.origin[j] += location[c * t.d + j] / t.k
         t.origin[j] = <real> t.origin[j]

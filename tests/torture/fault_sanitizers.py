@@ -27,7 +27,7 @@ ONE_TWIN = ("-k", "not numba and not twins and not beyond_memory")
 """A limit on the address space leaves none for the shadow memory of a sanitizer."""
 
 FAULTS = (
-    ("sums_agree", "heap-buffer-overflow", "slots", "second_length + 1] = t.entropy", "second_length + 2] = t.entropy"),
+    ("sums_agree", "heap-buffer-overflow", "slots", "sums_length + 1] = t.entropy", "sums_length + 2] = t.entropy"),
     ("normal_posterior", "use-after-poison", "slots", "log_prob[row + i] = t.total[i]",
      "log_prob[row + i] = t.total[TILE]"),
     ("nearest_agrees and two_far", "signed integer overflow", "nearest", "<int32_t> c\n",
