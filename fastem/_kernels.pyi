@@ -53,7 +53,7 @@ def posterior_binomial(
     resp: _Reals,
     labels: _Labels,
 ) -> None: ...
-def collapse(
+def distinct_counts(
     X: _Counts, trials: _Counts, sample_weight: _Reals, table: _Labels, keys: NDArray[np.int64], weights: _Reals
 ) -> int: ...
 def nearest(

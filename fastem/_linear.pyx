@@ -19,11 +19,11 @@ cdef extern from *:
     #define DEPTH 128         /* rows of P and Q whose products are added at a time: 128 x 16 doubles stay in L1 */
     #define MOST_STEPS 60     /* of QL for an eigenvalue; it takes two, seldom ten */
     #define UNIT 0x1p-53      /* rounding of a double */
-    #define NOTHING 1e-280    /* a square beside those of elements of about 1, and the last whose inverse is a number */
+    #define NEGLIGIBLE 1e-280 /* a square beside those of elements of about 1, and the last whose inverse is a number */
     """
     enum: BLOCK
     enum: DEPTH
-    const double NOTHING
+    const double NEGLIGIBLE
     enum: MOST_STEPS
     const double UNIT
 
@@ -240,7 +240,7 @@ cdef void tridiagonalise(Py_ssize_t d, double *A, double *diagonal, double *besi
         v = A + k * d + k + 1
         w = A + (k + 1) * d + k + 1  # the rows and columns that are left
         norm = dot(v + 1, v + 1, n - 1)
-        if norm < NOTHING:
+        if norm < NEGLIGIBLE:
             continue
         norm = -copysign(sqrt(norm + v[0] * v[0]), v[0])
         beside[k] = norm

@@ -11,7 +11,7 @@ Design note
  d. One sweep reads a vector of rows once; densities of a vector and sums by lane stay in cache.  Numerics are those of
     `_kernels.pyx`: base 2, residuals before products, the largest density subtracted; moments about the means of the
     sweep.  The M-step is that of `gaussian.py` and `binomial.py`, the stop rule that of `fit.py`.
- e. `counted` is a constant where a function is inlined: binomial counts, else normal values.
+ e. `binomial` is a constant where a function is inlined: binomial counts, else normal values.
  f. What is wrong with the rows of a group is its status, and its parameters are NaN.
 """
 from cython cimport floating

@@ -151,7 +151,7 @@ def distinct_keys(
     keys, weights = np.empty((most, 2 * d), np.int64), np.empty(most)
     table = np.full(1 << (2 * most).bit_length(), -1, np.int32)
     columns = trials if trials.shape[1] else np.broadcast_to(X.dtype.type(0), X.shape)
-    found = cython_twin().collapse(X, columns, sample_weight, table, keys, weights)
+    found = cython_twin().distinct_counts(X, columns, sample_weight, table, keys, weights)
     return None if found < 0 else (keys[:found, : d + trials.shape[1]], weights[:found])
 
 

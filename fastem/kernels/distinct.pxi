@@ -1,11 +1,11 @@
 # Equal rows of counts.
 
-def collapse(const number[:, :] X,           # IN     (n, d)  whole numbers
-             const number[:, :] trials,      # IN     (n, d)
-             const double[:] sample_weight,  # IN     (n,)
-             int32_t[::1] table,             # SCRATCH (2^b,)  filled with -1, at least twice as long as keys
-             int64_t[:, ::1] keys,           # OUT    (m, 2 d) the distinct rows of X and trials, as first met
-             double[::1] weights):           # OUT    (m,)     sum w of the rows equal to each
+def distinct_counts(const number[:, :] X,           # IN     (n, d)  whole numbers
+                    const number[:, :] trials,      # IN     (n, d)
+                    const double[:] sample_weight,  # IN     (n,)
+                    int32_t[::1] table,             # SCRATCH (2^b,)  filled with -1, at least twice as long as keys
+                    int64_t[:, ::1] keys,           # OUT    (m, 2 d) the distinct rows of X and trials, as first met
+                    double[::1] weights):           # OUT    (m,)     sum w of the rows equal to each
     # -> how many distinct rows there are; -1 if more than m
     cdef Py_ssize_t n = X.shape[0], d = X.shape[1], i, j, found = 0, most = keys.shape[0]
     cdef uint64_t mask = table.shape[0] - 1, hashed, place

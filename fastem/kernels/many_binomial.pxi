@@ -4,20 +4,20 @@ cdef inline int load_counts(Group *g, const number[:, :] X, const number[:, :] t
                             const double *log_factorials, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     """-> CONVERGED where nothing is wrong with the rows.  A start sorts rates that are never 0 or 1."""
     cdef Py_ssize_t row
-    cdef double x, tosses, w
+    cdef double x, row_trials, w
     g.n, g.total, g.base_measure = 0, 0.0, 0.0
     for row in range(begin, end):
-        x, tosses, w = <double> X[row, 0], <double> trials[row, 0], sample_weight[row]
+        x, row_trials, w = <double> X[row, 0], <double> trials[row, 0], sample_weight[row]
         if w == 0.0:
             continue
-        if not (fabs(x) < INFINITY and fabs(tosses) < INFINITY):
+        if not (fabs(x) < INFINITY and fabs(row_trials) < INFINITY):
             return NOT_FINITE
-        if not (0.0 <= x <= tosses <= LARGEST_COUNT and x == floor(x) and tosses == floor(tosses)):
+        if not (0.0 <= x <= row_trials <= LARGEST_COUNT and x == floor(x) and row_trials == floor(row_trials)):
             return NOT_COUNTS
-        g.x[g.n], g.failures[g.n] = x, tosses - x
-        g.base_measure += w * (log_factorial(tosses, log_factorials) - log_factorial(x, log_factorials)
-                               - log_factorial(tosses - x, log_factorials))
-        add_row(g, (x + 0.5) / (tosses + 1.0), w, w * tosses)
+        g.x[g.n], g.failures[g.n] = x, row_trials - x
+        g.base_measure += w * (log_factorial(row_trials, log_factorials) - log_factorial(x, log_factorials)
+                               - log_factorial(row_trials - x, log_factorials))
+        add_row(g, (x + 0.5) / (row_trials + 1.0), w, w * row_trials)
     return enough(g)
 
 
@@ -44,16 +44,16 @@ cdef inline void start_binomial(Group *g) noexcept nogil:
 
 
 cdef inline void maximize_binomial(Group *g) noexcept nogil:
-    """As BinomialStats.maximize: a component without tosses keeps its prob; a failure seen leaves no prob of 1."""
+    """As BinomialStats.maximize: a component without trials keeps its prob; a failure seen leaves no prob of 1."""
     cdef Py_ssize_t c
-    cdef double tosses, nothing = 0.0, prob
+    cdef double trials, nothing = 0.0, prob
     maximize_weights(g)
     for c in range(g.k):
         nothing += EMPTY * (g.first[c] + g.second[c])
     for c in range(g.k):
-        tosses = g.first[c] + g.second[c]
-        if tosses > nothing:
-            prob = g.first[c] / tosses
+        trials = g.first[c] + g.second[c]
+        if trials > nothing:
+            prob = g.first[c] / trials
             g.location[c] = min(prob, 1.0 - SMALLEST_PROB) if g.second[c] > nothing else prob
 
 

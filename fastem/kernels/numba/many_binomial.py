@@ -41,18 +41,18 @@ def load_counts(X, trials, sample_weight, log_factorials, begin, end, group, pai
     (x, failures, weight), (key, mass) = group, pairs
     n, total, base_measure = 0, 0.0, 0.0
     for row in range(begin, end):
-        count, tosses, w = float64(X[row, 0]), float64(trials[row, 0]), sample_weight[row]
+        count, row_trials, w = float64(X[row, 0]), float64(trials[row, 0]), sample_weight[row]
         if w == 0.0:
             continue
-        if not (abs(count) < math.inf and abs(tosses) < math.inf):
+        if not (abs(count) < math.inf and abs(row_trials) < math.inf):
             return NOT_FINITE, 0, 0.0, 0.0
-        if not (0.0 <= count <= tosses <= LARGEST_COUNT and count == math.floor(count)
-                and tosses == math.floor(tosses)):
+        if not (0.0 <= count <= row_trials <= LARGEST_COUNT and count == math.floor(count)
+                and row_trials == math.floor(row_trials)):
             return NOT_COUNTS, 0, 0.0, 0.0
-        x[n], failures[n], weight[n] = count, tosses - count, w
-        key[n], mass[n] = (count + 0.5) / (tosses + 1.0), w * tosses
-        base_measure += w * (log_factorial(tosses, log_factorials) - log_factorial(count, log_factorials)
-                             - log_factorial(tosses - count, log_factorials))
+        x[n], failures[n], weight[n] = count, row_trials - count, w
+        key[n], mass[n] = (count + 0.5) / (row_trials + 1.0), w * row_trials
+        base_measure += w * (log_factorial(row_trials, log_factorials) - log_factorial(count, log_factorials)
+                             - log_factorial(row_trials - count, log_factorials))
         n, total = n + 1, total + w
     fill_up(n, group)
     return CONVERGED, n, total, base_measure
@@ -92,7 +92,7 @@ def binomial_tables(shares, probs, tables):
 
 @pointwise
 def maximize_binomial(sums, shares, probs):
-    """As BinomialStats.maximize: a component without tosses keeps its prob; a failure seen leaves no prob of 1."""
+    """As BinomialStats.maximize: a component without trials keeps its prob; a failure seen leaves no prob of 1."""
     maximize_weights(sums, shares)
     nothing = 0.0
     for c in range(probs.shape[0]):

@@ -10,21 +10,21 @@ LOWEST_LOGLIK = -1e307  # as sweep.LOWEST_LOGLIK
 
 
 @pointwise
-def sweep(n, counted, group, tables, sums, lanes):
+def sweep(n, binomial, group, tables, sums, lanes):
     """sums <- counts, first and second of each component; -> log likelihood without the base measure."""
     x, failures, weight = group
     k, loglik = tables[0].shape[0], broadcast(0.0)
     lanes[:], sums[:] = 0.0, 0.0
     for i in range(padded(n) // LANES):
         a, b, w = load(x, i), load(failures, i), load(weight, i)
-        top = log_densities(a, b, counted, tables, lanes)
+        top = log_densities(a, b, binomial, tables, lanes)
         total = broadcast(0.0)
         for c in range(k):
             e = exp2_(larger(load(lanes, c) - top, LOWEST))
             store(lanes, c, e)
             total = total + e
         loglik = loglik + w * (top + log2_(total))
-        add_moments(a, b, w / total, counted, tables, lanes)
+        add_moments(a, b, w / total, binomial, tables, lanes)
     for c in range(k):
         add_lane_sums(sums, 3 * c, load(lanes, k + c), load(lanes, 2 * k + c), load(lanes, 3 * k + c))
     add_lane_sums(sums, 3 * k, loglik)
@@ -32,12 +32,12 @@ def sweep(n, counted, group, tables, sums, lanes):
 
 
 @pointwise
-def log_densities(a, b, counted, tables, lanes):
+def log_densities(a, b, binomial, tables, lanes):
     """log2 (weight N(x; mean, sd^2)) = log_norm - ((x - mean) scaling)^2, or log2 (weight p^x q^y); -> the largest."""
     log_norm, center, scaling = tables
     top = broadcast(FAR_OUT)
     for c in range(log_norm.shape[0]):
-        if counted:
+        if binomial:
             u = log_norm[c] + (a * center[c] + b * scaling[c])
         else:
             z = (a - center[c]) * scaling[c]
@@ -49,14 +49,14 @@ def log_densities(a, b, counted, tables, lanes):
 
 
 @pointwise
-def add_moments(a, b, scale, counted, tables, lanes):
+def add_moments(a, b, scale, binomial, tables, lanes):
     k, center = tables[1].shape[0], tables[1]
     for c in range(k):
         r = load(lanes, c) * scale
-        z = a if counted else a - center[c]
+        z = a if binomial else a - center[c]
         store(lanes, k + c, load(lanes, k + c) + r)
         store(lanes, 2 * k + c, load(lanes, 2 * k + c) + r * z)
-        store(lanes, 3 * k + c, load(lanes, 3 * k + c) + r * (b if counted else z * z))
+        store(lanes, 3 * k + c, load(lanes, 3 * k + c) + r * (b if binomial else z * z))
 
 
 @pointwise
