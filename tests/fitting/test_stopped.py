@@ -184,7 +184,7 @@ def test_a_fit_of_one_iteration_at_a_time_has_the_bits_of_one(fit, acceleration,
         {"covariance_type": "tied", "stopping": "aitken", "tol": 1e-4},
         {"order_by": "means", "reg_covar": "auto", "stopping": "gradient", "max_iter": 2_000},
     ],
-    ids=str,
+    ids=lambda settings: "-".join(settings),
 )
 def test_restarts_random_numbers_and_history_go_on_too(settings, tmp_path):
     """20,000 rows: more than a start looks at, so that there are parts and screening."""
