@@ -12,8 +12,9 @@ settings.register_profile("long", max_examples=20_000, **SLOW_IS_FINE)
 settings.register_profile("torture-small", max_examples=300, **SLOW_IS_FINE)
 settings.load_profile("house")
 
-TWINS = ("cython", "numba")
-EVERY_TWIN = (*(f"cython-{isa}" for isa in INSTRUCTION_SETS), "numba")
+NUMBA = pytest.param("numba", marks=pytest.mark.numba)
+TWINS = ("cython", NUMBA)
+EVERY_TWIN = (*(f"cython-{isa}" for isa in INSTRUCTION_SETS), NUMBA)
 ON_EVERY_TWIN = ("test_accuracy", "test_bits", "test_groups", "test_kernels", "test_many", "test_statistics")
 """Elsewhere the compiled sums are not what is on trial."""
 

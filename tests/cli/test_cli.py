@@ -416,6 +416,7 @@ def program(*arguments, **options):
     return subprocess.run(command, capture_output=True, timeout=300, **options)
 
 
+@pytest.mark.process
 def test_commands_are_piped(folder):
     text = (folder / "rows.csv").read_bytes()
     run = program("fit", "-", *POINTS, "-k", "2", "--out", "model.npz", input=b"\xef\xbb\xbf" + text)
@@ -426,6 +427,7 @@ def test_commands_are_piped(folder):
     assert len(run.stdout.splitlines()) == 201
 
 
+@pytest.mark.process
 @pytest.mark.skipif(os.name != "posix", reason="other systems have no such pipes")
 @pytest.mark.parametrize("rows", [200, 100_000], ids=["all at the end", "on the way"])
 def test_a_closed_pipe_is_no_traceback(rows, folder):
@@ -439,6 +441,7 @@ def test_a_closed_pipe_is_no_traceback(rows, folder):
     assert (run.returncode, run.stderr) == (141, b"")
 
 
+@pytest.mark.process
 @pytest.mark.skipif(os.name != "posix", reason="other systems have no such signal")
 def test_an_interrupted_fit_ends_without_a_traceback(folder):
     """It would take hours."""

@@ -128,6 +128,7 @@ def test_predictions_are_written_whole_or_not_at_all(name, folder, ran, monkeypa
     assert contents(folder) == before
 
 
+@pytest.mark.process
 @posix
 def test_predictions_go_into_pipes_and_devices(folder, ran):
     _, expected, _ = ran("predict", "model.npz", "rows.csv")
@@ -204,6 +205,7 @@ def test_what_is_not_plain_is_told_beside_the_result(folder, ran):
 # ------------------------------------------------------------------------------------------------------------ streams
 
 
+@pytest.mark.process
 @posix
 @pytest.mark.parametrize("streams", ["2>&-", "2>/dev/full", ">&-", ">/dev/full", "<&- >&- 2>&-"])
 def test_a_stream_that_cannot_be_written_costs_no_fit(streams, folder):
@@ -229,6 +231,7 @@ def test_an_interruption_while_modules_are_loaded_is_told(ran, monkeypatch):
     assert ran("fit", "rows.csv") == (130, "", "fastem: interrupted\n")
 
 
+@pytest.mark.process
 def test_the_entry_loads_nothing_that_takes_time():
     code = "import sys, fastem.__main__; raise SystemExit('numpy' in sys.modules or 'fastem.commands' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=300, check=False).returncode == 0

@@ -128,6 +128,7 @@ def test_a_change_of_any_source_changes_the_name_under_which_kernels_are_cached(
     assert all(jit.STAMP in kernel.__qualname__ for kernel in KERNELS)
 
 
+@pytest.mark.process
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 def test_after_warmup_no_fit_compiles_and_a_forked_child_fits():
@@ -166,12 +167,14 @@ print(os.waitpid(child, 0)[1])"""
 # ------------------------------------------------------------------------------------------------------------- doctor
 
 
+@pytest.mark.process
 def test_the_doctor_finds_nothing_here():
     run = subprocess.run([sys.executable, "-m", "fastem", "doctor"], capture_output=True, text=True, timeout=300)
     assert (run.returncode, run.stderr) == (0, "")
     assert run.stdout == f"{fastem.show_config()}\n{ALL_IS_WELL}\n"
 
 
+@pytest.mark.process
 def test_the_doctor_does_without_the_optional_twin():
     code = "import sys; sys.modules['numba'] = None\nfrom fastem.__main__ import main"
     exit_code, lines = doctor(code)
@@ -179,6 +182,7 @@ def test_the_doctor_does_without_the_optional_twin():
     assert "numba (cannot be imported)" in lines[1]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("variable", ["FASTEM_ISA", "FASTEM_NUM_THREADS"])
 def test_the_doctor_names_a_malformed_variable(variable):
     exit_code, lines = doctor(**{variable: "mmx"})

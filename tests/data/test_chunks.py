@@ -178,6 +178,7 @@ print(mixture.loglik_ > 0, (held("VmHWM") - before) >> 20)
 """
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "fit",
     ["mixture.fit(X)", "mixture.fit(chunks=lambda: (X[b : b + 1_000_003] for b in range(0, n, 1_000_003)))"],

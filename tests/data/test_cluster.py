@@ -26,6 +26,8 @@ from fastem._typing import RowKind
 from fastem.data import dask_partitions, dask_runner, dask_tasks
 from fastem.data.slots import SLOT_ROWS
 
+pytestmark = pytest.mark.process
+
 N = 5 * SLOT_ROWS + 1234
 SLOTS = (2 * SLOT_ROWS, SLOT_ROWS, 2 * SLOT_ROWS, 1234)
 TO_ROUNDING = 1e-11

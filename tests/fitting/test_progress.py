@@ -165,6 +165,7 @@ def test_verbose_has_its_lines_and_no_bar(terminal, capsys):
     assert terminal.told() == ""
 
 
+@pytest.mark.process
 def test_a_worker_process_shows_nothing(terminal):
     """It has the terminal of its parent, as forks have: only the parent's own fits are shown."""
     import multiprocessing

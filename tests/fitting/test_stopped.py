@@ -132,6 +132,7 @@ except KeyboardInterrupt:
 """
 
 
+@pytest.mark.process
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 @pytest.mark.parametrize("on_interrupt", ["raise", "return"])
 def test_ctrl_c_ends_a_long_fit(twin, on_interrupt):
@@ -259,6 +260,7 @@ def killed_and_resumed(folder, kills, seed, iterations):
     return met
 
 
+@pytest.mark.process
 def test_a_killed_fit_goes_on_and_ends_with_the_same_bits(tmp_path):
     """Killed with SIGKILL, that is; make torture does it 50 times."""
     assert killed_and_resumed(tmp_path, kills=4, seed=0, iterations=150) >= 2
@@ -338,6 +340,7 @@ except ValueError as error:
 """
 
 
+@pytest.mark.process
 def test_of_processes_that_begin_one_file_at_once_one_goes_on(tmp_path):
     streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     command = [sys.executable, "-W", "ignore", "-c", BEGUN, str(tmp_path / "fit.npz")]
@@ -389,6 +392,7 @@ except OSError as error:
 """
 
 
+@pytest.mark.process
 @pytest.mark.skipif(sys.platform != "linux", reason="a limit to the size of files, as POSIX has it")
 def test_a_full_disk_is_an_error_and_leaves_the_last_good_file(tmp_path):
     """The file grows with the memory of the acceleration until it is over the limit."""

@@ -28,10 +28,12 @@ def python(code, *arguments):
     assert run.returncode == 0, run.stderr
 
 
+@pytest.mark.process
 def test_subnormals_live_after_every_compiled_module():
     python("import importlib\nfor name in sys.argv[1:]:\n    importlib.import_module(name)\n    look(name)", *MODULES)
 
 
+@pytest.mark.process
 def test_subnormals_live_after_a_fit(twin):
     python(
         """
@@ -42,6 +44,7 @@ look(sys.argv[1])""",
     )
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("variable", "flags"),
     [

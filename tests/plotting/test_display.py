@@ -237,6 +237,7 @@ def test_bad_arguments_are_named():
         drawn(gaussian(wide, 1), wide)
 
 
+@pytest.mark.process
 def test_matplotlib_is_loaded_when_something_is_drawn_and_its_absence_is_told():
     code = """
 import sys, numpy as np, fastem

@@ -14,6 +14,8 @@ from support.groups import assert_equal_bits, both_families, family
 from fastem import fit_many
 from fastem.kernels.backend import Backend
 
+pytestmark = pytest.mark.process
+
 SIZES = (64, 129, 200) * 40
 
 

@@ -15,6 +15,8 @@ from support.processes import python
 
 import fastem
 
+pytestmark = pytest.mark.process
+
 ON_FORK = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 HANG = 60.0
 """Seconds after which a child that takes less than one is taken to hang."""
