@@ -1,33 +1,43 @@
-# Every target sets up what it needs in .venv, from a fresh clone with python3 (>= 3.11), make and a C compiler.
+# Every target sets up what it needs in .venv, and no more, from a fresh clone with python3 (>= 3.11), make and a C compiler.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 RUN := $(VENV)/bin/python
 READY := $(VENV)/ready
+# Python compiles the modules that are imported, when they are.
+PIP := $(RUN) -m pip install --quiet --disable-pip-version-check --no-compile
 
 # OpenBLAS shall choose its own kernels, here and in scikit-learn.
 unexport OPENBLAS_CORETYPE OPENBLAS_L2_SIZE
 
-.PHONY: demo test test-slow torture conformance lint docs wheel wheel-test wheel-suite kernels clean \
+.PHONY: demo test test-fast test-slow torture conformance lint docs wheel wheel-test wheel-suite kernels clean \
   bench bench-quick bench-answers bench-check bench-peers bench-spark bench-keep keep bench-compare
 
-demo: $(READY)
+# The tests of a file run in one of so many processes, one after the other.
+WORKERS ?= 2
+PYTEST := $(RUN) -m pytest -q -n $(WORKERS) --dist loadfile
+
+demo: $(VENV)/demo.ready
 	$(RUN) examples/demo.py
 
-test: $(READY)
-	$(RUN) -m pytest -q -m "not slow"
+test: $(VENV)/test.ready
+	$(PYTEST) -m "not slow"
 
-test-slow: $(READY)
-	$(RUN) -m pytest -q -m slow
+# The loop of work, under a minute: leaves out tests that start processes and those of the Numba twin, which is compiled when they run.
+test-fast: $(VENV)/test.ready
+	$(PYTEST) -m "not slow and not process and not numba"
+
+test-slow: $(VENV)/test.ready
+	$(PYTEST) -m slow
 
 # Faults, really injected: sanitizers, bounds checks, Numba's modes, allocations that fail.  TORTURE=small is minutes.
-torture: $(READY)
+torture: $(VENV)/test.ready
 	$(RUN) tests/torture/run_all.py
 
-conformance: $(READY)
+conformance: $(VENV)/test.ready
 	$(RUN) tests/conformance/run.py
 
-lint: $(READY)
+lint: $(VENV)/lint.ready
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	PATH="$(BIN):$$PATH" cython-lint fastem
@@ -37,7 +47,7 @@ lint: $(READY)
 	$(BIN)/repo-review --show err .
 
 # One wheel for Python 3.11 and all that follow, with every instruction set inside, made from the sdist beside it.
-wheel: $(READY)
+wheel: $(VENV)/wheel.ready
 	rm -rf build/wheel dist
 	$(RUN) -m build --outdir build/wheel
 	PATH="$(BIN):$$PATH" $(RUN) -m auditwheel repair --strip --wheel-dir dist build/wheel/*.whl
@@ -45,53 +55,53 @@ wheel: $(READY)
 	$(BIN)/abi3audit --strict dist/*.whl
 
 # It, in fresh environments of the Pythons that are here, without a compiler: a smoke test, or all tests.
-wheel-test: $(READY)
+wheel-test: $(RUN)
 	$(RUN) tests/wheels/try_wheel.py
 
-wheel-suite: $(READY)
+wheel-suite: $(RUN)
 	$(RUN) tests/wheels/try_wheel.py --suite
 
 # The site, in docs/_build/html; every warning is an error, and so is a name that leads nowhere.
-docs: $(READY)
+docs: $(VENV)/docs.ready
 	$(RUN) -m sphinx --quiet --nitpicky --fail-on-warning --keep-going docs docs/_build/html
 
 BENCH := $(RUN) -m pytest -q --benchmark-only --benchmark-columns=min,median,rounds
 
-bench: $(READY)
+bench: $(VENV)/bench.ready
 	mkdir -p bench/output
 	$(BENCH) bench/bench_kernels.py bench/bench_fit.py bench/bench_predict.py --benchmark-json=bench/output/bench.json
 
 # A tenth of the rows, kernels only.
-bench-quick: $(READY)
+bench-quick: $(VENV)/bench.ready
 	mkdir -p bench/output
 	$(BENCH) bench/bench_kernels.py --quick --benchmark-json=bench/output/bench-quick.json
 
 # The throughput of this commit, kept in bench/history and drawn; and how what is at hand compares with the last one kept.
 KEEP := bench/bench_kernels.py -k "test_iteration and cython" --quick --alone --benchmark-storage=bench/history
 
-bench-keep: $(READY) keep
+bench-keep: $(VENV)/bench.ready keep
 	$(RUN) bench/history.py draw
 
 keep:
 	$(BENCH) $(KEEP) --benchmark-save=$(shell git rev-parse --short HEAD)
 
-bench-compare: $(READY)
+bench-compare: $(VENV)/bench.ready
 	$(BENCH) $(KEEP) --benchmark-compare
 
 # The answers alone: every benchmark compares before it times.
-bench-answers: $(READY)
+bench-answers: $(VENV)/bench.ready
 	$(RUN) -m pytest bench/bench_kernels.py bench/bench_fit.py bench/bench_predict.py -q --benchmark-disable
 
 # Is a kernel slower than it was, does a fit take more memory than is promised?  Instructions under valgrind, times beside
 # frozen kernels, peak memory beside its budget.
-bench-check: $(READY)
+bench-check: $(VENV)/bench.ready
 	$(RUN) bench/memory.py
 	$(RUN) bench/instructions.py
 	$(RUN) bench/ratio.py
 
 # Other packages beside us; tables and picture in docs/benchmarks.md.  One that is missing takes no part, and the output
 # says so.  Debian has r-cran-mclust, r-cran-mixtools, r-cran-flexmix, r-cran-mvtnorm, libarmadillo-dev, python3-torch.
-bench-peers: $(READY) .venv-peers/ready .venv-torch/ready bench/output/armadillo
+bench-peers: $(VENV)/bench.ready .venv-peers/ready .venv-torch/ready bench/output/armadillo
 	$(RUN) bench/bench_peers.py
 
 # An environment of its own: daal4py needs an older scikit-learn.
@@ -110,7 +120,7 @@ SYSTEM_PYTHON ?= /usr/bin/python3
 	touch $@
 
 # Spark's MLlib beside us.  It needs Java: Debian has default-jre-headless.
-bench-spark: $(READY) .venv-spark/ready
+bench-spark: $(VENV)/bench.ready .venv-spark/ready
 	$(RUN) bench/bench_spark.py
 
 .venv-spark/ready:
@@ -122,11 +132,19 @@ bench/output/armadillo: bench/peers/armadillo.cpp
 	mkdir -p bench/output
 	-$(CXX) -O3 -march=native -fopenmp -o $@ $< -larmadillo
 
-# The kernels are compiled in place, so that the tree at hand is what runs.
-$(READY): pyproject.toml setup.py $(wildcard fastem/*.pyx fastem/kernels/*.pxi fastem/kernels/*.h)
-	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+$(RUN):
+	$(PYTHON) -m venv $(VENV)
+
+# The kernels are compiled in place, so that the tree at hand is what runs; those that have not changed are not compiled again.
+$(READY): pyproject.toml setup.py $(wildcard fastem/*.pyx fastem/kernels/*.pxi fastem/kernels/*.h) | $(RUN)
 	rm -f fastem/*.so  # one of another name, as for this Python alone, would be found first
-	$(RUN) -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
+	$(PIP) "cython>=3.1" "setuptools>=77"
+	$(PIP) --no-build-isolation --editable .
+	touch $@
+
+# What an extra of pyproject.toml asks for.
+$(VENV)/%.ready: pyproject.toml | $(READY)
+	$(PIP) "fastem[$*]"
 	touch $@
 
 # Alone: for a tree that runs in the environment of another (bench/history.py).

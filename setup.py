@@ -15,6 +15,7 @@ from pathlib import Path
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
 
 OPTIMISE = ["/O2"] if os.name == "nt" else ["-O3", "-g0", "-Wno-psabi"]
 VARIANTS = {
@@ -26,6 +27,7 @@ CYTHONIZE = {
     "build_dir": "build/cython",
     "include_path": ["fastem"],  # of kernels/*.pxi
     "quiet": True,
+    "nthreads": os.cpu_count(),
     "compiler_directives": {"freethreading_compatible": True},  # kernels share nothing but their arguments
 }
 
@@ -76,10 +78,20 @@ def extensions():
         yield extension("_many", isa, [*OPTIMISE, *flags], [])
 
 
+class BuildKernels(build_ext):
+    """Compile modules that stand beside their sources in one folder of their own, and only those that have changed."""
+
+    def finalize_options(self):
+        super().finalize_options()
+        if self.inplace:  # an editable installation would have a fresh folder each time
+            self.build_lib, self.build_temp = "build/inplace/lib", "build/inplace/temp"
+
+
 if __name__ == "__main__":  # bench/ratio.py asks for the flags
     refuse_fast_math(os.environ)
     setup(
         ext_modules=cythonize(list(extensions()), **CYTHONIZE),
+        cmdclass={"build_ext": BuildKernels},
         options={
             "build_ext": {"parallel": os.cpu_count()},
             "bdist_wheel": {"py_limited_api": "cp311"} if STABLE_ABI else {},

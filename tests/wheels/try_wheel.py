@@ -82,7 +82,7 @@ def smoke(version, python, wheel):
 
 
 def suite(version, python, wheel):
-    commands = environment(version, python, f"{wheel}[test,plot]", "cython", "setuptools")
+    commands = environment(version, python, f"{wheel}[test]", "cython", "setuptools")
     for tests in (["tests"], ["--pyargs", "fastem"]):
         run(commands, *SUITE, *tests, path=[os.environ["PATH"]])  # scikit-learn's joblib asks for lscpu
 
