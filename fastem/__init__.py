@@ -237,7 +237,7 @@ def __getattr__(name: str) -> Any:
         return import_module("importlib.metadata").version("fastem")  # 40 ms, and few ask
     if name in _RENAMED:
         message = f"fastem.{name} is called fastem.{_RENAMED[name]} now; the old name will be removed in version 0.3"
-        import_module("warnings").warn(message, FutureWarning, stacklevel=2)
+        import_module("fastem.exceptions").warn(message, FutureWarning)
         return __getattr__(_RENAMED[name])
     if name not in _HOME:
         raise AttributeError(f"module 'fastem' has no attribute {name!r}")

@@ -1,8 +1,28 @@
-"""Warnings and errors."""
+"""Warnings and errors, and how a warning is issued."""
 
 from __future__ import annotations
 
+import os
+import sys
+import warnings
+
 from fastem._public import public
+
+_SKIPPED = (os.path.dirname(__file__) + os.sep, "<frozen importlib")
+"""Files whose lines no warning points at: those of this package, and the import system between it and its caller."""
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Issue a warning that points at the line that called fastem, however deep the function that warns.
+
+    From Python 3.12 on, `warnings.warn(..., skip_file_prefixes=...)` does the same.
+    """
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_SKIPPED):
+        frame = frame.f_back
+    registry = frame.f_globals.setdefault("__warningregistry__", {})
+    module = frame.f_globals.get("__name__")
+    warnings.warn_explicit(message, category, frame.f_code.co_filename, frame.f_lineno, module, registry)
 
 
 @public

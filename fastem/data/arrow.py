@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import os
 import secrets
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from fastem._public import public
+from fastem.exceptions import warn
 from fastem.kernels.mapped import BYTES_AT_A_TIME, check_mapped
 from fastem.validation.arrays import ARROW_NUMBERS, number_type, raise_null
 from fastem.validation.settings import as_float_dtype
@@ -105,7 +105,7 @@ def tell_left_out(folder: Any) -> None:
     if left_out:
         more = f" and {len(left_out) - MOST_NAMED} more" if len(left_out) > MOST_NAMED else ""
         named = ", ".join(left_out[:MOST_NAMED]) + more
-        warnings.warn(f"{folder}: {named} left out, since names that begin with _ or . are no data", stacklevel=5)
+        warn(f"{folder}: {named} left out, since names that begin with _ or . are no data")
 
 
 class Table:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -13,7 +12,6 @@ from typing import Any, Self, cast
 
 import numpy as np
 
-from fastem import exceptions
 from fastem._errstate import own_methods
 from fastem._storage import encode, write
 from fastem._typing import RowKind
@@ -34,6 +32,7 @@ from fastem.estimators.sklearn_compat import (
     learn_features,
     same_features,
 )
+from fastem.exceptions import EmptyComponentWarning, EqualComponentWarning, warn
 from fastem.families.base import Family
 from fastem.families.fixed import Fixed
 from fastem.fitting.acceleration import ACCELERATORS
@@ -433,29 +432,26 @@ class Mixture(DensityMixin, BaseEstimator):
         self.empty_components_ = np.flatnonzero(~live)
         if self.cut_short_:
             message = f"The fit was cut short in its start {len(fits)}; the best one: {found.summary}."
-            warnings.warn(message, ConvergenceWarning, stacklevel=5)
+            warn(message, ConvergenceWarning)
         elif not found.converged and self.max_iter > 0:
-            warnings.warn(
+            warn(
                 "Best performing initialization did not converge. Try different init parameters, or increase "
                 "max_iter, tol, or check for degenerate data. Mean log likelihood: "
                 f"{still_to_go(self.remaining_gain_)}.",
                 ConvergenceWarning,
-                stacklevel=5,
             )
         if len(self.empty_components_):
-            warnings.warn(
+            warn(
                 f"components {self.empty_components_.tolist()} lost all their points and "
                 + ("have what the prior gives them" if self.prior else "keep their last parameters at weight 0")
                 + "; fewer components would do",
-                exceptions.EmptyComponentWarning,
-                stacklevel=5,
+                EmptyComponentWarning,
             )
         if len(equal := inseparable(params, live)):
-            warnings.warn(
+            warn(
                 f"components {equal.tolist()} equal others before them, and EM cannot part them: a mixture of "
                 "different ones may be far more likely. Another start would tell, or fewer components would do",
-                exceptions.EqualComponentWarning,
-                stacklevel=5,
+                EqualComponentWarning,
             )
 
     def _take(self, params: Any, dtype: type[np.floating]) -> None:

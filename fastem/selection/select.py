@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from fastem.data.kmeans import START_ROWS, subsample
 from fastem.data.row_source import RowSource
 from fastem.estimators.base import Mixture
 from fastem.estimators.gaussian_mixture import GaussianMixture
+from fastem.exceptions import warn
 from fastem.families.gaussian.covariance import COVARIANCE_TYPES
 from fastem.fitting.restarts import Start
 from fastem.persistence import load
@@ -139,7 +139,7 @@ def select(
     mixtures = fits.along(settings, split_merge, on_candidate or (lambda candidate: None))
     selection = Selection(criterion, tuple(map(Candidate.of, mixtures)), tuple(mixtures))
     if doubts := selection.doubts():
-        warnings.warn(doubts, UserWarning, stacklevel=3)
+        warn(doubts)
     return selection
 
 

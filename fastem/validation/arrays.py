@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import numbers
-import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 
-from fastem.exceptions import BadValueError, place
+from fastem.exceptions import BadValueError, place, warn
 from fastem.kernels.mapped import in_use, slices
 
 LARGEST_MAGNITUDE = {np.dtype(np.float64): 1e140, np.dtype(np.float32): 1e18}
@@ -316,11 +315,9 @@ def as_sizes(sizes: list[int], most: int, of_what: str) -> list[int]:
     check_distinct_rows(min(sizes), most, "n_components", of_what)
     fitting = [k for k in sizes if k <= most]
     if len(fitting) < len(sizes):
-        warnings.warn(
+        warn(
             f"n_components above {most} are left out: there are {most} distinct rows {of_what}, and more components "
-            "than these cannot be told apart",
-            UserWarning,
-            stacklevel=5,
+            "than these cannot be told apart"
         )
     return fitting
 
@@ -340,10 +337,8 @@ def weights_do_not_count_rows(
 
 
 def warn_of_weights(total: float) -> None:
-    warnings.warn(
+    warn(
         f"sample_weight has the sum {total:.4g}, which bic_, icl_ and diagnose() take for the number of rows: less "
         f"than {ROWS_PER_PARAMETER} for each parameter. Where weights do not count rows, scale them to mean 1: "
-        "sample_weight * len(X) / sample_weight.sum()",
-        UserWarning,
-        stacklevel=5,
+        "sample_weight * len(X) / sample_weight.sum()"
     )

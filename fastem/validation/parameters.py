@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-from fastem.exceptions import IdentifiabilityWarning
+from fastem.exceptions import IdentifiabilityWarning, warn
 from fastem.kernels import linear
 from fastem.validation.arrays import LARGEST_MAGNITUDE, as_numeric, check_finite, check_not
 
@@ -195,9 +194,8 @@ def warn_if_not_identifiable(n_features: int, most: int, k: int) -> None:
     """Warn of a mixture of binomials, of at most so many trials, that others with as many components equal (Blischke
     1964)."""
     if n_features == 1 and k > 1 and most < 2 * k - 1:
-        warnings.warn(
+        warn(
             f"a mixture of {k} binomials cannot be identified from rows of at most {most} trials: it takes "
             f"{2 * k - 1}, 2 k - 1.  Its likelihood is right, but other parameters have the same one",
             IdentifiabilityWarning,
-            stacklevel=4,
         )
