@@ -1,4 +1,7 @@
-"""A header and named arrays in one file: NumPy's npz without pickle, written whole or not at all, checked when read."""
+"""Write a header and named arrays to one file, completely or not at all, and check such files when they are read.
+
+The files are those of NumPy's npz format, without pickle.
+"""
 
 from __future__ import annotations
 
@@ -18,38 +21,44 @@ from contextlib import contextmanager, suppress
 from dataclasses import fields, is_dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeAlias
 
 import numpy as np
+
+from fastem._typing import PathLike
+
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+"""A value that JSON represents."""
 
 MALFORMED = (
     ValueError, LookupError, TypeError, AttributeError, ArithmeticError, EOFError, RuntimeError, SyntaxError,
     struct.error, zlib.error, tokenize.TokenError, zipfile.BadZipFile,
 )  # fmt: skip
-"""What zipfile, json and NumPy raise on bytes that are none of theirs."""
-
+"""Errors that zipfile, json and NumPy raise for bytes that are not in their format."""
 
 BEGIN = b"PK\x03\x04".ljust(30) + b"header.npy"
-"""First bytes of an npz whose first array is the header: the mark of zip files, sizes and dates, and the name."""
+"""First bytes of an npz whose first array is the header: the signature of zip files, sizes and dates, and the name."""
 
 BLOCK = 4096
-"""Bytes: a disk that has these free is not full."""
+"""Number of bytes that are written to see whether the disk is full."""
 
 
 @contextmanager
-def undamaged(path: Any) -> Iterator[None]:
-    """Whatever goes wrong in here is the fault of the file at `path`, a ValueError."""
+def undamaged(path: PathLike) -> Iterator[None]:
+    """Raise ValueError, which says that the file is damaged, for any error of a malformed file in the block."""
     try:
         yield
     except MALFORMED as error:
         raise ValueError(f"{path} is damaged: {error}") from None
 
 
-def write(path: Path, kind: str, layout: int, header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-    """Write a file of this kind (and number of its layout) in the place of the one that is there.
+def write(
+    path: PathLike, kind: str, layout: int, header: Mapping[str, object], arrays: Mapping[str, np.ndarray]
+) -> None:
+    """Write a file of this kind, and this version of its layout, and replace the file at `path` if there is one.
 
-    A reader, or a process that is killed meanwhile, finds the old file or the new one.  OSError where that cannot be
-    done; the old file is then as it was.
+    At any time there is either the old or the new file, even if the process is killed.  Raises OSError, and leaves the
+    old file unchanged, if the new one cannot be written.
     """
     stamp = {"kind": kind, "layout": layout, "fastem": version("fastem")}
     text = json.dumps(stamp | dict(header), default=np.ndarray.tolist)
@@ -60,12 +69,14 @@ def write(path: Path, kind: str, layout: int, header: Mapping[str, Any], arrays:
 
 
 @contextmanager
-def replacing(path: Any, mode: str = "wb", **options: Any) -> Iterator[IO[Any]]:
-    """A file to write to, which takes the place of the one at `path` when all of it is written, with its permissions.
+def replacing(
+    path: PathLike, mode: str = "wb", *, newline: str | None = None, encoding: str | None = None
+) -> Iterator[IO[Any]]:
+    """Open a file that replaces the one at `path`, and has its permissions, when it is completely written.
 
-    Where it cannot be written, or its writer fails or is killed, the old file is as it was.
+    The old file is unchanged if the new one cannot be written, or if its writer fails or is killed.
     """
-    with beside(path, mode.replace("w", "x"), options) as (file, target):
+    with temporary_file(path, mode.replace("w", "x"), newline, encoding) as (file, target):
         yield file
         if target.exists():
             os.chmod(file.name, target.stat().st_mode & 0o777)
@@ -77,40 +88,45 @@ def replacing(path: Any, mode: str = "wb", **options: Any) -> Iterator[IO[Any]]:
 
 
 @contextmanager
-def beside(path: Any, mode: str, options: Mapping[str, Any]) -> Iterator[tuple[IO[Any], Path]]:
-    """A new file in the folder of another one -> both; it is gone afterwards, unless it has another name by then."""
+def temporary_file(
+    path: PathLike, mode: str, newline: str | None = None, encoding: str | None = None
+) -> Iterator[tuple[IO[Any], Path]]:
+    """Open a new file in the folder of `path`, and remove it at the end if it has not been renamed.
+
+    Yields the file, and the path of the file that it may replace.
+    """
     target = destination(path)
     temporary = target.with_name(f".{target.name[:40]}.{secrets.token_hex(8)}.tmp")
     try:
-        with temporary.open(mode, **options) as file:
+        with temporary.open(mode, newline=newline, encoding=encoding) as file:
             yield file, target
     except OSError as error:
         if error.errno is not None and error.filename in (None, str(temporary)):
-            error.filename = os.fspath(path)  # which is the name that somebody knows
+            error.filename = os.fspath(path)  # the name that the user knows
         raise
     finally:
         with suppress(OSError):
             temporary.unlink()
 
 
-def destination(path: Any) -> Path:
-    """Where the links of a path lead; OSError where no file can be put."""
+def destination(path: PathLike) -> Path:
+    """Resolve the links of a path; OSError if it is no regular file, which could not be replaced."""
     with suppress(FileNotFoundError):
         if not stat.S_ISREG(os.stat(path).st_mode):
-            raise OSError(f"{path} is no file that can be replaced")
+            raise OSError(f"{path} is not a regular file, and cannot be replaced")
     return Path(os.path.realpath(path))
 
 
-def try_destination(path: Any) -> None:
-    """OSError where `replacing` would fail, as far as can be known before it has anything to write."""
-    with beside(path, "xb", {}) as (file, _):
+def try_destination(path: PathLike) -> None:
+    """Raise OSError if `replacing` would fail, as far as this shows before there is anything to write."""
+    with temporary_file(path, "xb") as (file, _):
         file.write(bytes(BLOCK))
         file.flush()
         os.fsync(file.fileno())
 
 
 def sync(folder: Path) -> None:
-    """Have the new name survive a loss of power, where folders can be opened at all."""
+    """Write a folder to the disk, so that new names in it survive a loss of power, on systems that open folders."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -119,38 +135,39 @@ def sync(folder: Path) -> None:
             os.close(descriptor)
 
 
-def read(path: Path, kind: str, layout: int) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Header and arrays of a file of this kind and layout; ValueError for any other, OSError where none can be read."""
+def read(path: PathLike, kind: str, layout: int) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Read the header and the arrays of a file of this kind and layout; ValueError for any other file."""
     content = content_of(path)
     try:
         arrays = unzipped(content)
         header = json.loads(arrays.pop("header").tobytes())
-        found, number = header["kind"], header["layout"]
+        written_kind, written_layout = header["kind"], header["layout"]
     except MALFORMED as error:
-        raise ValueError(f"{path} is damaged or no file of fastem's: {error}") from None
-    if found != kind:
-        raise ValueError(f"{path} is a {str(found)[:40]!r}, not a {kind!r}")
-    if number != layout:
+        raise ValueError(f"{path} is damaged or not a file of fastem: {error}") from None
+    if written_kind != kind:
+        raise ValueError(f"{path} is a {str(written_kind)[:40]!r}, not a {kind!r}")
+    if written_layout != layout:
+        writer = str(header.get("fastem"))[:40]
         raise ValueError(
-            f"{path} has layout {str(number)[:40]} of a {kind}, written by fastem {str(header.get('fastem'))[:40]};"
-            f" this is fastem {version('fastem')}, which reads layout {layout}"
+            f"{path} has layout {str(written_layout)[:40]} of a {kind}, written by fastem {writer}; this is fastem"
+            f" {version('fastem')}, which reads layout {layout}"
         )
     return header, arrays
 
 
-def content_of(path: Any) -> bytes:
-    """The bytes of a file that begins as ours do; of any other no more than these are read."""
+def content_of(path: PathLike) -> bytes:
+    """Read a file that begins as files of fastem do; of any other file only the first bytes are read."""
     with open(path, "rb") as file:
         begin = file.read(len(BEGIN))
         if not begin:
-            raise ValueError(f"{path} is damaged or no file of fastem's: it is empty")
+            raise ValueError(f"{path} is damaged or not a file of fastem: it is empty")
         if begin[:4] != BEGIN[:4] or begin[30:] != BEGIN[30:]:
-            raise ValueError(f"{path} is damaged or no file of fastem's: it begins with {begin[:8]!r}")
+            raise ValueError(f"{path} is damaged or not a file of fastem: it begins with {begin[:8]!r}")
         return begin + file.read()
 
 
 def unzipped(content: bytes) -> dict[str, np.ndarray]:
-    """The arrays of an uncompressed npz; none is larger than its bytes."""
+    """Read the arrays of an uncompressed npz; ValueError if they claim to be larger than the file."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         members = archive.infolist()
         if sum(member.file_size for member in members) > len(content):
@@ -159,12 +176,13 @@ def unzipped(content: bytes) -> dict[str, np.ndarray]:
 
 
 def array_of(content: bytes) -> np.ndarray:
+    """Read an array of the npy format, which must have a type of numbers and its size in bytes."""
     file = io.BytesIO(content)
     if np.lib.format.read_magic(file) != (1, 0):
-        raise ValueError("an array of an unknown format")
+        raise ValueError("an array has an unknown format")
     shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
     if dtype.kind not in "biuf" or math.prod(shape) * dtype.itemsize != len(content) - file.tell():
-        raise ValueError("an array of an unknown type, or of more or less than its size")
+        raise ValueError("an array has an unknown type, or not its size in bytes")
     return np.frombuffer(content, dtype, offset=file.tell()).reshape(shape, order="F" if fortran else "C").copy()
 
 
@@ -174,45 +192,46 @@ def array_of(content: bytes) -> np.ndarray:
 RANDOM = (np.random.Generator, np.random.RandomState, np.random.BitGenerator, np.random.SeedSequence)
 
 
-def encode(value: Any, arrays: dict[str, np.ndarray]) -> Any:
-    """A tree of values as JSON can hold it, its arrays put among `arrays`; TypeError for what is no such tree.
+def encode(value: object, arrays: dict[str, np.ndarray]) -> Json:
+    """Convert a tree of values to JSON, and add its arrays to `arrays`; TypeError for other values.
 
-    An object of JSON has one name, which says what it is.  Random number generators are left out: they are no values.
+    Each object of JSON has one name, which says what it is.  Random number generators become null.
     """
     if value is None or isinstance(value, (str, bool, np.bool_)):
         return bool(value) if isinstance(value, np.bool_) else value
     if isinstance(value, numbers.Real):
         return int(value) if isinstance(value, numbers.Integral) else float(value)
     if isinstance(value, os.PathLike):
-        return os.fspath(value)
+        return os.fsdecode(value)
     if value is np.random or isinstance(value, RANDOM):
         return None
     if hasattr(value, "__array__"):
         return encode_array(np.asarray(value), arrays)
-    if is_dataclass(value):
+    if is_dataclass(value) and not isinstance(value, type):
         return {type(value).__name__: {f.name: encode(getattr(value, f.name), arrays) for f in fields(value)}}
     if isinstance(value, Mapping):
         return {"dict": {str(name): encode(each, arrays) for name, each in value.items()}}
     if isinstance(value, (tuple, list, set, frozenset)):
-        found = [encode(each, arrays) for each in value]
-        return found if isinstance(value, list) else {"tuple": found}
-    raise TypeError(f"a {type(value).__name__} cannot be kept in a file: {value!r}")
+        values: list[Json] = [encode(each, arrays) for each in value]
+        return values if isinstance(value, list) else {"tuple": values}
+    raise TypeError(f"a {type(value).__name__} cannot be saved: {value!r}")
 
 
-def encode_array(value: np.ndarray, arrays: dict[str, np.ndarray]) -> Any:
+def encode_array(value: np.ndarray, arrays: dict[str, np.ndarray]) -> Json:
+    """Convert an array of text to JSON, and add one of numbers to `arrays` under the name that JSON gets."""
     if value.ndim == 1 and value.dtype.kind in "OUT" and all(isinstance(each, str) for each in value):
         return {"strings": [str(each) for each in value]}
     if value.dtype.kind == "O":
         value = value.astype(np.float64)
     if value.dtype.kind not in "biuf":
-        raise TypeError(f"an array of {value.dtype} cannot be kept in a file")
+        raise TypeError(f"an array of {value.dtype} cannot be saved")
     name = str(len(arrays))
     arrays[name] = value
     return {"array": name}
 
 
 def decode(tree: Any, arrays: Mapping[str, np.ndarray], classes: Mapping[str, type]) -> Any:
-    """What `encode` was given; dataclasses are those of `classes`."""
+    """Convert what `encode` returned back to the values; `classes` has the dataclasses by name."""
     if isinstance(tree, list):
         return [decode(each, arrays, classes) for each in tree]
     if not isinstance(tree, dict):

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from enum import Enum
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 Array = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 """As NDArray[np.float64], with lengths that are known to be whole numbers."""
+PathLike: TypeAlias = str | os.PathLike[str]
+RandomState: TypeAlias = (
+    "int | np.random.Generator | np.random.RandomState | np.random.BitGenerator | np.random.SeedSequence | None"
+)
+"""What a random number generator is made of; text, since numpy.random takes its time to import."""
 DType = DTypeLike | None
 """A type of NumPy's by any of its names; None leaves the choice to the rows."""
 

@@ -32,7 +32,7 @@ from fastem.families.gaussian.covariance import COVARIANCE_TYPES
 from fastem.persistence import load
 from fastem.plotting.binomial import BinomialMixtureDisplay
 from fastem.plotting.gaussian import GaussianMixtureDisplay
-from fastem.plotting.style import needed
+from fastem.plotting.style import import_matplotlib
 from fastem.selection.select import CRITERIA, THOROUGH, select
 from fastem.selection.table import Candidate, Selection, aligned
 from fastem.validation.settings import check_choice
@@ -233,8 +233,8 @@ def fit(args: argparse.Namespace) -> int:
 
 
 def try_drawing(path: str) -> None:
-    needed("matplotlib.pyplot").switch_backend("Agg")
-    formats = needed("matplotlib.backend_bases").FigureCanvasBase.get_supported_filetypes()
+    import_matplotlib("pyplot").switch_backend("Agg")
+    formats = import_matplotlib("backend_bases").FigureCanvasBase.get_supported_filetypes()
     check_choice(Path(path).suffix.removeprefix("."), "the suffix of --plot", formats)
 
 

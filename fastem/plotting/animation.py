@@ -13,7 +13,7 @@ import numpy as np
 from fastem._public import public
 from fastem.plotting.binomial import BinomialMixtureDisplay
 from fastem.plotting.gaussian import GaussianMixtureDisplay
-from fastem.plotting.style import needed
+from fastem.plotting.style import import_matplotlib
 from fastem.validation.settings import as_generator, as_list, as_path, check_choice, check_no_trials
 
 FRAMES = 48
@@ -46,7 +46,7 @@ class FitAnimation:
     """
 
     def __init__(self, displays: Sequence[Any]) -> None:
-        self.displays = as_list(displays, "displays")
+        self.displays: list[Any] = as_list(displays, "displays")
 
     @classmethod
     def from_estimator(cls, mixture: Any, X: Any, *, trials: Any = None, sample_weight: Any = None) -> Self:
@@ -61,7 +61,7 @@ class FitAnimation:
         else:
             check_no_trials(trials, type(mixture).__name__)
             last = GaussianMixtureDisplay.from_estimator(mixture, X, sample_weight=sample_weight)
-        needed("matplotlib.pyplot").close(last.figure_)
+        import_matplotlib("pyplot").close(last.figure_)
         return cls([showing(last, params) for params in way(mixture, X, trials, sample_weight)])
 
     def save(self, path: Any) -> None:
@@ -78,14 +78,14 @@ class FitAnimation:
             target.write_text(self.to_html(), encoding="utf-8")
             return
         figure, film = self._film()
-        film.save(target, writer=needed("matplotlib.animation").PillowWriter(SPEED))
-        needed("matplotlib.pyplot").close(figure)
+        film.save(target, writer=import_matplotlib("animation").PillowWriter(SPEED))
+        import_matplotlib("pyplot").close(figure)
 
     def to_html(self) -> str:
         """The animation as HTML, for a notebook: `IPython.display.HTML(animation.to_html())`."""
         figure, film = self._film()
         text = str(film.to_jshtml(SPEED))
-        needed("matplotlib.pyplot").close(figure)
+        import_matplotlib("pyplot").close(figure)
         return text
 
     def _film(self) -> tuple[Any, Any]:
@@ -105,7 +105,7 @@ class FitAnimation:
                 each.set(**limit)
             title.set_text(f"iteration {number} of {len(self.displays) - 1}")
 
-        return figure, needed("matplotlib.animation").FuncAnimation(figure, draw, frame_numbers(len(self.displays)))
+        return figure, import_matplotlib("animation").FuncAnimation(figure, draw, frame_numbers(len(self.displays)))
 
 
 def frame_numbers(n: int) -> list[int]:

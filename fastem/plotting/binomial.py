@@ -1,32 +1,38 @@
-"""Pictures of binomial mixtures."""
+"""Display binomial mixtures."""
 
 from __future__ import annotations
 
 import math
-from typing import Any, Self
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fastem._public import public
 from fastem.data.open import posterior
 from fastem.families.binomial.model import BinomialParams
-from fastem.plotting.gaussian import named
-from fastem.plotting.style import BAR_COLOR, SUM_COLOR, bin_edges, legend, panels, style
+from fastem.plotting.style import BAR_COLOR, SUM_COLOR, AxesLike, as_names, bin_edges, legend, panels, style
 from fastem.validation.arrays import as_counts, as_sample_weight, check_enough_rows
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from fastem.estimators.binomial_mixture import BinomialMixture
+
 MOST_BARS = 60
-"""With no more trials than this, the same in all rows, each number of successes has a bar."""
+"""Limit of the number of trials for which each number of successes has a bar."""
 QUANTILES = 200
-"""Of the trials, which stand for those of all rows."""
+"""Number of quantiles of the trials that stand for the trials of all rows."""
 EXACT_TRIALS = 1000
-"""Above that a bin has many counts, and a normal distribution in the place of the binomial does not show."""
+"""Number of trials above which a normal distribution approximates the binomial one: each bin has many counts then."""
 
 
 @public
 class BinomialMixtureDisplay:
-    """A binomial mixture over its rows: what share of them has which rate of success, and what the components expect.
+    """Plot the shares of rows by their rates of success, and the shares that a binomial mixture expects.
 
-    A panel for each column.  Where all rows have the same trials, and few, each number of successes has a bar.
+    Each column has a panel.  If all rows have the same number of trials, up to 60, each number of successes has a bar.
 
     Parameters
     ----------
@@ -37,7 +43,7 @@ class BinomialMixtureDisplay:
     sample_weight : ndarray of shape (n,), default=None
         Weights of the rows.
     feature_names : sequence of d str, default=None
-        None is x0, x1, ...
+        Names on the axes. None is x0, x1, ...
 
     Attributes
     ----------
@@ -57,44 +63,62 @@ class BinomialMixtureDisplay:
         params: BinomialParams,
         X: np.ndarray,
         trials: np.ndarray,
-        sample_weight: Any = None,
-        feature_names: Any = None,
+        sample_weight: np.ndarray | None = None,
+        feature_names: Sequence[str] | None = None,
     ) -> None:
         self.params, self.X, self.trials = params, X, trials
         self.sample_weight = np.ones(len(X)) if sample_weight is None else sample_weight
-        self.feature_names = named(feature_names, params.n_features)
+        self.feature_names = as_names(feature_names, params.n_features)
 
     @classmethod
     def from_estimator(
-        cls, mixture: Any, X: Any, *, trials: Any = None, sample_weight: Any = None, ax: Any = None
+        cls,
+        mixture: BinomialMixture,
+        X: ArrayLike,
+        *,
+        trials: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        ax: AxesLike | None = None,
     ) -> Self:
-        """Draw a fitted BinomialMixture over rows X, trials and sample_weight, as for its fit.
+        """Plot a fitted BinomialMixture with rows.
 
-        `ax` is where to draw: d matplotlib Axes, None a new figure.
+        Parameters
+        ----------
+        mixture : fitted BinomialMixture
+        X : array-like of shape (n, d)
+            Successes of the rows.
+        trials : array-like, as for the fit, default=None
+            Trials of the rows. None is the `n_trials` of the mixture.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the rows.
+        ax : d matplotlib Axes, default=None
+            Where to plot. None is a new figure.
         """
         params = mixture.params_
-        tosses = mixture.n_trials if trials is None else trials
-        X, tosses = as_counts(X, tosses, n_features=params.n_features, owner="BinomialMixture")
-        weights = None if sample_weight is None else as_sample_weight(sample_weight, len(X))
+        trials = mixture.n_trials if trials is None else trials
+        successes, n_trials = as_counts(X, trials, n_features=params.n_features, owner="BinomialMixture")
+        weights = None if sample_weight is None else as_sample_weight(sample_weight, len(successes))
         names = getattr(mixture, "feature_names_in_", None)
-        return cls(params=params, X=X, trials=tosses, sample_weight=weights, feature_names=names).plot(ax)
+        return cls(params=params, X=successes, trials=n_trials, sample_weight=weights, feature_names=names).plot(ax)
 
-    def plot(self, ax: Any = None) -> Self:
+    def plot(self, ax: AxesLike | None = None) -> Self:
+        """Plot as `from_estimator` does."""
         self.figure_, self.axes_ = panels(ax, 1, self.params.n_features)
         for feature, axes in enumerate(self.axes_):
             self._column(axes, feature)
         legend(self.axes_[0])
         return self
 
-    def _column(self, axes: Any, feature: int) -> None:
-        """Shares of rows by rate; the lines go through the middle of the bars."""
-        tossed = self.trials[:, feature] > 0
-        check_enough_rows(int(tossed.sum()), 1)
-        trials, weights = self.trials[tossed, feature].astype(float), self.sample_weight[tossed]
-        rates = self.X[tossed, feature] / trials
+    def _column(self, axes: Axes, feature: int) -> None:
+        """Plot the observed shares as bars, and the expected ones as lines through the middles of the bars."""
+        rows = self.trials[:, feature] > 0
+        check_enough_rows(int(rows.sum()), 1)
+        trials, weights = self.trials[rows, feature].astype(float), self.sample_weight[rows]
+        rates = self.X[rows, feature] / trials
         edges = rate_edges(rates, trials)
-        found, middles = np.histogram(rates, edges, weights=weights)[0] / weights.sum(), (edges[1:] + edges[:-1]) / 2
-        axes.bar(middles, found, 0.96 * np.diff(edges), color=BAR_COLOR, label="observed")
+        middles = (edges[1:] + edges[:-1]) / 2
+        observed = np.histogram(rates, edges, weights=weights)[0] / weights.sum()
+        axes.bar(middles, observed, 0.96 * np.diff(edges), color=BAR_COLOR, label="observed")
         expected = expected_shares(self.params, feature, trials, weights, edges)
         for c, shares in enumerate(expected):
             axes.plot(middles, shares, marker=".", linewidth=1.4, label=f"component {c}", **style(c))
@@ -103,7 +127,7 @@ class BinomialMixtureDisplay:
 
 
 def rate_edges(rates: np.ndarray, trials: np.ndarray) -> np.ndarray:
-    """Of bins: one for each number of successes, or as many as a histogram has."""
+    """Return the edges of bins: one bin for each number of successes, or as many as a histogram has."""
     most = int(trials.max())
     if trials.min() == most and most <= MOST_BARS:
         return (np.arange(most + 2) - 0.5) / most
@@ -113,18 +137,21 @@ def rate_edges(rates: np.ndarray, trials: np.ndarray) -> np.ndarray:
 def expected_shares(
     params: BinomialParams, feature: int, trials: np.ndarray, weights: np.ndarray, edges: np.ndarray
 ) -> np.ndarray:
-    """(k, bins) weighted shares of each component in each bin; quantiles of the trials stand for all of them."""
+    """Return the share (k, bins) of rows that each component, times its weight, expects in each bin.
+
+    Quantiles of the trials stand for the trials of all rows.
+    """
     order = np.argsort(trials)
-    passed = np.cumsum(weights[order])
-    levels = (np.arange(QUANTILES) + 0.5) / QUANTILES * passed[-1]
-    chosen, counts = np.unique(trials[order][np.searchsorted(passed, levels)], return_counts=True)
-    one = BinomialParams(params.weights, params.probs[:, [feature]])
-    shares = [count * shares_at(one, int(each), edges) for each, count in zip(chosen, counts, strict=True)]
+    cumulated = np.cumsum(weights[order])
+    levels = (np.arange(QUANTILES) + 0.5) / QUANTILES * cumulated[-1]
+    quantiles, counts = np.unique(trials[order][np.searchsorted(cumulated, levels)], return_counts=True)
+    marginal = BinomialParams(params.weights, params.probs[:, [feature]])
+    shares = [count * shares_at(marginal, int(n), edges) for n, count in zip(quantiles, counts, strict=True)]
     return np.asarray(np.sum(shares, axis=0) / QUANTILES)
 
 
 def shares_at(params: BinomialParams, trials: int, edges: np.ndarray) -> np.ndarray:
-    """(k, bins) for rows of so many trials."""
+    """Return the expected shares (k, bins) of rows that all have this number of trials."""
     if trials > EXACT_TRIALS:
         pairs = zip(params.weights, params.probs[:, 0], strict=True)
         return np.array([normal_shares(*pair, trials, edges) for pair in pairs])
@@ -135,7 +162,7 @@ def shares_at(params: BinomialParams, trials: int, edges: np.ndarray) -> np.ndar
 
 
 def normal_shares(weight: float, prob: float, trials: int, edges: np.ndarray) -> np.ndarray:
-    """Of one component, by a normal distribution; it has nothing below 0 or above 1."""
+    """Return the expected shares (bins,) of one component, by a normal distribution without tails beyond 0 and 1."""
     scale = math.sqrt(max(2 * prob * (1 - prob) / trials, np.finfo(float).tiny))
     below = np.array([(1 + math.erf((edge - prob) / scale)) / 2 for edge in edges])
     below[edges <= 0], below[edges >= 1] = 0.0, 1.0

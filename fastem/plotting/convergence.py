@@ -1,16 +1,21 @@
-"""Pictures of how a fit went."""
+"""Display how the log likelihood of a fit changed."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from fastem._public import public
 from fastem.fitting.result import History
-from fastem.plotting.style import COLORS, legend, panels
+from fastem.plotting.style import COLORS, AxesLike, legend, panels
 from fastem.validation.settings import as_choices
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from fastem.estimators.base import Mixture
 
 STEP_MARKS = {"accelerated": ("o", COLORS[2]), "rejected": ("x", COLORS[1]), "reseeded": ("^", COLORS[3]),
               "dropped": ("s", COLORS[4])}  # fmt: skip
@@ -19,14 +24,14 @@ QUANTITIES = {"loglik": "log likelihood", "q": "Q", "entropy": "entropy"}
 
 @public
 class ConvergenceDisplay:
-    """How a fit went: log likelihood, Q and entropy at each sweep, with what was no plain EM step marked.
+    """Plot the log likelihood, Q and the entropy at each sweep, and mark the steps that were no plain EM steps.
 
-    A rejected extrapolation costs a sweep that has no value: there is a gap before its mark.
+    A rejected extrapolation costs a sweep without a value, which leaves a gap before its mark.
 
     Parameters
     ----------
     history : History
-        Of `mixture.history_` or `em`.
+        The `history_` of a mixture, or the `history` of a result of `em`.
 
     Attributes
     ----------
@@ -46,39 +51,53 @@ class ConvergenceDisplay:
     @classmethod
     def from_estimator(
         cls,
-        mixture: Any,
+        mixture: Mixture,
         *,
         quantities: Sequence[str] = tuple(QUANTITIES),
         label: str | None = None,
-        ax: Any = None,
+        ax: AxesLike | None = None,
     ) -> Self:
-        """Draw the last fit of a mixture: of "loglik", "q" and "entropy" those that are asked for.
+        """Plot the last fit of a mixture.
 
-        `label` names it in a legend; `ax` is where to draw: a matplotlib Axes for each quantity, None a new figure.
+        Parameters
+        ----------
+        mixture : fitted mixture
+        quantities : sequence of {"loglik", "q", "entropy"}
+            What to plot, each in a panel of its own.
+        label : str, default=None
+            The name of the fit in a legend.
+        ax : matplotlib Axes for each quantity, default=None
+            Where to plot. None is a new figure.
         """
         mixture.params_  # noqa: B018 - raises before a fit
         return cls(history=mixture.history_).plot(ax, quantities=quantities, label=label)
 
-    def plot(self, ax: Any = None, *, quantities: Sequence[str] = tuple(QUANTITIES), label: str | None = None) -> Self:
-        wanted = as_choices(quantities, "quantities", QUANTITIES)
-        self.figure_, self.axes_ = panels(ax, len(wanted), 1, height=4.2 if len(wanted) == 1 else 2.2)
-        for name, axes in zip(wanted, self.axes_, strict=True):
+    def plot(
+        self, ax: AxesLike | None = None, *, quantities: Sequence[str] = tuple(QUANTITIES), label: str | None = None
+    ) -> Self:
+        """Plot as `from_estimator` does."""
+        names = as_choices(quantities, "quantities", QUANTITIES)
+        self.figure_, self.axes_ = panels(ax, len(names), 1, height=4.2 if len(names) == 1 else 2.2)
+        for name, axes in zip(names, self.axes_, strict=True):
             self._trace(axes, name, label)
         self.axes_[-1].set_xlabel("sweep")
         if self.axes_[0].get_legend_handles_labels()[1]:
             legend(self.axes_[0])
         return self
 
-    def _trace(self, axes: Any, name: str, label: str | None) -> None:
+    def _trace(self, axes: Axes, name: str, label: str | None) -> None:
+        """Plot one quantity, and mark the steps."""
         values = getattr(self.history, name)
         steps = np.array(self.history.step, object)
         sweeps = np.arange(1, len(values) + 1) + np.cumsum(steps == "rejected")
         axes.plot(sweeps, values, linewidth=1.4, marker="" if len(values) > 1 else ".", label=label)
-        known = axes.get_legend_handles_labels()[1]
+        labels = axes.get_legend_handles_labels()[1]
         for step, (marker, color) in STEP_MARKS.items():
-            where = steps == step
-            if where.any():
-                name_once = step if step not in known else None
-                axes.scatter(sweeps[where], values[where], s=22, marker=marker, color=color, label=name_once, zorder=3)
+            marked = steps == step
+            if marked.any():
+                name_once = None if step in labels else step
+                axes.scatter(
+                    sweeps[marked], values[marked], s=22, marker=marker, color=color, label=name_once, zorder=3
+                )
         axes.set_ylabel(QUANTITIES[name])
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.locator_params(axis="x", integer=True)

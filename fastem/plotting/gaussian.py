@@ -1,11 +1,12 @@
-"""Pictures of Gaussian mixtures."""
+"""Display Gaussian mixtures."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fastem._public import public
 from fastem.data.open import posterior
@@ -18,44 +19,53 @@ from fastem.plotting.style import (
     MANY,
     POINTS,
     SUM_COLOR,
+    AxesLike,
+    as_names,
     bin_edges,
+    import_matplotlib,
     legend,
-    needed,
     panels,
     style,
 )
 from fastem.validation.arrays import as_matrix, as_sample_weight
-from fastem.validation.settings import check_n_pairs
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
+
+    from fastem.estimators.gaussian_mixture import GaussianMixture
 
 GRID = 1000
+"""Number of points along a curve."""
 PEAK = 65
-"""Places along a curve, and of these around the mean of each component."""
+"""Number of further points around the mean of each component."""
 CEILING = 2.0
-"""Times the tallest bar: what is thinner than a bar is cut off there, and does not make all others flat."""
+"""Height of the axis in heights of the tallest bar: a higher peak is cut off, so that the others do not look flat."""
 RADII = (1.0, 2.0)
-"""Ellipses, in standard deviations."""
+"""Radii of the ellipses, in standard deviations."""
 MOST_FEATURES = 6
-"""In a picture of all pairs."""
+"""Limit of the number of features of which all pairs are plotted."""
 
 
 @public
 class GaussianMixtureDisplay:
-    """A Gaussian mixture over its rows: densities over a histogram, ellipses among points, or all pairs of features.
+    """Plot a Gaussian mixture with its rows.
 
-    One feature: the density of each component times its weight, and their sum, over a histogram.  Two: rows, coloured
-    by their most probable component, and ellipses at one and two standard deviations; some of the rows where there are
-    many, hexagons where there are very many.  More: all pairs of features, and each feature alone.
+    With one feature, it plots a histogram of the rows, the density of each component times its weight, and their sum.
+    With two features, it plots the rows as points, in the colour of their most probable component, and ellipses at one
+    and two standard deviations; above 5,000 rows a random sample of them, and above 100,000 rows hexagons with their
+    counts.  With three to six features, it plots all pairs of features, and each feature alone.
 
     Parameters
     ----------
     params : GaussianParams
         The mixture.
     X : ndarray of shape (n, d)
-        Rows.
+        The rows.
     sample_weight : ndarray of shape (n,), default=None
-        Their weights, for histograms and hexagons.
+        Weights of the rows, for histograms and hexagons.
     feature_names : sequence of d str, default=None
-        None is x0, x1, ...
+        Names on the axes. None is x0, x1, ...
 
     Attributes
     ----------
@@ -71,16 +81,36 @@ class GaussianMixtureDisplay:
     """
 
     def __init__(
-        self, *, params: GaussianParams, X: np.ndarray, sample_weight: Any = None, feature_names: Any = None
+        self,
+        *,
+        params: GaussianParams,
+        X: np.ndarray,
+        sample_weight: np.ndarray | None = None,
+        feature_names: Sequence[str] | None = None,
     ) -> None:
         self.params, self.X, self.sample_weight = params, X, sample_weight
-        self.feature_names = named(feature_names, params.n_features)
+        self.feature_names = as_names(feature_names, params.n_features)
 
     @classmethod
-    def from_estimator(cls, mixture: Any, X: Any, *, sample_weight: Any = None, ax: Any = None) -> Self:
-        """Draw a fitted GaussianMixture over rows X (n, d), weighted by sample_weight (n,).
+    def from_estimator(
+        cls,
+        mixture: GaussianMixture,
+        X: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+        ax: AxesLike | None = None,
+    ) -> Self:
+        """Plot a fitted GaussianMixture with rows.
 
-        `ax` is where to draw: as many matplotlib Axes as there are panels (1, or d^2 of all pairs), None a new figure.
+        Parameters
+        ----------
+        mixture : fitted GaussianMixture
+        X : array-like of shape (n, d)
+            The rows.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the rows.
+        ax : matplotlib Axes, or d^2 of them for the pairs of d > 2 features, default=None
+            Where to plot. None is a new figure.
         """
         params = mixture.params_
         rows = as_matrix(X, n_features=params.n_features, owner="GaussianMixture")
@@ -88,14 +118,18 @@ class GaussianMixtureDisplay:
         names = getattr(mixture, "feature_names_in_", None)
         return cls(params=params, X=rows, sample_weight=weights, feature_names=names).plot(ax)
 
-    def plot(self, ax: Any = None) -> Self:
+    def plot(self, ax: AxesLike | None = None) -> Self:
+        """Plot as `from_estimator` does."""
         d = self.params.n_features
         if d <= 2:
             self.figure_, self.axes_ = panels(ax, 1, 1)
             self._line(self.axes_[0], 0) if d == 1 else self._plane(self.axes_[0], 0, 1)
             legend(self.axes_[0])
             return self
-        check_n_pairs(d, MOST_FEATURES)
+        if d > MOST_FEATURES:
+            raise ValueError(
+                f"a plot of all pairs takes at most {MOST_FEATURES} features, got {d}: fit a mixture of fewer features"
+            )
         self.figure_, self.axes_ = panels(ax, d, d, width=2.4, height=2.2)
         for place, axes in enumerate(self.axes_):
             self._pair(axes, *divmod(place, d))
@@ -103,8 +137,8 @@ class GaussianMixtureDisplay:
         self.axes_[d - 1].legend(handles, labels, frameon=False, loc="upper right")
         return self
 
-    def _pair(self, axes: Any, row: int, column: int) -> None:
-        """A panel of the lower triangle; names of features stand at the rim."""
+    def _pair(self, axes: Axes, row: int, column: int) -> None:
+        """Plot a panel of the lower triangle; only panels at the left and the bottom have names of features."""
         if column > row:
             axes.set_axis_off()
             return
@@ -113,17 +147,25 @@ class GaussianMixtureDisplay:
         if row != column:
             axes.set_ylabel(self.feature_names[row] if column == 0 else "")
 
-    def _line(self, axes: Any, feature: int) -> None:
+    def _line(self, axes: Axes, feature: int) -> None:
+        """Plot densities over a histogram of one feature."""
         x = self.X[:, feature]
-        edges = bin_edges(x)
-        style = {"color": BAR_COLOR, "edgecolor": "white", "linewidth": 0.5}
-        bars = axes.hist(x, edges, weights=self.sample_weight, density=True, **style)[0]
+        bars, _, _ = axes.hist(
+            x,
+            bin_edges(x).tolist(),
+            weights=self.sample_weight,
+            density=True,
+            color=BAR_COLOR,
+            edgecolor="white",
+            linewidth=0.5,
+        )
         params = marginal(self.params, [feature])
         density_lines(axes, density_grid(x, params), params)
         axes.set(xlabel=self.feature_names[feature], ylabel="density")
-        axes.set_ylim(0, min(axes.get_ylim()[1], CEILING * bars.max()))
+        axes.set_ylim(0, min(axes.get_ylim()[1], CEILING * np.max(bars)))
 
-    def _plane(self, axes: Any, across: int, up: int) -> None:
+    def _plane(self, axes: Axes, across: int, up: int) -> None:
+        """Plot ellipses among the rows, in two features."""
         x, y = self.X[:, across], self.X[:, up]
         if len(self.X) > MANY:
             axes.hexbin(
@@ -135,7 +177,8 @@ class GaussianMixtureDisplay:
         ellipses(axes, marginal(self.params, [across, up]))
         axes.set(xlabel=self.feature_names[across], ylabel=self.feature_names[up])
 
-    def _points(self, axes: Any, across: int, up: int) -> None:
+    def _points(self, axes: Axes, across: int, up: int) -> None:
+        """Plot the rows, or a sample of them, in the colours of their components."""
         rows = self.X
         if len(rows) > POINTS:
             rows = rows[np.sort(np.random.default_rng(0).choice(len(rows), POINTS, replace=False))]
@@ -144,12 +187,8 @@ class GaussianMixtureDisplay:
         axes.scatter(rows[:, across], rows[:, up], s=size, c=colors, alpha=0.5, linewidths=0)
 
 
-def named(feature_names: Any, d: int) -> list[str]:
-    return [f"x{i}" for i in range(d)] if feature_names is None else [str(name) for name in feature_names]
-
-
 def marginal(params: GaussianParams, features: Sequence[int]) -> GaussianParams:
-    """The mixture of some features."""
+    """Return the marginal mixture of some of the features."""
     k, d = params.means.shape
     matrices = params.covariances if params.is_matrix else params.diagonals()[:, :, np.newaxis] * np.eye(d)
     matrices = np.broadcast_to(matrices, (k, d, d))[np.ix_(range(k), features, features)]
@@ -157,39 +196,41 @@ def marginal(params: GaussianParams, features: Sequence[int]) -> GaussianParams:
 
 
 def component_densities(params: GaussianParams, grid: np.ndarray) -> np.ndarray:
-    """Weighted densities of the components on a grid (m,) -> (m, k); their sum is that of the mixture."""
+    """Return the densities (m, k) of components, times their weights, on a grid (m,)."""
     at = posterior(params, grid[:, np.newaxis])
     return at.resp * np.exp(at.log_prob)[:, np.newaxis]
 
 
 def density_grid(x: np.ndarray, params: GaussianParams) -> np.ndarray:
-    """The range of x and a little more; close together where a component is thin."""
+    """Return points on the range of x and a little more, which lie close together around thin components."""
     margin = 0.06 * np.ptp(x)
     low, high = x.min() - margin, x.max() + margin
     around = params.means[:, 0] + np.sqrt(params.diagonals()[:, 0]) * np.linspace(-4, 4, PEAK)[:, np.newaxis]
     return np.union1d(np.linspace(low, high, GRID), around[(low < around) & (around < high)])
 
 
-def density_lines(axes: Any, grid: np.ndarray, params: GaussianParams) -> list[Any]:
-    """A line for each component, and the mixture's."""
+def density_lines(axes: Axes, grid: np.ndarray, params: GaussianParams) -> list[Line2D]:
+    """Plot the density of each component, and behind them that of the mixture."""
     densities = component_densities(params, grid)
     lines = [
         axes.plot(grid, density, linewidth=1.8, label=f"component {c}", **style(c))[0]
         for c, density in enumerate(densities.T)
     ]
-    behind = {"color": SUM_COLOR, "linewidth": 4, "alpha": 0.55, "zorder": 1.5}
-    return [*lines, *axes.plot(grid, densities.sum(axis=1), label="mixture", **behind)]
+    mixture = densities.sum(axis=1)
+    return [*lines, *axes.plot(grid, mixture, color=SUM_COLOR, linewidth=4, alpha=0.55, zorder=1.5, label="mixture")]
 
 
-def ellipses(axes: Any, params: GaussianParams) -> None:
-    """Contours of each component of two features; a component without rows has none."""
-    patches = needed("matplotlib.patches")
+def ellipses(axes: Axes, params: GaussianParams) -> None:
+    """Plot contours of each component of two features, but of those without rows."""
+    patches = import_matplotlib("patches")
     for c in np.flatnonzero(params.weights > 0).tolist():
         values, vectors = eigh(params.covariances[c])
         angle = np.degrees(np.arctan2(vectors[1, 1], vectors[0, 1]))
         for radius in RADII:
             height, width = 2 * radius * np.sqrt(np.maximum(values, 0.0))
             label = f"component {c}" if radius == RADII[0] else None
-            outline = {"fill": False, "linewidth": 1.8, "label": label, **style(c)}
-            axes.add_patch(patches.Ellipse(params.means[c], width, height, angle=angle, **outline))
+            outline = patches.Ellipse(
+                params.means[c], width, height, angle=angle, fill=False, linewidth=1.8, label=label, **style(c)
+            )
+            axes.add_patch(outline)
     axes.autoscale_view()

@@ -1,19 +1,20 @@
-"""Rows at the door: what they are read as, and the first place of what cannot be read."""
+"""Convert rows and weights that a user passes to arrays, or say which row and column is wrong."""
 
 from __future__ import annotations
 
 import numbers
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fastem.exceptions import BadValueError, place, warn
 from fastem.kernels.mapped import in_use, slices
 
 LARGEST_MAGNITUDE = {np.dtype(np.float64): 1e140, np.dtype(np.float32): 1e18}
-"""Rows beyond this are refused by a fit: a variance, in the precision of the rows, would overflow."""
+"""The largest magnitude that a fit accepts: beyond it a variance, in the precision of the rows, would overflow."""
 
 COUNT_TYPES = {np.dtype(t): np.dtype(t) for t in (np.uint8, np.uint16, np.int32, np.int64)} | {
     np.dtype(bool): np.dtype(np.uint8),
@@ -22,44 +23,46 @@ COUNT_TYPES = {np.dtype(t): np.dtype(t) for t in (np.uint8, np.uint16, np.int32,
     np.dtype(np.uint32): np.dtype(np.int64),
     np.dtype(np.uint64): np.dtype(np.int64),
 }
-"""Types in which counts come, and those in which kernels read them."""
+"""Types of counts that a user passes, and the types in which kernels read them."""
 
 ARROW_NUMBERS = {"bool", "float", "double", "halffloat"} | {f"{s}int{b}" for s in ("", "u") for b in (8, 16, 32, 64)}
-"""Arrow's names of types that are read as numbers."""
+"""Names that Arrow has for the types that are read as numbers."""
 
 LARGEST_COUNT = 2**53
-"""The last whole number before float64 has gaps."""
+"""The largest whole number up to which float64 represents every whole number."""
 
 TOTAL_WEIGHTS = 1e-100, 1e100
-"""Between these lies a total weight of which neither shares underflow nor sums overflow."""
+"""Limits of the total weight, within which neither mixing weights underflow nor sums overflow."""
 
 LARGEST_SUM = 1e305
-"""What a sum of squares may be: far enough from overflow for sums of sums."""
+"""The largest sum of squares: far enough from overflow for sums of such sums."""
 
 BLOCK = 1 << 16
-"""Elements searched at a time for the first bad one."""
+"""Number of elements that are searched at a time for the first bad one."""
 
 
-def as_numeric(values: Any, name: str, whole: bool = False) -> np.ndarray:
-    """An array of native float32 or float64 or, where `whole` asks for it, of integers as they are; aligned; a copy
-    only of what is none of these."""
+def as_numeric(values: object, name: str, whole: bool = False) -> np.ndarray:
+    """Convert values to an aligned array of native float32 or float64, or of integers if `whole`.
+
+    The array shares the memory of the values if they are such an array already.
+    """
     try:
         array = np.asarray(values)
     except (ValueError, TypeError, OverflowError) as error:
         raise ValueError(f"{name} is not an array: {error}") from None
     if isinstance(values, np.ma.MaskedArray) and values.mask.any():
-        array = np.ma.filled(values.astype(object), np.nan)  # masked is missing
+        array = np.ma.filled(values.astype(object), np.nan)  # a masked value is a missing one
     if hasattr(values, "toarray"):
         raise TypeError(f"{name}: sparse data was passed, but dense data is required; use {name}.toarray()")
     if array.dtype.kind == "c":
         raise ValueError(f"Complex data not supported: {name} has dtype {array.dtype}")
     if array.dtype.kind == "O":
-        array = as_numbers(array, name)
+        array = objects_as_float64(array, name)
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name} must hold real numbers, got {type(values).__name__} of dtype {array.dtype}")
     dtype = np.dtype(np.float32 if array.dtype.type is np.float32 else np.float64)
     if whole:
-        if array.dtype.kind == "u" and array.dtype.itemsize == 8:  # int64 takes the largest for negative ones
+        if array.dtype.kind == "u" and array.dtype.itemsize == 8:  # the largest would be negative in int64
             check_not(lambda block: block > LARGEST_COUNT, np.atleast_1d(array), f"{name} must not be above 2^53")
         dtype = COUNT_TYPES.get(array.dtype.newbyteorder("="), dtype)
     with np.errstate(over="ignore"), in_use(array) if array.dtype != dtype else nullcontext():  # of longdouble
@@ -67,16 +70,17 @@ def as_numeric(values: Any, name: str, whole: bool = False) -> np.ndarray:
     return array if all(step % array.itemsize == 0 for step in array.strides) else array.copy()
 
 
-def as_numbers(array: np.ndarray, name: str) -> np.ndarray:
-    """An object array as float64, if it holds numbers and nothing else; a missing value becomes NaN."""
+def objects_as_float64(array: np.ndarray, name: str) -> np.ndarray:
+    """Convert an object array of numbers to float64; None and pandas.NA become NaN."""
     array = array.copy()
     for index, value in np.ndenumerate(array):
         if value is None or type(value).__name__ == "NAType":  # pandas.NA, without pandas
             array[index] = np.nan
         elif not isinstance(value, numbers.Real):
             where = f" at {place(index)}" if index else ""
-            raise TypeError(
-                f"{name} must hold real numbers (an argument must be no string, only a number), got {value!r}{where}"
+            raise TypeError(  # the words that scikit-learn asks for: argument, string, number
+                f"{name} must hold real numbers, got {value!r}{where}; the argument must be converted from strings or"
+                " other objects to numbers"
             )
     try:
         return array.astype(np.float64)
@@ -85,7 +89,7 @@ def as_numbers(array: np.ndarray, name: str) -> np.ndarray:
 
 
 def first_where(bad: Callable[[np.ndarray], np.ndarray], array: np.ndarray) -> tuple[int, ...] | None:
-    """Index of the first element, in row order, at which bad(block) is true."""
+    """Find the index of the first element, in row order, for which bad(elements) is true."""
     rows = max(1, BLOCK // max(1, array[:1].size))
     for begin in range(0, len(array), rows):
         found = np.argwhere(bad(array[begin : begin + rows]))
@@ -95,13 +99,17 @@ def first_where(bad: Callable[[np.ndarray], np.ndarray], array: np.ndarray) -> t
 
 
 def check_not(bad: Callable[[np.ndarray], np.ndarray], array: np.ndarray, sentence: str) -> None:
+    """Raise BadValueError, with this sentence and the place, at the first element for which bad(elements) is true."""
     index = first_where(bad, array)
     if index is not None:
         raise BadValueError(f"{sentence}, got {array[index]}", index)
 
 
 def check_finite(array: np.ndarray, name: str, largest: float = np.inf) -> None:
-    """Minimum and maximum carry a NaN and find what is too large, without memory; both are taken once."""
+    """Raise BadValueError at the first element that is NaN, infinite or larger than `largest` in magnitude.
+
+    The minimum and the maximum show whether there is one, without temporary memory.
+    """
     low, high = map(float, extremes(array)) if array.size else (0.0, 0.0)
     if not (np.isfinite(low) and np.isfinite(high)):
         check_not(lambda block: ~np.isfinite(block), array, f"{name} must be finite, without NaN or infinity")
@@ -111,14 +119,14 @@ def check_finite(array: np.ndarray, name: str, largest: float = np.inf) -> None:
         )
 
 
-def extremes(array: np.ndarray) -> tuple[Any, Any]:
-    """Minimum and maximum, NaN where there is one."""
+def extremes(array: np.ndarray) -> tuple[np.number, np.number]:
+    """Return the minimum and the maximum of an array; both are NaN if it has a NaN."""
     found = np.array([(piece.min(), piece.max()) for piece in slices(array)])
     return found.min(), found.max()
 
 
-def as_matrix(X: Any, *, n_features: int | None = None, owner: str = "mixture", fitting: bool = False) -> np.ndarray:
-    """X as (n, d), n > 0, d > 0, finite."""
+def as_matrix(X: object, *, n_features: int | None = None, owner: str = "mixture", fitting: bool = False) -> np.ndarray:
+    """Convert X to an array (n, d) of finite numbers with n > 0 and d > 0."""
     array = as_numeric(X, "X")
     check_two_dimensional(array, n_features, owner)
     check_finite(array, "X", LARGEST_MAGNITUDE[array.dtype] if fitting else np.inf)
@@ -126,6 +134,7 @@ def as_matrix(X: Any, *, n_features: int | None = None, owner: str = "mixture", 
 
 
 def check_two_dimensional(array: np.ndarray, n_features: int | None, owner: str) -> None:
+    """Raise ValueError unless X has two dimensions, neither of them empty, and `n_features` columns."""
     if array.ndim != 2:
         hint = " Reshape your data: X.reshape(-1, 1) if it has a single feature." if array.ndim == 1 else ""
         raise ValueError(f"X: Expected 2D array, got {array.ndim}D array instead, of shape {array.shape}.{hint}")
@@ -137,53 +146,62 @@ def check_two_dimensional(array: np.ndarray, n_features: int | None, owner: str)
 
 
 def check_n_features(found: int, n_features: int | None, owner: str) -> None:
+    """Raise ValueError if `owner` expects another number of features than X has."""
     if n_features is not None and found != n_features:
         raise ValueError(f"X has {found} features, but {owner} is expecting {n_features} features as input")
 
 
-def as_count_matrix(X: Any, *, n_features: int | None = None, owner: str = "mixture") -> np.ndarray:
-    """X as (n, d) whole numbers from 0; (n,) are rows of one feature."""
+def as_count_matrix(X: object, *, n_features: int | None = None, owner: str = "mixture") -> np.ndarray:
+    """Convert X to an array (n, d) of whole numbers from 0; a vector (n,) becomes one column."""
     array = as_numeric(X, "X", whole=True)
-    column = array.ndim == 1 and n_features in (None, 1)
-    array = array[:, np.newaxis] if column else array
+    if array.ndim == 1 and n_features in (None, 1):
+        array = array[:, np.newaxis]
     check_two_dimensional(array, n_features, owner)
     check_whole_numbers(array, "X", *extremes(array))
     return array
 
 
 def as_counts(
-    X: Any, trials: Any, *, n_features: int | None = None, owner: str = "mixture"
+    X: object, trials: object, *, n_features: int | None = None, owner: str = "mixture"
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Successes and trials, both (n, d) and of one type, whole numbers with 0 <= successes <= trials."""
-    array = as_count_matrix(X, n_features=n_features, owner=owner)
+    """Convert successes and trials to two arrays (n, d) of one type, whole numbers with 0 <= successes <= trials."""
+    successes = as_count_matrix(X, n_features=n_features, owner=owner)
     if trials is None:
         raise TypeError("trials: the number of trials of each row is needed, an int or an array of shape (n,)")
-    tosses = as_trials(array, as_numeric(trials, "trials", whole=True))
-    fewest, most = extremes(tosses)
-    check_whole_numbers(tosses, "trials", fewest, most)
-    fits = most <= largest_whole_number(array.dtype)
-    dtype = array.dtype if fits else np.result_type(array.dtype, tosses.dtype)
-    array, tosses = array.astype(dtype, copy=False), np.broadcast_to(tosses.astype(dtype, copy=False), array.shape)
-    for begin in range(0, len(array), BLOCK):
-        over = array[begin : begin + BLOCK] > tosses[begin : begin + BLOCK]
-        if over.any():
-            row, column = np.argwhere(over)[0]
-            index = (begin + int(row), int(column))
-            raise BadValueError(f"X must not exceed trials, got {array[index]:g} successes of {tosses[index]:g}", index)
-    return array, tosses
+    n_trials = as_trials(successes, as_numeric(trials, "trials", whole=True))
+    fewest, most = extremes(n_trials)
+    check_whole_numbers(n_trials, "trials", fewest, most)
+    fits = most <= largest_whole_number(successes.dtype)
+    dtype = successes.dtype if fits else np.result_type(successes.dtype, n_trials.dtype)
+    successes = successes.astype(dtype, copy=False)
+    n_trials = np.broadcast_to(n_trials.astype(dtype, copy=False), successes.shape)
+    check_successes(successes, n_trials)
+    return successes, n_trials
+
+
+def check_successes(successes: np.ndarray, trials: np.ndarray) -> None:
+    """Raise BadValueError at the first element with more successes than trials."""
+    for begin in range(0, len(successes), BLOCK):
+        above = successes[begin : begin + BLOCK] > trials[begin : begin + BLOCK]
+        if above.any():
+            row, column = map(int, np.argwhere(above)[0])
+            index = begin + row, column
+            sentence = f"X must not exceed trials, got {successes[index]:g} successes of {trials[index]:g}"
+            raise BadValueError(sentence, index)
 
 
 def largest_whole_number(dtype: np.dtype) -> int:
-    """The last whole number up to which a type has them all."""
+    """Return the largest whole number up to which a type represents every whole number."""
     return np.iinfo(dtype).max if dtype.kind in "iu" else 2 ** (np.finfo(dtype).nmant + 1)
 
 
 def as_trials(X: np.ndarray, trials: np.ndarray) -> np.ndarray:
-    """(1, 1), (1, d), (n, 1) or (n, d): one number, or one for each column, row or place of X."""
+    """Reshape trials to (1, 1), (1, d), (n, 1) or (n, d), so that they broadcast to the shape of X."""
     n, d = X.shape
     if trials.ndim == 1 and n == d > 1 and len(trials) == n:
         raise ValueError(
-            f"trials of shape ({n},) may belong to the rows of X or to its columns: pass ({n}, 1) or (1, {n})"
+            f"trials of shape ({n},) may belong to the rows of X or to its columns: pass shape ({n}, 1) for rows or"
+            f" (1, {n}) for columns"
         )
     if trials.ndim == 1 and len(trials) == n:
         return trials[:, np.newaxis]
@@ -191,14 +209,17 @@ def as_trials(X: np.ndarray, trials: np.ndarray) -> np.ndarray:
         return trials.reshape(1, -1)
     if trials.ndim != 2 or trials.shape[0] not in (1, n) or trials.shape[1] not in (1, d):
         raise ValueError(
-            f"trials must be one number, one for each row or column of X, or match X, of shape {X.shape};"
+            f"trials must be one number, one number for each row or column of X, or an array of shape {X.shape} as X;"
             f" got shape {trials.shape}"
         )
     return trials
 
 
-def check_whole_numbers(array: np.ndarray, name: str, low: Any, high: Any) -> None:
-    """low, high: the extremes of the array."""
+def check_whole_numbers(array: np.ndarray, name: str, low: np.number, high: np.number) -> None:
+    """Raise BadValueError at the first element that is not a whole number from 0 to 2^53.
+
+    low, high : the extremes of the array
+    """
     if not (np.isfinite(low) and np.isfinite(high)):
         check_finite(array, name)
     if low < 0:
@@ -206,12 +227,12 @@ def check_whole_numbers(array: np.ndarray, name: str, low: Any, high: Any) -> No
     if high > LARGEST_COUNT:
         check_not(lambda block: block > LARGEST_COUNT, array, f"{name} must not be above 2^53")
     if array.dtype.kind == "f":
-        sentence = f"{name} must hold whole numbers (np.rint rounds what is nearly one)"
+        sentence = f"{name} must hold whole numbers (np.rint rounds to the nearest one)"
         check_not(lambda block: block != np.floor(block), array, sentence)
 
 
-def as_sample_weight(sample_weight: Any, n: int) -> np.ndarray:
-    """(n,) float64, not negative; None is 1 for every row, which takes no memory."""
+def as_sample_weight(sample_weight: object, n: int) -> np.ndarray:
+    """Convert weights to a float64 array (n,) without negative values; None is 1 for every row, without memory."""
     weights = as_weights(sample_weight, n)
     if sample_weight is not None:
         check_weights(weights)
@@ -219,8 +240,8 @@ def as_sample_weight(sample_weight: Any, n: int) -> np.ndarray:
     return weights
 
 
-def as_weights(sample_weight: Any, n: int) -> np.ndarray:
-    """(n,) float64, whatever the values."""
+def as_weights(sample_weight: object, n: int) -> np.ndarray:
+    """Convert weights to a float64 array (n,), whatever its values; one number is the weight of every row."""
     if sample_weight is None:
         return np.broadcast_to(np.float64(1.0), (n,))
     weights = as_numeric(sample_weight, "sample_weight").astype(np.float64, copy=False)
@@ -232,20 +253,21 @@ def as_weights(sample_weight: Any, n: int) -> np.ndarray:
 
 
 def check_weights(weights: np.ndarray) -> None:
-    """Those of a part of the rows may all be 0."""
+    """Raise BadValueError at the first weight that is negative or not finite; all of them may be 0."""
     check_finite(weights, "sample_weight")
     check_not(lambda block: block < 0, weights, "sample_weight must not be negative")
 
 
 def total_weight(weights: np.ndarray) -> float:
+    """Return the sum of the weights, which may be infinite."""
     with np.errstate(over="ignore"):
         return float(weights[0]) * len(weights) if weights.strides == (0,) else float(weights.sum())
 
 
 def check_total_weight(total: float) -> None:
-    """Refuse a total weight of which shares underflow or sums overflow."""
+    """Raise ValueError if mixing weights would underflow, or sums overflow, with this total weight."""
     if total == 0:
-        raise ValueError("sample_weight must hold a positive weight, got zeros only")
+        raise ValueError("sample_weight must hold a positive weight, but all are 0")
     if not TOTAL_WEIGHTS[0] <= total <= TOTAL_WEIGHTS[1]:
         raise ValueError(
             f"sample_weight must have a sum from {TOTAL_WEIGHTS[0]} to {TOTAL_WEIGHTS[1]}; rescale it, got {total}"
@@ -253,7 +275,7 @@ def check_total_weight(total: float) -> None:
 
 
 def check_squares(X: np.ndarray, total: float) -> None:
-    """Refuse rows, of so much weight in all, whose sums of squares would overflow."""
+    """Raise ValueError if the sums of squares of rows with this total weight would overflow."""
     if total * LARGEST_MAGNITUDE[X.dtype] ** 2 < LARGEST_SUM:
         return
     largest = max(float(X.max()), -float(X.min()))
@@ -261,84 +283,90 @@ def check_squares(X: np.ndarray, total: float) -> None:
         raise ValueError(f"sample_weight, of sum {total}, is too large for rows as large as {largest}; rescale either")
 
 
-def check_only_chunks(X: Any, trials: Any, sample_weight: Any) -> None:
-    """Chunks bring all with them that is told of each row."""
+def check_only_chunks(X: object, trials: ArrayLike | None, sample_weight: object) -> None:
+    """Raise TypeError if values of rows are passed besides chunks, which have those of their own rows."""
     if X is not None or sample_weight is not None:
-        raise TypeError("chunks take the place of X and bring their own sample_weight: pass None for both")
-    if np.ndim(trials):
-        raise TypeError("trials must be None or one number with chunks; those of rows come as chunks (X, trials)")
+        raise TypeError(
+            "chunks replace X and sample_weight: pass None for both, and weights in chunks (X, sample_weight)"
+        )
+    if trials is not None and np.ndim(trials):
+        raise TypeError("trials must be None or one number with chunks; pass those of rows in chunks (X, trials)")
 
 
-def check_chunks(chunks: Any) -> None:
-    """Refuse what is itself one chunk, an array or a data frame: its rows are none."""
+def check_chunks(chunks: object) -> None:
+    """Raise ValueError if the chunks are one array or data frame, whose rows would be taken for chunks."""
     shape = getattr(chunks, "shape", None)
     if isinstance(shape, tuple) and len(shape) < 3:
         raise ValueError(
-            f"chunks must give arrays of rows, one after the other, got one {type(chunks).__name__} of shape {shape}: "
-            "pass [X] for a single chunk, list(X) for chunks of counts of one column"
+            f"chunks must be an iterable of arrays of rows, got one {type(chunks).__name__} of shape {shape}: "
+            "pass [X] for a single chunk, or list(X) if each row is a chunk of counts"
         )
 
 
 def number_type(schema: Any, name: str, where: str) -> str:
-    """The type of a column of an Arrow schema, which must hold numbers; `where` is what it is the schema of."""
+    """Return the type of a column of numbers in an Arrow schema; `where` names the file or table for messages."""
     if (count := schema.names.count(name)) != 1:
-        found = "is missing" if not count else f"is there {count} times"
-        raise ValueError(f"column {name!r} {found} in {where}, whose columns are {schema.names}")
-    found = str(schema.field(name).type)
-    if found not in ARROW_NUMBERS:
-        raise TypeError(f"column {name!r} must hold numbers, got {found} in {where}")
-    return found
+        fault = "is missing" if not count else f"appears {count} times"
+        raise ValueError(f"column {name!r} {fault} in {where}, whose columns are {schema.names}")
+    number = str(schema.field(name).type)
+    if number not in ARROW_NUMBERS:
+        raise TypeError(f"column {name!r} must hold numbers, got {number} in {where}")
+    return number
 
 
-def raise_null(nulls: np.ndarray, name: str, begin: int) -> None:
-    """The first of them, in rows from `begin` on."""
+def raise_null(nulls: np.ndarray, name: str, begin: int) -> NoReturn:
+    """Raise BadValueError at the first null of a column; `begin` is the number of its first row."""
     raise BadValueError(f"column {name!r} must be finite, without null", (begin + int(nulls.argmax()),))
 
 
 def check_enough_rows(n: int, n_components: int) -> None:
+    """Raise ValueError if there are fewer rows than components."""
     if n < n_components:
         raise ValueError(f"Expected n_samples >= n_components but got n_components = {n_components}, n_samples = {n}")
 
 
 def check_folds(n: int, folds: int) -> None:
+    """Raise ValueError if there are fewer rows than folds of cross-validation."""
     if n < folds:
         raise ValueError(f"folds must be at most the number of rows of X, {n}, got {folds}")
 
 
 def check_distinct_rows(k: int, most: int, name: str, of_what: str) -> None:
+    """Raise ValueError if there are fewer distinct rows than components."""
     if k > most:
-        raise ValueError(f"{name} must be at most {most}, the distinct rows {of_what}, got {k}")
+        raise ValueError(f"{name} must be at most {most}, the number of distinct rows {of_what}, got {k}")
 
 
 def as_sizes(sizes: list[int], most: int, of_what: str) -> list[int]:
-    """The numbers of components that so many distinct rows can tell apart; a warning if there are others."""
+    """Return the numbers of components that are at most the number of distinct rows, and warn of the others."""
     check_distinct_rows(min(sizes), most, "n_components", of_what)
     fitting = [k for k in sizes if k <= most]
     if len(fitting) < len(sizes):
         warn(
-            f"n_components above {most} are left out: there are {most} distinct rows {of_what}, and more components "
-            "than these cannot be told apart"
+            f"n_components above {most} are left out: there are {most} distinct rows {of_what}, which cannot support "
+            "more components"
         )
     return fitting
 
 
 ROWS_PER_PARAMETER = 10
-"""With fewer, what a penalty of log n parameters weighs is anybody's guess."""
+"""Rows that a parameter needs at least, for the penalty log(n) of BIC to mean anything."""
 
 
 def weights_do_not_count_rows(
     total: float, n: int, n_parameters: int, first_weighted: Callable[[int], np.ndarray]
 ) -> bool:
-    """Are these weights of n rows little for so many parameters, though more rows have weight than they weigh?"""
-    rows = total * (1 + 1e-6)  # their sum may be rounded
+    """Return whether the total weight is small for the number of parameters, and smaller than the rows with weight."""
+    rows = total * (1 + 1e-6)  # the sum may be rounded
     if rows >= n or rows >= ROWS_PER_PARAMETER * max(n_parameters, 1):
         return False
     return len(first_weighted(int(rows) + 1)) > rows
 
 
 def warn_of_weights(total: float) -> None:
+    """Warn that a total weight is used for the number of rows."""
     warn(
-        f"sample_weight has the sum {total:.4g}, which bic_, icl_ and diagnose() take for the number of rows: less "
-        f"than {ROWS_PER_PARAMETER} for each parameter. Where weights do not count rows, scale them to mean 1: "
-        "sample_weight * len(X) / sample_weight.sum()"
+        f"sample_weight has the sum {total:.4g}, which bic_, icl_ and diagnose() use as the number of rows: this is "
+        f"less than {ROWS_PER_PARAMETER} rows for each parameter. If the weights do not count rows, scale them to mean "
+        "1: sample_weight * len(X) / sample_weight.sum()"
     )

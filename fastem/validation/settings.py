@@ -7,20 +7,24 @@ import numbers
 import os
 import sys
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from typing import NoReturn
 
 import numpy as np
+from numpy.typing import DTypeLike
 
+from fastem._typing import PathLike
 from fastem.exceptions import CollapsedComponentError
 from fastem.validation.arrays import LARGEST_COUNT, check_not
 from fastem.validation.parameters import as_array
 
 
-def check_integer(value: Any, name: str, least: int, most: float = math.inf) -> None:
+def check_integer(value: object, name: str, least: int, most: float = math.inf) -> None:
+    """Raise an error as `as_integer` does."""
     as_integer(value, name, least, most)
 
 
-def as_integer(value: Any, name: str, least: int, most: float = math.inf) -> int:
+def as_integer(value: object, name: str, least: int, most: float = math.inf) -> int:
+    """Convert an integer of any type to int; TypeError for any other value, ValueError outside the limits."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name} must be an int, got {value!r}")
     if value < least:
@@ -30,34 +34,38 @@ def as_integer(value: Any, name: str, least: int, most: float = math.inf) -> int
     return int(value)
 
 
-def check_n_samples(n_samples: Any) -> None:
+def check_n_samples(n_samples: object) -> None:
+    """Raise an error unless a sample of this size can be drawn."""
     if as_integer(n_samples, "n_samples", -sys.maxsize, LARGEST_COUNT) < 1:
         raise ValueError(f"Invalid value for 'n_samples': {n_samples}. The sampling requires at least one sample.")
 
 
-def check_non_negative(value: Any, name: str) -> None:
+def check_non_negative(value: object, name: str) -> None:
+    """Raise an error as `as_non_negative` does."""
     as_non_negative(value, name)
 
 
-def as_non_negative(value: Any, name: str) -> float:
+def as_non_negative(value: object, name: str) -> float:
+    """Convert a number to float; TypeError for any other value, ValueError if it is negative or not finite."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be a number, got {value!r}")
     try:
         number = float(value)
-    except OverflowError:  # of a longer int
+    except OverflowError:  # an int that is too long for float
         number = np.inf
     if not 0 <= number < np.inf:
         raise ValueError(f"{name} must be finite and not negative, got {number}")
     return number
 
 
-def check_bool(value: Any, name: str) -> None:
+def check_bool(value: object, name: str) -> None:
+    """Raise TypeError unless the value is True or False."""
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name} must be True or False, got {value!r}")
 
 
-def as_reg_covar(value: Any, name: str, d: int) -> Any:
-    """A finite number that is not negative, or one for each feature (d,)."""
+def as_reg_covar(value: object, name: str, d: int) -> float | np.ndarray:
+    """Convert what is added to variances to a number that is not negative, or to an array (d,) of such numbers."""
     if type(value) is float and 0 <= value < np.inf:
         return value
     if not isinstance(value, np.ndarray):
@@ -67,7 +75,8 @@ def as_reg_covar(value: Any, name: str, d: int) -> Any:
     return array
 
 
-def as_number(value: Any, name: str, least: float, *, strictly: bool = False) -> float:
+def as_number(value: object, name: str, least: float, *, strictly: bool = False) -> float:
+    """Convert a number that is at least (or, if `strictly`, above) `least` to float."""
     number = as_non_negative(value, name)
     if number < least or (strictly and number == least) or number > LARGEST_COUNT:
         bound = "above" if strictly else "at least"
@@ -75,153 +84,165 @@ def as_number(value: Any, name: str, least: float, *, strictly: bool = False) ->
     return number
 
 
-def check_instance(value: Any, name: str, expected: type) -> None:
+def check_instance(value: object, name: str, expected: type) -> None:
+    """Raise TypeError unless the value is of the expected class."""
     if not isinstance(value, expected):
         raise TypeError(f"{name} must be None or a {expected.__name__}, got {value!r}")
 
 
-def check_no_prior(prior: Any) -> None:
+def check_no_prior(prior: object) -> None:
+    """Raise ValueError if there is a prior, of which standard errors take no account."""
     if prior is not None:
-        raise ValueError("standard_errors are those of maximum likelihood: prior must be None")
+        raise ValueError("standard_errors are defined for maximum likelihood only: prior must be None")
 
 
-def check_no_checkpoint(checkpoint: Any) -> None:
+def check_no_checkpoint(checkpoint: object) -> None:
+    """Raise ValueError if the estimator of several fits has a checkpoint."""
     if checkpoint is not None:
-        raise ValueError("the checkpoint of estimator must be None: one file cannot serve several fits")
+        raise ValueError("the checkpoint of estimator must be None, since several fits cannot share one file")
 
 
 def check_no_masks(has_masks: bool) -> None:
-    """Masks speak of components by number, which order_by changes."""
+    """Raise ValueError if components are to be ordered, and masks refer to them by their positions."""
     if has_masks:
-        raise ValueError("order_by must be None where fixed has masks: these speak of components by number")
+        raise ValueError(
+            "order_by must be None where fixed has masks: masks refer to components by position, which order_by changes"
+        )
 
 
-def raise_collapsed(component: int, iteration: int, count: float, smallest_eigenvalue: float) -> None:
-    """A component has collapsed, and on_collapse is "raise"."""
+def raise_collapsed(component: int, iteration: int, count: float, smallest_eigenvalue: float) -> NoReturn:
+    """Raise the error for a component that has collapsed in a fit with on_collapse="raise"."""
     raise CollapsedComponentError(
-        f"component {component} collapsed at iteration {iteration}: its rows weigh {count:.3g}, the smallest "
-        f"eigenvalue of its covariance is {smallest_eigenvalue:.3g} (reg_covar included; nan where it has lost all "
-        "rows). Try fewer components, a larger reg_covar, a prior or another start"
+        f"component {component} collapsed at iteration {iteration}: the total weight of its rows is {count:.3g}, and "
+        f"the smallest eigenvalue of its covariance is {smallest_eigenvalue:.3g} (reg_covar included; nan if it has "
+        "lost all rows). Try fewer components, a larger reg_covar, a prior or another start"
     )
 
 
 def check_on_collapse(on_collapse: str, fixed: bool) -> None:
-    """A component that is reseeded or dropped does not keep what is fixed."""
+    """Raise ValueError if parameters are fixed, which a component that is reseeded or dropped would not keep."""
     if on_collapse in ("reseed", "drop") and fixed:
         raise ValueError(f"on_collapse must be 'floor' or 'raise' where parameters are fixed, got {on_collapse!r}")
 
 
-def raise_changed_setting(name: str, then: Any, now: Any) -> None:
-    """A setting is no longer what it was in the fit whose results are asked for."""
+def raise_changed_setting(name: str, then: object, now: object) -> NoReturn:
+    """Raise the error for a setting that has changed since the fit whose results are asked for."""
     raise ValueError(
-        f"{name} was {then!r} when this mixture was fitted, and is {now!r}: the fit cannot be used with it. Set {name} "
-        "back, or fit again (with warm_start=False)"
+        f"{name} was {then!r} when this mixture was fitted, and is now {now!r}: the results of the fit do not apply. "
+        f"Set {name} back to {then!r}, or fit again (with warm_start=False)"
     )
 
 
-def check_same_fit(found: Any, expected: Mapping[str, Any], path: Any) -> None:
-    """Refuse a checkpoint that another fit has written; say in what it differs."""
-    if found == expected:
+def check_same_fit(identity: object, expected: Mapping[str, object], path: PathLike) -> None:
+    """Raise ValueError if the identity of the fit that wrote a checkpoint is not as expected."""
+    if identity == expected:
         return
-    found = found if isinstance(found, dict) else {}
+    written = identity if isinstance(identity, dict) else {}
     missing = "missing"
-    name = next(name for name in [*expected, *found] if found.get(name, missing) != expected.get(name, missing))
+    name = next(name for name in [*expected, *written] if written.get(name, missing) != expected.get(name, missing))
     raise ValueError(
-        f"checkpoint {path} was written by another fit: {name} was {found.get(name)!r}, and is {expected.get(name)!r};"
-        " delete it or give another path"
+        f"checkpoint {path} was written by another fit: {name} was {written.get(name)!r}, and is now"
+        f" {expected.get(name)!r}; delete the file or choose another path"
     )
 
 
-def check_choice(value: Any, name: str, options: Collection[str]) -> None:
+def check_choice(value: object, name: str, options: Collection[str]) -> None:
+    """Raise an error as `as_choice` does."""
+    as_choice(value, name, options)
+
+
+def as_choice(value: object, name: str, options: Collection[str]) -> str:
+    """Return one of the options; TypeError for what is no text, ValueError for any other text."""
+    message = f"{name} must be one of {', '.join(map(repr, options))}, got {value!r}"
     if not isinstance(value, str):
-        raise TypeError(f"{name} must be one of {', '.join(map(repr, options))}, got {value!r}")
+        raise TypeError(message)
     if value not in options:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, options))}, got {value!r}")
+        raise ValueError(message)
+    return value
 
 
-def as_choices(values: Any, name: str, options: Collection[str]) -> list[str]:
-    """Some of the options, in a list."""
-    found = as_list(values, name)
-    for value in found:
-        check_choice(value, name, options)
-    return found
+def as_choices(values: object, name: str, options: Collection[str]) -> list[str]:
+    """Convert several of the options to a list."""
+    return [as_choice(value, name, options) for value in as_list(values, name)]
 
 
-def check_callable(value: Any, name: str) -> None:
+def as_list(values: object, name: str) -> list[object]:
+    """Convert an iterable to a list, which must not be empty; TypeError for a single value, and for text."""
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise TypeError(f"{name} must be a list or another iterable, for instance [{values!r}], got {values!r}")
+    result = list(values)
+    if not result:
+        raise ValueError(f"{name} must not be empty")
+    return result
+
+
+def check_callable(value: object, name: str) -> None:
+    """Raise TypeError unless the value is None or can be called."""
     if value is not None and not callable(value):
         raise TypeError(f"{name} must be None or a function, got {value!r}")
 
 
-def as_list(values: Any, name: str) -> list[Any]:
-    """Some values; a string is none of them, but one."""
-    if isinstance(values, str) or not isinstance(values, Iterable):
-        raise TypeError(f"{name} must be several, in a list for instance, got {values!r}")
-    found = list(values)
-    if not found:
-        raise ValueError(f"{name} must not be empty")
-    return found
-
-
-def check_no_trials(trials: Any, owner: str) -> None:
+def check_no_trials(trials: object, owner: str) -> None:
+    """Raise ValueError if trials are passed to an estimator that has none."""
     if trials is not None:
-        raise ValueError(f"trials belong to a BinomialMixture, and the estimator is a {owner}")
+        raise ValueError(f"trials are for a BinomialMixture, but the estimator is a {owner}: pass None")
 
 
-def check_n_panels(found: int, needed: int) -> None:
-    if found != needed:
-        raise ValueError(f"ax must have {needed} panels, got {found}")
-
-
-def check_n_pairs(d: int, most: int) -> None:
-    if d > most:
-        raise ValueError(f"a picture of all pairs takes at most {most} features, got {d}: fit or draw some of them")
-
-
-def check_path(value: Any, name: str) -> None:
+def check_path(value: object, name: str) -> None:
+    """Raise an error as `as_path` does."""
     as_path(value, name)
 
 
-def as_path(value: Any, name: str) -> Any:
+def as_path(value: object, name: str) -> str:
+    """Convert the name of a file to text; TypeError for any other value, ValueError if it can be no name."""
     if not isinstance(value, (str, os.PathLike)):
         raise TypeError(f"{name} must be a path, got {value!r}")
-    found = os.fsdecode(os.fspath(value))
-    if not found or "\0" in found:
+    path = os.fsdecode(os.fspath(value))
+    if not path or "\0" in path:
         raise ValueError(f"{name} must be the name of a file, got {value!r}")
-    return found
+    return path
 
 
 def check_can_be_saved(kind: type, base: type) -> None:
-    """A subclass would come back as nothing that `load` knows."""
+    """Raise TypeError for a subclass of an estimator, which `load` would not know."""
     if kind.__bases__[0] is not base:
-        raise TypeError(f"save keeps the estimators of fastem, not a subclass, got a {kind.__name__}")
+        raise TypeError(f"save writes the estimators of fastem, not a subclass, got a {kind.__name__}")
 
 
-def check_dtype(dtype: Any) -> None:
+def check_dtype(dtype: object) -> None:
+    """Raise ValueError unless the type of the arithmetic is None or float64."""
     named = isinstance(dtype, (type, str, np.dtype)) and dtype in (np.float64, float, "float64")
     if not (named or dtype is None):
         raise ValueError(f"dtype must be None or float64, got {dtype!r}")
 
 
-def as_float_dtype(dtype: Any) -> np.dtype:
+def as_float_dtype(dtype: DTypeLike) -> np.dtype[np.floating]:
+    """Convert the name or class of a type of floating point numbers to a NumPy dtype."""
     if dtype not in (np.float32, np.float64):
         raise ValueError(f"dtype must be None, float32 or float64, got {dtype!r}")
-    found: np.dtype = np.dtype(dtype)
-    return found
+    return np.dtype(dtype)
 
 
-SOURCES = (np.random.Generator, np.random.RandomState, np.random.SeedSequence, np.random.BitGenerator)
+SEEDS = (np.random.Generator, np.random.BitGenerator, np.random.SeedSequence)
 
 
-def check_random_state(random_state: Any) -> None:
-    """What random numbers can be drawn from: None, an int, or what NumPy has for it (numpy.random itself is its global
-    RandomState)."""
-    if random_state is not None and random_state is not np.random and not isinstance(random_state, SOURCES):
+def check_random_state(random_state: object) -> None:
+    """Raise an error unless random numbers can be drawn: from None, an int, or a generator or seed of NumPy.
+
+    numpy.random itself stands for its global RandomState.
+    """
+    is_source = random_state is np.random or isinstance(random_state, (np.random.RandomState, *SEEDS))
+    if random_state is not None and not is_source:
         check_integer(random_state, "random_state", 0)
 
 
-def as_generator(random_state: Any) -> np.random.Generator:
-    """A NumPy generator; a Generator is that itself, and a RandomState is advanced."""
-    check_random_state(random_state)
-    if random_state is np.random or isinstance(random_state, np.random.RandomState):
-        return np.random.default_rng(random_state.randint(np.iinfo(np.int32).max, size=4))
-    return np.random.default_rng(int(random_state) if isinstance(random_state, numbers.Integral) else random_state)
+def as_generator(random_state: object) -> np.random.Generator:
+    """Convert `random_state` to a NumPy generator; a Generator is returned, and a RandomState is advanced."""
+    most = np.iinfo(np.int32).max
+    if random_state is np.random:
+        return np.random.default_rng(np.random.randint(most, size=4))
+    if isinstance(random_state, np.random.RandomState):
+        return np.random.default_rng(random_state.randint(most, size=4))
+    if random_state is None or isinstance(random_state, SEEDS):
+        return np.random.default_rng(random_state)
+    return np.random.default_rng(as_integer(random_state, "random_state", 0))

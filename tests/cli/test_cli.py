@@ -324,9 +324,9 @@ def test_what_is_wrong_in_a_file_is_told_with_its_place(text, sentence, folder, 
         (["fit", "rows.csv", "--out", "folder"], "folder cannot be written: it is a folder"),
         (["fit", "rows.csv", "--plot", "folder"], "folder cannot be written: it is a folder"),
         (["fit", "rows.csv", "--plot", "x.jpgg"], "the suffix of --plot must be one of"),
-        (["predict", "rows.npy", "folder"], "is damaged or no file of fastem's"),
-        (["describe", "rows.npy"], "is damaged or no file of fastem's"),
-        (["predict", "rows.npy", "rows.csv"], "is damaged or no file of fastem's"),
+        (["predict", "rows.npy", "folder"], "is damaged or not a file of fastem"),
+        (["describe", "rows.npy"], "is damaged or not a file of fastem"),
+        (["predict", "rows.npy", "rows.csv"], "is damaged or not a file of fastem"),
     ],
 )
 def test_bad_input_is_one_sentence(arguments, sentence, folder, ran):

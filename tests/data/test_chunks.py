@@ -333,9 +333,9 @@ def test_bad_counts_in_chunks():
 
 
 def test_chunks_stand_alone():
-    with pytest.raises(TypeError, match="chunks take the place of X"):
+    with pytest.raises(TypeError, match="chunks replace X"):
         fastem.GaussianMixture(2).fit(X, chunks=[X])
-    with pytest.raises(TypeError, match="chunks take the place of X"):
+    with pytest.raises(TypeError, match="chunks replace X"):
         fastem.GaussianMixture(2).fit(chunks=[X], sample_weight=np.ones(100))
     with pytest.raises(ValueError, match="X: Expected 2D array"):
         fastem.GaussianMixture(2).fit()

@@ -311,7 +311,7 @@ def test_bad_input_is_named_and_leaves_the_estimator(name, place):
 def test_what_parts_and_chunks_do_not_mean_is_refused():
     with pytest.raises(ValueError, match="warm_sweeps must be None with Dask"):
         mixture(warm_sweeps="auto").fit(LAZY)
-    with pytest.raises(TypeError, match="chunks take the place of X"):
+    with pytest.raises(TypeError, match="chunks replace X"):
         mixture().fit(LAZY, chunks=[rows(9)])
 
 

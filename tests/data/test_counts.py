@@ -197,7 +197,7 @@ def test_fewer_distinct_rows_than_components_are_enough():
 def test_a_mixture_that_cannot_be_identified_is_told():
     """Blischke (1964): k binomials take 2 k - 1 trials."""
     X, trials = some_counts(most=4)
-    with pytest.warns(fastem.IdentifiabilityWarning, match="3 binomials cannot be identified .* at most 4 trials"):
+    with pytest.warns(fastem.IdentifiabilityWarning, match="3 components need at least 2 k - 1 = 5 trials .* than 4"):
         BinomialMixture(3).fit(X, trials=trials)
     BinomialMixture(2).fit(X, trials=trials)  # silent: warnings are errors here
     BinomialMixture(1).fit(X, trials=trials)

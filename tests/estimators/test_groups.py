@@ -121,9 +121,9 @@ def test_components_are_in_the_order_of_their_means(twin):
 # ------------------------------------------------------------------------------------------------------------- the door
 
 DOOR = [
-    ({"offsets": [0, 2]}, ValueError, "offsets must begin at 0 and end at the 3 values, got 0 and 2"),
+    ({"offsets": [0, 2]}, ValueError, "offsets must begin at 0 and end at 3, the number of values, got 0 and 2"),
     ({"offsets": [1, 3]}, ValueError, "offsets must begin at 0"),
-    ({"offsets": [0, 2, 1, 3]}, ValueError, "offsets must not fall, got 1 after 2, the end of group 1"),
+    ({"offsets": [0, 2, 1, 3]}, ValueError, "offsets must not decrease, got 1 after 2 for group 1"),
     ({"offsets": [0.0, 3.0]}, TypeError, "offsets must hold integers"),
     ({"offsets": 3}, ValueError, "offsets must have shape"),
     ({"offsets": []}, TypeError, "offsets must hold integers"),
@@ -134,11 +134,11 @@ DOOR = [
     ({"n_components": 2.0}, TypeError, "n_components must be an int"),
     ({"n_components": 1025}, ValueError, "n_components must be at most 1024"),
     ({"family": "poisson"}, ValueError, "family must be one of"),
-    ({"trials": 3}, TypeError, "trials must be left out where family='gaussian'"),
+    ({"trials": 3}, TypeError, "trials must be left out for family='gaussian'"),
     ({"probs_init": [0.5]}, TypeError, "probs_init must be left out"),
     ({"sample_weight": [1.0, -1.0, 1.0]}, ValueError, "sample_weight must not be negative, got -1.0 at row 1"),
     ({"sample_weight": [1.0, np.nan, 1.0]}, ValueError, "sample_weight must be finite"),
-    ({"sample_weight": [1.0, 1.0, 1e-200]}, ValueError, "sample_weight must be 0 or lie from 1e-100 to 1e.100.* row 2"),
+    ({"sample_weight": [1.0, 1.0, 1e-200]}, ValueError, "sample_weight must be 0 or between 1e-100 and 1e.100.* row 2"),
     ({"sample_weight": [1.0]}, ValueError, "sample_weight must have shape"),
     ({"tol": -1.0}, ValueError, "tol must be finite"),
     ({"max_iter": -1}, ValueError, "max_iter must be at least 0"),
@@ -146,8 +146,8 @@ DOOR = [
     ({"reg_covar": -1.0}, ValueError, "reg_covar must be finite"),
     ({"reg_covar": "some"}, ValueError, "reg_covar must be one of 'auto'"),
     ({"means_init": [1.0, 2.0]}, ValueError, r"means_init must have shape \(1, 1\) or \(1,\)"),
-    ({"means_init": [np.inf]}, ValueError, "means_init must lie from"),
-    ({"variances_init": [0.0]}, ValueError, "variances_init must lie from 1e-200 .* row 0, column 0"),
+    ({"means_init": [np.inf]}, ValueError, "means_init must be between"),
+    ({"variances_init": [0.0]}, ValueError, "variances_init must be between 1e-200 .* row 0, column 0"),
     ({"weights_init": [0.5]}, ValueError, "weights_init must have a sum of 1 in every group, got 0.5 at row 0"),
     ({"weights_init": [np.nan]}, ValueError, "weights_init must have a sum of 1"),
     ({"n_threads": 0}, ValueError, "n_threads must be at least 1"),
@@ -155,7 +155,7 @@ DOOR = [
     ({"family": "binomial"}, TypeError, "trials: the number of trials of each row is needed"),
     ({"family": "binomial", "trials": [3, 3]}, ValueError, r"trials must be one number or have the shape of values"),
     ({"family": "binomial", "trials": 3, "means_init": [1.0]}, TypeError, "means_init must be left out"),
-    ({"family": "binomial", "trials": 3, "probs_init": [1.5]}, ValueError, "probs_init must lie from 0 to 1"),
+    ({"family": "binomial", "trials": 3, "probs_init": [1.5]}, ValueError, "probs_init must be between 0 and 1"),
 ]
 
 

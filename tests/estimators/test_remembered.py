@@ -121,8 +121,8 @@ FIXED_NOW = [
     (("mean",), ValueError, "fixed must be one of 'weights', 'means', 'covariances', got 'mean'"),
     ({"means": [True]}, ValueError, r"fixed\['means'\] must be a mask of shape \(2,\)"),
     ({"means": [True, False, False]}, ValueError, r"fixed\['means'\] must be a mask of shape \(2,\)"),
-    (("means",), ValueError, r"fixed was \(\) when this mixture was fitted, and is \['means'\]"),
-    ({"means": [True, False]}, ValueError, r"fixed was \(\) .* is \{'means': \[True, False\]\}"),
+    (("means",), ValueError, r"fixed was \(\) when this mixture was fitted, and is now \['means'\]"),
+    ({"means": [True, False]}, ValueError, r"fixed was \(\) .* is now \{'means': \[True, False\]\}"),
 ]
 
 

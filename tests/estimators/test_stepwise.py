@@ -150,7 +150,7 @@ def test_a_batch_that_is_refused_leaves_all_as_it_was(X, message):
     with pytest.raises(ValueError, match=message):
         mixture.partial_fit(X)
     assert vars(mixture) == before
-    with pytest.raises(ValueError, match="n_components was 3 when this mixture was fitted, and is 4"):
+    with pytest.raises(ValueError, match="n_components was 3 when this mixture was fitted, and is now 4"):
         mixture.set_params(n_components=4).partial_fit(rows())
     with pytest.raises(ValueError, match="Expected n_samples >= n_components"):
         fastem.GaussianMixture(3).partial_fit(rows(2))

@@ -24,8 +24,8 @@ LAYERS = (
     {"data", "config"},
     {"validation"},
     {"kernels"},
-    {"_typing", "exceptions", "_storage", "_errstate"},
-    {"_public"},
+    {"exceptions", "_storage", "_errstate"},
+    {"_typing", "_public"},
 )
 """From the top: what is in a layer imports from its own package, and from layers below it."""
 LAYER_OF = {name: number for number, layer in enumerate(LAYERS) for name in layer}

@@ -354,7 +354,7 @@ def test_a_prior_is_refused():
 def test_some_weights_held_are_not_told():
     world = datasets.three_coins
     mixture = binomial(world, fixed={"weights": [True, False, False]})
-    with pytest.raises(ValueError, match="where all weights are held or none; got 1 that are"):
+    with pytest.raises(ValueError, match="needs all weights fixed or none; 1 of 3 are fixed"):
         mixture.standard_errors(world.X, trials=world.trials)
 
 

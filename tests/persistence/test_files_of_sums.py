@@ -82,7 +82,7 @@ def test_models_sums_and_torn_files_are_told_apart(tmp_path):
         fastem.load(sums)
     assert read(sums, STATISTICS, STATISTICS_LAYOUT)
     sums.write_bytes(sums.read_bytes()[:-100])
-    with pytest.raises(ValueError, match="is damaged or no file of fastem's"):
+    with pytest.raises(ValueError, match="is damaged or not a file of fastem"):
         fastem.load_stats(sums)
     with pytest.raises(TypeError, match="path must be a path, got 7"):
         binomial().save(7)

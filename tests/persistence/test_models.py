@@ -147,7 +147,7 @@ class OfAUser(fastem.GaussianMixture):
 
 
 def test_what_load_would_not_know_is_not_saved(tmp_path):
-    with pytest.raises(TypeError, match="save keeps the estimators of fastem, not a subclass, got a OfAUser"):
+    with pytest.raises(TypeError, match="save writes the estimators of fastem, not a subclass, got a OfAUser"):
         OfAUser(2).fit(X).save(tmp_path / "model.npz")
     mixture = fastem.GaussianMixture(2, random_state=0, means_init=np.array([[0.0, 0], [4, 4]], object)).fit(X)
     mixture.note = "of the user's"
@@ -172,7 +172,7 @@ def test_links_are_followed_permissions_kept_and_what_is_no_file_refused(tmp_pat
     assert fastem.load(path).covariance_type == "diag"
     assert path.stat().st_mode & 0o777 == 0o640
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(OSError, match="is no file that can be replaced"):
+    with pytest.raises(OSError, match="is not a regular file, and cannot be replaced"):
         fitted("full").save(tmp_path / "pipe")
 
 
@@ -268,7 +268,7 @@ def test_no_array_is_made_that_is_larger_than_its_bytes_or_holds_objects(header,
     path = tmp_path / "model.npz"
     npz(path, header=array_bytes(header))
     tracemalloc.start()
-    with pytest.raises(ValueError, match="is damaged or no file of fastem's"):
+    with pytest.raises(ValueError, match="is damaged or not a file of fastem"):
         fastem.load(path)
     assert tracemalloc.get_traced_memory()[1] < 1 << 22
     tracemalloc.stop()

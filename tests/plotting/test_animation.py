@@ -119,12 +119,12 @@ def test_the_first_iterations_and_the_last_are_shown(n):
     ("act", "error", "sentence"),
     [
         (lambda: fastem.FitAnimation([]), ValueError, "displays must not be empty"),
-        (lambda: fastem.FitAnimation(3), TypeError, "displays must be several"),
+        (lambda: fastem.FitAnimation(3), TypeError, "displays must be a list"),
         (lambda: film_of(LINE, slow()), fastem.NotFittedError, "not fitted yet"),
         (lambda: film_of(PLANE, slow().fit(LINE)), ValueError, "X has 2 features, but GaussianMixture is expecting 1"),
         (lambda: film_of(LINE, slow().fit(LINE)).save("fit.mp4"), ValueError, "the suffix of path must be one of"),
         (lambda: film_of(LINE, slow().fit(LINE)).save(3), TypeError, "path must be a path"),
-        (lambda: film_of(LINE, slow().fit(LINE), trials=3), ValueError, "trials belong to a BinomialMixture"),
+        (lambda: film_of(LINE, slow().fit(LINE), trials=3), ValueError, "trials are for a BinomialMixture"),
     ],
 )
 def test_what_cannot_be_shown_is_told(act, error, sentence):

@@ -102,11 +102,11 @@ def test_rows_are_coloured_by_their_component():
 
 def test_of_many_rows_some_are_drawn_and_very_many_are_counted(monkeypatch):
     mixture = fitted_gaussian(PLANE)
-    monkeypatch.setattr(style, "POINTS", 100)
+    monkeypatch.setattr(gaussian, "POINTS", 100)
     (points,) = drawn(mixture, PLANE).axes_[0].collections
     assert len(points.get_offsets()) == 100
     assert {tuple(row) for row in points.get_offsets()} <= {tuple(row) for row in PLANE}
-    monkeypatch.setattr(style, "MANY", 299)
+    monkeypatch.setattr(gaussian, "MANY", 299)
     weights = np.arange(300.0)
     (hexagons,) = drawn(mixture, PLANE, sample_weight=weights).axes_[0].collections
     assert hexagons.get_array().sum() == weights.sum()
@@ -233,8 +233,8 @@ def test_bad_arguments_are_named():
     with pytest.raises(ValueError, match="quantities must be one of 'loglik', 'q', 'entropy', got 'p'"):
         fastem.ConvergenceDisplay.from_estimator(mixture, quantities=["p"])
     wide = RNG.normal(size=(50, 7))
-    with pytest.raises(ValueError, match="a picture of all pairs takes at most 6 features, got 7"):
-        drawn(gaussian(wide, 1), wide)
+    with pytest.raises(ValueError, match="a plot of all pairs takes at most 6 features, got 7"):
+        drawn(fitted_gaussian(wide, 1), wide)
 
 
 @pytest.mark.process
@@ -246,7 +246,7 @@ assert "matplotlib" not in sys.modules
 sys.modules["matplotlib.pyplot"] = None
 X = np.arange(9.0)[:, np.newaxis]
 try:
-    gaussian.from_estimator(fastem.GaussianMixture().fit(X), X)
+    display.from_estimator(fastem.GaussianMixture().fit(X), X)
 except ImportError as error:
     print(error)"""
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)

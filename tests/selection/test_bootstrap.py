@@ -66,11 +66,11 @@ def test_the_same_seed_draws_the_same_rows():
         ({"n_bootstrap": 0}, ValueError, "n_bootstrap must be at least 1"),
         ({"estimator": "gmm"}, TypeError, "estimator must be"),
         ({"estimator": fastem.GaussianMixture(checkpoint="a.npz")}, ValueError, "checkpoint of estimator must be None"),
-        ({"trials": 3}, ValueError, "trials belong to a BinomialMixture"),
+        ({"trials": 3}, ValueError, "trials are for a BinomialMixture"),
         (
             {"X": PAIR[:2], "n_components": 2},
             ValueError,
-            r"n_components \+ 1 must be at most 2, the distinct rows of X",
+            r"n_components \+ 1 must be at most 2, the number of distinct rows of X",
         ),
     ],
 )

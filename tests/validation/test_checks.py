@@ -144,7 +144,7 @@ BAD_COUNTS = [
     ([1, 2, -1], 10, ValueError, "Negative values in data: X must hold whole numbers from 0, got -1 at row 2"),
     ([1, 2, 2.5], 10, ValueError, "X must hold whole numbers .*, got 2.5 at row 2"),
     ([1, 2, 3], [10, 10, 9.5], ValueError, "trials must hold whole numbers .*, got 9.5 at row 2"),
-    ([1, 2, 3], [10, 10], ValueError, r"match X, of shape \(3, 1\); got shape \(2,\)"),
+    ([1, 2, 3], [10, 10], ValueError, r"an array of shape \(3, 1\) as X; got shape \(2,\)"),
     ([1, 2, 3], -5, ValueError, "trials must hold whole numbers from 0, got -5 at row 0"),
     ([1, 2, 3], np.nan, ValueError, "trials must be finite"),
     ([1, 2, 3], "ten", TypeError, "trials must hold real numbers"),
@@ -152,7 +152,7 @@ BAD_COUNTS = [
     ([1, 2, np.nan], 10, ValueError, "X must be finite.*row 2"),
     ([], 10, ValueError, "0 sample"),
     ([[1, 2], [3, 11]], 10, ValueError, "X must not exceed trials, got 11 successes of 10 at row 1, column 1"),
-    ([[1, 2], [3, 4]], [[5, 6, 7]], ValueError, r"match X, of shape \(2, 2\); got shape \(1, 3\)"),
+    ([[1, 2], [3, 4]], [[5, 6, 7]], ValueError, r"an array of shape \(2, 2\) as X; got shape \(1, 3\)"),
     ([[1, 2], [3, 4]], [5, 6], ValueError, r"trials of shape \(2,\) may belong to the rows of X or to its columns"),
     ([1, 2, 2.0**54], 2.0**55, ValueError, r"X must not be above 2\^53, got .* at row 2"),
     ([1], 10, ValueError, "Expected n_samples >= n_components"),
@@ -174,7 +174,7 @@ def test_bad_counts(X, trials, error, message):
     ("settings", "error", "message"),
     [
         ({"probs_init": [0.5]}, ValueError, "'probs' should have the shape of"),
-        ({"probs_init": [0.5, 1.5]}, ValueError, r"probs must hold probabilities in \[0, 1\], got 1.5 at row 1"),
+        ({"probs_init": [0.5, 1.5]}, ValueError, r"probs must be probabilities in \[0, 1\], got 1.5 at row 1"),
         ({"probs_init": "half"}, TypeError, "probs must hold real numbers"),
         ({"fixed": ("means",)}, ValueError, "fixed must be one of 'weights', 'probs', got 'means'"),
         ({"init_params": "k-means++"}, ValueError, "init_params must be one of 'auto', 'quantiles', 'kmeans', 'ran"),
@@ -234,7 +234,7 @@ def test_bad_parameters_of_the_building_blocks():
     ]:
         with pytest.raises(ValueError, match=message):
             fastem.accumulate(GaussianParams(**{**good, **change}), GOOD)
-    with pytest.raises(ValueError, match="probs must hold probabilities"):
+    with pytest.raises(ValueError, match="probs must be probabilities"):
         fastem.posterior(BinomialParams(np.ones(1), np.array([[1.5]])), [1], trials=2)
     with pytest.raises(TypeError, match="trials must be None for real numbers"):
         fastem.accumulate(GaussianParams(**good), GOOD, trials=3)
@@ -267,9 +267,9 @@ def test_a_warm_start_needs_the_features_and_components_of_the_last_fit():
     mixture = GaussianMixture(2, random_state=0, warm_start=True).fit(GOOD)
     with pytest.raises(ValueError, match="params have 2 features, but the rows have 3"):
         mixture.fit(np.zeros((9, 3)))
-    with pytest.raises(ValueError, match="n_components was 2 when this mixture was fitted, and is 3"):
+    with pytest.raises(ValueError, match="n_components was 2 when this mixture was fitted, and is now 3"):
         mixture.set_params(n_components=3).fit(GOOD)
-    with pytest.raises(ValueError, match="covariance_type was 'full' when this mixture was fitted, and is 'diag'"):
+    with pytest.raises(ValueError, match="covariance_type was 'full' when this mixture was fitted, and is now 'diag'"):
         mixture.set_params(n_components=2, covariance_type="diag").fit(GOOD)
 
 
