@@ -1,4 +1,4 @@
-"""The floating point environment of fastem's own arithmetic: that of NumPy, whatever a caller has made of it."""
+"""The floating-point error handling of fastem's own arithmetic: the default of NumPy, whatever the caller has set."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ inside: ContextVar[bool] = ContextVar("inside", default=False)
 
 
 def own(function: Callable[P, T]) -> Callable[P, T]:
-    """A function that computes in this environment, from the first call of ours on; a decorator.
+    """Make a function compute with this error handling; calls within it leave it as it is.
 
-    What is far away from a component has a density of 0, and shares of it, products and squares underflow as they are
-    meant to: ``np.errstate(all="raise")`` around a fit is about the caller's own numbers.  Where numbers of ours may
-    overflow a narrower context says so, which the calls within it leave as it is.
+    A row far away from a component has a density of 0, and products and squares of such numbers underflow as they
+    should: ``np.errstate(all="raise")`` around a fit is about the caller's own numbers.  Where numbers of ours may
+    overflow, a narrower context says so, which inner calls leave as it is.
     """
 
     @wraps(function)
@@ -39,7 +39,7 @@ def own(function: Callable[P, T]) -> Callable[P, T]:
 
 
 def own_methods(kind: type[T]) -> type[T]:
-    """A class whose public methods do; a decorator."""
+    """Make the public methods of a class compute with this error handling."""
     for name, method in list(vars(kind).items()):
         if inspect.isfunction(method) and not name.startswith("_"):
             setattr(kind, name, own(method))

@@ -1,4 +1,4 @@
-"""What answers here: versions, twins, instruction set, threads; and having it compiled before it is asked."""
+"""How fits run here: versions, backends, instruction set, threads; and compilation ahead of the first fit."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from fastem.validation.settings import check_choice
 @public
 @dataclass(frozen=True)
 class Config:
-    """How fits run in this process.  ``str`` makes a few lines of it."""
+    """How fits run in this process.  ``str`` gives a few lines of text."""
 
     fastem: str  #: versions
     numpy: str
     python: str
-    backend: str  #: what backend="auto" takes
+    backend: str  #: what backend="auto" chooses
     twins: dict[str, str]  #: the backends that can be imported -> what compiles each
     instruction_set: str  #: of the twin compiled ahead of time
     forced: bool  #: by FASTEM_ISA; else it is the best of those both built and available
@@ -55,14 +55,14 @@ class Config:
 
 
 def show_config() -> Config:
-    """How fits run in this process: versions, backends, instruction set, threads, and why these.
+    """Return how fits run in this process: versions, backends, instruction set, threads, and why these.
 
-    Whether a backend can be imported is told by importing it: where Numba is installed that takes half a second, once.
+    To know whether a backend can be imported, it is imported: where Numba is installed that takes half a second, once.
 
     Returns
     -------
     Config
-        fastem, numpy, python (versions); backend (what "auto" takes) and twins (the backends that can be imported);
+        fastem, numpy, python (versions); backend (what "auto" chooses) and twins (the backends that can be imported);
         instruction_set, forced (by FASTEM_ISA), built and available (instruction sets of the build and of the
         processor); threads (n_threads and reason).  Printed, it is a few lines of text.
 

@@ -1,4 +1,4 @@
-"""Rows of Parquet files, Arrow tables and data sets as chunks of a fit.  Arrow reads them, and is loaded when asked."""
+"""Rows of Parquet files, Arrow tables and data sets as chunks of a fit.  Arrow is imported when it is needed."""
 
 from __future__ import annotations
 
@@ -8,66 +8,67 @@ import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.lib import format as npy
 
 from fastem._public import public
+from fastem._typing import DType, PathLike
 from fastem.exceptions import warn
 from fastem.kernels.mapped import BYTES_AT_A_TIME, check_mapped
 from fastem.validation.arrays import ARROW_NUMBERS, number_type, raise_null
 from fastem.validation.settings import as_float_dtype
 
 BATCH_ROWS = 1 << 17
-"""Rows that Arrow hands over at a time, at the most."""
-AHEAD = 1
-"""Batches and files that Arrow reads ahead, in the place of its own 16 and 4: all of them are memory."""
-SCAN = {"batch_size": BATCH_ROWS, "batch_readahead": AHEAD, "fragment_readahead": AHEAD}
+"""The largest number of rows in a batch of Arrow's."""
+PREFETCHED = 1
+"""Batches and files that Arrow prefetches, instead of 16 and 4: all of them are in memory."""
+SCAN = {"batch_size": BATCH_ROWS, "batch_readahead": PREFETCHED, "fragment_readahead": PREFETCHED}
 
 FLOATS = ("halffloat", "float", "double")
-"""Arrow's names of its floating-point types, the narrower ones first."""
+"""Names of the floating-point types of Arrow, the narrower ones first."""
 TYPED_FORMATS = ("parquet", "arrow", "feather", "orc")
-"""Those whose columns have types of their own; of text, a data set says what it is read as."""
+"""Formats whose columns have types of their own; those of text are given by the data set."""
 MOST_NAMED = 4
-"""Files, where many are left out."""
+"""How many files a warning names, where more are ignored."""
 PARQUET_SUFFIXES = (".parquet", ".pq")
 HIDDEN = ("_", ".")
-"""Arrow takes what begins so for no data of a folder."""
+"""Arrow ignores names in a folder that begin so."""
 
 
 class File(NamedTuple):
-    """A Parquet file as it was when it was first looked at."""
+    """A Parquet file as it was when it was first opened."""
 
     path: str
-    stamp: tuple[Any, ...]  # modification time and size
+    stamp: tuple[int, int]  # modification time and size
     schema: Any
     n: int
 
 
 class Files:
-    """Parquet files, each read by its own types: a cast to those of the first may lose what a later one holds.
+    """Parquet files, each read by its own types: a cast to those of the first may lose digits of a later one.
 
     ParquetFile decodes a batch at a time, where a data set of Arrow's decodes whole row groups.
     """
 
-    def __init__(self, source: Any) -> None:
+    def __init__(self, source: PathLike) -> None:
         arrow, dataset = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.dataset")
-        found = dataset.dataset(source, format="parquet", schema=arrow.schema([]))  # without a look into the first
+        found = dataset.dataset(source, format="parquet", schema=arrow.schema([]))  # without opening the first
         self.name, self.filesystem = str(source), found.filesystem
         self.files = [self._file(path) for path in found.files]
         if not self.files:
             raise ValueError(f"{source} holds no Parquet files")
-        tell_left_out(source)
+        warn_of_ignored_files(source)
 
     @property
     def names(self) -> list[str]:
-        """Those of the first file, and behind them what only others have."""
+        """The columns of the first file, then those that only others have."""
         first, *others = [file.schema.names for file in self.files]
         return [*first, *dict.fromkeys(name for names in others for name in names if name not in first)]
 
     def types(self, names: Sequence[str]) -> set[str]:
-        """Of these columns in all files; one without rows may lack them."""
+        """Return the types of these columns in all files; a file without rows may lack them."""
         files = [file for file in self.files if file.n] or self.files[:1]
         return {number_type(file.schema, name, file.path) for file in files for name in names}
 
@@ -88,18 +89,18 @@ class Files:
             return File(path, stamp, opened.schema_arrow, opened.metadata.num_rows)
 
     def _opened(self, path: str) -> Any:
-        """Checksums of pages are looked at, where a file has any."""
+        """Open a file; checksums of its pages are verified, where it has any."""
         parquet = importlib.import_module("pyarrow.parquet")
         options = {"pre_buffer": False, "page_checksum_verification": True}
         return parquet.ParquetFile(path, filesystem=self.filesystem, **options)
 
-    def _stamp(self, path: str) -> tuple[Any, ...]:
+    def _stamp(self, path: str) -> tuple[int, int]:
         (found,) = self.filesystem.get_file_info([path])
         return found.mtime_ns, found.size
 
 
-def tell_left_out(folder: Any) -> None:
-    """Warn of Parquet files that Arrow passes over for their names."""
+def warn_of_ignored_files(folder: PathLike) -> None:
+    """Warn of Parquet files that Arrow ignores because of their names."""
     inside = [path.relative_to(folder) for path in sorted(Path(folder).rglob("*")) if path.suffix in PARQUET_SUFFIXES]
     left_out = [str(path) for path in inside if any(part.startswith(HIDDEN) for part in path.parts)]
     if left_out:
@@ -109,7 +110,7 @@ def tell_left_out(folder: Any) -> None:
 
 
 class Table:
-    """A table of Arrow's."""
+    """A `pyarrow.Table`."""
 
     def __init__(self, table: Any) -> None:
         self.name, self.table = "a pyarrow.Table", table
@@ -126,14 +127,14 @@ class Table:
 
 
 class DataSet:
-    """A data set of Arrow's, which casts to the types of its schema."""
+    """A `pyarrow.dataset.Dataset`, which casts to the types of its schema."""
 
     def __init__(self, dataset: Any) -> None:
         self.name, self.dataset = f"a pyarrow {type(dataset).__name__}", dataset
         self.names = list(dataset.schema.names)
 
     def types(self, names: Sequence[str]) -> set[str]:
-        """Those of its schema; TypeError where a file holds more than they can."""
+        """Return the types of its schema; TypeError where those of a file hold more numbers."""
         found = {name: number_type(self.dataset.schema, name, self.name) for name in names}
         for path, schema in self._typed_files():
             for name, read in found.items():
@@ -150,22 +151,22 @@ class DataSet:
     def batches(self, names: list[str]) -> Iterator[Any]:
         yield from self.dataset.to_batches(columns=names, **SCAN, **self._checksums())
 
-    def _checksums(self) -> dict[str, Any]:
-        """Those of pages are looked at, where all files are Parquet."""
+    def _checksums(self) -> dict[str, object]:
+        """Return the options by which Arrow verifies the checksums of pages, where all files are Parquet."""
         if getattr(getattr(self.dataset, "format", None), "default_extname", "") != "parquet":
             return {}
         options = importlib.import_module("pyarrow.dataset").ParquetFragmentScanOptions
         return {"fragment_scan_options": options(page_checksum_verification=True, pre_buffer=False)}
 
     def _typed_files(self) -> Iterator[tuple[str, Any]]:
-        """Paths and schemas of its files, or of those of its parts; also where it is filtered."""
+        """Yield paths and schemas of its files, or of those of its children; also where it is filtered."""
         for part in [self.dataset, *getattr(self.dataset, "children", [])]:
             if hasattr(part, "files") and part.format.default_extname in TYPED_FORMATS:
                 yield from ((path, part.format.inspect(path, part.filesystem)) for path in part.files)
 
 
 def loses(held: str, read: str) -> bool:
-    """Would Arrow cast numbers of one type to another and not say that it loses some?  To whole numbers it says so."""
+    """Return whether Arrow would lose digits in a cast without an error; to whole numbers there would be one."""
     if held == read or held not in ARROW_NUMBERS:
         return False
     return read == "bool" or (held in FLOATS and read in FLOATS and FLOATS.index(held) > FLOATS.index(read))
@@ -176,10 +177,16 @@ Source = Files | Table | DataSet
 
 @public
 class ArrowRows:
-    """Columns that Arrow reads as chunks, read anew each time they are iterated."""
+    """Columns that Arrow reads as chunks, again each time they are iterated."""
 
     def __init__(
-        self, source: Source, columns: list[str], trials: Any, weight: list[str], dtype: Any, cache: Any
+        self,
+        source: Source,
+        columns: list[str],
+        trials: list[str] | int | None,
+        weight: list[str],
+        dtype: np.dtype,
+        cache: PathLike | None,
     ) -> None:
         self.name = source.name  # for messages
         self.source = source
@@ -191,11 +198,11 @@ class ArrowRows:
         self.cache = None if cache is None else Path(cache)
         self._cached: np.ndarray | None = None
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Another process has a cache of its own."""
+    def __getstate__(self) -> dict[str, object]:
+        """Return the state without the open cache: another process has one of its own."""
         return self.__dict__ | {"_cached": None}
 
-    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+    def __iter__(self) -> Iterator[tuple[np.ndarray | int, ...]]:
         return map(self._split, self._rows())
 
     def _rows(self) -> Iterator[np.ndarray]:
@@ -209,16 +216,16 @@ class ArrowRows:
         length = max(1, BYTES_AT_A_TIME // (self.dtype.itemsize * len(self.names)))
         yield from (rows[begin : begin + length] for begin in range(0, len(rows), length))
 
-    def _split(self, rows: np.ndarray) -> tuple[Any, ...]:
-        """(X,), then trials and sample_weight where there are any."""
+    def _split(self, rows: np.ndarray) -> tuple[np.ndarray | int, ...]:
+        """Return (X,), then trials and sample_weight where there are any."""
         end = len(self.columns)
-        parts: list[Any] = [rows[:, :end]]
+        parts: list[np.ndarray | int] = [rows[:, :end]]
         if self.trials is not None:
             parts.append(rows[:, end : end + len(self.trials)] if isinstance(self.trials, list) else self.trials)
         return (*parts, rows[:, -1]) if self.weight else tuple(parts)
 
     def _batches(self) -> Iterator[np.ndarray]:
-        """(rows, columns) of each batch; ValueError for a null."""
+        """Yield (rows, columns) of each batch; ValueError for a null."""
         begin = 0
         for batch in self.source.batches(self.names):
             rows = np.empty((len(batch), len(self.names)), self.dtype)
@@ -232,8 +239,8 @@ class ArrowRows:
             yield rows
 
     def _filled(self, cache: Path) -> np.ndarray:
-        """All rows, mapped from the file that this call has written: others may replace it at any time, and a file that
-        is mapped stays what it was.  Where one has before it could be mapped, it is written once more."""
+        """Return all rows, mapped from the file that this call has written.  Others may replace it at any time; a file
+        that is mapped stays as it was.  If it was replaced before it could be mapped, it is written once more."""
         while True:
             written = self._write(cache)
             with cache.open("rb") as file:
@@ -241,7 +248,7 @@ class ArrowRows:
                     return mapped(file)
 
     def _write(self, cache: Path) -> os.stat_result:
-        """Write a file of its own name, and put it in the place of the cache when it is complete."""
+        """Write a file with a name of its own, and rename it to that of the cache when it is complete."""
         shape = (self.source.count_rows(), len(self.names))
         header = {"descr": npy.dtype_to_descr(self.dtype), "fortran_order": False, "shape": shape}
         unfinished = cache.with_name(f"{cache.name}.{secrets.token_hex(8)}.unfinished")
@@ -259,23 +266,23 @@ class ArrowRows:
         return written
 
 
-def mapped(file: Any) -> np.ndarray:
-    """The array of an open .npy file, of two dimensions in C order."""
+def mapped(file: BinaryIO) -> np.ndarray:
+    """Map the array of an open .npy file, of two dimensions in C order."""
     npy.read_magic(file)
     shape, _, dtype = npy.read_array_header_2_0(file)
     return np.memmap(file, dtype, "r", file.tell(), shape) if shape[0] else np.empty(shape, dtype)
 
 
 def from_arrow(
-    source: Any,
-    columns: Any,
+    source: object,
+    columns: str | Sequence[str],
     *,
     sample_weight: str | None = None,
-    trials: Any = None,
-    dtype: Any = None,
-    cache: Any = None,
+    trials: str | Sequence[str] | int | None = None,
+    dtype: DType = None,
+    cache: PathLike | None = None,
 ) -> ArrowRows:
-    """Rows of Parquet files, of an Arrow table or of a data set: chunks for `fit(chunks=...)` and `open_chunks`.
+    """Read Parquet files, an Arrow table or a data set as chunks for `fit(chunks=...)` and `open_chunks`.
 
     Needs pyarrow: ``pip install 'fastem[arrow]'``.
 
@@ -319,16 +326,16 @@ def from_arrow(
     """
     found = opened(source)
     names = named(columns, "columns")
-    tosses = trials if trials is None or isinstance(trials, int) else named(trials, "trials")
+    trials_columns = trials if trials is None or isinstance(trials, int) else named(trials, "trials")
     weight = [] if sample_weight is None else named(sample_weight, "sample_weight")
-    types = found.types(names + (tosses if isinstance(tosses, list) else []) + weight)
+    types = found.types(names + (trials_columns if isinstance(trials_columns, list) else []) + weight)
     if dtype is None:
         dtype = np.float32 if types == {"float"} else np.float64
-    return ArrowRows(found, names, tosses, weight, as_float_dtype(dtype), cache)
+    return ArrowRows(found, names, trials_columns, weight, as_float_dtype(dtype), cache)
 
 
-def opened(source: Any) -> Source:
-    """Where Arrow finds the columns: Parquet files as they are, or what the caller has opened."""
+def opened(source: object) -> Source:
+    """Return what reads the columns: of Parquet files, or of what the caller has opened."""
     try:
         arrow, dataset = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.dataset")
     except ImportError as error:
@@ -342,8 +349,8 @@ def opened(source: Any) -> Source:
     raise TypeError(f"source must be a path, a pyarrow.Table or a pyarrow.dataset.Dataset, got {type(source).__name__}")
 
 
-def named(columns: Any, name: str) -> list[str]:
-    """Names of columns, of which one may stand alone."""
+def named(columns: str | Sequence[str], name: str) -> list[str]:
+    """Return the names of columns as a list; one may be given alone."""
     found = [columns] if isinstance(columns, str) else list(columns)
     if not found or not all(isinstance(each, str) for each in found):
         raise TypeError(f"{name} must be a name or names of columns, got {columns!r}")

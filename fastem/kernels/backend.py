@@ -15,7 +15,7 @@ from concurrent.futures import wait
 from functools import cache
 from itertools import pairwise
 from types import ModuleType
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import Any, NamedTuple, Protocol, Self, TypeVar
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from fastem.kernels.mapped import in_use
 from fastem.kernels.threads import thread_count
 
 BACKENDS = ("auto", "cython", "numba")
-AUTO = "cython"  # what "auto" takes: nobody waits for its compilation
+AUTO = "cython"  # what "auto" chooses: nobody waits for its compilation
 INSTRUCTION_SETS = ("avx512", "avx2", "baseline")  # the order of preference
 
 PARALLEL_WORK = 1 << 21
@@ -35,7 +35,7 @@ SHARE_ROWS = 1 << 14
 it costs to hand one out."""
 
 SHARES_AT_A_TIME = 8
-"""Of each thread: for these an interruption waits, and pages of a mapped file are kept."""
+"""Shares of a thread in one call: an interruption waits for them, and they keep their pages of a mapped file."""
 
 
 Item = TypeVar("Item")
@@ -65,7 +65,7 @@ SWEEP_KERNELS = {
 
 
 def cython_twin() -> ModuleType:
-    """The kernels of FASTEM_ISA, or of the best instruction set that was built and that this processor has."""
+    """Return the kernels of FASTEM_ISA, or of the best instruction set that was built and that this processor has."""
     return kernels_of(forced_instruction_set())
 
 
@@ -76,18 +76,18 @@ def kernels_of(forced: str | None) -> ModuleType:
 
 @cache
 def float32_kernels_of(forced: str | None) -> ModuleType:
-    """The same kernels with float32 in their lanes: twice as many."""
+    """Return the same kernels with float32 in their lanes, of which there are twice as many."""
     return importlib.import_module(module_of(instruction_set(forced), "_kernels_single"))
 
 
 @cache
 def many_kernels_of(forced: str | None) -> ModuleType:
-    """Those of many small fits."""
+    """Return the kernels of many small fits."""
     return importlib.import_module(module_of(instruction_set(forced), "_many"))
 
 
 def linear_kernels() -> ModuleType:
-    """Those of linear algebra: for both twins, and for parameters, which have none."""
+    """Return the kernels of linear algebra, which both twins and the parameters use."""
     return linear_kernels_of(forced_instruction_set())
 
 
@@ -97,10 +97,12 @@ def linear_kernels_of(forced: str | None) -> ModuleType:
 
 
 def forced_instruction_set() -> str | None:
+    """Return FASTEM_ISA; None where it is not set."""
     return os.environ.get("FASTEM_ISA") or None
 
 
 def instruction_set(forced: str | None) -> str:
+    """Return the instruction set to use; ValueError where the forced one cannot be."""
     if forced is not None and forced not in INSTRUCTION_SETS:
         raise ValueError(f"FASTEM_ISA={forced!r} is none of {', '.join(INSTRUCTION_SETS)}")
     usable = [isa for isa in processor_sets() if isa in built_sets() and forced in (None, isa)]
@@ -110,21 +112,23 @@ def instruction_set(forced: str | None) -> str:
 
 
 def module_of(isa: str, source: str = "_kernels") -> str:
+    """Return the name of the module that was compiled from a source for an instruction set."""
     return f"fastem.{source}" if isa == "baseline" else f"fastem.{source}_{isa}"
 
 
 def built_sets() -> tuple[str, ...]:
-    """Not all are where the compiler has no vector types or the machine is no x86-64."""
+    """Return the instruction sets of this build: not all where the compiler has no vector types, or not for x86-64."""
     return tuple(isa for isa in INSTRUCTION_SETS if importlib.util.find_spec(module_of(isa)))
 
 
 def processor_sets() -> tuple[str, ...]:
-    """What this processor, under this operating system, runs."""
+    """Return the instruction sets that this processor runs, under this operating system."""
     baseline = importlib.import_module(module_of("baseline"))
     return tuple(isa for isa in INSTRUCTION_SETS if isa == "baseline" or baseline.processor_has(isa))
 
 
 def numba_twin() -> ModuleType:
+    """Return the kernels that Numba compiles; ImportError where it is not installed."""
     try:
         return importlib.import_module("fastem.kernels.numba")
     except ImportError as error:
@@ -132,7 +136,7 @@ def numba_twin() -> ModuleType:
 
 
 def importable_twins() -> dict[str, str]:
-    """The twins that can be imported here, each with what compiles it."""
+    """Return the twins that can be imported here, each with what compiles it."""
     twins = {"cython": "compiled ahead of time"}
     try:
         numba_twin()
@@ -209,11 +213,16 @@ class Backend:
             self.each(lambda arguments: kernel(*arguments), shares)
 
     def fit_groups(
-        self, name: str, rows: Sequence[np.ndarray], offsets: np.ndarray, settings: Sequence[Any], out: Sequence[Any]
+        self,
+        name: str,
+        rows: Sequence[np.ndarray],
+        offsets: np.ndarray,
+        settings: Sequence[object],
+        out: Sequence[object],
     ) -> None:
         """Call kernel `name` on the groups rows[offsets[g] : offsets[g + 1]]; it fills out (each (m, ...)).
 
-        Threads are handed shares of groups with about as many rows each.
+        Each thread gets shares of groups, with about as many rows in each.
         """
         many = self.kernels if self.is_numba else many_kernels_of(forced_instruction_set())
         kernel, edges = getattr(many, name), share_edges(offsets)
@@ -240,7 +249,7 @@ class Backend:
         try:
             found = {index: call(items[index]) for index in own}
             wait(others.values())
-        except BaseException:  # an interruption, say: what has not begun need not
+        except BaseException:  # such as an interruption: do not begin what has not begun
             for future in others.values():
                 future.cancel()
             wait(others.values())
@@ -278,7 +287,7 @@ def shares_of_slots(
 
 
 def share_edges(offsets: np.ndarray) -> np.ndarray:
-    """(s + 1,) first groups of shares, and m; an empty group costs about what a row does."""
+    """Return (s + 1,) the first group of each share, and m; an empty group costs about what a row does."""
     work = offsets + np.arange(len(offsets))
     wanted = np.arange(0, work[-1], SHARE_ROWS)
     return np.unique(np.append(np.searchsorted(work, wanted), len(offsets) - 1)).astype(np.int64)
@@ -290,11 +299,19 @@ _launch = threading.Lock()
 _launched_in: int | None = None
 
 
-def run_numba(kernel: Any, threads: int, arguments: list[Any]) -> None:
+class NumbaKernel(Protocol):
+    """A kernel that Numba compiles twice: with threads, and without."""
+
+    serial: Callable[..., None]
+
+    def __call__(self, *arguments: object) -> None: ...
+
+
+def run_numba(kernel: NumbaKernel, threads: int, arguments: Sequence[object]) -> None:
     """Launch the parallel compilation where that is safe, the serial one of the same loop elsewhere.
 
     Numba's workqueue layer aborts the process when two threads launch at once, and no layer survives a fork.  The
-    number of threads is the caller's setting for kernels of his own, and is given back.
+    number of threads is the setting of the caller for kernels of their own, and is set back.
     """
     global _launched_in
     if threads == 1 or _launched_in not in (None, os.getpid()) or not _launch.acquire(blocking=False):
@@ -314,7 +331,7 @@ def run_numba(kernel: Any, threads: int, arguments: list[Any]) -> None:
 
 
 def compile_ahead(backend: str) -> None:
-    """Compile all kernels of a twin that has not been.  Compiling a parallel one launches Numba's threads."""
+    """Compile all kernels of a twin that are not yet.  Compiling a parallel one launches Numba's threads."""
     global _launched_in
     if backend != "numba":
         return

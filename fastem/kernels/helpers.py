@@ -7,14 +7,17 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 class Helpers:
     """Threads that help their caller, away from the core that the caller runs on; they end with this object.
 
-    They are woken for every sweep, and on a virtual machine Linux takes the cores that rest for taken: a helper would
-    share the core of its caller until the next balance of the cores, which a sweep of a few milliseconds does not see.
+    They wake for every sweep, and on a virtual machine Linux takes idle cores for busy ones: a helper would share the
+    core of its caller until the next balance of the cores, which comes too late for a sweep of a few milliseconds.
     """
 
     def __init__(self, count: int) -> None:
@@ -22,14 +25,14 @@ class Helpers:
         self.pool = ThreadPoolExecutor(count, "fastem", self.places.join)
         self.process = os.getpid()
 
-    def submit(self, caller_core: int, call: Callable[..., Any], *arguments: Any) -> Future[Any]:
-        """Have a helper call it, wherever it may run but on that core (-1: not known)."""
+    def submit(self, caller_core: int, call: Callable[[Item], Result], item: Item) -> Future[Result]:
+        """Let a helper call it, on any core but that of the caller (-1: not known)."""
         self.places.avoid(caller_core)
-        return self.pool.submit(call, *arguments)
+        return self.pool.submit(call, item)
 
 
 class Places:
-    """Where helpers run.  Their threads know this and not the pool: one that they know would never end."""
+    """Where helpers run.  Their threads refer to this and not to the pool, which could never end otherwise."""
 
     def __init__(self, count: int) -> None:
         self.count = count
@@ -37,19 +40,20 @@ class Places:
         self._avoided = -1
 
     def avoid(self, core: int) -> None:
+        """Keep all helpers off a core."""
         if core != self._avoided:
             self._avoided = core
             for thread in self._ids:
                 keep_off(thread, core, self.count)
 
     def join(self) -> None:
-        """Called by each new thread."""
+        """Add the calling thread, which is new."""
         self._ids.append(threading.get_native_id())
         keep_off(0, self._avoided, self.count)
 
 
 def keep_off(thread: int, core: int, count: int) -> None:
-    """The thread (0: this one) may run on every core that this one may but on `core`, where `count` others are left."""
+    """Let a thread (0: this one) run on all cores of this one but `core`, if at least `count` others are left."""
     if not hasattr(os, "sched_setaffinity"):
         return
     cores = os.sched_getaffinity(0)

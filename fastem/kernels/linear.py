@@ -12,7 +12,7 @@ Array = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 
 
 def outer_sums(P: Array, Q: Array) -> Array:
-    """(..., m, i), (..., m, j) -> (..., i, j) sum over m of P[m]^T Q[m]."""
+    """Return (..., i, j) sums over m of P[m]^T Q[m], of P (..., m, i) and Q (..., m, j)."""
     stack = P.shape[:-2] if P.shape[:-2] == Q.shape[:-2] else np.broadcast_shapes(P.shape[:-2], Q.shape[:-2])
     sums = np.zeros((math.prod(stack), P.shape[-1], Q.shape[-1]))
     linear_kernels().outer_sums(stacked(P, stack), stacked(Q, stack), sums)
@@ -20,34 +20,34 @@ def outer_sums(P: Array, Q: Array) -> Array:
 
 
 def product(A: Array, B: Array) -> Array:
-    """(..., i, m), (..., m, j) -> (..., i, j) matrix products."""
+    """Return (..., i, j) matrix products of A (..., i, m) and B (..., m, j)."""
     return outer_sums(A.mT, B)
 
 
 def times(A: Array, x: Array) -> Array:
-    """(..., i, m), (..., m) -> (..., i) matrices times vectors."""
+    """Return (..., i) matrices A (..., i, m) times vectors x (..., m)."""
     return np.asarray(np.einsum("...im,...m->...i", A, x))
 
 
 def weighted_sum(weights: Array, X: Array) -> Array:
-    """(m,), (m, ...) -> (...) sum over m of weights[m] X[m]."""
+    """Return (...) the sum over m of weights[m] X[m], of weights (m,) and X (m, ...)."""
     return np.asarray(np.einsum("m,m...->...", weights, X))
 
 
 def dot(a: Array, b: Array) -> float:
-    """The inner product of two vectors."""
+    """Return the inner product of two vectors."""
     return float(np.einsum("i,i", a, b))
 
 
 def norm(a: Array) -> float:
-    """The length of a vector."""
+    """Return the length of a vector."""
     return math.sqrt(dot(a, a))
 
 
 def inverse_cholesky(covariances: Array) -> tuple[Array, Array] | None:
-    """(..., d, d) -> lower L with L^T L = the inverse, and pivots (..., d); None where a matrix is not definite.
+    """Return lower L (..., d, d) with L^T L = the inverse, and pivots (..., d); None where a matrix is not definite.
 
-    A pivot is the variance that is left of a feature given those before it.
+    A pivot is the variance of a feature given those before it.
     """
     d = covariances.shape[-1]
     matrices = np.ascontiguousarray(covariances).reshape(math.prod(covariances.shape[:-2]), d, d)
@@ -58,14 +58,14 @@ def inverse_cholesky(covariances: Array) -> tuple[Array, Array] | None:
 
 
 def log_determinant(covariance: Array) -> float:
-    """Of a definite matrix."""
+    """Return the logarithm of the determinant of a positive definite matrix."""
     found = inverse_cholesky(covariance)
     assert found is not None
     return float(np.log(found[1]).sum())
 
 
 def inverse_lower(factors: Array) -> Array:
-    """Inverses of lower triangles (..., d, d), lower triangles too."""
+    """Return the inverses of lower triangles (..., d, d), which are lower triangles too."""
     matrices = stacked(factors, factors.shape[:-2])
     inverses = np.empty(matrices.shape)
     linear_kernels().inverse_lower(matrices, inverses)
@@ -73,7 +73,7 @@ def inverse_lower(factors: Array) -> Array:
 
 
 def eigh(matrices: Array) -> tuple[Array, Array]:
-    """Eigenvalues (..., d), ascending, and eigenvectors (..., d, d), in columns, of symmetric matrices."""
+    """Return eigenvalues (..., d), ascending, and eigenvectors (..., d, d), in columns, of symmetric matrices."""
     values, rows = eigen(matrices, vectors=True)
     order = values.argsort(axis=-1, kind="stable")
     ordered = np.take_along_axis(rows, order[..., np.newaxis], axis=-2)
@@ -81,12 +81,12 @@ def eigh(matrices: Array) -> tuple[Array, Array]:
 
 
 def eigvalsh(matrices: Array) -> Array:
-    """Eigenvalues (..., d), ascending, of symmetric matrices."""
+    """Return eigenvalues (..., d), ascending, of symmetric matrices."""
     return np.sort(eigen(matrices, vectors=False)[0], axis=-1)
 
 
 def eigen(matrices: Array, *, vectors: bool) -> tuple[Array, Array]:
-    """Eigenvalues in no order, and eigenvectors in rows; LinAlgError where a matrix is not finite.
+    """Return eigenvalues in no order, and eigenvectors in rows; LinAlgError where a matrix is not finite.
 
     Matrices are brought to a size of about 1, by a power of two, so that no square of an element over- or underflows.
     """
@@ -105,7 +105,7 @@ def eigen(matrices: Array, *, vectors: bool) -> tuple[Array, Array]:
 
 
 def stacked(matrices: Array, stack: tuple[int, ...]) -> Array:
-    """As the kernels read them: one stack for these, matrices one behind the other."""
+    """Return the matrices as the kernels read them: one stack, each contiguous."""
     if matrices.shape[:-2] != stack:
         matrices = np.broadcast_to(matrices, (*stack, *matrices.shape[-2:]))
     return np.ascontiguousarray(matrices, np.float64).reshape(math.prod(stack), *matrices.shape[-2:])

@@ -1,4 +1,4 @@
-"""Arrays in mapped files: rows are read where they are, and their pages given back, so that memory stays small."""
+"""Arrays in mapped files: rows are read in place, and their pages are released, so that memory stays small."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ BYTES_AT_A_TIME = 1 << 26
 """Of a mapped array, between one release of its pages and the next: with less of them, that begins to take time."""
 
 POSITIONS_AT_A_TIME = BYTES_AT_A_TIME >> 21
-"""Rows here and there: each brings the pages around it, up to 2 MiB where the system has such."""
+"""Scattered rows: each loads the pages around it, up to 2 MiB where the system has such."""
 
 
 class Mapping(NamedTuple):
-    """A file that is mapped; changes that are not in the file are none of it, so that pages can be dropped."""
+    """A mapped file.  Maps with changes that are not in the file are excluded, so that pages can be dropped."""
 
     pages: mmap.mmap
     address: int  # of the first byte that is mapped
@@ -27,7 +27,7 @@ class Mapping(NamedTuple):
 
     @classmethod
     def of(cls, array: np.ndarray) -> Self | None:
-        """What an array is a view of; None for memory and for a map that keeps changes to itself (mode "c")."""
+        """Return the mapping that an array is a view of; None for memory and for a copy-on-write map (mode "c")."""
         at: Any = array
         while isinstance(at.base, np.ndarray):
             at = at.base
@@ -37,13 +37,13 @@ class Mapping(NamedTuple):
         return cls(at.base, byte_bounds(at)[0] - before, at.offset - before, str(at.filename))
 
     def check(self) -> None:
-        """To read what a file has lost would end the process."""
+        """Raise ValueError where the file is shorter than before: to read what it has lost would end the process."""
         size, needed = self.pages.size(), self.begin + len(self.pages)
         if size < needed:
             raise ValueError(f"{self.filename} has {size} bytes, but had {needed} when it was mapped: rows are lost")
 
     def release(self, array: np.ndarray) -> None:
-        """Give back the pages that hold these rows: they are in the file, and come again when they are asked for."""
+        """Release the pages of these rows: they are in the file, and are loaded again when they are read."""
         if hasattr(mmap, "MADV_DONTNEED"):
             low, high = (bound - self.address for bound in byte_bounds(array))
             low -= low % mmap.PAGESIZE
@@ -59,7 +59,7 @@ def check_mapped(*arrays: np.ndarray) -> None:
 
 @contextmanager
 def in_use(*arrays: np.ndarray) -> Iterator[None]:
-    """While arrays are read: those in mapped files must still be there, and their pages are given back behind it."""
+    """Check that mapped files are complete before arrays are read, and release their pages afterwards."""
     mapped = [(array, found) for array in arrays if (found := Mapping.of(array))]
     for _, found in mapped:
         found.check()
@@ -69,11 +69,12 @@ def in_use(*arrays: np.ndarray) -> Iterator[None]:
 
 
 def rows_at_a_time(array: np.ndarray) -> int:
+    """Return how many rows of a mapped array are read before their pages are released."""
     return max(1, BYTES_AT_A_TIME // max(1, array[:1].nbytes))
 
 
 def slices(array: np.ndarray) -> Iterator[np.ndarray]:
-    """The array by and by: pages of a mapped file are given back, and an interruption need not wait for all of it."""
+    """Yield the array slice by slice: pages are released, and an interruption need not wait for all of it."""
     length = rows_at_a_time(array)
     for begin in range(0, len(array), length):
         with in_use(array[begin : begin + length]):
@@ -81,7 +82,7 @@ def slices(array: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def gather(array: np.ndarray, positions: np.ndarray) -> np.ndarray:
-    """array[positions], without leaving the pages of a mapped file in memory."""
+    """Return array[positions], without leaving the pages of a mapped file in memory."""
     if not Mapping.of(array):
         return np.asarray(array[positions])
     out = np.empty((len(positions), *array.shape[1:]), array.dtype)

@@ -1,7 +1,7 @@
-"""How many threads a fit may have, the caller's number, the environment's, or what the system grants; and where.
+"""How many threads a fit may have: the number of the caller, of the environment, or what the system grants.
 
-A container has all cores of its host in its affinity mask and a share of their time: threads beyond that share spend it
-sooner and then wait, all of them, for the rest of the period.
+A container has all cores of its host in its affinity mask, but only a share of their time: more threads than that use
+it up sooner, and then all of them wait for the rest of the period.
 """
 
 from __future__ import annotations
@@ -18,53 +18,56 @@ GROUPS_MOUNTED = Path("/sys/fs/cgroup")
 
 
 class ThreadRule(NamedTuple):
-    """A number of threads, and what it comes from."""
+    """A number of threads, and its reason."""
 
     n_threads: int
     reason: str
 
 
 def thread_count(requested: int | None) -> int:
+    """Return how many threads a fit may have."""
     return thread_rule(requested).n_threads
 
 
 def thread_rule(requested: int | None) -> ThreadRule:
-    """Argument, else FASTEM_NUM_THREADS, else OMP_NUM_THREADS, else the cores this process may use."""
+    """Return the argument, else FASTEM_NUM_THREADS, else OMP_NUM_THREADS, else the cores this process may use."""
     if requested is not None:
         return ThreadRule(requested, "n_threads")
     if ours := os.environ.get("FASTEM_NUM_THREADS", "").strip():
         if not (number := positive(ours)):
             raise ValueError(f"FASTEM_NUM_THREADS must be a whole number of at least 1, got {ours!r}")
         return ThreadRule(number, "FASTEM_NUM_THREADS")
-    # A list is for nested regions, the outermost first.  Nonsense is for the OpenMP libraries to report, not for us.
+    # A list is for nested regions, the outermost first.  OpenMP libraries report values that are no numbers.
     if number := positive(os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()):
         return ThreadRule(number, "OMP_NUM_THREADS")
     return granted(usable_cores(), cpu_quota())
 
 
 def positive(text: str) -> int:
-    """The positive whole number that `text` is, else 0."""
+    """Return the positive whole number that `text` is, else 0."""
     return int(text) if text.isdecimal() else 0
 
 
 def granted(cores: int, quota: float) -> ThreadRule:
+    """Return what cores and their quota allow."""
     if quota < cores:
         return ThreadRule(max(1, math.ceil(quota)), f"CPU quota of {quota:g} cores")
     return ThreadRule(cores, "cores this process may use")
 
 
 def usable_cores() -> int:
+    """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @cache
 def cpu_quota() -> float:
-    """The quota of this process, read once."""
+    """Return the quota of this process, read once."""
     return read_quota(GROUPS_OF_PROCESS, GROUPS_MOUNTED)
 
 
 def read_quota(groups: Path, mounted: Path) -> float:
-    """Cores' worth of time that the control groups of a process grant it; infinite where none says."""
+    """Return how many cores of time the control groups of a process grant it; infinity where they set no limit."""
     try:
         lines = groups.read_text().splitlines()
     except (OSError, ValueError):
@@ -73,9 +76,9 @@ def read_quota(groups: Path, mounted: Path) -> float:
 
 
 def groups_of(line: str, mounted: Path) -> Iterator[Path]:
-    """A line "id:controllers:path" -> its group and all above, each of which may limit it.
+    """Yield the group of a line "id:controllers:path" and all above it, each of which may have a limit.
 
-    In a container the path is often the host's, not there to be read, and the container's own group is the topmost.
+    In a container the path is often that of the host and cannot be read; the topmost group is then the container's own.
     """
     fields = line.split(":", 2)
     if len(fields) < 3 or not (fields[1] == "" or "cpu" in fields[1].split(",")):
@@ -87,7 +90,7 @@ def groups_of(line: str, mounted: Path) -> Iterator[Path]:
 
 
 def limit(group: Path) -> float:
-    """Quota over period of one group; infinite where it has none ("max" or -1) or none can be read."""
+    """Return quota over period of one group; infinity where it has none ("max" or -1) or none can be read."""
     for names in (["cpu.max"], ["cpu.cfs_quota_us", "cpu.cfs_period_us"]):  # version 2, version 1
         try:
             quota, period = map(int, " ".join((group / name).read_text() for name in names).split())
