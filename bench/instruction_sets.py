@@ -9,7 +9,7 @@ import measure
 from cases import CASES, make
 
 from fastem.data.open import open_rows
-from fastem.kernels.backend import INSTRUCTION_SETS
+from fastem.kernels.twins import INSTRUCTION_SETS
 
 REPEATS = 15
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from cases import CASES, SINGLE_CASES, Case, make, with_injected
 
 from fastem.data.open import open_rows
-from fastem.kernels.backend import built_sets, processor_sets
+from fastem.kernels.twins import built_sets, processor_sets
 
 STORED = Path(__file__).parent / "instructions.json"
 ROWS = 4096

@@ -26,7 +26,7 @@ from setuptools import Distribution, Extension
 
 from fastem.data.open import open_rows
 from fastem.data.slots import SLOT_ROWS, slot_count
-from fastem.kernels import backend
+from fastem.kernels import twins
 
 HERE = Path(__file__).parent
 STORED = HERE / "ratios.json"
@@ -44,8 +44,8 @@ SAME_RTOL = 1e-9
 
 def reference() -> ModuleType:
     """The frozen kernels for the instruction set that the package takes here, compiled unless they are."""
-    isa = backend.instruction_set(backend.forced_instruction_set())
-    name = backend.module_of(isa).split(".")[1]
+    isa = twins.instruction_set(twins.forced_instruction_set())
+    name = twins.module_of(isa).split(".")[1]
     if not (found := list(BUILT.glob(f"{name}.*.so"))):
         build(name, isa)
         found = list(BUILT.glob(f"{name}.*.so"))
@@ -109,7 +109,7 @@ def small(case: Case, frozen: ModuleType) -> Case:
 
 def compare(case: Case, frozen: ModuleType) -> Found:
     case = small(case, frozen)
-    a, sums = call(backend.cython_twin(), with_injected(case))
+    a, sums = call(twins.cython_twin(), with_injected(case))
     b, expected = call(frozen, case)
     a(), b()
     if with_injected(case) == case:

@@ -67,7 +67,7 @@ class SweptParams(Protocol[S_co]):
 
     @property
     def kernel(self) -> str:
-        """The name of the kernels, in `fastem.kernels.backend.SWEEP_KERNELS`."""
+        """The name of the kernels, in `fastem.kernels.twins.SWEEP_KERNELS`."""
 
     @property
     def sums_length(self) -> int:

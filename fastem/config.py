@@ -9,17 +9,17 @@ from importlib.metadata import version
 import numpy as np
 
 from fastem._public import public
-from fastem.kernels.backend import (
+from fastem.kernels.numba_launch import compile_ahead
+from fastem.kernels.threads import ThreadRule, thread_rule
+from fastem.kernels.twins import (
     AUTO,
     BACKENDS,
     built_sets,
-    compile_ahead,
     forced_instruction_set,
     importable_twins,
     instruction_set,
     processor_sets,
 )
-from fastem.kernels.threads import ThreadRule, thread_rule
 from fastem.validation.settings import check_choice
 
 

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import HealthCheck, settings
 
-from fastem.kernels.backend import INSTRUCTION_SETS, cython_twin
+from fastem.kernels.twins import INSTRUCTION_SETS, cython_twin
 
 SLOW_IS_FINE = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
 settings.register_profile("house", max_examples=150, derandomize=True, **SLOW_IS_FINE)

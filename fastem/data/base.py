@@ -13,7 +13,8 @@ from fastem._errstate import own_methods
 from fastem._public import public
 from fastem._typing import Array, DType, RowKind, SweptParams, SweptStats
 from fastem.data.slots import LOWEST_LOGLIK, all_finite
-from fastem.kernels.backend import BACKENDS, Backend
+from fastem.kernels.backend import Backend
+from fastem.kernels.twins import BACKENDS
 from fastem.validation.settings import as_integer, check_bool, check_choice, check_dtype
 
 S = TypeVar("S", bound=SweptStats)

@@ -17,9 +17,10 @@ from fastem._typing import Array, DType, RowKind, SweptParams, SweptStats
 from fastem.data.base import POSTERIOR_TYPES, Posterior, Sums, SweptRows
 from fastem.data.distinct import MOST_DISTINCT, DistinctCounts, distinct_rows, of_chunk
 from fastem.data.slots import SLOT_ROWS, as_table, fold, slot_count
-from fastem.kernels.backend import SWEEP_KERNELS, Backend
+from fastem.kernels.backend import Backend
 from fastem.kernels.linear import dot
 from fastem.kernels.mapped import Mapping, gather, in_use, rows_at_a_time
+from fastem.kernels.twins import SWEEP_KERNELS
 from fastem.validation.arrays import as_weights, check_finite
 from fastem.validation.parameters import as_float64, check_matrix, check_shape
 from fastem.validation.settings import check_choice

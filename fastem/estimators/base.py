@@ -45,8 +45,8 @@ from fastem.fitting.result import Fit, still_to_go
 from fastem.fitting.stepwise import step
 from fastem.inference.diagnosis import Diagnosis, diagnosis
 from fastem.inference.standard_errors import StandardErrors, standard_errors
-from fastem.kernels.backend import BACKENDS
 from fastem.kernels.linear import dot
+from fastem.kernels.twins import BACKENDS
 from fastem.validation.arrays import as_sample_weight, check_only_chunks, warn_of_weights, weights_do_not_count_rows
 from fastem.validation.parameters import check_n_features_in, check_shape, float_type_for
 from fastem.validation.settings import (

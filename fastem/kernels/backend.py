@@ -1,31 +1,23 @@
-"""Which compiled twin answers, and how its threads are run.
-
-The Cython twin is compiled ahead of time, once per instruction set, and runs in Python threads (its kernels hold no
-GIL).  The Numba twin is compiled when first used and brings its own threads.  Both take the same arguments.
-"""
+"""The kernels called: on slots of rows and on groups, by one thread or several."""
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import os
-import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import wait
-from functools import cache
 from itertools import pairwise
-from types import ModuleType
-from typing import Any, NamedTuple, Protocol, Self, TypeVar
+from typing import Self, TypeVar
 
 import numpy as np
 
 from fastem.kernels.helpers import Helpers
 from fastem.kernels.mapped import in_use
+from fastem.kernels.numba_launch import run_numba
 from fastem.kernels.threads import thread_count
+from fastem.kernels.twins import cython_twin, float32_kernels_of, forced_instruction_set, many_kernels_of, numba_twin
 
-BACKENDS = ("auto", "cython", "numba")
-AUTO = "cython"  # what "auto" chooses: nobody waits for its compilation
-INSTRUCTION_SETS = ("avx512", "avx2", "baseline")  # the order of preference
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 PARALLEL_WORK = 1 << 21
 """Rows x sums of a slot below which one thread is faster: to wake another and to wait for it costs about 100 us."""
@@ -36,130 +28,6 @@ it costs to hand one out."""
 
 SHARES_AT_A_TIME = 8
 """Shares of a thread in one call: an interruption waits for them, and they keep their pages of a mapped file."""
-
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
-
-class SweepKernels(NamedTuple):
-    """The two kernels that read rows with the parameters of a density, by their names, which are the same in each twin.
-
-    accumulate(*rows, slot_rows, *tables, sums); posterior(*rows, *tables, log_prob, resp, labels).
-    """
-
-    accumulate: str
-    posterior: str
-
-
-SWEEP_KERNELS = {
-    "normal": SweepKernels("accumulate_normal", "posterior_normal"),
-    "mvnormal_diag": SweepKernels("accumulate_mvnormal_diag", "posterior_mvnormal_diag"),
-    "mvnormal_full": SweepKernels("accumulate_mvnormal_full", "posterior_mvnormal_full"),
-    "binomial": SweepKernels("accumulate_binomial", "posterior_binomial"),
-}
-"""What `params.kernel` names: a row for each density."""
-
-
-# ------------------------------------------------------------------------------------------------------------ twins
-
-
-def cython_twin() -> ModuleType:
-    """Return the kernels of FASTEM_ISA, or of the best instruction set that was built and that this processor has."""
-    return kernels_of(forced_instruction_set())
-
-
-@cache
-def kernels_of(forced: str | None) -> ModuleType:
-    return importlib.import_module(module_of(instruction_set(forced)))
-
-
-@cache
-def float32_kernels_of(forced: str | None) -> ModuleType:
-    """Return the same kernels with float32 in their lanes, of which there are twice as many."""
-    return importlib.import_module(module_of(instruction_set(forced), "_kernels_single"))
-
-
-@cache
-def many_kernels_of(forced: str | None) -> ModuleType:
-    """Return the kernels of many small fits."""
-    return importlib.import_module(module_of(instruction_set(forced), "_many"))
-
-
-def linear_kernels() -> ModuleType:
-    """Return the kernels of linear algebra, which both twins and the parameters use."""
-    return linear_kernels_of(forced_instruction_set())
-
-
-@cache
-def linear_kernels_of(forced: str | None) -> ModuleType:
-    return importlib.import_module(module_of(instruction_set(forced), "_linear"))
-
-
-def forced_instruction_set() -> str | None:
-    """Return FASTEM_ISA; None where it is not set."""
-    return os.environ.get("FASTEM_ISA") or None
-
-
-def instruction_set(forced: str | None) -> str:
-    """Return the instruction set to use; ValueError where the forced one cannot be."""
-    if forced is not None and forced not in INSTRUCTION_SETS:
-        raise ValueError(f"FASTEM_ISA={forced!r} is none of {', '.join(INSTRUCTION_SETS)}")
-    usable = [isa for isa in processor_sets() if isa in built_sets() and forced in (None, isa)]
-    if not usable:
-        raise ValueError(f"FASTEM_ISA={forced!r}: this processor or this build has no {forced}")
-    return usable[0]
-
-
-def module_of(isa: str, source: str = "_kernels") -> str:
-    """Return the name of the module that was compiled from a source for an instruction set."""
-    return f"fastem.{source}" if isa == "baseline" else f"fastem.{source}_{isa}"
-
-
-def built_sets() -> tuple[str, ...]:
-    """Return the instruction sets of this build: not all where the compiler has no vector types, or not for x86-64."""
-    return tuple(isa for isa in INSTRUCTION_SETS if importlib.util.find_spec(module_of(isa)))
-
-
-def processor_sets() -> tuple[str, ...]:
-    """Return the instruction sets that this processor runs, under this operating system."""
-    baseline = importlib.import_module(module_of("baseline"))
-    return tuple(isa for isa in INSTRUCTION_SETS if isa == "baseline" or baseline.processor_has(isa))
-
-
-def numba_twin() -> ModuleType:
-    """Return the kernels that Numba compiles; ImportError where it is not installed."""
-    try:
-        return importlib.import_module("fastem.kernels.numba")
-    except ImportError as error:
-        raise ImportError("backend='numba' needs Numba: pip install 'fastem[numba]'") from error
-
-
-def importable_twins() -> dict[str, str]:
-    """Return the twins that can be imported here, each with what compiles it."""
-    twins = {"cython": "compiled ahead of time"}
-    try:
-        numba_twin()
-    except ImportError:
-        return twins
-    return twins | {"numba": f"Numba {importlib.import_module('numba').__version__}"}
-
-
-def distinct_keys(
-    X: np.ndarray, trials: np.ndarray, sample_weight: np.ndarray, most: int
-) -> tuple[np.ndarray, np.ndarray] | None:
-    """Find the distinct rows (m, 2 d) of X (n, d) and trials (n, d), whole numbers, as first met, and the sums of the
-    weights of their equals (m,); None if m > most.  Counts without trials have trials (n, 0), and rows (m, d).  One
-    compiled call, whichever twin sweeps."""
-    d = X.shape[1]
-    keys, weights = np.empty((most, 2 * d), np.int64), np.empty(most)
-    table = np.full(1 << (2 * most).bit_length(), -1, np.int32)
-    columns = trials if trials.shape[1] else np.broadcast_to(X.dtype.type(0), X.shape)
-    found = cython_twin().distinct_counts(X, columns, sample_weight, table, keys, weights)
-    return None if found < 0 else (keys[:found, : d + trials.shape[1]], weights[:found])
-
-
-# -------------------------------------------------------------------------------------------------------------- run
 
 
 class Backend:
@@ -293,55 +161,15 @@ def share_edges(offsets: np.ndarray) -> np.ndarray:
     return np.unique(np.append(np.searchsorted(work, wanted), len(offsets) - 1)).astype(np.int64)
 
 
-# ------------------------------------------------------------------------------------------------------------ numba
-
-_launch = threading.Lock()
-_launched_in: int | None = None
-
-
-class NumbaKernel(Protocol):
-    """A kernel that Numba compiles twice: with threads, and without."""
-
-    serial: Callable[..., None]
-
-    def __call__(self, *arguments: object) -> None: ...
-
-
-def run_numba(kernel: NumbaKernel, threads: int, arguments: Sequence[object]) -> None:
-    """Launch the parallel compilation where that is safe, the serial one of the same loop elsewhere.
-
-    Numba's workqueue layer aborts the process when two threads launch at once, and no layer survives a fork.  The
-    number of threads is the setting of the caller for kernels of their own, and is set back.
-    """
-    global _launched_in
-    if threads == 1 or _launched_in not in (None, os.getpid()) or not _launch.acquire(blocking=False):
-        kernel.serial(*arguments)
-        return
-    try:
-        _launched_in = os.getpid()
-        numba: Any = importlib.import_module("numba")
-        before = numba.get_num_threads()
-        numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
-        try:
-            kernel(*arguments)
-        finally:
-            numba.set_num_threads(before)
-    finally:
-        _launch.release()
-
-
-def compile_ahead(backend: str) -> None:
-    """Compile all kernels of a twin that are not yet.  Compiling a parallel one launches Numba's threads."""
-    global _launched_in
-    if backend != "numba":
-        return
-    twin = numba_twin()
-    kernels = [getattr(twin, name) for name in twin.__all__]
-    for kernel in kernels:
-        kernel.serial.compile_ahead()
-    if _launched_in not in (None, os.getpid()):
-        return  # in a forked child the serial ones are all that will run
-    with _launch:
-        _launched_in = os.getpid()
-        for kernel in kernels:
-            kernel.compile_ahead()
+def distinct_keys(
+    X: np.ndarray, trials: np.ndarray, sample_weight: np.ndarray, most: int
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Find the distinct rows (m, 2 d) of X (n, d) and trials (n, d), whole numbers, as first met, and the sums of the
+    weights of their equals (m,); None if m > most.  Counts without trials have trials (n, 0), and rows (m, d).  One
+    compiled call, whichever twin sweeps."""
+    d = X.shape[1]
+    keys, weights = np.empty((most, 2 * d), np.int64), np.empty(most)
+    table = np.full(1 << (2 * most).bit_length(), -1, np.int32)
+    columns = trials if trials.shape[1] else np.broadcast_to(X.dtype.type(0), X.shape)
+    found = cython_twin().distinct_counts(X, columns, sample_weight, table, keys, weights)
+    return None if found < 0 else (keys[:found, : d + trials.shape[1]], weights[:found])

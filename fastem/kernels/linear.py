@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from fastem.kernels.backend import linear_kernels
+from fastem.kernels.twins import linear_kernels
 
 Array = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 

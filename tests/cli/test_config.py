@@ -12,9 +12,10 @@ import fastem
 import fastem.kernels.numba
 from fastem.cli import doctor as clinic
 from fastem.cli import main
-from fastem.kernels import backend
-from fastem.kernels.backend import INSTRUCTION_SETS, Backend
+from fastem.kernels import numba_launch
+from fastem.kernels.backend import Backend
 from fastem.kernels.numba import jit
+from fastem.kernels.twins import INSTRUCTION_SETS
 
 KERNELS = [getattr(fastem.kernels.numba, name) for name in fastem.kernels.numba.__all__]
 ALL_IS_WELL = "All is well."
@@ -77,7 +78,7 @@ def compiled(monkeypatch):
         kernel.dispatchers[dtype] = None
 
     monkeypatch.setattr(jit.Kernel, "compile", compile)
-    monkeypatch.setattr(backend, "_launched_in", None)
+    monkeypatch.setattr(numba_launch, "_launched_in", None)
     for kernel in KERNELS:
         monkeypatch.setattr(kernel, "dispatchers", {})
         monkeypatch.setattr(kernel.serial, "dispatchers", {})
@@ -96,12 +97,12 @@ def test_warmup_compiles_every_kernel_for_all_rows_with_and_without_threads(comp
 
 def test_warmup_has_launched_threads_and_in_a_forked_child_launches_none(compiled, monkeypatch):
     fastem.warmup("numba")
-    assert backend._launched_in == os.getpid()
+    assert numba_launch._launched_in == os.getpid()
     for kernel in KERNELS:
         kernel.dispatchers.clear()
         kernel.serial.dispatchers.clear()
     compiled.clear()
-    monkeypatch.setattr(backend, "_launched_in", -1)  # the parent
+    monkeypatch.setattr(numba_launch, "_launched_in", -1)  # the parent
     fastem.warmup("numba")
     assert {parallel for name, parallel, dtype in compiled} == {False}
 

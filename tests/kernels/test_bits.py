@@ -8,7 +8,7 @@ from fastem.data.open import open_rows
 from fastem.data.slots import SLOT_ROWS
 from fastem.families.binomial.model import BinomialParams
 from fastem.families.gaussian.model import GaussianParams
-from fastem.kernels.backend import processor_sets
+from fastem.kernels.twins import processor_sets
 
 KINDS = ("full", "tied", "diag", "spherical")
 ROWS = 9 * SLOT_ROWS + 11

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fastem.kernels.backend import built_sets, module_of, processor_sets
+from fastem.kernels.twins import built_sets, module_of, processor_sets
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ("_kernels", "_kernels_single", "_many")

@@ -8,7 +8,8 @@ from support.sweeps import KINDS, binomial_params, normal_params, sweep
 from fastem.data.open import open_rows
 from fastem.data.slots import SLOT_ROWS
 from fastem.families.gaussian.model import GaussianParams
-from fastem.kernels.backend import INSTRUCTION_SETS, Backend, cython_twin
+from fastem.kernels.backend import Backend
+from fastem.kernels.twins import INSTRUCTION_SETS, cython_twin
 from fastem.validation.arrays import as_sample_weight
 
 # Sums of n terms, each good to a few units in the last place, against sums in another order.

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from fastem.kernels import linear
-from fastem.kernels.backend import INSTRUCTION_SETS, cython_twin
+from fastem.kernels.twins import INSTRUCTION_SETS, cython_twin
 
 EPS = np.finfo(float).eps
 

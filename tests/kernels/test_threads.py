@@ -9,9 +9,9 @@ import pytest
 
 import fastem
 from fastem.kernels import threads
-from fastem.kernels.backend import cython_twin
 from fastem.kernels.helpers import Helpers
 from fastem.kernels.threads import granted, read_quota, thread_count, thread_rule
+from fastem.kernels.twins import cython_twin
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from hypothesis import strategies as st
 
-from fastem.kernels.backend import INSTRUCTION_SETS, instruction_set
+from fastem.kernels.twins import INSTRUCTION_SETS, instruction_set
 
 MAGNITUDES = (1.0, 1e-320, 1e-300, 1e-160, 1e-30, 1e-8, 1e8, 1e30, 1e139)
 """Of rows that a fit takes: from subnormal numbers to the largest whose squares are finite."""

@@ -20,7 +20,7 @@ import numpy as np
 from builds import BUILDS, SMALL
 
 import fastem
-from fastem.kernels import backend
+from fastem.kernels import backend, twins
 
 LEAST = 4096
 """Bytes: every tile has more.  Below are the owners that Numba notes of its arguments, without which it can do."""
@@ -83,7 +83,7 @@ def malloc_fails(n: int, library: bytes = b"fastem/_") -> Iterator[Callable[[], 
 @contextmanager
 def tiles_fail(n: int) -> Iterator[Callable[[], bool]]:
     """The same of Numba's kernels, whose tiles are made in Python: they ask for no memory of their own."""
-    twin, made = backend.numba_twin(), []
+    twin, made = twins.numba_twin(), []
     make = twin.new_tiles
 
     def new_tiles(*arguments: int) -> np.ndarray:

@@ -7,7 +7,7 @@ reports as ignored: pytest makes it a failure.
 
 from builds import ONE_SET, PYTEST, SMALL, build, expect, pytest, run
 
-from fastem.kernels.backend import processor_sets
+from fastem.kernels.twins import processor_sets
 
 CHECKED = [(f"{check}=False", f"{check}=True") for check in ("boundscheck", "initializedcheck")]
 FAULTS = {

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from builds import ONE_SET, PYTEST, SMALL, build, expect, pytest, run
 
-from fastem.kernels.backend import processor_sets
+from fastem.kernels.twins import processor_sets
 
 FLAGS = "-fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all -fno-omit-frame-pointer"
 KERNELS = (

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 import fastem
-from fastem.kernels.backend import built_sets, processor_sets
+from fastem.kernels.twins import built_sets, processor_sets
 
 COMPILERS = ("cc", "gcc", "clang", "cl")
 FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
