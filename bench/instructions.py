@@ -17,7 +17,6 @@ import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -42,31 +41,39 @@ def counted() -> dict[str, Case]:
     return {f"{case.shape}-{case.dtype}": case for case in (*CASES, *SINGLE_CASES)}
 
 
-def sweep(name: str) -> None:
-    case = counted()[name]
+def sweep(case: Case) -> None:
     problem = make(with_injected(replace(case, n=ROWS)))
     with open_rows(problem.X, problem.trials, has_trials=case.is_binomial, n_threads=1) as rows:
         rows.sweep(problem.start)
+
+
+def sweep_in_children(folder: Path) -> None:
+    """Each case in a child, whose instructions callgrind writes when it ends; what they import is imported once."""
+    for name, case in counted().items():
+        child = os.fork()
+        if not child:
+            sweep(case)
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0, name
+        (folder / str(child)).rename(folder / name)
 
 
 # ------------------------------------------------------------------------------------------------------------ counting
 
 
 def count(isa: str) -> dict[str, int]:
-    """Case -> instructions of its sweep; as many at a time as there are cores, which changes no count."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return dict(zip(counted(), pool.map(partial(count_one, isa), counted()), strict=True))
-
-
-def count_one(isa: str, name: str) -> int:
+    """Case -> instructions of its sweep."""
     with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "out"
-        options = [f"--toggle-collect={LOOP}", "--collect-atstart=no", f"--callgrind-out-file={out}"]
-        command = ["valgrind", "--tool=callgrind", *options, sys.executable, __file__, "--sweep", name]
+        options = [f"--toggle-collect={LOOP}", "--collect-atstart=no", f"--callgrind-out-file={folder}/%p"]
+        command = ["valgrind", "--tool=callgrind", *options, sys.executable, __file__, "--sweep", folder]
         environment = os.environ | {"FASTEM_ISA": isa, "PYTHONHASHSEED": "0", "OPENBLAS_NUM_THREADS": "1"}
         subprocess.run(command, env=environment, check=True, capture_output=True)
-        found = re.search(r"^totals: (\d+)", out.read_text(), re.MULTILINE)
-    assert found is not None, f"callgrind has told nothing of {name}"
+        return {name: total(Path(folder) / name) for name in counted()}
+
+
+def total(written: Path) -> int:
+    found = re.search(r"^totals: (\d+)", written.read_text(), re.MULTILINE)
+    assert found is not None, f"callgrind has counted nothing of {written.name}"
     return int(found[1])
 
 
@@ -97,22 +104,23 @@ def show(found: dict[str, int], stored: dict[str, int]) -> None:
 
 def main() -> int:
     if "--sweep" in sys.argv:
-        sweep(sys.argv[-1])
+        sweep_in_children(Path(sys.argv[-1]))
         return 0
     if shutil.which("valgrind") is None:
         print("instructions: valgrind is not installed, nothing is counted")
         return 0
     stored = json.loads(STORED.read_text()) if STORED.exists() else {}
     failures = []
-    for isa in COUNTED_SETS:
-        if isa not in processor_sets() or isa not in built_sets():
-            print(f"instructions: this machine or this build has no {isa}")
-            continue
-        known, found = stored.get(key(isa), {}), count(isa)
-        print(f"{key(isa)}:" + ("" if known else " nothing is stored to compare with"))
-        show(found, known)
-        failures += slower(found, known)
-        stored[key(isa)] = found
+    present = [isa for isa in COUNTED_SETS if isa in processor_sets() and isa in built_sets()]
+    for isa in sorted(set(COUNTED_SETS) - set(present)):
+        print(f"instructions: this machine or this build has no {isa}")
+    with ThreadPoolExecutor() as pool:  # at once, which changes no count
+        for isa, found in zip(present, pool.map(count, present), strict=True):
+            known = stored.get(key(isa), {})
+            print(f"{key(isa)}:" + ("" if known else " nothing is stored to compare with"))
+            show(found, known)
+            failures += slower(found, known)
+            stored[key(isa)] = found
     if "--update" in sys.argv:
         STORED.write_text(json.dumps(stored, indent=1) + "\n")
         return 0
