@@ -11,6 +11,8 @@ ROOT = Path(__file__).parents[2]
 BUILDS = ROOT / "build" / "torture"
 COPIED = ("fastem", "tests", "examples", "setup.py", "pyproject.toml", "README.md", "LICENSE")
 COMPILED = ("*.so", "__pycache__")
+TRANSLATED = "build/cython"
+"""The C of sources that are not edited, with its times: these are not translated again."""
 
 ONE_SET = ("fastem._kernels", "fastem._kernels_single", "fastem._linear", "fastem._many")
 PYTEST = ("-m", "pytest", "-q", "-x", "-s", "-p", "no:cacheprovider")
@@ -43,6 +45,8 @@ def copy(name: str, edits: Edits) -> Path:
             shutil.copytree(ROOT / each, tree / each, ignore=shutil.ignore_patterns(*COMPILED))
         else:
             shutil.copy(ROOT / each, tree / each)
+    if (ROOT / TRANSLATED).exists():
+        shutil.copytree(ROOT / TRANSLATED, tree / TRANSLATED)
     for file, replacements in edits.items():
         edit(tree / file, replacements)
     return tree
