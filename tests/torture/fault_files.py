@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from builds import ROOT, SMALL
 
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "persistence")]
 
 import test_models
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from builds import ROOT, SMALL
 
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "fitting")]
 
 import test_stopped
 
