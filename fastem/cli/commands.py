@@ -28,7 +28,7 @@ from fastem.cli.streams import FAULTS, message, result, sentence
 from fastem.cli.tables import STANDARD, is_stream, open_table, write_table
 from fastem.estimators.binomial_mixture import BinomialMixture
 from fastem.estimators.gaussian_mixture import GaussianMixture
-from fastem.families.gaussian.covariance import COVARIANCE_TYPES
+from fastem.families.gaussian.structures import COVARIANCE_TYPES
 from fastem.persistence import load
 from fastem.plotting.binomial import BinomialMixtureDisplay
 from fastem.plotting.gaussian import GaussianMixtureDisplay
@@ -326,7 +326,7 @@ def description(mixture: Any) -> str:
         kind, groups = "", {"probability": params.probs}
     else:
         kind, groups = f", {mixture.covariance_type} covariances", {
-            "mean": params.means, "sd": np.sqrt(params.diagonals())
+            "mean": params.means, "sd": np.sqrt(params.variances())
         }  # fmt: skip
     headings = ["component", "weight", *(f"{group} {name}" for group in groups for name in names)]
     numbers = np.column_stack([params.weights, *groups.values()])

@@ -18,7 +18,7 @@ from fastem._public import public
 from fastem._typing import Array
 from fastem.data.base import chosen_backend
 from fastem.families.binomial.model import TABLE, BinomialParams
-from fastem.families.gaussian.covariance import LOG2E, SMALLEST_VARIANCE
+from fastem.families.gaussian.matrices import LOG2E, SMALLEST_VARIANCE
 from fastem.families.gaussian.model import GaussianParams
 from fastem.families.gaussian.starts import RELATIVE
 from fastem.validation.arrays import LARGEST_MAGNITUDE

@@ -11,9 +11,9 @@ from fastem._errstate import own_methods
 from fastem._public import public
 from fastem.estimators.base import Mixture
 from fastem.families.fixed import Fixed
-from fastem.families.gaussian.covariance import covariances_of
 from fastem.families.gaussian.family import GaussianFamily
 from fastem.families.gaussian.model import GaussianParams
+from fastem.families.gaussian.structures import STRUCTURES
 from fastem.inference.standard_errors import StandardErrors
 from fastem.validation.arrays import check_enough_rows
 from fastem.validation.parameters import as_float64
@@ -338,7 +338,7 @@ class GaussianMixture(Mixture):
         told = {name: as_float64(array, name) for name, array in arrays.items()}
         factors_alone = "precisions_cholesky_" in changed and "covariances_" not in changed
         if "precisions_cholesky_" in told and (factors_alone or "covariances_" not in told):
-            covariances = covariances_of(told["precisions_cholesky_"], self.covariance_type)
+            covariances = STRUCTURES[self.covariance_type].of_precisions_cholesky(told["precisions_cholesky_"])
         else:
             covariances = told["covariances_"]
         return GaussianParams(told["weights_"], told["means_"], covariances, self.covariance_type)

@@ -136,7 +136,10 @@ class Stats(ABC, Generic[P]):
     def mixing_weights(self, fixed: Fixed) -> Array:
         """Return (k,) the maximum likelihood mixing weights; 0 for an empty component.  Free weights share what the
         fixed ones leave."""
-        shares = self.counts * (self.counts > EMPTY * self.total) / math.fsum(self.counts.tolist())
+        counts, least = self.counts.tolist(), EMPTY * self.total
+        shares = self.counts / math.fsum(counts)
+        if not min(counts) > least:
+            shares = shares * (self.counts > least)
         if not fixed:
             return shares
         free, weights = fixed.free("weights"), self.params.weights.copy()

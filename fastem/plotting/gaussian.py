@@ -190,7 +190,7 @@ class GaussianMixtureDisplay:
 def marginal(params: GaussianParams, features: Sequence[int]) -> GaussianParams:
     """Return the marginal mixture of some of the features."""
     k, d = params.means.shape
-    matrices = params.covariances if params.is_matrix else params.diagonals()[:, :, np.newaxis] * np.eye(d)
+    matrices = params.covariances if params.is_matrix else params.variances()[:, :, np.newaxis] * np.eye(d)
     matrices = np.broadcast_to(matrices, (k, d, d))[np.ix_(range(k), features, features)]
     return GaussianParams(params.weights, params.means[:, features], matrices)
 
@@ -205,7 +205,7 @@ def density_grid(x: np.ndarray, params: GaussianParams) -> np.ndarray:
     """Return points on the range of x and a little more, which lie close together around thin components."""
     margin = 0.06 * np.ptp(x)
     low, high = x.min() - margin, x.max() + margin
-    around = params.means[:, 0] + np.sqrt(params.diagonals()[:, 0]) * np.linspace(-4, 4, PEAK)[:, np.newaxis]
+    around = params.means[:, 0] + np.sqrt(params.variances()[:, 0]) * np.linspace(-4, 4, PEAK)[:, np.newaxis]
     return np.union1d(np.linspace(low, high, GRID), around[(low < around) & (around < high)])
 
 

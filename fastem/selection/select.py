@@ -16,7 +16,7 @@ from fastem.data.row_source import RowSource
 from fastem.estimators.base import Mixture
 from fastem.estimators.gaussian_mixture import GaussianMixture
 from fastem.exceptions import warn
-from fastem.families.gaussian.covariance import COVARIANCE_TYPES
+from fastem.families.gaussian.structures import COVARIANCE_TYPES
 from fastem.fitting.restarts import Start
 from fastem.persistence import load
 from fastem.selection.doubtful import blocks_of, in_blocks, n_distinct, rounding_step, with_doubts

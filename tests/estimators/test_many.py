@@ -23,7 +23,7 @@ import fastem
 from fastem.data.slots import LOWEST_LOGLIK
 from fastem.estimators.fit_many import FitStatus, fit_many
 from fastem.families.binomial.model import LOG_ZERO, SMALLEST_PROB, BinomialParams, BinomialStats
-from fastem.families.gaussian.covariance import RESOLUTION, SMALLEST_VARIANCE
+from fastem.families.gaussian.matrices import RESOLUTION, SMALLEST_VARIANCE
 from fastem.families.gaussian.model import GaussianParams, GaussianStats
 from fastem.families.weights import EMPTY
 from fastem.kernels import backend as backend_module

@@ -79,7 +79,7 @@ def conditions(params):
     """(k,) of the correlations; 1 where there are none."""
     if params.kernel != "mvnormal_full":
         return np.ones(len(params.weights))
-    sds = np.sqrt(params.diagonals())[:, :, np.newaxis]
+    sds = np.sqrt(params.variances())[:, :, np.newaxis]
     return np.linalg.cond(full_covariances(params) / sds / sds.mT)
 
 
@@ -88,7 +88,7 @@ def normal_case(name):
     """Parameters, rows (some of them 40 sds out) and the truth: of each row and component, in 60 digits."""
     params = NORMAL_CASES[name]
     X = rows_of(np.random.default_rng(0), params, 40)
-    X[::8] += 40 * np.sqrt(params.diagonals()[0])
+    X[::8] += 40 * np.sqrt(params.variances()[0])
     densities, squares = exact.normal_densities(X, params.means, full_covariances(params))
     log_prob, resp = exact.posterior(densities, params.weights)
     unit = units(params, squares.astype(float))

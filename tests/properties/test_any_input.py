@@ -8,7 +8,7 @@ import pytest
 
 import fastem
 from fastem import BinomialMixture, BinomialParams, BinomialPrior, GaussianMixture, GaussianParams, GaussianPrior
-from fastem.families.gaussian.covariance import nearest_definite
+from fastem.families.gaussian.matrices import nearest_definite
 from fastem.fitting.acceleration import Extrapolation
 
 X = np.random.default_rng(0).normal(size=(20, 2))

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import fastem
-from fastem.families.gaussian.covariance import COVARIANCE_TYPES
-from fastem.families.gaussian.proven import blended, proven_share
+from fastem.families.gaussian.full import Full
+from fastem.families.gaussian.structures import COVARIANCE_TYPES, STRUCTURES
 from fastem.selection import doubtful
 
 CRITERIA = ("bic", "icl", "aic", "cv")
@@ -141,7 +141,7 @@ def test_the_proven_precision_is_that_of_the_rows_in_the_mean(kind):
             "diag": (residual**2).mean(axis=0), "spherical": (residual**2).mean(),
         }[kind]  # fmt: skip
         found.append(np.linalg.inv(covariance)[0, 0] if kind in ("full", "tied") else np.ravel(1 / covariance)[0])
-    share = proven_share(kind, (1, d), m)
+    share = STRUCTURES[kind](np.empty(0), 1, d).proven_share(m)
     assert share * np.mean(found) == pytest.approx(1.0, abs=5 * share * np.std(found) / 4000**0.5)
 
 
@@ -149,7 +149,7 @@ def test_the_proven_precision_is_that_of_the_rows_in_the_mean(kind):
 def test_the_fewer_rows_the_more_a_component_has_the_extent_of_all(count):
     own, whole = np.diag([1e-3, 4.0, 1.0]), np.diag([1.0, 9.0, 4.0])
     share = max(0.0, 1 - 5 / count)
-    found = blended(own, share, whole, np.zeros(3))
+    found = Full.blended(own, share, whole, np.zeros(3))
     np.testing.assert_allclose(np.linalg.inv(found), share * np.linalg.inv(own) + (1 - share) * np.linalg.inv(whole))
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import fastem
-from fastem.families.gaussian.covariance import COVARIANCE_TYPES
+from fastem.families.gaussian.structures import COVARIANCE_TYPES
 from fastem.selection import split_merge
 
 RNG = np.random.default_rng(0)

@@ -73,7 +73,7 @@ def disagreements(world: Float32World, **settings: Any) -> list[str]:
         return [] if narrow == wide else [f"{narrow} / {wide}"]
     loglik = wide.loglik_ / n
     size = max(1.0, abs(loglik))
-    sds, penalty = np.sqrt(wide.params_.diagonals()), np.log(n) * wide.n_parameters_
+    sds, penalty = np.sqrt(wide.params_.variances()), np.log(n) * wide.n_parameters_
     wrong = {
         "loglik_": abs(narrow.loglik_ / n - loglik) > LOGLIK_PER_ROW * size,
         "means_": (np.abs(narrow.means_.astype(np.float64) - wide.means_) / sds).max() > MEAN_IN_SDS,

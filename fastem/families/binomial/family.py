@@ -52,4 +52,4 @@ class BinomialFamily(Family[BinomialParams, BinomialStats]):
         return start_from(given, rows, k, method=method if first else "random", rng=rng)
 
     def maximize(self, stats: BinomialStats, fixed: Fixed | None = None) -> BinomialParams:
-        return stats.maximize(fixed=fixed or ())
+        return stats.maximize(fixed=() if fixed is None else fixed)

@@ -1,115 +1,259 @@
-"""Covariances: the limits of their numbers, and the nearest definite ones."""
+"""The covariances of a mixture: what depends on their structure."""
 
 from __future__ import annotations
 
-import math
-from typing import Any
+from abc import ABC, abstractmethod
+from typing import ClassVar, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastem._typing import Array
-from fastem.kernels.linear import eigh, eigvalsh, inverse_cholesky, inverse_lower, product, times, weighted_sum
-from fastem.validation.arrays import LARGEST_MAGNITUDE
-
-COVARIANCE_TYPES = ("full", "tied", "diag", "spherical")
-LOG2E = math.log2(math.e)
-EPS = float(np.finfo(np.float64).eps)
-SINGLE_EPS = float(np.finfo(np.float32).eps)
-"""Covariances of a fit of float32 rows are kept in float32; what that takes from an eigenvalue is given back."""
-SINGLE_UNIT = SINGLE_EPS / 2
-"""What rounding to float32 changes a number by, relatively, at the most."""
-SINGLE_SHIFT = 1e-5
-"""Of a standard deviation, or of a variance in any direction: rounding parameters to float32 may move them so far."""
-RESOLUTION = 4 * EPS
-"""Standard deviations below this share of a feature's magnitude are rounding, not spread."""
-SINGLE_REACH = 1000.0
-"""Residuals are then good to 1e-4 of a standard deviation in float32."""
-SINGLE_SPREAD = 30.0
-"""|L| times the standard deviations, L^T L the inverse covariance: 1 without correlations.  Sums in float32 are good to
-1e-6 of a variance, and so the variance of the least direction to 1e-6 of the square of this: to a thousandth."""
-SINGLE_LARGEST = 1e18
-"""A product of two such numbers is finite in float32."""
-SMALLEST_VARIANCE = 1e-200
-"""Where even the magnitude is 0: small, and still far from overflow when inverted."""
-SMALLEST_MAGNITUDE = math.sqrt(SMALLEST_VARIANCE) / RESOLUTION
-"""Of a feature that is not 0: where it is smaller, SMALLEST_VARIANCE would take for rounding what is none."""
-LARGEST_VARIANCE = LARGEST_MAGNITUDE[np.dtype(np.float64)] ** 2
-"""That rows within their own bound can have."""
+from fastem.families.gaussian.matrices import BLURRED, RESOLUTION, SMALLEST_MAGNITUDE, resolved
+from fastem.kernels.linear import weighted_sum
+from fastem.validation.parameters import check_magnitudes
 
 
-def resolved(shares: Array, variances: Array, means: Array) -> Array:
-    """(d,) variances that are rounding, by the mean squares of the features."""
-    return np.maximum(RESOLUTION**2 * weighted_sum(shares, variances + means * means), SMALLEST_VARIANCE)
+class Covariance(ABC):
+    """The covariances of k components in d features: an array, shaped by their structure, and what it means.
 
+    Full, Tied, Diagonal and Spherical answer for the four values of covariance_type.
+    """
 
-def nearest_definite(covariances: Array, smallest: Any) -> Array:
-    """Variances raised to `smallest`, and the eigenvalues of the correlations to what rounding can resolve."""
-    sds = np.sqrt(np.maximum(diagonal(covariances), smallest))
-    outer = sds[..., :, np.newaxis] * sds[..., np.newaxis, :]
-    with np.errstate(over="ignore"):  # of what cancellation has left of variances
-        correlations = np.clip(covariances / outer, -1.0, 1.0)
-    np.einsum("...ii->...i", correlations)[...] = 1.0
-    values, vectors = eigh(correlations)
-    values = np.maximum(values, sds.shape[-1] ** 2 * RESOLUTION)[..., np.newaxis, :]
-    return np.asarray(product(vectors * values, vectors.mT) * outer)
+    is_matrix: ClassVar[bool]
+    is_shared: ClassVar[bool] = False
+    """One covariance for all components?"""
 
+    def __init__(self, values: Array, k: int, d: int) -> None:
+        self.values, self.k, self.d = values, k, d
 
-def inverse_factors(covariances: Array) -> Array:
-    """Return lower L with L^T L = inverse covariance, of the nearest definite ones where rounding has left others."""
-    found = inverse_cholesky(covariances) or inverse_cholesky(nearest_definite(covariances, SMALLEST_VARIANCE))
-    assert found is not None
-    return found[0]
+    def like(self, values: Array) -> Self:
+        """Return other covariances of the same structure."""
+        return type(self)(values, self.k, self.d)
 
+    def keep(self, others: Self, components: NDArray[np.bool_] | None) -> Self:
+        """Return these covariances, with those of some components of others in their places."""
+        if components is None or not components.any():
+            return self
+        values = self.values.copy()
+        values[components] = others.values[components]
+        return self.like(values)
 
-def covariances_of(precisions_cholesky: Array, covariance_type: str) -> Array:
-    """The inverse of what `precisions_cholesky` tells."""
-    if covariance_type not in ("full", "tied"):
-        return np.asarray(1.0 / precisions_cholesky**2)
-    lower = inverse_lower(precisions_cholesky.mT)
-    return product(lower, lower.mT)
+    # ---- of the structure alone
 
+    @staticmethod
+    @abstractmethod
+    def shape(k: int, d: int) -> tuple[int, ...]:
+        """Return the shape of the array."""
 
-def inverse(matrices: Array) -> Array:
-    """Of matrices that have passed as_positive_definite, and may be singular to rounding: L^T L."""
-    found = inverse_cholesky(matrices)
-    if found is None:
-        raise ValueError("precisions must be of matrices that can be inverted; got one that is singular")
-    return product(found[0].mT, found[0])
+    @staticmethod
+    @abstractmethod
+    def n_parameters(d: int) -> int:
+        """Return the number of free parameters of one covariance."""
 
+    @staticmethod
+    @abstractmethod
+    def n_used(k: int, d: int) -> float:
+        """Return m (1 - 1 / c), where the inverse of the covariance of m rows is, in the mean, c times the true one."""
 
-def squares_of(L: Array, z: Array) -> Array:
-    """(k,) |L z|^2, z (k, d), of lower triangles or diagonals L."""
-    whitened = times(L, z) if L.ndim == 3 else L * z
-    return np.asarray((whitened**2).sum(axis=1))
+    @staticmethod
+    @abstractmethod
+    def of_variances(variances: Array, k: int) -> Array:
+        """Return the array of k components that all have these variances (d,)."""
 
+    @staticmethod
+    @abstractmethod
+    def of_precisions(precisions: Array) -> Array:
+        """Return the array of the inverses of these."""
 
-def triangle(d: int) -> tuple[np.ndarray, np.ndarray, Array]:
-    """Rows and columns of a lower triangle, and 1 / sqrt 2 on its diagonal: E z^4 - 1 = 2, E (z_i z_j)^2 = 1."""
-    i, j = np.tril_indices(d)
-    return i, j, np.where(i == j, math.sqrt(0.5), 1.0)
+    @staticmethod
+    @abstractmethod
+    def of_precisions_cholesky(factors: Array) -> Array:
+        """Return the array of which scikit-learn has these Cholesky factors of the inverses."""
 
+    @staticmethod
+    @abstractmethod
+    def of_scatter(scatter: Array, shares: Array, reg_covar: float | Array) -> Array:
+        """Return the array that maximises Q, reg_covar added to the variances: from the scatter (k, d, d) or (k, d) of
+        each component about its mean, and the shares (k,) of the rows."""
 
-def diagonal(matrices: Array) -> Array:
-    return matrices.diagonal(axis1=-2, axis2=-1)
+    @staticmethod
+    @abstractmethod
+    def outer(a: Array, b: Array) -> Array:
+        """Return a b^T (k, d, d) of vectors (k, d), or its diagonals (k, d) where no more is needed."""
 
+    # ---- components
 
-def root(covariance: Array) -> Array:
-    """R with R R^T = covariance, or the nearest to it that is definite; by way of its correlations, which have no
-    units."""
-    sds = np.sqrt(covariance.diagonal())
-    values, vectors = eigh(covariance / sds / sds[:, np.newaxis])
-    return np.asarray(vectors * np.sqrt(np.maximum(values, len(sds) * RESOLUTION)) * sds[:, np.newaxis])
+    def select(self, components: NDArray[np.intp]) -> Array:
+        """Return the array of some of the components."""
+        selected: Array = self.values[components]
+        return selected
 
+    def fill_missing(self, where: NDArray[np.bool_]) -> Array:
+        """Return the array with these components at `where`, and their mean elsewhere."""
+        filled = np.repeat(self.values.mean(axis=0)[np.newaxis], len(where), axis=0)
+        filled[where] = self.values
+        return filled
 
-def smallest_of(inverse_cholesky: Array) -> float:
-    """Smallest eigenvalue of the covariance: the largest of its inverse is good to rounding where features have units
-    that are far apart, and that of the covariance itself is not."""
-    with np.errstate(over="ignore"):
-        return float(1 / largest_of(inverse_cholesky))
+    def free(self, components: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Return which covariances are free where those of these components are."""
+        return components
 
+    def pooled(self, weights: Array, delta: Array) -> Covariance:
+        """Return the covariance of the mixture, as that of one component; delta (k, d) are the means about theirs."""
+        values = weighted_sum(weights, self.values + self.outer(delta, delta))
+        return type(self)(np.asarray(values)[np.newaxis], 1, self.d)
 
-def largest_of(factors: Array) -> Array:
-    """(...) the largest eigenvalue of F F^T, of factors F (..., d, d), in units in which no square overflows."""
-    sizes = np.abs(factors).max(axis=(-2, -1), keepdims=True)
-    scaled = factors / sizes
-    return np.asarray(eigvalsh(product(scaled, scaled.mT))[..., -1] * sizes[..., 0, 0] ** 2)
+    @abstractmethod
+    def split(self, donor: int, place: int, units: Array) -> tuple[Array, Array]:
+        """Return (d,) how far the halves of the donor are from its mean, along its longest axis in these units, and the
+        array with their covariances."""
+
+    # ---- variances
+
+    @abstractmethod
+    def variances(self) -> Array:
+        """Return (k, d) the variances of the features."""
+
+    def units(self) -> Array:
+        """Return (d,) a standard deviation of each feature, over the components."""
+        return np.asarray(np.sqrt(self.variances().mean(axis=0)))
+
+    @abstractmethod
+    def own_in_units(self, sds: Array) -> list[tuple[Array, Array]]:
+        """Return the array, and the unit of each element, if each component has a covariance of its own."""
+
+    @abstractmethod
+    def entropies(self) -> Array:
+        """Return (k,) half the logarithm of each determinant."""
+
+    @abstractmethod
+    def smallest_eigenvalue(self, component: int) -> float:
+        """Return the smallest eigenvalue of a component's covariance."""
+
+    @abstractmethod
+    def relative(self, weights: Array) -> tuple[Array, Array]:
+        """Return (k,) the smallest and (k,) the largest eigenvalue with respect to the mean covariance."""
+
+    @abstractmethod
+    def along_axes(self, scale: Array) -> Array:
+        """Return the eigenvalues of each covariance, the features being multiplied by scale (d,)."""
+
+    @abstractmethod
+    def precision_factors(self) -> Array:
+        """Return (k, d, d) lower L with L^T L = inverse covariance, or (k, d) 1 / sd where that is all."""
+
+    @abstractmethod
+    def precisions_cholesky(self) -> Array:
+        """Return the Cholesky factors of the inverses, upper triangular, shaped as the covariances."""
+
+    @abstractmethod
+    def precisions(self) -> Array:
+        """Return the inverses, shaped as the covariances."""
+
+    @abstractmethod
+    def cholesky(self) -> Array:
+        """Return lower C with C C^T = covariance, shaped as the covariances; of variances their roots."""
+
+    def cholesky_of_components(self) -> Array:
+        """Return (k, d, d) lower C with C C^T = covariance."""
+        return np.sqrt(self.variances())[..., np.newaxis] * np.eye(self.d)
+
+    @abstractmethod
+    def whiten(self, residuals: Array) -> Array:
+        """Return (k, d) inverse covariances times residuals (k, d)."""
+
+    @abstractmethod
+    def colour(self, noise: Array, labels: NDArray[np.intp]) -> Array:
+        """Return (n, d) standard normal noise as residuals of the component of each label."""
+
+    # ---- floors
+
+    @abstractmethod
+    def floored(self, smallest: Array) -> Self:
+        """Return covariances that are raised to variances of (d,) or (k, d), the same object where all are above."""
+
+    @abstractmethod
+    def above(self, smallest: Array, reg_covar: float | Array) -> Self:
+        """Return covariances that are raised to what an M-step leaves them: reg_covar and variances of (d,)."""
+
+    def variance_floor(self, scatter: Array, shares: Array, delta: Array, means: Array) -> Array:
+        """Return (k, d), or (d,) of a shared covariance, the variances that are rounding: of the rows, by their mean
+        squares, or of the scatter, which delta^2 has been taken from."""
+        return np.maximum(resolved(shares, scatter, means), RESOLUTION * delta**2)
+
+    def check_scales(self, means: Array, before: Array) -> None:
+        """Refuse rows that are so close to 0 that their variances are no numbers to reckon with.  The means `before`
+        the M-step count as well: of rows that are far from them little is left to tell."""
+        sds = np.sqrt(np.maximum(self.variances(), 0.0))
+        check_magnitudes(np.max([np.abs(means), np.abs(before), sds], axis=(0, 1)), SMALLEST_MAGNITUDE)
+
+    def floor_ratios(self, weights: Array, means: Array, reg_covar: float | Array) -> Array:
+        """Return (k,) the smallest eigenvalue of each covariance over the floor under it; where it is far above 1, a
+        lower bound."""
+        variances = self.variances()
+        least = reg_covar + BLURRED * resolved(weights, variances, means)
+        with np.errstate(over="ignore"):  # of variances that are far above their floor
+            return np.asarray((variances / least).min(axis=1))
+
+    # ---- what rows prove
+
+    def proven_share(self, count: float) -> float:
+        """Return which share of the precision so many rows prove: where its mean is 1 / (1 - used / m) of the true one,
+        1 - used / m."""
+        used = self.n_used(self.k, self.d)
+        return 1.0 - used / count if count > used else 0.0
+
+    def proven(self, counts: Array, components: list[int], least: Array, whole: Array) -> Array:
+        """Return the array with the precision of some components as their rows prove it, the rest that of `whole`."""
+        values = self.values.astype(np.float64)
+        for c in components:
+            values[c] = self.blended(values[c], self.proven_share(counts[c]), whole, least)
+        return values
+
+    @staticmethod
+    @abstractmethod
+    def blended(own: Array, share: float, whole: Array, least: Array) -> Array:
+        """Return the covariance of which the precision is `share` that of `own` (and `least`), the rest that of
+        `whole`."""
+
+    # ---- coordinates
+
+    @abstractmethod
+    def to_vector(self, units: Array, free: NDArray[np.bool_]) -> Array:
+        """Return the free covariances without constraints, in these units."""
+
+    @abstractmethod
+    def from_vector(self, vector: Array, units: Array, free: NDArray[np.bool_]) -> Array:
+        """Return the array of which to_vector is `vector`; what is not free is that of self."""
+
+    @abstractmethod
+    def gradient(self, reached: Self, counts: tuple[Array, Array], delta: Array, units: Array) -> Array:
+        """Return the gradient of the log likelihood by to_vector, one row for each covariance.
+
+        `reached` is where the M-step leads, counts (k,) are those behind the covariances and behind the means, and
+        delta (k, d) is how far the means go.
+        """
+
+    @abstractmethod
+    def jacobians(self) -> tuple[Array, NDArray[np.intp]]:
+        """Return, of `Chart`, the derivatives of the free elements by its coordinates, and where each element is."""
+
+    @abstractmethod
+    def scores(self, z: Array) -> Array:
+        """Return (n, m) the slopes of the log density by these coordinates, of rows z (n, d) that are whitened."""
+
+    # ---- priors
+
+    @property
+    def n_shared(self) -> int:
+        """The number of sums among which the scale of an inverse Wishart prior is shared."""
+        return 1
+
+    def scale_of(self, scale: Array) -> Array:
+        """Return the scale (d, d) of the prior of each covariance."""
+        return scale
+
+    @abstractmethod
+    def wishart_terms(self, scale: Array) -> tuple[Array, Array, float | Array]:
+        """Return log determinants, traces of scale times inverse, and the log determinant of scale."""

@@ -13,10 +13,11 @@ from fastem._typing import Array, RowKind
 from fastem.data.row_source import RowSource
 from fastem.families.base import Family
 from fastem.families.fixed import Fixed
-from fastem.families.gaussian.covariance import COVARIANCE_TYPES, LARGEST_VARIANCE, SMALLEST_VARIANCE
+from fastem.families.gaussian.matrices import LARGEST_VARIANCE, SMALLEST_VARIANCE
 from fastem.families.gaussian.model import GaussianParams, GaussianStats
 from fastem.families.gaussian.prior import GaussianPrior
 from fastem.families.gaussian.starts import START_METHODS, automatic_reg_covar, start_from
+from fastem.families.gaussian.structures import COVARIANCE_TYPES, STRUCTURES
 from fastem.validation.parameters import as_float64, as_means, as_mixing_weights, as_positive_definite, check_variances
 from fastem.validation.settings import as_non_negative, check_choice
 
@@ -63,11 +64,11 @@ class GaussianFamily(Family[GaussianParams, GaussianStats]):
         if "means" in init:
             as_means(init["means"], "means", (k, n_features), gaps=True)
         if "precisions" in init:
-            kind, is_matrix = self.covariance_type, self.covariance_type in ("full", "tied")
-            shape = GaussianParams.covariance_shape(kind, k, n_features)
-            precisions = as_positive_definite(init["precisions"], f"{kind} precision", shape, is_matrix)
+            kind, structure = self.covariance_type, STRUCTURES[self.covariance_type]
+            shape = structure.shape(k, n_features)
+            precisions = as_positive_definite(init["precisions"], f"{kind} precision", shape, structure.is_matrix)
             start = GaussianParams.from_precisions(np.full(k, 1 / k), np.zeros((k, n_features)), precisions, kind)
-            check_variances(start.diagonals(), "precisions_init", SMALLEST_VARIANCE, LARGEST_VARIANCE)
+            check_variances(start.variances(), "precisions_init", SMALLEST_VARIANCE, LARGEST_VARIANCE)
 
     def check_prior(self, prior: object, n_features: int) -> None:
         super().check_prior(prior, n_features)
@@ -88,12 +89,12 @@ class GaussianFamily(Family[GaussianParams, GaussianStats]):
         return start_from(given, rows, k, self.covariance_type, method=method, reg_covar=self._added, rng=rng)
 
     def maximize(self, stats: GaussianStats, fixed: Fixed | None = None) -> GaussianParams:
-        return stats.maximize(fixed=fixed or (), reg_covar=self._added)
+        return stats.maximize(fixed=() if fixed is None else fixed, reg_covar=self._added)
 
     def apply_floor(
         self, proposal: GaussianParams, reached: GaussianParams, fixed: Fixed | None = None
     ) -> GaussianParams:
-        return proposal.above_floor(reached, fixed=fixed or (), reg_covar=self._added)
+        return proposal.above_floor(reached, fixed=() if fixed is None else fixed, reg_covar=self._added)
 
     def collapsed(self, params: GaussianParams) -> NDArray[np.bool_]:
         return params.collapsed(self._added)

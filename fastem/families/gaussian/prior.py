@@ -12,10 +12,10 @@ import numpy as np
 from fastem._public import public
 from fastem._typing import Array
 from fastem.data.slots import LOWEST_LOGLIK
-from fastem.families.gaussian.covariance import diagonal
+from fastem.families.gaussian.matrices import diagonal
 from fastem.families.gaussian.model import GaussianParams, GaussianStats
 from fastem.families.weights import dirichlet
-from fastem.kernels.linear import log_determinant, product, times
+from fastem.kernels.linear import times
 from fastem.validation.parameters import as_array, as_float64, as_means, as_scale_matrix
 from fastem.validation.settings import as_number
 
@@ -114,9 +114,9 @@ class GaussianPrior:
             loglik += self._log_normal(params, offset)
         if self.scale is not None:
             size = d if params.is_matrix else 1
-            scale, shared = self._scale(params)
-            scatter_counts += (self._freedom(size) + size + 1) / shared
-            second += scale / shared
+            scale, n_shared = params.structure.scale_of(self.scale), params.structure.n_shared
+            scatter_counts += (self._freedom(size) + size + 1) / n_shared
+            second += scale / n_shared
             loglik += self._log_wishart(params, size)
         return replace(
             zero,
@@ -128,14 +128,6 @@ class GaussianPrior:
             loglik=max(loglik, LOWEST_LOGLIK),
         )
 
-    def _scale(self, params: GaussianParams) -> tuple[Array, int]:
-        """(d, d) and the number of sums among which it is shared: components of a tied covariance, features of a
-        spherical one, which has the mean variance."""
-        k, d = params.means.shape
-        if params.covariance_type == "spherical":
-            return np.eye(d) * self.scale.diagonal().mean(), d
-        return self.scale, k if params.covariance_type == "tied" else 1
-
     def _log_normal(self, params: GaussianParams, offset: Array) -> float:
         """Log density of the means, given the covariances."""
         factors = params.precision_factors()
@@ -145,16 +137,9 @@ class GaussianPrior:
         return float(constant - log_dets - self.mean_precision * (whitened**2).sum()) / 2
 
     def _log_wishart(self, params: GaussianParams, size: int) -> float:
-        """Log density of the covariances, or, of size 1, of the variances: inverse Wishart."""
-        scale, freedom = self._scale(params)[0], self._freedom(size)
-        if params.is_matrix:
-            factors = params.inverse_cholesky().reshape(-1, size, size)
-            log_dets = -2 * np.log(diagonal(factors)).sum(axis=1)
-            traces = (product(factors, scale) * factors).sum(axis=(1, 2))
-            log_scale: Any = log_determinant(scale)
-        else:
-            scales = scale.diagonal() if params.covariance_type == "diag" else scale[0, 0]
-            log_dets, traces, log_scale = np.log(params.covariances), scales / params.covariances, np.log(scales)
+        """Return the log density of the covariances, or, of size 1, of the variances: inverse Wishart."""
+        structure, freedom = params.structure, self._freedom(size)
+        log_dets, traces, log_scale = structure.wishart_terms(structure.scale_of(self.scale))
         constant = 0.5 * freedom * (log_scale - size * math.log(2)) - log_multigamma(freedom / 2, size)
         return float((constant - 0.5 * (freedom + size + 1) * log_dets - 0.5 * traces).sum())
 

@@ -11,9 +11,9 @@ from fastem._typing import Array
 from fastem.data.kmeans import START_ROWS, lloyd, spread_centers, start_size, subsample
 from fastem.data.row_source import RowSource
 from fastem.data.rows import Rows
-from fastem.families.gaussian.covariance import RESOLUTION, SMALLEST_MAGNITUDE, SMALLEST_VARIANCE
+from fastem.families.gaussian.matrices import RESOLUTION, SMALLEST_MAGNITUDE, SMALLEST_VARIANCE
 from fastem.families.gaussian.model import GaussianParams, GaussianStats
-from fastem.kernels.linear import eigvalsh, outer_sums, weighted_sum
+from fastem.kernels.linear import outer_sums, weighted_sum
 from fastem.validation.parameters import check_magnitudes, check_well_defined
 
 START_METHODS = ("kmeans", "k-means++", "random", "random_from_data")
@@ -120,10 +120,7 @@ def partition_params(
 
 def relative_extents(params: GaussianParams, scale: Array) -> Array:
     """Variances along the axes of each component, each feature in units of its own standard deviation."""
-    if not params.is_matrix:
-        with np.errstate(over="ignore"):  # of a spherical variance, by a feature of a much smaller unit
-            return params.variances() * scale * scale
-    return eigvalsh(params.covariances * scale[:, np.newaxis] * scale)
+    return params.structure.along_axes(scale)
 
 
 def block_stats(origin: GaussianParams, residual: Array, weights: Array, resp: Array) -> GaussianStats:

@@ -1,0 +1,208 @@
+"""Covariances without correlations: one variance for each feature, or one for all of them."""
+
+from __future__ import annotations
+
+import math
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastem._typing import Array
+from fastem.families.gaussian.covariance import Covariance
+from fastem.families.gaussian.matrices import BLURRED, SMALLEST_VARIANCE, resolved
+from fastem.families.weights import APART
+from fastem.kernels.linear import weighted_sum
+
+
+class Diagonal(Covariance):
+    """Variances (k, d)."""
+
+    is_matrix = False
+
+    @staticmethod
+    def shape(k: int, d: int) -> tuple[int, ...]:
+        return k, d
+
+    @staticmethod
+    def n_parameters(d: int) -> int:
+        return d
+
+    @staticmethod
+    def n_used(k: int, d: int) -> float:
+        return 3.0
+
+    @staticmethod
+    def of_variances(variances: Array, k: int) -> Array:
+        return np.tile(variances, (k, 1))
+
+    @staticmethod
+    def of_precisions(precisions: Array) -> Array:
+        return np.asarray(1.0 / precisions)
+
+    @staticmethod
+    def of_precisions_cholesky(factors: Array) -> Array:
+        return np.asarray(1.0 / factors**2)
+
+    @staticmethod
+    def of_scatter(scatter: Array, shares: Array, reg_covar: float | Array) -> Array:
+        scatter += reg_covar
+        return scatter
+
+    @staticmethod
+    def outer(a: Array, b: Array) -> Array:
+        return a * b
+
+    def split(self, donor: int, place: int, units: Array) -> tuple[Array, Array]:
+        variances, values = self.variances()[donor], self.values.copy()
+        longest = np.arange(self.d) == (variances / units**2).argmax()
+        values[[donor, place]] = values[donor] * (1 - self._shrunk(longest))
+        return APART * np.sqrt(variances) * longest, values
+
+    def _shrunk(self, longest: NDArray[np.bool_]) -> Array:
+        """Return the share of each variance that goes into the distance of the halves."""
+        return np.asarray(APART**2 * longest)
+
+    def variances(self) -> Array:
+        return self.values
+
+    def own_in_units(self, sds: Array) -> list[tuple[Array, Array]]:
+        return [(self.values, self.values)]
+
+    def entropies(self) -> Array:
+        return np.asarray(np.log(self.variances()).sum(axis=1) / 2)
+
+    def smallest_eigenvalue(self, component: int) -> float:
+        return float(self.variances()[component].min())
+
+    def relative(self, weights: Array) -> tuple[Array, Array]:
+        variances = self.variances()
+        with np.errstate(over="ignore"):
+            ratios = variances / weighted_sum(weights, variances)
+        return ratios.min(axis=1), ratios.max(axis=1)
+
+    def along_axes(self, scale: Array) -> Array:
+        with np.errstate(over="ignore"):  # of a spherical variance, by a feature of a much smaller unit
+            return self.variances() * scale * scale
+
+    def precision_factors(self) -> Array:
+        return 1.0 / np.sqrt(self.variances())
+
+    def precisions_cholesky(self) -> Array:
+        return 1.0 / np.sqrt(self.values)
+
+    def precisions(self) -> Array:
+        return np.asarray(self.precisions_cholesky() ** 2)
+
+    def cholesky(self) -> Array:
+        return np.sqrt(self.values)
+
+    def whiten(self, residuals: Array) -> Array:
+        return residuals / self.variances()
+
+    def colour(self, noise: Array, labels: NDArray[np.intp]) -> Array:
+        return np.asarray(noise * np.sqrt(self.variances())[labels])
+
+    def floored(self, smallest: Array) -> Self:
+        return self if (self.values >= smallest).all() else self.like(np.maximum(self.values, smallest))
+
+    def above(self, smallest: Array, reg_covar: float | Array) -> Self:
+        return self.floored(smallest + reg_covar)
+
+    @staticmethod
+    def blended(own: Array, share: float, whole: Array, least: Array) -> Array:
+        return np.asarray(1 / (share / (own + least) + (1 - share) / whole))
+
+    def to_vector(self, units: Array, free: NDArray[np.bool_]) -> Array:
+        """Return the logarithms of the standard deviations."""
+        return np.asarray(0.5 * np.log(self.values[free])).ravel()
+
+    def from_vector(self, vector: Array, units: Array, free: NDArray[np.bool_]) -> Array:
+        values = self.values.copy()
+        values[free] = np.maximum(np.exp(2 * vector.reshape(values[free].shape)), SMALLEST_VARIANCE)
+        return values
+
+    def gradient(self, reached: Self, counts: tuple[Array, Array], delta: Array, units: Array) -> Array:
+        n, m = (each[:, np.newaxis] for each in counts)
+        return (n * reached.variances() + m * delta**2) / self.variances() - n
+
+    def jacobians(self) -> tuple[Array, NDArray[np.intp]]:
+        """Return those of the variances, times sqrt 2."""
+        variances = self.values.reshape(self.k, -1, 1)
+        m = variances.shape[1]  # d, or 1 for which all features count
+        places = np.arange(variances.size).reshape(self.values.shape)
+        return math.sqrt(2 * m / self.d) * variances * np.eye(m), places
+
+    def scores(self, z: Array) -> Array:
+        return np.asarray((z * z - 1) * math.sqrt(0.5))
+
+    def wishart_terms(self, scale: Array) -> tuple[Array, Array, float | Array]:
+        scales = scale.diagonal()
+        return np.log(self.values), scales / self.values, np.log(scales)
+
+
+class Spherical(Diagonal):
+    """Variances (k,), each that of all features."""
+
+    @staticmethod
+    def shape(k: int, d: int) -> tuple[int, ...]:
+        return (k,)
+
+    @staticmethod
+    def n_parameters(d: int) -> int:
+        return 1
+
+    @staticmethod
+    def n_used(k: int, d: int) -> float:
+        return 1.0 + 2.0 / d
+
+    @staticmethod
+    def of_variances(variances: Array, k: int) -> Array:
+        return np.full(k, variances.mean())
+
+    @staticmethod
+    def of_scatter(scatter: Array, shares: Array, reg_covar: float | Array) -> Array:
+        return np.asarray(scatter.mean(axis=1) + (reg_covar if isinstance(reg_covar, float) else reg_covar.mean()))
+
+    def pooled(self, weights: Array, delta: Array) -> Spherical:
+        values = weighted_sum(weights, self.values + (delta**2).mean(axis=1))
+        return Spherical(np.asarray(values)[np.newaxis], 1, self.d)
+
+    def _shrunk(self, longest: NDArray[np.bool_]) -> Array:
+        return np.asarray(APART**2 / self.d)
+
+    def variances(self) -> Array:
+        return np.repeat(self.values[:, np.newaxis], self.d, axis=1)
+
+    def floored(self, smallest: Array) -> Self:
+        return super().floored(smallest.max(axis=-1))
+
+    def above(self, smallest: Array, reg_covar: float | Array) -> Self:
+        return self.floored(smallest + np.mean(reg_covar))
+
+    def floor_ratios(self, weights: Array, means: Array, reg_covar: float | Array) -> Array:
+        variances = self.variances()
+        least = reg_covar + BLURRED * resolved(weights, variances, means)
+        with np.errstate(over="ignore"):  # of variances that are far above their floor
+            return np.asarray((variances / least.max()).min(axis=1))
+
+    @staticmethod
+    def blended(own: Array, share: float, whole: Array, least: Array) -> Array:
+        return Diagonal.blended(own, share, whole, least.max())
+
+    def gradient(self, reached: Self, counts: tuple[Array, Array], delta: Array, units: Array) -> Array:
+        return np.asarray(super().gradient(reached, counts, delta, units).sum(axis=1))
+
+    def scores(self, z: Array) -> Array:
+        return np.asarray(super().scores(z).sum(axis=1, keepdims=True) / math.sqrt(self.d))
+
+    @property
+    def n_shared(self) -> int:
+        return self.d
+
+    def scale_of(self, scale: Array) -> Array:
+        return np.asarray(np.eye(self.d) * scale.diagonal().mean())
+
+    def wishart_terms(self, scale: Array) -> tuple[Array, Array, float | Array]:
+        mean = scale[0, 0]
+        return np.log(self.values), mean / self.values, np.log(mean)
