@@ -33,8 +33,8 @@ def fallbacks(count: int) -> tuple[int, int]:
         judged.append(enough(params, tables))
         return judged[-1]
 
-    enough = GaussianParams.single_is_enough
-    with patch.object(GaussianParams, "single_is_enough", judge):
+    enough = GaussianParams.float32_is_sufficient
+    with patch.object(GaussianParams, "float32_is_sufficient", judge):
         for seed in range(count):
             X, k, _ = draw(np.random.default_rng(seed), 20_000)
             world = worlds.Float32World(X.astype(np.float32), k, {"covariance_type": "full", "reg_covar": "auto"})

@@ -83,7 +83,7 @@ class SweptParams(Protocol[S_co]):
     def tables(self) -> tuple[Array, ...]:
         """Return what the kernels read: float64, C order."""
 
-    def single_is_enough(self, tables: tuple[Array, ...]) -> bool:
+    def float32_is_sufficient(self, tables: tuple[Array, ...]) -> bool:
         """Return whether float32 rows may be summed in float32, a tile at a time."""
 
     def stats(self, sums: Array, single: bool = False) -> S_co:

@@ -78,7 +78,7 @@ class SweptRows:
         """
         self.check_params(params)
         tables = params.tables()
-        float32 = self.float32 and params.single_is_enough(tables)
+        float32 = self.float32 and params.float32_is_sufficient(tables)
         sums, logliks, base = self._sums(params, tables, float32, self._log_base_measure is None)
         if self._log_base_measure is None:
             self._log_base_measure = total_of(base)

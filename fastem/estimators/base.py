@@ -83,7 +83,7 @@ def is_fitted_attribute(name: str) -> bool:
 
 def told_in(precision: type[np.floating], params: Any) -> Any:
     """Rounded to float32 for rows of float32, where that is no other model."""
-    return params.rounded_to_single() if precision is np.float32 else params
+    return params.rounded_to_float32() if precision is np.float32 else params
 
 
 @own_methods

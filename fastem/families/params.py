@@ -58,6 +58,13 @@ class Params(ABC):
     parameter_names: ClassVar[tuple[str, ...]]
     row_kind: ClassVar[RowKind]
 
+    @classmethod
+    def unchecked(cls, **values: object) -> Self:
+        """Return parameters whose arrays need no check, since an M-step has made them."""
+        found = object.__new__(cls)
+        found.__dict__.update(values)
+        return found
+
     @abstractmethod
     def check(self) -> None:
         """Raise ValueError or TypeError where the values are not those of a mixture."""
@@ -88,11 +95,11 @@ class Params(ABC):
         """Return the statistics that these sums (sums_length,) of a kernel are; `single` where tiles are in float32."""
 
     @abstractmethod
-    def single_is_enough(self, tables: tuple[Array, ...]) -> bool:
+    def float32_is_sufficient(self, tables: tuple[Array, ...]) -> bool:
         """Return whether sums over float32 rows may be taken in float32, a tile at a time."""
 
     @abstractmethod
-    def rounded_to_single(self) -> Self:
+    def rounded_to_float32(self) -> Self:
         """Return these parameters rounded to float32 or, where that would be another model, as they are."""
 
     @abstractmethod
@@ -146,9 +153,8 @@ class Params(ABC):
     @property
     def n_own_parameters(self) -> int:
         """The number of parameters of one component, without its weight and without what all components share."""
-        return self.n_free([name for name in self.parameter_names if name not in self.own_parameters]) // len(
-            self.weights
-        )
+        shared = [name for name in self.parameter_names if name not in self.own_parameters]
+        return self.n_free(shared) // len(self.weights)
 
     # ---- components
 

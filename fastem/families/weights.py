@@ -12,17 +12,12 @@ from fastem._typing import Array
 EMPTY = 2.0**-850
 """A component that holds less than this share of the total weight is empty (the kernels give it at least 2^-900)."""
 SMALLEST_WEIGHT = 1e-300
-"""What an empty component is taken to have where the logarithm of its weight is asked for."""
+"""The weight of an empty component where the logarithm of its weight is needed."""
 
 
 def n_free_weights(free: NDArray[np.bool_]) -> int:
     """Return the number of parameters that the free weights are: one less, since their sum is given."""
     return max(0, int(free.sum()) - 1)
-
-
-def order_of(values: Array) -> np.ndarray:
-    """Indices that sort values (k,) or rows (k, d)."""
-    return np.lexsort(values.reshape(len(values), -1).T[::-1])
 
 
 def weights_left(weights: Array, free: NDArray[np.bool_]) -> float:
@@ -50,11 +45,11 @@ def softmax(logs: Array, weights: Array, free: NDArray[np.bool_]) -> Array:
 
 
 def dirichlet(weights: Array, concentration: float) -> float:
-    """Log density of the mixing weights under the symmetric Dirichlet distribution."""
+    """Return the log density of the mixing weights under the symmetric Dirichlet distribution."""
     k = len(weights)
     logs = np.log(np.maximum(weights, SMALLEST_WEIGHT))
     return math.lgamma(k * concentration) - k * math.lgamma(concentration) + (concentration - 1) * float(logs.sum())
 
 
 APART = 0.5
-"""Halves of a component are so many standard deviations from its mean: they leave it the mean and covariance it had."""
+"""Halves of a component are so many standard deviations from its mean; together they have its mean and covariance."""

@@ -24,10 +24,10 @@ LOG_ZERO = -1e290
 """log2 of probability 0: no count can bring it back into reach, and 0 * LOG_ZERO is 0, as 0 log 0 must be."""
 
 SMALLEST_PROB = 2.0**-53
-"""What a probability of 0 or 1 is taken to be short of it where its logit is asked for."""
+"""The distance from 0 or 1 of a probability that is 0 or 1, where its logit is needed."""
 
 EDGE = 4 * SMALLEST_PROB
-"""And so what comes back from such a logit is, rounded, nearer than this."""
+"""A probability nearer to 0 or 1 than this is on the boundary: rounding brings such a logit back so near."""
 
 TABLE = np.array([math.lgamma(n + 1.0) for n in range(256)])
 """log n! where Stirling's series would need more than three terms."""
@@ -57,7 +57,6 @@ class BinomialParams(Params):
         check_shape(self.weights, "weights", self.probs.shape[:1])
 
     def check(self) -> None:
-        """Raise ValueError or TypeError where the values are not those of a mixture."""
         as_mixing_weights(self.weights, "weights", len(self.weights))
         as_probabilities(self.probs, "probs", self.probs.shape)
 
@@ -90,17 +89,17 @@ class BinomialParams(Params):
         return [(self.probs, self._sds)]
 
     def tables(self) -> tuple[Array, Array, Array]:
-        """What the kernels read: log2 of weights (k,), of probs (k, d) and of 1 - probs (k, d)."""
+        """Return log2 of weights (k,), of probs (k, d) and of 1 - probs (k, d)."""
         with np.errstate(divide="ignore"):
             logs = np.log2(self.weights), np.log2(self.probs), np.log1p(-self.probs) * math.log2(math.e)
         return as_table(logs[0]), as_table(np.maximum(logs[1], LOG_ZERO)), as_table(np.maximum(logs[2], LOG_ZERO))
 
-    def rounded_to_single(self) -> BinomialParams:
-        """As they are: float32 has no probability between 1 and 1 - 6e-8."""
+    def rounded_to_float32(self) -> BinomialParams:
+        """Return these as they are: float32 has no probability between 1 and 1 - 6e-8."""
         return self
 
-    def single_is_enough(self, tables: tuple[Array, ...]) -> bool:
-        """Counts times logarithms have no digits to lose: never."""
+    def float32_is_sufficient(self, tables: tuple[Array, ...]) -> bool:
+        """Return False: counts times logarithms have no digits to lose."""
         return False
 
     def log_base_measure(self, *data: np.ndarray) -> Array:
@@ -113,14 +112,13 @@ class BinomialParams(Params):
         return len(self.weights) + 2 * self.probs.size + 2
 
     def stats(self, sums: Array, single: bool = False) -> BinomialStats:
-        """Name the sums of a kernel (one row, as _kernels lays them out)."""
         k = len(self.weights)
         successes, failures = sums[k:-2].reshape(2, *self.probs.shape)
         values = sums[:k], float(sums[-2]), float(sums[-1]), successes, failures
         return BinomialStats(self, *values, row_counts=sums[:k], single=single)
 
     def to_vector(self, at: BinomialParams, fixed: FixedLike = ()) -> Array:
-        """What is free, without constraints: log weights and logits; `at` is there for families with units."""
+        """Return log weights and logits; `at` is for families with units."""
         fixed = self.as_fixed(fixed)
         probs = np.clip(self.probs[fixed.free("probs")], SMALLEST_PROB, 1 - SMALLEST_PROB)
         return np.concatenate(
@@ -128,7 +126,6 @@ class BinomialParams(Params):
         )
 
     def from_vector(self, vector: Array, fixed: FixedLike = ()) -> BinomialParams:
-        """Parameters of which to_vector(self, fixed) is `vector`; what is fixed is that of self."""
         fixed = self.as_fixed(fixed)
         free, probs = fixed.free("probs"), self.probs.copy()
         logits = vector[len(vector) - probs[free].size :]
@@ -138,18 +135,17 @@ class BinomialParams(Params):
 
     @property
     def _sds(self) -> Array:
-        """(k, d) standard deviations of one trial."""
+        """The standard deviations (k, d) of one trial."""
         return np.sqrt(self.probs * (1 - self.probs))
 
     def charts(self) -> tuple[Chart]:
-        """Logits times the standard deviation of one trial."""
+        """Return logits times the standard deviation of one trial."""
         k, d = self.probs.shape
         inside = (self.probs > EDGE) & (self.probs < 1 - EDGE)
         return (Chart("probs", self._sds[:, :, np.newaxis] * np.eye(d), np.arange(k * d).reshape(k, d), inside),)
 
     def scores(self, c: int, *data: np.ndarray) -> tuple[Array, Array]:
-        """(rows, d) slopes of component c's log density by the coordinates of the charts, (x - trials p) / sqrt(p q);
-        and the information of a row, its trials."""
+        """Return (x - trials p) / sqrt(p q), and the information of a row, its trials."""
         X, trials = data
         residuals, sds = X - trials * self.probs[c], self._sds[c]
         return np.divide(residuals, sds, out=np.zeros_like(residuals), where=sds > 0), trials
@@ -170,48 +166,47 @@ class BinomialStats(Stats[BinomialParams]):
     failures: Array  #:  (k, d)  sum w r (trials - x)
 
     def about(self, params: BinomialParams) -> BinomialStats:
-        """The same sums, to be added to those at other parameters: counts have no origin."""
+        """Return the same sums: counts have no origin."""
         return replace(self, params=params)
 
     def gradient(self, reached: BinomialParams, at: BinomialParams, fixed: FixedLike = ()) -> Array:
-        """Of the log likelihood, at the parameters of these sums, by what stands in to_vector(at, fixed); `reached` are
-        the parameters after the M-step."""
         fixed = at.as_fixed(fixed)
         slopes = (self.successes + self.failures) * (reached.probs - self.params.probs)
         slopes = slopes[fixed.free("probs")]
         return np.concatenate([weight_slopes(self.counts, self.params.weights, fixed.free("weights")), slopes.ravel()])
 
     def _rounded(self) -> tuple[float, float]:
-        """Logarithms of the tables are good to four units; the M-step leaves probs, and what they are short of 1, off
-        by half a unit of 1."""
+        """Logarithms in the tables are precise to four units; probs after an M-step, and 1 - probs, to half a unit
+        of 1."""
         params = self.params
         terms = dot(self.counts, log_sizes(params.weights))
         terms += (self.successes * log_sizes(params.probs) + self.failures * log_sizes(1 - params.probs)).sum()
         return float(terms), float(4 * terms + self.successes.sum() + self.failures.sum())
 
     def maximize(self, *, fixed: FixedLike = ()) -> BinomialParams:
-        """The M-step: probs = successes / trials.  A component without trials keeps its probs; so does what is fixed.
+        """Return the parameters after the M-step: probs = successes / trials.
 
-        What has been seen does not get probability 0, however rare: 1 - 1e-20 is 1 to float64, and one failure of
-        1e20 would then have no density.
+        A component without trials keeps its probs, and so does what is fixed.  What has been seen does not get
+        probability 0, however rare: 1 - 1e-20 is 1 to float64, and one failure of 1e20 would then have no density.
         """
         refuse_nan(self.loglik)
         fixed, trials = self.params.as_fixed(fixed), self.successes + self.failures
         nothing = EMPTY * trials.sum(axis=0)
-        known = (trials > nothing) & fixed.free("probs")[:, np.newaxis]
-        probs = self.successes / np.where(known, trials, 1.0)
+        free = (trials > nothing) & fixed.free("probs")[:, np.newaxis]
+        probs = self.successes / np.where(free, trials, 1.0)
         probs = np.maximum(probs, SMALLEST_WEIGHT * (self.successes > nothing))
         probs = np.minimum(probs, 1 - SMALLEST_PROB * (self.failures > nothing))
-        return BinomialParams(self.mixing_weights(fixed), np.where(known, probs, self.params.probs))
+        probs = np.where(free, probs, self.params.probs)
+        return BinomialParams.unchecked(weights=self.mixing_weights(fixed), probs=probs)
 
 
 def log_sizes(probs: Array) -> Array:
-    """|log|, and 0 where the probability is."""
+    """Return |log|, and 0 where the probability is 0."""
     return np.abs(np.log(np.where(probs > 0, probs, 1.0)))
 
 
 def log_factorial(n: Array) -> Array:
-    """log n! of non-negative integers held as floats: exact table, then Stirling's series (DLMF 5.11.1).
+    """Return log n! of whole numbers in floats: from an exact table, then Stirling's series (DLMF 5.11.1).
 
     The first term left out is below 1 / (1260 n^5), 1e-15 at n = 256.
     """

@@ -27,7 +27,7 @@ def start_from(
 
 
 def rates_start(rows: RowSource, k: int, *, method: str, rng: np.random.Generator) -> BinomialParams:
-    """Probs at even quantiles of the rates of success, at k-means centers of them or at the rates of random rows."""
+    """Return probs at even quantiles of the rates of success, at their k-means centers or at rates of random rows."""
     rows = subsample(rows, start_size(rows, k), rng).collapsed(most=1.0)
     successes, trials = (array.astype(np.float64) for array in rows.data)
     weights = rows.sample_weight[:, np.newaxis] * trials
@@ -44,14 +44,14 @@ def rates_start(rows: RowSource, k: int, *, method: str, rng: np.random.Generato
 
 
 def rate_centers(rates: Rows, k: int, rng: np.random.Generator) -> Array:
-    """k-means centers (k, d) in order; all rates have the same unit."""
+    """Return k-means centers (k, d) in order; all rates have the same unit."""
     unit = np.ones(rates.data[0].shape[1])
     centers = lloyd(rates, spread_centers(rates, k, unit, rng), unit)
     return centers[np.lexsort(centers.T[::-1])]
 
 
 def spread_quantiles(values: Array, weights: Array, levels: Array) -> Array:
-    """Weighted quantiles; where they tie, moved apart, since EM cannot separate equal components."""
+    """Return weighted quantiles; where they tie, moved apart, since EM cannot separate equal components."""
     order = np.argsort(values, kind="stable")
     ends = np.cumsum(weights[order])
     if ends[-1] <= 0:

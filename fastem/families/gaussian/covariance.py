@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastem._typing import Array
-from fastem.families.gaussian.matrices import BLURRED, RESOLUTION, SMALLEST_MAGNITUDE, resolved
+from fastem.families.gaussian.matrices import FLOOR_SAFETY, RESOLUTION, SMALLEST_MAGNITUDE, rounding_variances
 from fastem.kernels.linear import weighted_sum
 from fastem.validation.parameters import check_magnitudes
 
@@ -180,7 +180,7 @@ class Covariance(ABC):
     def variance_floor(self, scatter: Array, shares: Array, delta: Array, means: Array) -> Array:
         """Return (k, d), or (d,) of a shared covariance, the variances that are rounding: of the rows, by their mean
         squares, or of the scatter, which delta^2 has been taken from."""
-        return np.maximum(resolved(shares, scatter, means), RESOLUTION * delta**2)
+        return np.maximum(rounding_variances(shares, scatter, means), RESOLUTION * delta**2)
 
     def check_scales(self, means: Array, before: Array) -> None:
         """Refuse rows that are so close to 0 that their variances are no numbers to reckon with.  The means `before`
@@ -192,7 +192,7 @@ class Covariance(ABC):
         """Return (k,) the smallest eigenvalue of each covariance over the floor under it; where it is far above 1, a
         lower bound."""
         variances = self.variances()
-        least = reg_covar + BLURRED * resolved(weights, variances, means)
+        least = reg_covar + FLOOR_SAFETY * rounding_variances(weights, variances, means)
         with np.errstate(over="ignore"):  # of variances that are far above their floor
             return np.asarray((variances / least).min(axis=1))
 

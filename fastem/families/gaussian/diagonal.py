@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fastem._typing import Array
 from fastem.families.gaussian.covariance import Covariance
-from fastem.families.gaussian.matrices import BLURRED, SMALLEST_VARIANCE, resolved
+from fastem.families.gaussian.matrices import FLOOR_SAFETY, SMALLEST_VARIANCE, rounding_variances
 from fastem.families.weights import APART
 from fastem.kernels.linear import weighted_sum
 
@@ -182,7 +182,7 @@ class Spherical(Diagonal):
 
     def floor_ratios(self, weights: Array, means: Array, reg_covar: float | Array) -> Array:
         variances = self.variances()
-        least = reg_covar + BLURRED * resolved(weights, variances, means)
+        least = reg_covar + FLOOR_SAFETY * rounding_variances(weights, variances, means)
         with np.errstate(over="ignore"):  # of variances that are far above their floor
             return np.asarray((variances / least.max()).min(axis=1))
 

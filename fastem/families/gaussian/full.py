@@ -11,19 +11,19 @@ from numpy.typing import NDArray
 from fastem._typing import Array
 from fastem.families.gaussian.covariance import Covariance
 from fastem.families.gaussian.matrices import (
-    BLURRED,
+    COLLAPSED_RATIO,
     EPS,
-    NO_EXTENT,
+    FLOOR_SAFETY,
     RESOLUTION,
     SMALLEST_VARIANCE,
     diagonal,
     inverse,
     inverse_factors,
-    largest_of,
+    largest_eigenvalue,
     nearest_definite,
-    resolved,
-    root,
-    smallest_of,
+    rounding_variances,
+    smallest_eigenvalue_by_inverse,
+    square_root,
     triangle,
 )
 from fastem.families.params import kept
@@ -87,7 +87,7 @@ class Full(Covariance):
         """With R R^T the covariance and u a direction of length 1, the halves are at APART R u from the mean, with the
         covariance R (1 - APART^2 u u^T) R^T: positive definite whatever the units of the features are, as a difference
         of covariances is not."""
-        R = root(self._of(donor))
+        R = square_root(self._of(donor))
         scaled = R / units[:, np.newaxis]
         u = eigh(product(scaled.T, scaled))[1][:, -1]
         halved = R - (1 - math.sqrt(1 - APART**2)) * times(R, u)[:, np.newaxis] * u
@@ -113,16 +113,16 @@ class Full(Covariance):
         return np.asarray(np.broadcast_to(log_sds.sum(axis=-1), self.k))
 
     def smallest_eigenvalue(self, component: int) -> float:
-        return smallest_of(self.inverse_cholesky()[component])
+        return smallest_eigenvalue_by_inverse(self.inverse_cholesky()[component])
 
     def relative(self, weights: Array) -> tuple[Array, Array]:
         mean = weighted_sum(weights, self.values)
         if not np.isfinite(mean).all():
             return np.full(self.k, np.nan), np.full(self.k, np.nan)
         with np.errstate(over="ignore"):  # of one without rows, far wider than all others
-            narrowest = 1 / largest_of(product(self.inverse_cholesky(), root(mean)))
+            narrowest = 1 / largest_eigenvalue(product(self.inverse_cholesky(), square_root(mean)))
             inverse_of_mean = inverse_factors(mean[np.newaxis])[0]
-            widest = largest_of(np.array([product(inverse_of_mean, root(each)) for each in self.values]))
+            widest = largest_eigenvalue(np.array([product(inverse_of_mean, square_root(each)) for each in self.values]))
         return np.asarray(narrowest), widest
 
     def along_axes(self, scale: Array) -> Array:
@@ -202,12 +202,12 @@ class Full(Covariance):
 
     def floor_ratios(self, weights: Array, means: Array, reg_covar: float | Array) -> Array:
         variances = self.variances()
-        least = reg_covar + BLURRED * resolved(weights, variances, means)
-        least = least + BLURRED * self.d**2 * RESOLUTION * variances
+        least = reg_covar + FLOOR_SAFETY * rounding_variances(weights, variances, means)
+        least = least + FLOOR_SAFETY * self.d**2 * RESOLUTION * variances
         L = self.inverse_cholesky()
         found = np.asarray(1 / np.einsum("kij,kij,kj->k", L, L, least))  # of the trace of the inverse: that, or less
-        for k in np.flatnonzero(found <= NO_EXTENT):
-            found[k] = smallest_of(L[k] * np.sqrt(least[k]))
+        for k in np.flatnonzero(found <= COLLAPSED_RATIO):
+            found[k] = smallest_eigenvalue_by_inverse(L[k] * np.sqrt(least[k]))
         return found
 
     @staticmethod
@@ -319,14 +319,14 @@ class Tied(Full):
         return []
 
     def smallest_eigenvalue(self, component: int) -> float:
-        return smallest_of(self.inverse_cholesky())
+        return smallest_eigenvalue_by_inverse(self.inverse_cholesky())
 
     def relative(self, weights: Array) -> tuple[Array, Array]:
         return np.ones(self.k), np.ones(self.k)
 
     def variance_floor(self, scatter: Array, shares: Array, delta: Array, means: Array) -> Array:
         lost = weighted_sum(shares, RESOLUTION * delta**2)
-        return np.maximum(resolved(shares, diagonal(scatter), means), lost)
+        return np.maximum(rounding_variances(shares, diagonal(scatter), means), lost)
 
     def floor_ratios(self, weights: Array, means: Array, reg_covar: float | Array) -> Array:
         """Return infinity: the matrix is no component's own."""

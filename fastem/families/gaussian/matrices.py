@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
@@ -13,32 +12,33 @@ from fastem.validation.arrays import LARGEST_MAGNITUDE
 
 LOG2E = math.log2(math.e)
 EPS = float(np.finfo(np.float64).eps)
-SINGLE_EPS = float(np.finfo(np.float32).eps)
-"""Covariances of a fit of float32 rows are kept in float32; what that takes from an eigenvalue is given back."""
+FLOAT32_EPS = float(np.finfo(np.float32).eps)
+"""Covariances of a fit of float32 rows are rounded to float32, which may take so much from an eigenvalue."""
 RESOLUTION = 4 * EPS
-"""Standard deviations below this share of a feature's magnitude are rounding, not spread."""
+"""A standard deviation below this share of a feature's magnitude is rounding, not spread."""
 SMALLEST_VARIANCE = 1e-200
-"""Where even the magnitude is 0: small, and still far from overflow when inverted."""
+"""The floor of a variance where even the magnitude is 0: small, and still far from overflow when inverted."""
 SMALLEST_MAGNITUDE = math.sqrt(SMALLEST_VARIANCE) / RESOLUTION
-"""Of a feature that is not 0: where it is smaller, SMALLEST_VARIANCE would take for rounding what is none."""
+"""The least magnitude of a feature that is not 0: below it, SMALLEST_VARIANCE would hide variances that are real."""
 LARGEST_VARIANCE = LARGEST_MAGNITUDE[np.dtype(np.float64)] ** 2
-"""That rows within their own bound can have."""
-NO_EXTENT = 1.01
-"""Of the floor under a variance (reg_covar, and what rounding can tell): below that a component has none of its own."""
-BLURRED = 2.0
-"""What rounding can tell is known to a factor itself: components that lie on it were seen from 0.83 to 1.16 of it."""
-RESOLVED = 1.0
-"""Of the step to which rows were rounded: what such rows prove.  Components of that width on all values of a bell are
-wider than the bell, and never better; one that is alone among empty values is told from others all the same."""
+"""The largest variance of rows that a fit accepts."""
+COLLAPSED_RATIO = 1.01
+"""A component has collapsed where a variance is at most so many times its floor (reg_covar, and rounding)."""
+FLOOR_SAFETY = 2.0
+"""Rounding is known to a factor only: variances of collapsed components were seen from 0.83 to 1.16 of it."""
+PROVEN_WIDTH = 1.0
+"""Rows that were rounded to a step prove a standard deviation of so many steps.  Components of that width on all values
+of a bell are wider than the bell, and never better; one that is alone among empty values is still distinct."""
 
 
-def resolved(shares: Array, variances: Array, means: Array) -> Array:
-    """(d,) variances that are rounding, by the mean squares of the features."""
+def rounding_variances(shares: Array, variances: Array, means: Array) -> Array:
+    """Return (d,) the variances that are rounding, by the mean squares of the features."""
     return np.maximum(RESOLUTION**2 * weighted_sum(shares, variances + means * means), SMALLEST_VARIANCE)
 
 
-def nearest_definite(covariances: Array, smallest: Any) -> Array:
-    """Variances raised to `smallest`, and the eigenvalues of the correlations to what rounding can resolve."""
+def nearest_definite(covariances: Array, smallest: float | Array) -> Array:
+    """Return matrices with variances of at least `smallest`, and with eigenvalues of the correlations that are above
+    rounding."""
     sds = np.sqrt(np.maximum(diagonal(covariances), smallest))
     outer = sds[..., :, np.newaxis] * sds[..., np.newaxis, :]
     with np.errstate(over="ignore"):  # of what cancellation has left of variances
@@ -57,46 +57,48 @@ def inverse_factors(covariances: Array) -> Array:
 
 
 def inverse(matrices: Array) -> Array:
-    """Of matrices that have passed as_positive_definite, and may be singular to rounding: L^T L."""
+    """Return the inverses of matrices that have passed as_positive_definite; ValueError where one is singular."""
     found = inverse_cholesky(matrices)
     if found is None:
         raise ValueError("precisions must be of matrices that can be inverted; got one that is singular")
     return product(found[0].mT, found[0])
 
 
-def squares_of(L: Array, z: Array) -> Array:
-    """(k,) |L z|^2, z (k, d), of lower triangles or diagonals L."""
+def squared_norms(L: Array, z: Array) -> Array:
+    """Return (k,) |L z|^2 of vectors z (k, d) and lower triangles or diagonals L."""
     whitened = times(L, z) if L.ndim == 3 else L * z
     return np.asarray((whitened**2).sum(axis=1))
 
 
 def triangle(d: int) -> tuple[np.ndarray, np.ndarray, Array]:
-    """Rows and columns of a lower triangle, and 1 / sqrt 2 on its diagonal: E z^4 - 1 = 2, E (z_i z_j)^2 = 1."""
+    """Return the rows and columns of a lower triangle, and scales of its elements: 1 / sqrt 2 on the diagonal, where
+    E z^4 - 1 = 2, and 1 elsewhere, where E (z_i z_j)^2 = 1."""
     i, j = np.tril_indices(d)
     return i, j, np.where(i == j, math.sqrt(0.5), 1.0)
 
 
 def diagonal(matrices: Array) -> Array:
+    """Return (..., d) the diagonals of matrices (..., d, d)."""
     return matrices.diagonal(axis1=-2, axis2=-1)
 
 
-def root(covariance: Array) -> Array:
-    """R with R R^T = covariance, or the nearest to it that is definite; by way of its correlations, which have no
+def square_root(covariance: Array) -> Array:
+    """Return R with R R^T = covariance, or the nearest to it that is definite; from the correlations, which have no
     units."""
     sds = np.sqrt(covariance.diagonal())
     values, vectors = eigh(covariance / sds / sds[:, np.newaxis])
     return np.asarray(vectors * np.sqrt(np.maximum(values, len(sds) * RESOLUTION)) * sds[:, np.newaxis])
 
 
-def smallest_of(inverse_cholesky: Array) -> float:
-    """Smallest eigenvalue of the covariance: the largest of its inverse is good to rounding where features have units
-    that are far apart, and that of the covariance itself is not."""
+def smallest_eigenvalue_by_inverse(inverse_cholesky: Array) -> float:
+    """Return the smallest eigenvalue of a covariance as the largest of its inverse, which is precise where features
+    have units that are far apart, as that of the covariance itself is not."""
     with np.errstate(over="ignore"):
-        return float(1 / largest_of(inverse_cholesky))
+        return float(1 / largest_eigenvalue(inverse_cholesky))
 
 
-def largest_of(factors: Array) -> Array:
-    """(...) the largest eigenvalue of F F^T, of factors F (..., d, d), in units in which no square overflows."""
+def largest_eigenvalue(factors: Array) -> Array:
+    """Return (...) the largest eigenvalue of F F^T, of factors F (..., d, d), in units in which no square overflows."""
     sizes = np.abs(factors).max(axis=(-2, -1), keepdims=True)
     scaled = factors / sizes
     return np.asarray(eigvalsh(product(scaled, scaled.mT))[..., -1] * sizes[..., 0, 0] ** 2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields, replace
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,14 @@ from fastem._typing import Array, RowKind
 from fastem.data.slots import as_table, refuse_nan
 from fastem.families.fixed import Fixed, FixedLike
 from fastem.families.gaussian.covariance import Covariance
-from fastem.families.gaussian.matrices import LOG2E, NO_EXTENT, RESOLVED, SINGLE_EPS, diagonal, resolved
+from fastem.families.gaussian.matrices import (
+    COLLAPSED_RATIO,
+    FLOAT32_EPS,
+    LOG2E,
+    PROVEN_WIDTH,
+    diagonal,
+    rounding_variances,
+)
 from fastem.families.gaussian.rounding import is_the_same_model, loglik_terms, rounded, sums_are_sufficient
 from fastem.families.gaussian.structures import COVARIANCE_TYPES, STRUCTURES
 from fastem.families.params import Chart, Params, kept
@@ -52,6 +59,7 @@ class GaussianParams(Params):
 
     @classmethod
     def from_precisions(cls, weights: Array, means: Array, precisions: Array, covariance_type: str) -> GaussianParams:
+        """Return components with these inverse covariances, shaped as the covariances."""
         with np.errstate(over="ignore"):  # of subnormal ones: see check_variances
             return cls(weights, means, STRUCTURES[covariance_type].of_precisions(precisions), covariance_type)
 
@@ -63,6 +71,7 @@ class GaussianParams(Params):
 
     @staticmethod
     def covariance_shape(covariance_type: str, k: int, d: int) -> tuple[int, ...]:
+        """Return the shape of the covariances of k components in d features."""
         return STRUCTURES[covariance_type].shape(k, d)
 
     def __post_init__(self) -> None:
@@ -78,27 +87,20 @@ class GaussianParams(Params):
     def with_values(self, weights: Array, means: Array, structure: Covariance) -> GaussianParams:
         """Return parameters that an M-step has made of these: their shapes need no check, and their structure keeps
         the factors that it has."""
-        found = object.__new__(GaussianParams)
-        found.__dict__.update(
-            weights=weights,
-            means=means,
-            covariances=structure.values,
-            covariance_type=self.covariance_type,
-            structure=structure,
-        )
-        return found
+        values = {"weights": weights, "means": means, "covariances": structure.values, "structure": structure}
+        return GaussianParams.unchecked(**values, covariance_type=self.covariance_type)
 
     def check(self) -> None:
         as_mixing_weights(self.weights, "weights", len(self.weights))
         as_means(self.means, "means", self.means.shape)
-        as_positive_definite(self.covariances, "covariances", self.covariances.shape, self.is_matrix, SINGLE_EPS)
+        as_positive_definite(self.covariances, "covariances", self.covariances.shape, self.is_matrix, FLOAT32_EPS)
 
     @kept
     def structure(self) -> Covariance:
         """The covariances, as a value that knows its structure."""
         return STRUCTURES[self.covariance_type](self.covariances, *self.means.shape)
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         """What is kept is made anew where it arrives: it is as large as the covariances."""
         return {each.name: getattr(self, each.name) for each in fields(self)}
 
@@ -152,10 +154,10 @@ class GaussianParams(Params):
     def log_base_measure(self, *data: np.ndarray) -> None:
         return None
 
-    def single_is_enough(self, tables: tuple[Array, ...]) -> bool:
+    def float32_is_sufficient(self, tables: tuple[Array, ...]) -> bool:
         return sums_are_sufficient(tables[1], tables[2], self.variances)
 
-    def rounded_to_single(self) -> GaussianParams:
+    def rounded_to_float32(self) -> GaussianParams:
         found = rounded(self.weights, self.means, self.covariances)
         if found is None or not is_the_same_model(self.precision_factors(), self.means, self.variances()):
             return self
@@ -195,14 +197,14 @@ class GaussianParams(Params):
         distribution is): the share (m - d - 2) / m of it is proven.  The rest is as if nothing was known but all rows.
         Fewer rows prove a place, and no extent; thousands prove nearly all, be it as thin as it may.
         """
-        least, whole = (RESOLVED * widths) ** 2, self.pooled().covariances[0]
+        least, whole = (PROVEN_WIDTH * widths) ** 2, self.pooled().covariances[0]
         return replace(self, covariances=self.structure.proven(counts, components, least, whole))
 
     def collapsed(self, reg_covar: float | Array) -> NDArray[np.bool_]:
         """Return (k,) whether a component has no variance of its own in some direction: none but the floor, which
         reg_covar and rounding are.  Where all rows lie in a plane that is no fault of a component's."""
-        found = self.floor_ratios(reg_covar) <= NO_EXTENT
-        if found.any() and self.pooled().floor_ratios(reg_covar)[0] <= NO_EXTENT:
+        found = self.floor_ratios(reg_covar) <= COLLAPSED_RATIO
+        if found.any() and self.pooled().floor_ratios(reg_covar)[0] <= COLLAPSED_RATIO:
             return np.zeros(len(found), np.bool_)
         return found
 
@@ -211,14 +213,14 @@ class GaussianParams(Params):
         where it is far above 1, a lower bound.  A tied covariance is no component's own: infinite."""
         return self.structure.floor_ratios(self.weights, self.means, reg_covar)
 
-    def above_floor(self, reached: GaussianParams, *, fixed: FixedLike = (), reg_covar: Any = 0.0) -> GaussianParams:
+    def above_floor(self, reached: Self, *, fixed: FixedLike = (), reg_covar: float | Array = 0.0) -> GaussianParams:
         """Return these parameters with no free variance below what the M-step that has led to `reached` leaves one:
         reg_covar and the resolution of the data."""
         structure = self.structure
         free = structure.free(self.as_fixed(fixed).free("covariances"))
         if not free.any():
             return self
-        found = structure.above(resolved(reached.weights, reached.variances(), reached.means), reg_covar)
+        found = structure.above(rounding_variances(reached.weights, reached.variances(), reached.means), reg_covar)
         return self if found is structure else self.with_values(self.weights, self.means, found.keep(structure, ~free))
 
     # ---- components
@@ -349,9 +351,10 @@ class GaussianStats(Stats[GaussianParams]):
         factors, roots = params.precision_factors(), np.sqrt(params.variances())
         return loglik_terms(self.counts, second, params.weights, params.means, factors, roots)
 
-    def maximize(self, *, fixed: FixedLike = (), reg_covar: Any = 1e-6) -> GaussianParams:
-        """The M-step.  An empty component keeps its means and covariances, with weight 0; so does what is fixed.
+    def maximize(self, *, fixed: FixedLike = (), reg_covar: float | Array = 1e-6) -> GaussianParams:
+        """Return the parameters after the M-step.
 
+        An empty component keeps its means and covariances, with weight 0, and so does what is fixed.
         delta = first / counts;  mean = origin + delta;  covariance = second / counts - delta delta^T + reg_covar I,
         with reg_covar a number or one for each feature (d,).
         """

@@ -9,12 +9,12 @@ import numpy as np
 
 from fastem._typing import Array
 from fastem.data.slots import as_table
-from fastem.families.gaussian.matrices import SINGLE_EPS, diagonal, squares_of
+from fastem.families.gaussian.matrices import FLOAT32_EPS, diagonal, squared_norms
 from fastem.families.stats import UNIT
 from fastem.families.weights import SMALLEST_WEIGHT
 from fastem.kernels.linear import dot, product, times
 
-FLOAT32_UNIT = SINGLE_EPS / 2
+FLOAT32_UNIT = FLOAT32_EPS / 2
 """What rounding to float32 changes a number by, relatively, at most."""
 SHIFT = 1e-5
 """Of a standard deviation, or of a variance in any direction: rounding parameters to float32 may move them so far."""
@@ -58,7 +58,7 @@ def rounded(weights: Array, means: Array, covariances: Array) -> tuple[Array, Ar
 def is_the_same_model(factors: Array, means: Array, variances: Array) -> bool:
     """Return whether rounding moves means and covariances by less than SHIFT."""
     L, means, sds = np.abs(factors), np.abs(means), np.sqrt(variances)
-    moved = max(math.sqrt(squares_of(L, FLOAT32_UNIT * means).max()), FLOAT32_UNIT * squares_of(L, sds).max())
+    moved = max(math.sqrt(squared_norms(L, FLOAT32_UNIT * means).max()), FLOAT32_UNIT * squared_norms(L, sds).max())
     return bool(moved < SHIFT)
 
 
@@ -74,10 +74,10 @@ def loglik_terms(
     spread = np.sqrt(np.maximum(diagonal(second) if second.ndim == 3 else second, 0.0))
     logs = np.abs(np.log(np.maximum(weights, SMALLEST_WEIGHT)))
     logs = logs + np.abs(np.log(diagonal(L) if is_matrix else L)).sum(axis=1)
-    squares = squares_of(L, spread)
-    whitening = 2 * (d + 2) * squares.sum() + UNIT * dot(counts, squares_of(L, np.abs(means)))
+    squares = squared_norms(L, spread)
+    whitening = 2 * (d + 2) * squares.sum() + UNIT * dot(counts, squared_norms(L, np.abs(means)))
     if is_matrix:
         squares = np.maximum((product(factors, second) * factors).sum(axis=(1, 2)), 0.0)
-        whitening += (3 * d + 1) * (squares_of(L, sds) * (squares + counts)).sum()
+        whitening += (3 * d + 1) * (squared_norms(L, sds) * (squares + counts)).sum()
     terms = dot(counts, logs + 0.5 * d * math.log(2 * math.pi)) + 0.5 * squares.sum()
     return float(terms), float(whitening)

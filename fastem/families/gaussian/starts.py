@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 import numpy as np
 
@@ -18,11 +17,11 @@ from fastem.validation.parameters import check_magnitudes, check_well_defined
 
 START_METHODS = ("kmeans", "k-means++", "random", "random_from_data")
 RELATIVE = 1e-6
-"""Of a feature's variance: reg_covar="auto".  scikit-learn's 1e-6, for features in units of their own spread."""
+"""The share of a feature's variance that reg_covar="auto" adds: scikit-learn's 1e-6 in units of the feature."""
 COLLAPSED = 1e-14
-"""Variances, relative to those of all rows, that the sums of a partition cannot tell from 0."""
+"""A variance below this share of that of all rows is rounding in the sums of a partition."""
 Partition = Callable[[slice], Array]
-"""Rows of a block -> their responsibilities (b, k)."""
+"""A function from a slice of b rows to their responsibilities (b, k)."""
 
 
 def start_from(
@@ -59,10 +58,10 @@ def partition_start(
     covariance_type: str,
     *,
     method: str,
-    reg_covar: Any,
+    reg_covar: float | Array,
     rng: np.random.Generator,
 ) -> GaussianParams:
-    """Starting parameters for k components: those of a partition of the rows, hard or (method "random") soft."""
+    """Return starting parameters for k components: those of a partition of the rows, hard or (method "random") soft."""
     rows = subsample(rows, start_size(rows, k), rng)
     X = rows.data[0]
     scale = feature_scale(X, rows.sample_weight)
@@ -86,7 +85,7 @@ def automatic_reg_covar(rows: RowSource, rng: np.random.Generator) -> Array:
 
 
 def feature_scale(X: np.ndarray, weights: Array) -> Array:
-    """(d,) 1 / standard deviation: a feature in metres and one in millimetres count the same; 1 for a constant one."""
+    """Return (d,) 1 / standard deviation, so that units do not matter; 1 for a constant feature."""
     residual = X - X[0].astype(np.float64)  # exactly 0 for a constant feature
     mean = weighted_sum(weights, residual) / weights.sum()
     deviation = np.sqrt(weighted_sum(weights, (residual - mean) ** 2) / weights.sum())
@@ -104,9 +103,9 @@ def random_partition(k: int, rng: np.random.Generator) -> Partition:
 
 
 def partition_params(
-    rows: Rows, k: int, scale: Array, covariance_type: str, reg_covar: Any, partition: Partition
+    rows: Rows, k: int, scale: Array, covariance_type: str, reg_covar: float | Array, partition: Partition
 ) -> GaussianParams:
-    """The M-step on given responsibilities, block by block; a component without rows takes the shape of all of them."""
+    """Return the M-step on given responsibilities; a component without rows takes the variances of all rows."""
     X, weights = rows.data[0], rows.sample_weight
     mean = weighted_sum(weights, X) / weights.sum()
     variances = np.maximum((1.0 / scale) ** 2, SMALLEST_VARIANCE)
@@ -119,7 +118,7 @@ def partition_params(
 
 
 def relative_extents(params: GaussianParams, scale: Array) -> Array:
-    """Variances along the axes of each component, each feature in units of its own standard deviation."""
+    """Return the variances along the axes of each component, each feature in units of its own standard deviation."""
     return params.structure.along_axes(scale)
 
 
