@@ -9,7 +9,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import TypeVar
 
-Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
@@ -25,10 +24,10 @@ class Helpers:
         self.pool = ThreadPoolExecutor(count, "fastem", self.places.join)
         self.process = os.getpid()
 
-    def submit(self, caller_core: int, call: Callable[[Item], Result], item: Item) -> Future[Result]:
+    def submit(self, caller_core: int, call: Callable[..., Result], *arguments: object) -> Future[Result]:
         """Let a helper call it, on any core but that of the caller (-1: not known)."""
         self.places.avoid(caller_core)
-        return self.pool.submit(call, item)
+        return self.pool.submit(call, *arguments)
 
 
 class Places:

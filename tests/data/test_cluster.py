@@ -9,7 +9,6 @@ import sys
 import threading
 import time
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
 import dask
 import dask.array as da
@@ -390,7 +389,7 @@ def test_without_workers_a_fit_ends_and_its_checkpoint_goes_on(tmp_path, monkeyp
 def served(folder):
     """A scheduler in a process of its own, and two workers: the client that is current, and the scheduler."""
     address, null = folder / "scheduler.json", subprocess.DEVNULL
-    options = {"stdout": null, "stderr": null, "env": os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}}
+    options = {"stdout": null, "stderr": null, "env": os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}}
     common = ["--scheduler-file", str(address), "--host", "127.0.0.1", "--no-dashboard"]
     module = [sys.executable, "-m"]
     command = [*module, "distributed.cli.dask_worker", *common, "--nthreads", "1", "--local-directory", str(folder)]
