@@ -132,7 +132,7 @@ def test_two_columns_of_a_name_are_refused_by_file_where_they_are_asked_for(tmp_
     pyarrow.parquet.write_table(twice, tmp_path / "twice.parquet")
     for source, where in ((tmp_path / "twice.parquet", "twice.parquet"), (twice, "pyarrow.Table")):
         assert read(source, "b")[0].tolist() == [2.0]
-        with pytest.raises(ValueError, match=f"column 'a' is there 2 times in .*{where}, whose columns are"):
+        with pytest.raises(ValueError, match=f"column 'a' appears 2 times in .*{where}, whose columns are"):
             fastem.from_arrow(source, "a")
 
 

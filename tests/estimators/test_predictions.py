@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import fastem
-from fastem.families.gaussian import full
+from fastem.data.rows import POSTERIOR_WORK, TILE_ROWS
+from fastem.families.gaussian import model
 from fastem.families.gaussian.model import GaussianParams
 from fastem.kernels.backend import Backend
 
@@ -170,9 +171,9 @@ def test_matrices_are_inverted_once(monkeypatch, kind):
         inverted.append(len(covariances))
         return inverse_cholesky(covariances)
 
-    inverse_cholesky = full.inverse_cholesky
+    inverse_cholesky = model.inverse_cholesky
     mixture = fastem.GaussianMixture(2, covariance_type=kind, random_state=0).fit(X)
-    monkeypatch.setattr(full, "inverse_cholesky", counted)
+    monkeypatch.setattr(model, "inverse_cholesky", counted)
     for _ in range(3):
         told(mixture)
         mixture.score(X)
@@ -212,9 +213,9 @@ def test_long_predictions_are_made_in_portions_of_the_same_bits(monkeypatch, twi
         run(self, name, parts, *others, **options)
 
     monkeypatch.setattr(Backend, "run", counted)
-    monkeypatch.setattr(rows, "POSTERIOR_WORK", 2 * rows.TILE_ROWS * 100)
+    monkeypatch.setattr("fastem.data.rows.POSTERIOR_WORK", 2 * TILE_ROWS * 100)
     after = [mixture.score_samples(rows), mixture.predict_proba(rows), mixture.predict(rows)]
-    assert max(lengths) <= 2 * threads * rows.TILE_ROWS
+    assert max(lengths) <= 2 * threads * TILE_ROWS
     for found, right in zip(after, before, strict=True):
         np.testing.assert_array_equal(found, right)
 
@@ -224,7 +225,7 @@ def test_a_portion_of_a_prediction_is_short(d, k, kind):
     """Whatever the model: rows x elements of its tables, each some nanoseconds at the most."""
     params = GaussianParams.from_variances(np.zeros((k, d)), np.ones(d), kind)
     with fastem.open_rows(np.broadcast_to(np.zeros((1, d)), (3_000_000, d)), n_threads=1) as rows:
-        spans = list(rows._spans(params))
+        spans = list(rows._posterior_slices(params))
     longest = max(len(range(*span.indices(3_000_000))) for span in spans)
-    assert longest == rows.TILE_ROWS or longest * sum(t.size for t in params.tables()) <= rows.POSTERIOR_WORK
+    assert longest == TILE_ROWS or longest * sum(t.size for t in params.tables()) <= POSTERIOR_WORK
     assert longest <= 1 << 20
