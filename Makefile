@@ -43,6 +43,7 @@ lint: $(VENV)/lint.ready
 	PATH="$(BIN):$$PATH" cython-lint fastem
 	$(BIN)/codespell
 	$(RUN) -m mypy
+	$(RUN) tests/house/any_share.py
 	$(RUN) -m mypy.stubtest --mypy-config-file pyproject.toml fastem._kernels fastem._linear fastem._many
 	$(BIN)/repo-review --show err .
 

@@ -307,7 +307,7 @@ def test_what_is_wrong_in_a_file_is_told_with_its_place(text, sentence, folder, 
         (["fit", "rows.csv", "--weight", "up"], "rows.csv has no column 'up'"),
         (
             ["fit", "rows.csv", *POINTS, "-k", "300"],
-            "n_components must be at most 200, the distinct rows of X, got 300",
+            "n_components must be at most 200, the number of distinct rows of X, got 300",
         ),
         (["fit", "rows.csv", *POINTS, "-k", f"300..1{'0' * 30}"], "n_components must be at most 200, the distinct"),
         (["fit", "rows.csv", "--columns", "5"], "rows.csv has no column '5'; it has east, north, w, heads, tosses"),
