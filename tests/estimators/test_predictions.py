@@ -8,7 +8,7 @@ import pytest
 
 import fastem
 from fastem.data.rows import POSTERIOR_WORK, TILE_ROWS
-from fastem.families.gaussian import model
+from fastem.families.gaussian import full
 from fastem.families.gaussian.model import GaussianParams
 from fastem.kernels.backend import Backend
 
@@ -171,9 +171,9 @@ def test_matrices_are_inverted_once(monkeypatch, kind):
         inverted.append(len(covariances))
         return inverse_cholesky(covariances)
 
-    inverse_cholesky = model.inverse_cholesky
+    inverse_cholesky = full.inverse_cholesky
     mixture = fastem.GaussianMixture(2, covariance_type=kind, random_state=0).fit(X)
-    monkeypatch.setattr(model, "inverse_cholesky", counted)
+    monkeypatch.setattr(full, "inverse_cholesky", counted)
     for _ in range(3):
         told(mixture)
         mixture.score(X)
