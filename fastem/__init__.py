@@ -1,63 +1,6 @@
 """Fast expectation-maximisation for Gaussian and binomial mixtures.
 
-The house, from the door to the ground; imports only go down, floors of one number do not import each other:
-
-    13 __main__.py   python -m fastem
-    12 cli.py        the command line: what ends a command, and with which exit code
-    11 commands.py   fit, predict, describe, bench, doctor
-    11 bootstrap.py  bootstrap_test(): are k components enough?
-    10 selection.py  select(): several numbers of components in one table
-    9  candidates.py Candidate, Selection: the table of a selection, and which of it is chosen
-    9  held_out.py   rows that are held out of a fit
-    9  models.py     load(), load_stats(): fitted models and statistics from disk
-    9  display.py    pictures of fitted mixtures
-    9  doctor.py     what is here, and does it answer?
-    9  speed.py      EM iterations on this machine, beside scikit-learn's
-    8  gaussian_mixture.py, binomial_mixture.py   the estimators: settings, starts, attributes
-    7  mixture.py    what the estimators share: they check settings, wire, compute nothing
-    7  doubtful.py   what a log likelihood owes to components that are thinner than their rows prove
-    6  many.py       fit_many(): mixtures of many small groups of rows, each fitted inside the kernels
-    6  restarts.py   the best of several starts, warmed and screened
-    6  checkpoint.py the runs of a fit on disk
-    6  degenerate.py components that collapse: which, and what is done
-    5  fit.py        em(): the driver; Fit and History
-    5  starts.py     where a fit begins: k-means, k-means++, random, quantiles
-    4  acceleration.py  where EM is heading: Anderson's method, SQUAREM, quasi-Newton
-    4  chunks.py     data x params -> statistics: rows that come in chunks, read anew in each sweep
-    4  cluster.py   the same of Dask collections: a task for each block, sums come back
-    4  information.py  standard errors from the information of the rows: Louis's, and of gradients
-    3  sweep.py      data x params -> statistics: rows in memory
-    3  tables.py     columns of numbers from CSV, NPY and Parquet files, and to them
-    3  priors.py     BinomialPrior, GaussianPrior: statistics that are added before the M-step
-    2  gaussian.py   GaussianParams, GaussianStats, the M-step: full, tied, diag, spherical
-    2  binomial.py   BinomialParams, BinomialStats, the M-step
-    2  reading.py    chunks at the door: checked, cut to the slot grid, read ahead
-    2  arrow.py      Parquet files and Arrow tables as chunks
-    2  distinct.py   equal rows of counts as one with their weight
-    2  groups.py     rows in groups at the door: values, offsets, starts
-    2  config.py     show_config(): twins, instruction set, threads; warmup()
-    1  stats.py      the law of addition: zero, +; the slot grid and its fold
-    1  checks.py     parameters and settings at the door
-    1  estimator.py  scikit-learn's base classes where it is installed, a stand-in where not
-    1  delimited.py  CSV and its kin: rows of numbers, checked cell by cell
-    0  storage.py    a header and named arrays in one file; files written whole or not at all
-    0  dialect.py    how a text separates its cells; what is a number
-    0  streams.py    standard output and error, be they closed or full
-    0  inputs.py     rows at the door: what they are read as, and where they cannot be
-    0  progress.py   what is told while a fit is under way: lines, or a bar
-    0  tasks.py      tasks of Dask, and the watch over a cluster
-    0  stepwise.py   how the sums of a batch are mixed into those before it
-    0  linear.py     linear algebra on the calling thread
-    0  made_once.py  values made of arrays that others may change
-    0  _many.pyx     whole fits of small groups, compiled ahead of time
-   -1  backend.py    which compiled twin answers
-   -1  _linear.pyx   what linear.py calls, for both twins
-   -1  _kernels.pyx  the kernels of all else, compiled ahead of time; a family a file of kernels/
-   -1  kernels/numba the same kernels, and those of small groups, compiled when first used
-   -2  mapped.py     arrays in mapped files: read by and by, pages given back
-   -2  threads.py    how many threads: argument, environment, cores, quota
-
-Notation, obeyed everywhere:
+Public is what `__all__` names.  docs/architecture.md has the layers of the package.  Notation, the same everywhere:
 
     n points, d features, k components
     X (n, d)      sample_weight (n,)   resp (n, k) responsibilities   log_prob (n,) log density of a point
@@ -69,56 +12,30 @@ Notation, obeyed everywhere:
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from fastem.config import Config, show_config, warmup
-    from fastem.data.arrow import ArrowRows, from_arrow
-    from fastem.data.base import Posterior
-    from fastem.data.chunks import Chunks, open_chunks
-    from fastem.data.distinct import DistinctCounts
-    from fastem.data.open import accumulate, distinct_counts, open_rows, posterior
-    from fastem.data.rows import Rows
-    from fastem.estimators.binomial_mixture import BinomialMixture
-    from fastem.estimators.fit_many import FitStatus, ManyBinomialFits, ManyFits, ManyGaussianFits, fit_many
-    from fastem.estimators.gaussian_mixture import GaussianMixture
-    from fastem.estimators.sklearn_compat import ConvergenceWarning, NotFittedError
-    from fastem.exceptions import (
-        BadValueError,
-        CollapsedComponentError,
-        EmptyComponentWarning,
-        EqualComponentWarning,
-        IdentifiabilityWarning,
-    )
-    from fastem.families.binomial.model import BinomialParams, BinomialStats
-    from fastem.families.binomial.prior import BinomialPrior
-    from fastem.families.gaussian.model import GaussianParams, GaussianStats
-    from fastem.families.gaussian.prior import GaussianPrior
-    from fastem.families.stats import merge
-    from fastem.fitting.driver import em
-    from fastem.fitting.result import Ascent, Collapse, Fit, History
-    from fastem.inference.diagnosis import Diagnosis
-    from fastem.inference.standard_errors import StandardErrors
-    from fastem.persistence import load, load_stats
-    from fastem.plotting.animation import FitAnimation
-    from fastem.plotting.binomial import BinomialMixtureDisplay
-    from fastem.plotting.convergence import ConvergenceDisplay
-    from fastem.plotting.gaussian import GaussianMixtureDisplay
-    from fastem.selection.bootstrap import BootstrapTest, bootstrap_test
-    from fastem.selection.select import select
-    from fastem.selection.table import Candidate, Selection
+from fastem.families.registry import NAMES as _FAMILIES
+
+_OF_A_FAMILY = {
+    "{}Mixture": "estimators.{}_mixture",
+    "{}MixtureDisplay": "plotting.{}",
+    "{}Prior": "families.{}.prior",
+    "{}Params": "families.{}.model",
+    "{}Stats": "families.{}.model",
+    "Many{}Fits": "estimators.many_{}",
+}
+"""The public classes of each family, and where they are."""
 
 _HOME = {
-    "GaussianMixture": "estimators.gaussian_mixture",
-    "BinomialMixture": "estimators.binomial_mixture",
+    pattern.format(family.capitalize()): module.format(family)
+    for pattern, module in _OF_A_FAMILY.items()
+    for family in _FAMILIES
+} | {
     "load": "persistence",
     "select": "selection.select",
     "Selection": "selection.table",
     "Candidate": "selection.table",
     "bootstrap_test": "selection.bootstrap",
     "BootstrapTest": "selection.bootstrap",
-    "GaussianMixtureDisplay": "plotting.gaussian",
-    "BinomialMixtureDisplay": "plotting.binomial",
     "ConvergenceDisplay": "plotting.convergence",
     "FitAnimation": "plotting.animation",
     "em": "fitting.driver",
@@ -127,31 +44,23 @@ _HOME = {
     "Ascent": "fitting.result",
     "Collapse": "fitting.result",
     "Diagnosis": "inference.diagnosis",
+    "StandardErrors": "inference.standard_errors",
     "fit_many": "estimators.fit_many",
-    "ManyFits": "estimators.fit_many",
-    "ManyGaussianFits": "estimators.fit_many",
-    "ManyBinomialFits": "estimators.fit_many",
-    "FitStatus": "estimators.fit_many",
+    "ManyFits": "estimators.many_fits",
+    "FitStatus": "estimators.many_fits",
     "accumulate": "data.open",
+    "posterior": "data.open",
+    "Posterior": "data.base",
+    "merge": "families.stats",
+    "load_stats": "persistence",
     "open_rows": "data.open",
     "Rows": "data.rows",
     "open_chunks": "data.chunks",
     "Chunks": "data.chunks",
     "from_arrow": "data.arrow",
     "ArrowRows": "data.arrow",
-    "merge": "families.stats",
-    "load_stats": "persistence",
-    "posterior": "data.open",
-    "Posterior": "data.base",
     "distinct_counts": "data.open",
     "DistinctCounts": "data.distinct",
-    "BinomialPrior": "families.binomial.prior",
-    "GaussianPrior": "families.gaussian.prior",
-    "GaussianParams": "families.gaussian.model",
-    "GaussianStats": "families.gaussian.model",
-    "BinomialParams": "families.binomial.model",
-    "BinomialStats": "families.binomial.model",
-    "StandardErrors": "inference.standard_errors",
     "show_config": "config",
     "Config": "config",
     "warmup": "config",
@@ -163,63 +72,7 @@ _HOME = {
     "BadValueError": "exceptions",
     "NotFittedError": "estimators.sklearn_compat",
 }
-
-__all__ = [  # noqa: RUF022 - by importance
-    "GaussianMixture",
-    "BinomialMixture",
-    "load",
-    "select",
-    "Selection",
-    "Candidate",
-    "bootstrap_test",
-    "BootstrapTest",
-    "GaussianMixtureDisplay",
-    "BinomialMixtureDisplay",
-    "ConvergenceDisplay",
-    "FitAnimation",
-    "em",
-    "Fit",
-    "History",
-    "Ascent",
-    "Collapse",
-    "Diagnosis",
-    "fit_many",
-    "ManyFits",
-    "ManyGaussianFits",
-    "ManyBinomialFits",
-    "FitStatus",
-    "accumulate",
-    "open_rows",
-    "Rows",
-    "open_chunks",
-    "Chunks",
-    "from_arrow",
-    "ArrowRows",
-    "merge",
-    "load_stats",
-    "posterior",
-    "Posterior",
-    "distinct_counts",
-    "DistinctCounts",
-    "GaussianPrior",
-    "BinomialPrior",
-    "GaussianParams",
-    "GaussianStats",
-    "BinomialParams",
-    "BinomialStats",
-    "StandardErrors",
-    "show_config",
-    "Config",
-    "warmup",
-    "ConvergenceWarning",
-    "EmptyComponentWarning",
-    "EqualComponentWarning",
-    "CollapsedComponentError",
-    "IdentifiabilityWarning",
-    "BadValueError",
-    "NotFittedError",
-]
-
+"""Public names, and the modules that they are imported from when they are first asked for."""
 
 _RENAMED = {
     "NormalParams": "GaussianParams",
@@ -230,8 +83,10 @@ _RENAMED = {
 }
 """Names of version 0.1 and what they are called since."""
 
+__all__ = list(_HOME)
 
-def __getattr__(name: str) -> Any:
+
+def __getattr__(name: str) -> object:
     """Import a public name when it is first asked for."""
     if name == "__version__":
         return import_module("importlib.metadata").version("fastem")  # 40 ms, and few ask

@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Protocol, TypeAlias, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 from numpy.typing import DTypeLike
 
 Array = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
@@ -88,3 +89,7 @@ class SweptParams(Protocol[S_co]):
 
     def stats(self, sums: Array, single: bool = False) -> S_co:
         """Name the sums (sums_length,) of a kernel; `single` says whether tiles were summed in float32."""
+
+
+ArrayLike = npt.ArrayLike
+"""What users pass for arrays: of NumPy, pandas, Arrow, or nested sequences."""

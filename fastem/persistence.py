@@ -11,14 +11,14 @@ import numpy as np
 from fastem._errstate import own
 from fastem._storage import decode, read, undamaged
 from fastem.estimators import fitted_settings
-from fastem.estimators.base import MODEL, MODEL_LAYOUT, Mixture, is_fitted_attribute
-from fastem.estimators.binomial_mixture import BinomialMixture
-from fastem.estimators.gaussian_mixture import GaussianMixture
-from fastem.families.registry import FAMILIES
+from fastem.estimators.attributes import is_fitted_attribute, set_attributes
+from fastem.estimators.base import MODEL, MODEL_LAYOUT, Mixture
+from fastem.estimators.model import check_model, check_settings
+from fastem.estimators.registry import estimators
+from fastem.families.registry import NAMES, family_type
 from fastem.families.stats import STATISTICS, STATISTICS_LAYOUT, Stats
 from fastem.fitting.checkpoint import arrays_of
-from fastem.fitting.restarts import Start
-from fastem.fitting.result import Ascent, Collapse, History
+from fastem.fitting.result import Ascent, Collapse, History, Start
 from fastem.validation.arrays import check_not
 from fastem.validation.parameters import as_array, check_n_features_in, check_shape
 from fastem.validation.settings import as_path
@@ -28,7 +28,8 @@ PLAIN: dict[str, Any] = {
 }  # fmt: skip
 """Kinds of values, as annotations name them."""
 
-STATS_OR_NONE = " | ".join([*(family.stats_type.__name__ for family in FAMILIES.values()), "None"])
+FAMILIES = [family_type(name) for name in NAMES]
+STATS_OR_NONE = " | ".join([*(family.stats_type.__name__ for family in FAMILIES), "None"])
 ATTRIBUTES = {
     "n_features_in_": "int", "settings_": "dict", "starts_": "list[Start]", "n_iter_": "int", "n_sweeps_": "int",
     "converged_": "bool", "stop_reason_": "str", "cut_short_": "bool", "collapses_": "list[Collapse]",
@@ -40,11 +41,9 @@ ATTRIBUTES = {
 }  # fmt: skip
 """What a fit, or `select`, tells beside the parameters, and of what kind it is."""
 
-ESTIMATORS = {each.__name__: each for each in (GaussianMixture, BinomialMixture)}
+ESTIMATORS = estimators()
 OF_FAMILIES: dict[str, type] = {
-    each.__name__: each
-    for family in FAMILIES.values()
-    for each in (family.params_type, family.stats_type, family.prior_type)
+    each.__name__: each for family in FAMILIES for each in (family.params_type, family.stats_type, family.prior_type)
 }
 VALUES: dict[str, type] = {each.__name__: each for each in (Ascent, Collapse, History, Start)} | OF_FAMILIES
 VALUES |= {f"Normal{kind}": VALUES[f"Gaussian{kind}"] for kind in ("Prior", "Params", "Stats")}
@@ -145,13 +144,13 @@ def restored(kind: type[Mixture], attributes: dict[str, Any]) -> Mixture:
             raise ValueError(f"{name!r} is no attribute of a {kind.__name__}")
         if name in ATTRIBUTES and not is_a(value, ATTRIBUTES[name]):
             raise ValueError(f"{name} must be of kind {ATTRIBUTES[name]}, got {value!r}")
-        mixture._tell({name: value})
+        set_attributes(mixture, {name: value})
     params = mixture.params_  # checked, as a user's
-    found = mixture._attributes(params)
+    found = mixture.attribute_map.write(params)
     for name in found.keys() & attributes.keys():
         as_array(attributes[name], name, found[name].shape)
-    mixture._check_settings()
-    mixture._check_inits(params.n_features)
+    check_settings(mixture)
+    check_model(mixture, params.n_features)
     check_attributes(attributes, params)
     fitted_settings.note(mixture, attributes.get("settings_"))  # none in files of version 0.1
     return mixture

@@ -11,7 +11,7 @@ import numpy as np
 from fastem.cli.streams import result
 from fastem.config import show_config
 from fastem.data.open import accumulate
-from fastem.families.gaussian.model import GaussianParams
+from fastem.families.gaussian.model import GaussianParams, GaussianStats
 from fastem.fitting.driver import em
 
 TOLERANCE = 1e-12
@@ -48,7 +48,14 @@ def error_of_a_fit(twin: str) -> float:
     """
     X = np.array([[0.0], [2.0], [100.0], [102.0]])
     start = GaussianParams(np.full(2, 0.5), np.array([[-1.0], [103.0]]), np.ones((2, 1, 1)))
-    fit = em(lambda params: accumulate(params, X, backend=twin), lambda stats: stats.maximize(reg_covar=0.0), start)
+
+    def sweep(params: GaussianParams) -> GaussianStats:
+        return accumulate(params, X, backend=twin)
+
+    def maximize(stats: GaussianStats) -> GaussianParams:
+        return stats.maximize(reg_covar=0.0)
+
+    fit = em(sweep, maximize, start)
     found = [*fit.params.weights, *fit.params.means.flat, *fit.params.covariances.flat, fit.loglik]
     loglik = -4 * (math.log(2) + math.log(2 * math.pi) / 2 + 1 / 2)
     return float(np.abs(np.subtract(found, [0.5, 0.5, 1.0, 101.0, 1.0, 1.0, loglik])).max())

@@ -1,12 +1,42 @@
-"""A value that is made of arrays which others may change: made once, and anew when they have changed."""
+"""The attributes of a fitted estimator: those of its parameters, and what a fit tells of itself."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from fastem._typing import Array
+from fastem.estimators import fitted_settings
+from fastem.estimators.sklearn_compat import ConvergenceWarning
+from fastem.exceptions import EmptyComponentWarning, EqualComponentWarning, warn
+from fastem.families.base import P, S
+from fastem.families.params import Params
+from fastem.fitting.checkpoint import arrays_of
+from fastem.fitting.collapse import renumbered
+from fastem.fitting.result import Fit, still_to_go
+from fastem.validation.parameters import float_type_for
+
+if TYPE_CHECKING:
+    from fastem.estimators.base import Mixture
+
+Attributes = Mapping[str, np.ndarray]
+"""Arrays by the names of attributes, with the underscore behind."""
+
+
+@dataclass(frozen=True)
+class AttributeMap:
+    """How the attributes of an estimator and the parameters of its family are made of each other."""
+
+    read_from: tuple[str, ...]  # the attributes that the parameters are read from
+    write: Callable[[Any], dict[str, Array]]  # params -> attributes
+    read: Callable[[Attributes, set[str], Any], Any]  # attributes, those that a user has changed, family -> params
+    read_only: frozenset[str] = (
+        frozenset()
+    )  # arrays that nobody may write: they are large, and what is made of them is kept
 
 
 @dataclass(frozen=True)
@@ -17,37 +47,122 @@ class MadeOf:
     compared element by element: a change in place is seen.
     """
 
-    value: Any
-    copies: Mapping[str, np.ndarray]
+    value: Params
+    copies: Attributes
 
     @classmethod
-    def of(cls, value: Any, arrays: Mapping[str, Any]) -> MadeOf:
-        """Of arrays as they are now."""
+    def of(cls, value: Params, arrays: Attributes) -> MadeOf:
+        """Keep a value with the arrays as they are now."""
         return cls(value, snapshot(arrays))
 
-    def changed(self, now: Mapping[str, Any]) -> set[str]:
-        """The names of those arrays that are others now."""
+    def changed(self, now: Attributes) -> set[str]:
+        """Return the names of the arrays that are others now."""
         return {name for name in self.copies.keys() | now.keys() if not same(self.copies.get(name), now.get(name))}
 
 
-def same(before: Any, now: Any) -> bool:
+def same(before: np.ndarray | None, now: np.ndarray | None) -> bool:
+    """Return whether two arrays are one that is constant, or equal."""
+    if before is None or now is None:
+        return before is now
     return (now is before and is_constant(now)) or np.array_equal(now, before)
 
 
 def snapshot(arrays: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """The arrays that nobody can write, as they are, and copies of others."""
+    """Return the arrays that nobody can write, as they are, and copies of others."""
     return {name: array if is_constant(array) else np.array(array) for name, array in arrays.items()}
 
 
-def is_constant(array: Any) -> bool:
-    """Can neither it nor what it is a view of be written?"""
+def is_constant(array: object) -> bool:
+    """Return whether neither an array nor what it is a view of can be written."""
     while isinstance(array, np.ndarray) and not array.flags.writeable:
         array = array.base
     return array is None
 
 
-def made_constant(array: np.ndarray) -> np.ndarray:
-    """The array, which owns its values, or a copy of what does not; read-only from now on."""
+def as_constant(array: np.ndarray) -> np.ndarray:
+    """Return the array, which owns its values, or a copy of what does not; read-only from now on."""
     array = array if array.base is None else array.copy()
     array.flags.writeable = False
     return array
+
+
+def is_fitted_attribute(name: str) -> bool:
+    """Return whether a name is one of a result, by the custom of scikit-learn."""
+    return name.endswith("_") and not name.startswith("_")
+
+
+def set_attributes(mixture: Mixture, attributes: Attributes) -> None:
+    """Set attributes of parameters; some are read-only arrays."""
+    for name, value in attributes.items():
+        setattr(mixture, name, as_constant(value) if name in mixture.attribute_map.read_only else value)
+
+
+def set_params(mixture: Mixture, params: Params, dtype: type[np.floating]) -> None:
+    """Set the attributes of these parameters: in `dtype` where it can hold them, else in float64."""
+    attributes = mixture.attribute_map.write(params)
+    dtype = float_type_for(dtype, arrays_of(params).values(), attributes.values())
+    set_attributes(mixture, {name: value.astype(dtype, copy=False) for name, value in attributes.items()})
+    fitted_settings.note(mixture)
+    mixture.__dict__.pop("_made", None)
+    mixture.params_  # noqa: B018 - made once, now
+
+
+def set_fit(mixture: Mixture, fit: Fit[P, S], dtype: type[np.floating]) -> None:
+    """Set every attribute of a fit that has succeeded; parameters in the precision of the rows."""
+    params, live, counts, total = fit.params, fit.stats.live, fit.stats.row_counts, fit.stats.total
+    collapses = list(fit.collapses)
+    if mixture.order_by:
+        order = params.order(mixture.order_by)
+        params, live, counts = params.select(order), live[order], counts[order]
+        collapses = [renumbered(each, order) if each.action == "floor" else each for each in collapses]
+    mixture.__dict__.pop("stats_", None)  # of partial fits before
+    set_params(mixture, params, dtype)
+    mixture.starts_ = list(fit.starts)
+    mixture.n_iter_ = fit.n_iter
+    mixture.n_sweeps_ = fit.n_sweeps
+    mixture.converged_ = fit.converged
+    mixture.stop_reason_ = fit.stop_reason
+    mixture.cut_short_ = fit.cut_short
+    mixture.collapses_ = collapses
+    mixture.counts_ = counts
+    mixture.ascent_ = fit.ascent
+    mixture.summary_ = fit.summary
+    mixture.remaining_gain_ = fit.remaining_gain / total
+    mixture.history_ = fit.history
+    mixture.log_posterior_ = fit.loglik
+    mixture.loglik_ = fit.loglik - (mixture.prior.stats(fit.params).loglik if mixture.prior is not None else 0.0)
+    mixture.entropy_ = fit.stats.entropy
+    mixture.n_parameters_ = int(mixture._n_parameters())
+    mixture.aic_ = 2 * mixture.n_parameters_ - 2 * mixture.loglik_
+    mixture.bic_ = math.log(total) * mixture.n_parameters_ - 2 * mixture.loglik_
+    mixture.icl_ = mixture.bic_ + 2 * mixture.entropy_
+    mixture.lower_bounds_ = (fit.history.loglik / total).tolist()
+    mixture.lower_bound_ = mixture.lower_bounds_[-1] if fit.n_iter else -math.inf
+    mixture.empty_components_ = np.flatnonzero(~live)
+    warn_of(mixture, fit, np.flatnonzero(params.equal_to_earlier() & live))
+
+
+def warn_of(mixture: Mixture, fit: Fit[P, S], equal: np.ndarray) -> None:
+    """Warn of a fit that has not reached its maximum, and of components that are of no use."""
+    if fit.cut_short:
+        warn(f"The fit was cut short in its start {len(fit.starts)}; the best one: {fit.summary}.", ConvergenceWarning)
+    elif not fit.converged and mixture.max_iter > 0:
+        warn(
+            "Best performing initialization did not converge. Try different init parameters, or increase "
+            "max_iter, tol, or check for degenerate data. Mean log likelihood: "
+            f"{still_to_go(mixture.remaining_gain_)}.",
+            ConvergenceWarning,
+        )
+    if len(mixture.empty_components_):
+        warn(
+            f"components {mixture.empty_components_.tolist()} lost all their points and "
+            + ("have what the prior gives them" if mixture.prior else "keep their last parameters at weight 0")
+            + "; fewer components would do",
+            EmptyComponentWarning,
+        )
+    if len(equal):
+        warn(
+            f"components {equal.tolist()} equal others before them, and EM cannot part them: a mixture of "
+            "different ones may be far more likely. Another start would tell, or fewer components would do",
+            EqualComponentWarning,
+        )

@@ -1,28 +1,45 @@
-"""BinomialMixture: its settings, starts and attributes."""
+"""BinomialMixture: its settings and attributes."""
 
 from __future__ import annotations
 
 import math
-from typing import Any, Self
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from fastem._errstate import own_methods
 from fastem._public import public
-from fastem._typing import RowKind
-from fastem.data.rows import Rows
+from fastem._typing import Array, ArrayLike
+from fastem.estimators.attributes import AttributeMap
 from fastem.estimators.base import Mixture
+from fastem.estimators.model import fit_batch, fit_data
+from fastem.estimators.settings import MixtureSettings
 from fastem.families.binomial.family import BinomialFamily
 from fastem.families.binomial.model import BinomialParams
-from fastem.families.fixed import Fixed
+from fastem.families.binomial.prior import BinomialPrior
+from fastem.fitting.settings import anything, at_least, documented, optional, redeclared, setting
 from fastem.inference.standard_errors import StandardErrors
-from fastem.validation.arrays import LARGEST_COUNT, check_enough_rows
-from fastem.validation.parameters import as_float64, warn_if_not_identifiable
-from fastem.validation.settings import as_generator, as_integer, check_integer
+from fastem.validation.arrays import LARGEST_COUNT
+from fastem.validation.parameters import as_float64
+from fastem.validation.settings import as_generator, as_integer
+
+
+def read_params(arrays: Mapping[str, np.ndarray], changed: set[str], family: BinomialFamily) -> BinomialParams:
+    """Read the parameters from the attributes."""
+    return BinomialParams(*(as_float64(array, name) for name, array in arrays.items()))
+
+
+def attributes_of(params: BinomialParams) -> dict[str, Array]:
+    """Write the parameters as attributes."""
+    return {"weights_": params.weights, "probs_": params.probs}
 
 
 @public
 @own_methods
+@documented
+@dataclass(eq=False, repr=False)
 class BinomialMixture(Mixture):
     """Mixture of binomial distributions, fitted by expectation-maximisation.
 
@@ -34,34 +51,7 @@ class BinomialMixture(Mixture):
 
     Parameters
     ----------
-    n_components : int, default=1
-        Number of components k.
-    n_trials : int, default=None
-        Trials of every row, where fit and the predictions are not given any.
-    tol : float, default=1e-6
-    max_iter : int, default=1000
-    stopping : {"aitken", "loglik", "q", "gradient"}, default="aitken"
-    acceleration : {"quasi-newton", None, "anderson", "squarem"}, default="quasi-newton"
-        As for GaussianMixture, with other defaults: a fit stops when what the mean log likelihood has still to gain is
-        estimated below tol.  EM is slow on counts, and rests on plateaus where it gains less than 1e-3 in an iteration.
-    n_init, random_state, warm_start, verbose, verbose_interval,
-    warm_sweeps, on_collapse, max_time, on_interrupt, checkpoint, checkpoint_every, backend, n_threads
-        As for GaussianMixture; a component collapses by losing all its rows.
-    init_params : {"auto", "quantiles", "kmeans", "random"}, default="auto"
-        A start at even quantiles of the rates of success in each column, always the same; at their k-means centers; or
-        at the rates of random rows.  "auto" is "quantiles" for one column and "kmeans" for several.  With n_init > 1
-        the first start is as init_params says and the others are random.
-    weights_init : array-like of shape (k,), default=None
-        Starting mixing weights, each in [0, 1], sum 1.
-    probs_init : array-like of shape (k,) or (k, d), default=None
-        Starting probabilities of success; a row of NaN is found as init_params says.
-    fixed : tuple of {"weights", "probs"}, or dict, default=()
-        Groups of parameters to hold at their start, by name; or, for each name, a mask (k,) of the components whose
-        parameters are held.  What is held has the same bits after the fit.
-    prior : BinomialPrior, default=None
-        The fit then ends at the mode of the posterior.  `history_`, `lower_bounds_` and `starts_` tell log posteriors.
-    order_by : {None, "weights", "probs"}, default=None
-        Number the components by this, ascending (probs by the first column, then the second).
+    {settings}
 
     Attributes
     ----------
@@ -87,63 +77,43 @@ class BinomialMixture(Mixture):
     array([0.8 , 0.52])
     """
 
-    _row_kind = RowKind.COUNTS_WITH_TRIALS
-    _groups, _starts = BinomialFamily.parameter_names, BinomialFamily.start_methods
+    n_trials: int | None = setting(
+        None, "int", "Trials of every row, where fit and the predictions are not given any.", optional(at_least(0))
+    )
+    tol: float = redeclared(
+        MixtureSettings, "tol", 1e-6, doc="Stop when the criterion (see `stopping`) falls below tol."
+    )
+    max_iter: int = redeclared(MixtureSettings, "max_iter", 1000)
+    stopping: str = redeclared(MixtureSettings, "stopping", "aitken")
+    acceleration: str | None = redeclared(MixtureSettings, "acceleration", "quasi-newton")
+    init_params: str = redeclared(
+        MixtureSettings,
+        "init_params",
+        "auto",
+        kind='{"auto", "quantiles", "kmeans", "random"}',
+        doc="""A start at even quantiles of the rates of success in each column, always the same; at their k-means
+        centers; or at the rates of random rows.  "auto" is "quantiles" for one column and "kmeans" for several.  With
+        n_init > 1 the first start is as init_params says and the others are random.""",
+    )
+    weights_init: ArrayLike | None = setting(
+        None, "array-like of shape (k,)", "Starting mixing weights, each in [0, 1], sum 1.", anything
+    )
+    probs_init: ArrayLike | None = setting(
+        None,
+        "array-like of shape (k,) or (k, d)",
+        "Starting probabilities of success; a row of NaN is found as init_params says.",
+        anything,
+    )
+    fixed: Any = redeclared(MixtureSettings, "fixed", kind='tuple of {"weights", "probs"}, or dict')
+    prior: BinomialPrior | None = redeclared(MixtureSettings, "prior", kind="BinomialPrior")
+    order_by: str | None = redeclared(MixtureSettings, "order_by", kind='{None, "weights", "probs"}')
 
-    def __init__(
-        self,
-        n_components: int = 1,
-        *,
-        n_trials: int | None = None,
-        tol: float = 1e-6,
-        max_iter: int = 1000,
-        n_init: int = 1,
-        init_params: str = "auto",
-        weights_init: Any = None,
-        probs_init: Any = None,
-        random_state: Any = None,
-        warm_start: bool = False,
-        verbose: int = 0,
-        verbose_interval: int = 10,
-        fixed: Any = (),
-        prior: Any = None,
-        order_by: str | None = None,
-        stopping: str = "aitken",
-        acceleration: str | None = "quasi-newton",
-        warm_sweeps: str | None = None,
-        on_collapse: str = "floor",
-        max_time: float | None = None,
-        on_interrupt: str = "raise",
-        checkpoint: Any = None,
-        checkpoint_every: float = 60.0,
-        backend: str = "auto",
-        n_threads: int | None = None,
-    ) -> None:
-        self.n_components = n_components
-        self.n_trials = n_trials
-        self.tol = tol
-        self.max_iter = max_iter
-        self.n_init = n_init
-        self.init_params = init_params
-        self.weights_init = weights_init
-        self.probs_init = probs_init
-        self.random_state = random_state
-        self.warm_start = warm_start
-        self.verbose = verbose
-        self.verbose_interval = verbose_interval
-        self.fixed = fixed
-        self.prior = prior
-        self.order_by = order_by
-        self.stopping = stopping
-        self.acceleration = acceleration
-        self.warm_sweeps = warm_sweeps
-        self.on_collapse = on_collapse
-        self.max_time = max_time
-        self.on_interrupt = on_interrupt
-        self.checkpoint = checkpoint
-        self.checkpoint_every = checkpoint_every
-        self.backend = backend
-        self.n_threads = n_threads
+    attribute_map: ClassVar = AttributeMap(("weights_", "probs_"), attributes_of, read_params)
+
+    @property
+    def family(self) -> BinomialFamily:
+        """The family of the components."""
+        return BinomialFamily()
 
     def fit(
         self, X: Any = None, y: Any = None, *, trials: Any = None, sample_weight: Any = None, chunks: Any = None
@@ -175,13 +145,7 @@ class BinomialMixture(Mixture):
         ValueError, TypeError
             On unusable data or settings; the estimator stays as it was.
         """
-        fixed = self._check_settings()
-        with self._opened(X, chunks, self._tosses(trials), sample_weight) as rows:
-            check_enough_rows(len(rows), self._k)
-            self._check_inits(rows.n_features)
-            few = rows.collapsed()
-            warn_if_not_identifiable(few.n_features, few.most_trials, self._k)
-            return self._fit(X, few, fixed, rows)
+        return self._become(fit_data(self, X, trials, sample_weight, chunks=chunks))
 
     def partial_fit(self, X: Any, y: Any = None, *, trials: Any = None, sample_weight: Any = None) -> Self:
         """Go on with rows that come once, as GaussianMixture.partial_fit; X, trials, sample_weight as for fit.
@@ -193,43 +157,13 @@ class BinomialMixture(Mixture):
         >>> coins.partial_fit([1, 2, 9, 9]).probs_.round(1).ravel()
         array([0.2, 0.9])
         """
-        fixed = self._check_settings()
-        n_features = self.params_.n_features if self._is_fitted() else None
-        rows = self._opened(X, None, self._tosses(trials), sample_weight, n_features=n_features)
-        check_enough_rows(len(rows), 1 if self._is_fitted() else self._k)
-        self._check_inits(rows.n_features)
-        return self._partial_fit(X, rows, fixed)
-
-    def _check_settings(self) -> Fixed:
-        fixed = super()._check_settings()
-        if self.n_trials is not None:
-            check_integer(self.n_trials, "n_trials", 0)
-        return fixed
-
-    def _family(self) -> BinomialFamily:
-        return BinomialFamily()
-
-    def _open(self, X: Any, trials: Any, sample_weight: Any = None, **options: Any) -> Rows:
-        return super()._open(X, self._tosses(trials), sample_weight, **options)
-
-    def _tosses(self, trials: Any) -> Any:
-        """trials, or n_trials in their place."""
-        if self.n_trials is not None:
-            check_integer(self.n_trials, "n_trials", 0)
-        return self.n_trials if trials is None else trials
+        return self._become(fit_batch(self, X, trials, sample_weight))
 
     def __sklearn_tags__(self) -> Any:
         """Counts: whole numbers from 0."""
         tags = super().__sklearn_tags__()
         tags.input_tags.categorical = tags.input_tags.positive_only = True
         return tags
-
-    def _attributes(self, params: BinomialParams) -> dict[str, np.ndarray]:
-        return {"weights_": params.weights, "probs_": params.probs}
-
-    def _params(self, arrays: dict[str, np.ndarray], changed: set[str]) -> BinomialParams:
-        weights, probs = (as_float64(array, name) for name, array in arrays.items())
-        return BinomialParams(weights, probs)
 
     def fit_predict(self, X: Any, y: Any = None, *, trials: Any = None, sample_weight: Any = None) -> np.ndarray:
         """Fit, then the most probable component of each row: (n,) ints.  Arguments and errors as for fit."""

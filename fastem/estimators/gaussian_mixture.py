@@ -1,112 +1,70 @@
-"""GaussianMixture: its settings, starts and attributes."""
+"""GaussianMixture: its settings and attributes."""
 
 from __future__ import annotations
 
 import math
-from typing import Any, Self
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from fastem._errstate import own_methods
 from fastem._public import public
+from fastem._typing import Array, ArrayLike
+from fastem.estimators.attributes import AttributeMap
 from fastem.estimators.base import Mixture
-from fastem.families.fixed import Fixed
+from fastem.estimators.model import fit_batch, fit_data
+from fastem.estimators.settings import MixtureSettings
 from fastem.families.gaussian.family import GaussianFamily
 from fastem.families.gaussian.model import GaussianParams
-from fastem.families.gaussian.structures import STRUCTURES
+from fastem.families.gaussian.prior import GaussianPrior
+from fastem.families.gaussian.structures import COVARIANCE_TYPES, STRUCTURES
+from fastem.fitting.settings import anything, documented, one_of, redeclared, setting
 from fastem.inference.standard_errors import StandardErrors
-from fastem.validation.arrays import check_enough_rows
 from fastem.validation.parameters import as_float64
 from fastem.validation.settings import as_generator, check_non_negative
 
-SINGLE_TOL = 1e-6
-"""A stop rule finer than the rounding of a mean log likelihood in float32 needs float64."""
+
+def read_params(arrays: Mapping[str, np.ndarray], changed: set[str], family: GaussianFamily) -> GaussianParams:
+    """Read the parameters from the covariances or, where these are not there or only the others have changed, from
+    precisions_cholesky_, which scikit-learn predicts with."""
+    found = {name: as_float64(array, name) for name, array in arrays.items()}
+    factors_alone = "precisions_cholesky_" in changed and "covariances_" not in changed
+    if "precisions_cholesky_" in found and (factors_alone or "covariances_" not in found):
+        covariances = STRUCTURES[family.covariance_type].of_precisions_cholesky(found["precisions_cholesky_"])
+    else:
+        covariances = found["covariances_"]
+    return GaussianParams(found["weights_"], found["means_"], covariances, family.covariance_type)
+
+
+def attributes_of(params: GaussianParams) -> dict[str, Array]:
+    """Write the parameters as scikit-learn's attributes."""
+    return {
+        "weights_": params.weights,
+        "means_": params.means,
+        "covariances_": params.covariances,
+        "precisions_cholesky_": params.precisions_cholesky(),
+        "precisions_": params.precisions(),
+    }
+
+
+def check_reg_covar(value: object, name: str) -> None:
+    """Allow "auto" and numbers that are not negative."""
+    if not isinstance(value, str) or value != "auto":
+        check_non_negative(value, name)
 
 
 @public
 @own_methods
+@documented
+@dataclass(eq=False, repr=False)
 class GaussianMixture(Mixture):
     """Gaussian mixture, fitted by expectation-maximisation; a single column is fitted by the univariate kernel.
 
     Parameters
     ----------
-    n_components : int, default=1
-        Number of components k.
-    covariance_type : {"full", "tied", "diag", "spherical"}, default="full"
-        Each component its own matrix; one matrix for all; own variance per feature; one variance per component.
-    tol : float, default=1e-3
-        Stop when the change of the criterion (see `stopping`) falls below tol.
-    reg_covar : float or "auto", default=1e-6
-        Added to every variance, in squared units of X.  "auto" adds to each feature's variances 1e-6 of its variance
-        over the rows (over 8,192 of them, drawn at random, if there are more), so that units do not matter.  With 0
-        a variance that collapses in a fit is held at the resolution of the data, never at 0.
-    max_iter : int, default=100
-        EM iterations per start at the most.
-    n_init : int, default=1
-        Number of starts; the best fit is kept.  With more than 3 starts, and more rows than a start looks at (see
-        init_params), every start first takes up to 10 iterations on so many of the rows, and the best 3 are carried
-        on over all of them.
-    init_params : {"kmeans", "k-means++", "random", "random_from_data"}, default="kmeans"
-        How a start is found: k-means, k-means++ centers, random responsibilities, or random rows as centers.  A start
-        looks at 8,192 rows, or 8 k (d + 1) if that is more, drawn at random where there are more rows.
-    weights_init : array-like of shape (k,), default=None
-        Starting mixing weights, each in [0, 1], sum 1.
-    means_init : array-like of shape (k, d), default=None
-        Starting means; a row of NaN is found as init_params says.
-    precisions_init : array-like, default=None
-        Starting inverse covariances: (k, d, d), (d, d), (k, d) or (k,) by covariance type; of variances from 1e-200 to
-        1e280.
-    random_state : int, Generator, RandomState, SeedSequence, BitGenerator, numpy.random or None, default=None
-        Where the starts draw from; numpy.random is its global RandomState.
-    warm_start : bool, default=False
-        Start from the result of the last call of fit.
-    verbose : int, default=0
-        1 prints a line every `verbose_interval` iterations, 2 with change and time.  With 0, a fit that takes over a
-        second shows a bar on standard error where that is a terminal, unless FASTEM_PROGRESS is 0.
-    verbose_interval : int, default=10
-    fixed : tuple of {"weights", "means", "covariances"}, or dict, default=()
-        Groups of parameters to hold at their start, by name; or, for each name, a mask (k,) of the components whose
-        parameters are held.  What is held has the same bits after the fit.
-    prior : GaussianPrior, default=None
-        The fit then ends at the mode of the posterior.  `history_`, `lower_bounds_` and `starts_` tell log posteriors.
-    order_by : {None, "weights", "means"}, default=None
-        Number the components by this, ascending (means by the first feature, then the second).
-    stopping : {"loglik", "q", "aitken", "gradient"}, default="loglik"
-        What falls below tol: the change of the mean log likelihood, as scikit-learn, or of Q (a total), the expected
-        complete log likelihood; "aitken", what the mean log likelihood is estimated to have still to gain; "gradient",
-        the length of its gradient, means and standard deviations being measured in standard deviations (see `em`).
-    acceleration : {None, "anderson", "squarem", "quasi-newton"}, default=None
-        None is plain EM.  The others extrapolate from its iterations: where components overlap and tol is small, tens
-        of sweeps in the place of thousands ("quasi-newton" takes the fewest).  An extrapolation that lowers the log
-        likelihood is given up for the EM step in hand.
-    warm_sweeps : {None, "auto"}, default=None
-        "auto" starts with EM on parts of the rows, every 13th and, of more rows, every 61st, 251st and 1,021st before,
-        each of at least as many rows as a start looks at: on a part until what it has still to gain is less than its
-        rows can tell.  With many rows, where EM is slow, fewer sweeps over all of them.
-    on_collapse : {"floor", "reseed", "drop", "raise"}, default="floor"
-        What becomes of a component that loses all its rows or, in some direction, all extent of its own (reg_covar is
-        not its own).  "floor": reg_covar, or with 0 the resolution of the data, holds its variances, and one without
-        rows keeps its last parameters at weight 0.  "reseed": it takes half of the heaviest component, split along its
-        longest axis, twice for each component at the most.  "drop": the fit goes on without it.  "raise":
-        CollapsedComponentError.  `collapses_` tells what happened; with "floor", what is seen where the fit ends.
-    max_time : float, default=None
-        Seconds for the fit, looked at after each sweep.  When they are over it ends at the best parameters so far,
-        those of a fit with `max_iter=n_iter_`; of several starts those not begun are left out.
-    on_interrupt : {"raise", "return"}, default="raise"
-        What Ctrl-C does: KeyboardInterrupt, the estimator staying as it was; or, after the first sweep over the rows,
-        the same as when the time is over.
-    checkpoint : path, default=None
-        A file that keeps the runs of the fit every `checkpoint_every` seconds.  If it is there when a fit begins, the
-        fit goes on from it, and ends with the same bits as one that was never stopped.  It stays when the fit has
-        ended (then a fit on the same rows is done at once).  ValueError where it was written by another model or
-        version, for other rows, or from another warm start.
-    checkpoint_every : float, default=60
-        Seconds; 0 is after each iteration.
-    backend : {"auto", "cython", "numba"}, default="auto"
-        Compiled kernels to use; "auto" is "cython".
-    n_threads : int, default=None
-        Threads; None takes FASTEM_NUM_THREADS, OMP_NUM_THREADS or the cores (or the CPU quota) of this process.  The
-        result has the same bits for any number.
+    {settings}
 
     Attributes
     ----------
@@ -163,67 +121,57 @@ class GaussianMixture(Mixture):
     array([0.5, 0.5])
     """
 
-    _groups, _starts = GaussianFamily.parameter_names, GaussianFamily.start_methods
-    _constant = frozenset({"covariances_", "precisions_", "precisions_cholesky_"})
+    covariance_type: str = setting(
+        "full",
+        '{"full", "tied", "diag", "spherical"}',
+        """Each component has its own matrix; all have one; each its own variance per feature; one variance per
+        component.""",
+        one_of(COVARIANCE_TYPES),
+    )
+    reg_covar: float | str = setting(
+        1e-6,
+        'float or "auto"',
+        """Added to every variance, in squared units of X.  "auto" adds to each feature's variances 1e-6 of its variance
+        over the rows (over 8,192 of them, drawn at random, if there are more), so that units do not matter.  With 0
+        a variance that collapses in a fit is held at the resolution of the data, never at 0.""",
+        check_reg_covar,
+    )
+    init_params: str = redeclared(
+        MixtureSettings,
+        "init_params",
+        "kmeans",
+        kind='{"kmeans", "k-means++", "random", "random_from_data"}',
+        doc="""How a start is found: k-means, k-means++ centers, random responsibilities, or random rows as centers.  A
+        start looks at 8,192 rows, or 8 k (d + 1) if that is more, drawn at random where there are more rows.""",
+    )
+    weights_init: ArrayLike | None = setting(
+        None, "array-like of shape (k,)", "Starting mixing weights, each in [0, 1], sum 1.", anything
+    )
+    means_init: ArrayLike | None = setting(
+        None, "array-like of shape (k, d)", "Starting means; a row of NaN is found as init_params says.", anything
+    )
+    precisions_init: ArrayLike | None = setting(
+        None,
+        "array-like",
+        """Starting inverse covariances: (k, d, d), (d, d), (k, d) or (k,) by covariance type; of variances from 1e-200
+        to 1e280.""",
+        anything,
+    )
+    fixed: Any = redeclared(MixtureSettings, "fixed", kind='tuple of {"weights", "means", "covariances"}, or dict')
+    prior: GaussianPrior | None = redeclared(MixtureSettings, "prior", kind="GaussianPrior")
+    order_by: str | None = redeclared(MixtureSettings, "order_by", kind='{None, "weights", "means"}')
 
-    def __init__(
-        self,
-        n_components: int = 1,
-        *,
-        covariance_type: str = "full",
-        tol: float = 1e-3,
-        reg_covar: float | str = 1e-6,
-        max_iter: int = 100,
-        n_init: int = 1,
-        init_params: str = "kmeans",
-        weights_init: Any = None,
-        means_init: Any = None,
-        precisions_init: Any = None,
-        random_state: Any = None,
-        warm_start: bool = False,
-        verbose: int = 0,
-        verbose_interval: int = 10,
-        fixed: Any = (),
-        prior: Any = None,
-        order_by: str | None = None,
-        stopping: str = "loglik",
-        acceleration: str | None = None,
-        warm_sweeps: str | None = None,
-        on_collapse: str = "floor",
-        max_time: float | None = None,
-        on_interrupt: str = "raise",
-        checkpoint: Any = None,
-        checkpoint_every: float = 60.0,
-        backend: str = "auto",
-        n_threads: int | None = None,
-    ) -> None:
-        self.n_components = n_components
-        self.covariance_type = covariance_type
-        self.tol = tol
-        self.reg_covar = reg_covar
-        self.max_iter = max_iter
-        self.n_init = n_init
-        self.init_params = init_params
-        self.weights_init = weights_init
-        self.means_init = means_init
-        self.precisions_init = precisions_init
-        self.random_state = random_state
-        self.warm_start = warm_start
-        self.verbose = verbose
-        self.verbose_interval = verbose_interval
-        self.fixed = fixed
-        self.prior = prior
-        self.order_by = order_by
-        self.stopping = stopping
-        self.acceleration = acceleration
-        self.warm_sweeps = warm_sweeps
-        self.on_collapse = on_collapse
-        self.max_time = max_time
-        self.on_interrupt = on_interrupt
-        self.checkpoint = checkpoint
-        self.checkpoint_every = checkpoint_every
-        self.backend = backend
-        self.n_threads = n_threads
+    attribute_map: ClassVar = AttributeMap(
+        ("weights_", "means_", "covariances_", "precisions_cholesky_"),
+        attributes_of,
+        read_params,
+        frozenset({"covariances_", "precisions_", "precisions_cholesky_"}),
+    )
+
+    @property
+    def family(self) -> GaussianFamily:
+        """The family of the components, with the settings of its model."""
+        return GaussianFamily(self.covariance_type, self.reg_covar)
 
     def fit(self, X: Any = None, y: Any = None, sample_weight: Any = None, *, chunks: Any = None) -> Self:
         """Fit the mixture.
@@ -254,12 +202,7 @@ class GaussianMixture(Mixture):
         ValueError, TypeError
             On unusable data or settings; the estimator stays as it was.
         """
-        fixed = self._check_settings()
-        dtype = None if self.stopping == "loglik" and self.tol >= SINGLE_TOL else np.float64
-        rows = self._opened(X, chunks, None, sample_weight, dtype=dtype)
-        check_enough_rows(len(rows), self._k)
-        self._check_inits(rows.n_features)
-        return self._fit(X, rows, fixed)
+        return self._become(fit_data(self, X, None, sample_weight, chunks=chunks))
 
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Go on with rows that come once: one sweep over them, and an M-step on what is known of all rows so far.
@@ -302,51 +245,7 @@ class GaussianMixture(Mixture):
         >>> mixture.means_.round(1).ravel() + 0.0, mixture.stats_.total
         (array([0., 9.]), 10000.0)
         """
-        fixed = self._check_settings()
-        n_features = self.params_.n_features if self._is_fitted() else None
-        rows = self._opened(X, None, None, sample_weight, n_features=n_features)
-        check_enough_rows(len(rows), 1 if self._is_fitted() else self._k)
-        self._check_inits(rows.n_features)
-        return self._partial_fit(X, rows, fixed)
-
-    def _check_settings(self) -> Fixed:
-        fixed = super()._check_settings()
-        self._family()
-        if not isinstance(self.reg_covar, str):
-            check_non_negative(self.reg_covar, "reg_covar")  # one for each feature is for "auto" alone
-        return fixed
-
-    def _family(self) -> GaussianFamily:
-        return GaussianFamily(self.covariance_type, self.reg_covar)
-
-    def _arrays(self) -> dict[str, Any]:
-        names = ("weights_", "means_", "covariances_", "precisions_cholesky_")
-        return {name: vars(self)[name] for name in names if name in vars(self)}
-
-    def _attributes(self, params: GaussianParams) -> dict[str, np.ndarray]:
-        return {
-            "weights_": params.weights,
-            "means_": params.means,
-            "covariances_": params.covariances,
-            "precisions_cholesky_": params.precisions_cholesky(),
-            "precisions_": params.precisions(),
-        }
-
-    def _params(self, arrays: dict[str, np.ndarray], changed: set[str]) -> GaussianParams:
-        """By the covariances or, where these are not there or only the others have changed, by precisions_cholesky_,
-        which scikit-learn predicts with."""
-        told = {name: as_float64(array, name) for name, array in arrays.items()}
-        factors_alone = "precisions_cholesky_" in changed and "covariances_" not in changed
-        if "precisions_cholesky_" in told and (factors_alone or "covariances_" not in told):
-            covariances = STRUCTURES[self.covariance_type].of_precisions_cholesky(told["precisions_cholesky_"])
-        else:
-            covariances = told["covariances_"]
-        return GaussianParams(told["weights_"], told["means_"], covariances, self.covariance_type)
-
-    def _follow(self, params: GaussianParams, changed: set[str]) -> None:
-        if changed & self._constant:
-            attributes = self._attributes(params)
-            self._tell({name: attributes[name] for name in self._constant - changed})
+        return self._become(fit_batch(self, X, None, sample_weight))
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> np.ndarray:
         """Fit, then the most probable component of each row: (n,) ints.  Arguments and errors as for fit."""

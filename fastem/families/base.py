@@ -99,6 +99,9 @@ class Family(ABC, Generic[P, S]):
             Values by `init_names`, which the start takes as they are; rows of NaN in them are found by `method`.
         """
 
+    def warn_of_rows(self, rows: RowSource, k: int) -> None:
+        """Warn where rows cannot tell k components apart, whatever they hold."""
+
     @abstractmethod
     def maximize(self, stats: S, fixed: Fixed | None = None) -> P:
         """Return the parameters that the M-step reaches."""

@@ -1,11 +1,30 @@
-"""The families of the package, by name: the only list of them."""
+"""The families of the package: the only list of them.
+
+A family NAME is the folder families/NAME and, by the same convention, the modules estimators/NAME_mixture.py,
+estimators/many_NAME.py, plotting/NAME.py and fastem/NAME.py; its classes are NameFamily, NameParams, NameMixture ...
+Whoever needs a class of a family finds it here by these names: nothing is imported before.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from fastem.families.base import Family
-from fastem.families.binomial.family import BinomialFamily
-from fastem.families.gaussian.family import GaussianFamily
+if TYPE_CHECKING:
+    from fastem.families.base import Family
 
-FAMILIES: dict[str, type[Family[Any, Any]]] = {family.name: family for family in (GaussianFamily, BinomialFamily)}
+NAMES = (
+    "gaussian",
+    "binomial",
+)
+
+
+def class_of(name: str, module: str, ending: str, before: str = "") -> type[Any]:
+    """Return the class that has the name of a family between two words, from a module of fastem."""
+    found: type[Any] = getattr(import_module(f"fastem.{module}"), f"{before}{name.capitalize()}{ending}")
+    return found
+
+
+def family_type(name: str) -> type[Family[Any, Any]]:
+    """Return the class of a family, by its name."""
+    return class_of(name, f"families.{name}.family", "Family")

@@ -1,20 +1,20 @@
 """Fewer iterations of EM: where its map parameters -> parameters is heading, from where it has been.
 
 An accelerator sees vectors, without constraints, and nothing else: after each iteration it is shown x, its EM step f
-and the gradient of the log likelihood at x, and tells the way from x to the maximum as it estimates it.  How far that
-way is gone is for `Extrapolation` to say; whether it led up the driver finds out with the next sweep, which it needs
-anyway.
+and the gradient of the log likelihood at x, and estimates the direction from x to the maximum.  `Extrapolation` says
+how far to go; whether the log likelihood has risen the driver finds out with the next sweep, which it needs anyway.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Generic, Protocol
 
 import numpy as np
 
 from fastem._typing import Array
+from fastem.families.base import P
 from fastem.families.fixed import FixedLike
 from fastem.kernels.linear import dot, eigh, inverse_lower, norm, product, times, weighted_sum
 
@@ -26,8 +26,8 @@ PAIRS = 30
 """Differences that the quasi-Newton method keeps."""
 CURVATURE = 1e-12
 """Cosine of a step and the change of the gradient along it, below which the pair tells rounding."""
-REACH, WIDER, SHORTER = 5.0, 4.0, 0.25
-"""The first extrapolation goes so many EM steps at the most; that changes by these factors where it was held back and
+TRUST_RADIUS, WIDER, SHORTER = 5.0, 4.0, 0.25
+"""The first extrapolation goes so many EM steps at the most; that changes by these factors where it was limited and
 went well, and where it lowered the log likelihood."""
 CAUTION = 3
 """Iterations whose estimates of the remaining gain must agree on how small it is."""
@@ -38,11 +38,12 @@ ROUNDING = 1e-12
 class Accelerator(Protocol):
     """What it remembers are lists of tuples of vectors, so that it can be kept on disk."""
 
-    def way(self, x: Array, f: Array, gradient: Array) -> Array | None:
-        """x, its EM step f = G(x) - x and the gradient there -> the way from x to the maximum; None if not known."""
+    def direction(self, x: Array, f: Array, gradient: Array) -> Array | None:
+        """Estimate the direction from x to the maximum by its EM step f = G(x) - x and the gradient there; None if it
+        is not known."""
 
     def reject(self) -> None:
-        """The last way lowered the log likelihood."""
+        """Forget what has led to a lower log likelihood."""
 
 
 class Anderson:
@@ -56,7 +57,7 @@ class Anderson:
     def __init__(self) -> None:
         self.points: list[tuple[Array, Array]] = []  # (f, G) of the last iterations
 
-    def way(self, x: Array, f: Array, gradient: Array) -> Array | None:
+    def direction(self, x: Array, f: Array, gradient: Array) -> Array | None:
         self.points = [*self.points[-MEMORY:], (f, x + f)]
         if len(self.points) == 1:
             return None
@@ -68,8 +69,8 @@ class Anderson:
         squares, axes = eigh(product(residuals, residuals.T))  # their ridge is far above the rounding of these squares
         shares = times(axes.T, times(residuals, f / size)) / (np.maximum(squares, 0.0) + RIDGE * squares[-1])
         mixture = times(axes, shares)
-        ahead = -weighted_sum(mixture, steps)
-        return np.asarray(f + ahead if dot(ahead, f) >= 0 else f - ahead)
+        forward = -weighted_sum(mixture, steps)
+        return np.asarray(f + forward if dot(forward, f) >= 0 else f - forward)
 
     def reject(self) -> None:
         self.points = []
@@ -80,15 +81,15 @@ class QuasiNewton:
 
     An EM step is the gradient g in a metric H, that of the complete data: f = H g.  With s the last differences of x, y
     those of -g and z = H y those of -f, the BFGS updates of H in the compact form of Byrd, Nocedal and Schnabel (1994)
-    lead from f to the Newton step, and H itself is never needed.  A rejected way leaves the memory as it is: what the
-    differences tell is true.
+    lead from f to the Newton step, and H itself is never needed.  A rejected direction leaves the memory as it is: the
+    differences are true.
     """
 
     def __init__(self) -> None:
         self.last: list[tuple[Array, Array, Array]] = []  # x, f, gradient of the last iteration, if any
         self.pairs: list[tuple[Array, Array, Array]] = []  # s, y, z
 
-    def way(self, x: Array, f: Array, gradient: Array) -> Array | None:
+    def direction(self, x: Array, f: Array, gradient: Array) -> Array | None:
         for last_x, last_f, last_gradient in self.last:
             s, y, z = x - last_x, last_gradient - gradient, last_f - f
             if dot(s, y) > CURVATURE * norm(s) * norm(y):  # elsewhere it is not concave
@@ -101,9 +102,9 @@ class QuasiNewton:
         products = product(S, Y.T)
         inverse = inverse_lower(np.triu(products).T)  # of R^T
         a = times(inverse.T, times(S, gradient))
-        ahead = f - weighted_sum(a, Z)
-        b = times(inverse, products.diagonal() * a - times(Y, ahead))
-        return np.asarray(ahead + weighted_sum(b, S))
+        forward = f - weighted_sum(a, Z)
+        b = times(inverse, products.diagonal() * a - times(Y, forward))
+        return np.asarray(forward + weighted_sum(b, S))
 
     def reject(self) -> None:
         pass
@@ -115,7 +116,7 @@ class Squarem:
     def __init__(self) -> None:
         self.begun: list[tuple[Array, Array]] = []  # x and f of the first step, if it has been taken
 
-    def way(self, x: Array, f: Array, gradient: Array) -> Array | None:
+    def direction(self, x: Array, f: Array, gradient: Array) -> Array | None:
         if not self.begun:
             self.begun = [(x, f)]
             return None
@@ -138,28 +139,27 @@ ACCELERATORS: dict[str, Callable[[], Accelerator]] = {
 }
 
 
-Floor = Callable[[Any, Any], Any]
-"""Parameters of an extrapolation, those that the M-step has reached -> the former, no lower than the M-step goes: from
-below its floor the next one would come down in the log likelihood."""
+Floor = Callable[[P, P], P]
+"""Parameters of an extrapolation, and those that the M-step has reached -> the former with no variance below the least
+that an M-step leaves: from below it the log likelihood would fall at the next one."""
 
 
-class Extrapolation:
-    """Where to go after an iteration: to its EM step, or as far along the way of an accelerator as its reach."""
+class Extrapolation(Generic[P]):
+    """Where to go after an iteration: to its EM step, or along an accelerator's direction within a trust radius."""
 
-    def __init__(self, acceleration: Any, start: Any, fixed: FixedLike, floor: Floor | None = None) -> None:
-        if acceleration is not None and not (isinstance(acceleration, str) and acceleration in ACCELERATORS):
-            raise ValueError(
-                f"acceleration must be None or one of {', '.join(map(repr, ACCELERATORS))}, got {acceleration!r}"
-            )
+    def __init__(self, acceleration: str | None, start: P, fixed: FixedLike, floor: Floor[P] | None = None) -> None:
         self.accelerator = ACCELERATORS[acceleration]() if acceleration else None
         self.start, self.fixed = start, fixed
         self.floor = floor or getattr(type(start), "above_floor", None) or (lambda proposal, reached: proposal)
         self.gains: list[float] = []
         self.reached = start
-        self.reach, self.size, self.held_back = REACH, 0.0, False
+        self.trust_radius, self.size, self.limited = TRUST_RADIUS, 0.0, False
 
-    def after(self, params: Any, stats: Any, reached: Any, gradient: Array) -> tuple[Any, str]:
-        """The parameters for the next sweep, and how they were reached; gradient is that of `stats`."""
+    def after(self, params: P, loglik: float, reached: P, gradient: Array) -> tuple[P, str]:
+        """Return the parameters for the next sweep, and how they were reached.
+
+        The log likelihood and its gradient are those at `params`.
+        """
         self.reached = reached
         if self.accelerator is None:
             return reached, "plain"
@@ -169,43 +169,43 @@ class Extrapolation:
             self.gains.append(0.0)
             return reached, "plain"
         f = reached.to_vector(at, fixed) - x
-        with np.errstate(over="ignore", invalid="ignore"):  # such a way is not gone
-            way = self.accelerator.way(x, f, gradient)
-        if way is None or not np.isfinite(way).all() or not dot(way, gradient) > 0 or not norm(f) > 0:
-            if abs(dot(f, gradient)) <= ROUNDING * abs(stats.loglik):
+        with np.errstate(over="ignore", invalid="ignore"):  # such a direction is not taken
+            direction = self.accelerator.direction(x, f, gradient)
+        if direction is None or not np.isfinite(direction).all() or not dot(direction, gradient) > 0 or not norm(f) > 0:
+            if abs(dot(f, gradient)) <= ROUNDING * abs(loglik):
                 self.gains.append(0.0)
-            elif way is not None:  # that leads nowhere; without one, the next iteration tells
+            elif direction is not None:  # that leads nowhere; without one, the next iteration tells
                 self.gains.append(math.inf)
             return reached, "plain"
-        self.gains.append(dot(way, gradient) / 2)
+        self.gains.append(dot(direction, gradient) / 2)
         with np.errstate(over="ignore", invalid="ignore"):
-            proposal = at.from_vector(x + self._held(way, f), fixed)
+            proposal = at.from_vector(x + self._within_trust_radius(direction, f), fixed)
         if not is_finite(proposal):
-            return self.give_up(), "plain"
+            return self.fall_back(), "plain"
         return self.floor(proposal, reached), "accelerated"
 
     @property
     def gain(self) -> float:
-        """What the log likelihood still had to gain (a total) by the parabola along the way: the most of the last few
-        iterations, since near a saddle a single one tells too little.  Infinite before there are as many."""
+        """What the log likelihood still had to gain (a total) by the parabola along the direction: the most of the last
+        few iterations, since near a saddle a single one says too little.  Infinite before there are as many."""
         return max(self.gains[-CAUTION:]) if len(self.gains) >= CAUTION else math.inf
 
-    def _held(self, way: Array, f: Array) -> Array:
-        if self.held_back:
-            self.reach *= WIDER
-        self.size = norm(way) / norm(f)
-        self.held_back = self.size > self.reach
-        return way * (self.reach / self.size) if self.held_back else way
+    def _within_trust_radius(self, direction: Array, f: Array) -> Array:
+        if self.limited:
+            self.trust_radius *= WIDER
+        self.size = norm(direction) / norm(f)
+        self.limited = self.size > self.trust_radius
+        return direction * (self.trust_radius / self.size) if self.limited else direction
 
-    def give_up(self) -> Any:
-        """The EM step in the place of the extrapolation."""
+    def fall_back(self) -> P:
+        """Return the EM step instead of the extrapolation."""
         assert self.accelerator is not None
         self.accelerator.reject()
-        self.reach = max(SHORTER * min(self.size, self.reach), 1.0)
-        self.held_back = False
+        self.trust_radius = max(SHORTER * min(self.size, self.trust_radius), 1.0)
+        self.limited = False
         return self.reached
 
 
-def is_finite(params: Any) -> bool:
-    """Are all arrays of this value finite?"""
+def is_finite(params: object) -> bool:
+    """Return whether all arrays of a value are finite."""
     return all(np.isfinite(value).all() for value in vars(params).values() if isinstance(value, np.ndarray))

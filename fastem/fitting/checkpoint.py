@@ -18,14 +18,15 @@ import numpy as np
 from fastem._storage import read, undamaged, write
 from fastem._typing import Array
 from fastem.fitting.acceleration import CAUTION
-from fastem.fitting.driver import Run
+from fastem.fitting.driver import Run, Trace
 from fastem.fitting.result import STEPS, Collapse
 from fastem.validation.settings import check_same_fit
 
 KIND, LAYOUT = "fastem checkpoint", 1
 
 RUN_SCALARS = ("step", "previous", "criterion", "distance", "since", "fall", "fall_bound", "fell_at", "rounding")
-EXTRAPOLATION_SCALARS = ("reach", "size", "held_back")
+EXTRAPOLATION_SCALARS = {"reach": "trust_radius", "size": "size", "held_back": "limited"}
+"""Names in the file, which are those of version 0.1, and of the attributes."""
 
 
 class Journal:
@@ -38,7 +39,7 @@ class Journal:
     def __init__(self, path: Any, every: float, identity: Mapping[str, Any], rng: np.random.Generator) -> None:
         self.path, self.every, self.identity = Path(path).absolute(), every, {"fastem": version("fastem"), **identity}
         self.random_state: Any = rng.bit_generator.state
-        self.runs: list[Run] = []
+        self.runs: list[Run[Any, Any]] = []
         self.kept: list[tuple[dict[str, Any], dict[str, Array]]] = []
         if self.path.exists() or not self._begin():
             self._read()
@@ -46,7 +47,7 @@ class Journal:
                 rng.bit_generator.state = self.random_state
             self.write()
 
-    def resume(self, run: Run) -> None:
+    def resume(self, run: Run[Any, Any]) -> None:
         """Bring a run that has not begun to where it was kept, if it was.
 
         What is run after one that was cut short is not what would have been run after it, and not kept.
@@ -58,14 +59,14 @@ class Journal:
                 unpack(run, *self.kept[len(self.runs)])
         self.runs.append(run)
 
-    def keep(self, run: Run) -> None:
+    def keep(self, run: Run[Any, Any]) -> None:
         """After an iteration."""
         if time.monotonic() - self.written >= self.every:
             self.write()
 
     def close(self) -> None:
         """The fit has ended, or its time was over; of one that was interrupted the last good file stays."""
-        if not (self.runs and self.runs[-1].torn):
+        if not (self.runs and self.runs[-1].interrupted):
             self.write()
 
     def _begin(self) -> bool:
@@ -105,11 +106,11 @@ class Journal:
             self.kept.append((scalars, own))
 
 
-def pack(run: Run) -> tuple[dict[str, Any], dict[str, Array]]:
+def pack(run: Run[Any, Any]) -> tuple[dict[str, Any], dict[str, Array]]:
     """A run between two sweeps as numbers and arrays."""
     at = run.extrapolation
     scalars = {name: getattr(run, name) for name in RUN_SCALARS}
-    scalars |= {name: getattr(at, name) for name in EXTRAPOLATION_SCALARS}
+    scalars |= {name: getattr(at, attribute) for name, attribute in EXTRAPOLATION_SCALARS.items()}
     scalars |= {"gains": at.gains[-CAUTION:], "collapses": [astuple(each) for each in run.collapses]}
     arrays: dict[str, Any] = {
         "trace": np.array(run.trace).reshape(-1, 3),
@@ -122,7 +123,7 @@ def pack(run: Run) -> tuple[dict[str, Any], dict[str, Array]]:
     return scalars, arrays
 
 
-def unpack(run: Run, scalars: dict[str, Any], arrays: dict[str, Array]) -> None:
+def unpack(run: Run[Any, Any], scalars: dict[str, Any], arrays: dict[str, Array]) -> None:
     """Bring a run at its start to where another one was packed."""
 
     def params(name: str) -> Any:
@@ -133,11 +134,11 @@ def unpack(run: Run, scalars: dict[str, Any], arrays: dict[str, Array]) -> None:
     at.start, at.reached, run.params = params("start"), params("reached"), params("params")
     for name in RUN_SCALARS:
         setattr(run, "kept_rounding" if name == "rounding" else name, scalars[name])
-    for name in EXTRAPOLATION_SCALARS:
-        setattr(at, name, scalars[name])
+    for name, attribute in EXTRAPOLATION_SCALARS.items():
+        setattr(at, attribute, scalars[name])
     at.gains = scalars["gains"]
     run.collapses = [Collapse(*each) for each in scalars["collapses"]]
-    run.trace = [(loglik, q, entropy) for loglik, q, entropy in arrays["trace"].tolist()]
+    run.trace = [Trace(*each) for each in arrays["trace"].tolist()]
     run.steps = [STEPS[step] for step in arrays["steps"]]
     for name, vectors in arrays.items():
         if name.startswith("memory/"):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastem.families.base import P, S
 from fastem.fitting.result import Collapse, Fit
 from fastem.validation.settings import raise_collapsed
 
@@ -19,15 +20,18 @@ RESEEDS = 2
 
 
 @dataclass(frozen=True)
-class Watch:
+class CollapseMonitor:
     """Looks at the components after each M-step, and does as the policy says about those that have collapsed."""
 
     policy: str
     collapsed: Callable[[Any], NDArray[np.bool_]]
 
-    def looked_at(self, fit: Fit) -> Fit:
-        """A fit with what is seen of its components where it ends, and since when.  Components that are equal stay so,
-        though a mixture of others may be far more likely: what there is still to gain is not known then."""
+    def inspect(self, fit: Fit[P, S]) -> Fit[P, S]:
+        """Add what is seen of the components where a fit ends, and since when.
+
+        Components that are equal stay so, though a mixture of others may be far more likely: what there is still to
+        gain is not known then.
+        """
         past = [each for each in fit.collapses if each.action != "floor"]
         since = {each.component: each.iteration for each in fit.collapses if each.action == "floor"}
         ended: list[Collapse] = []

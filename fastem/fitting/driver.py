@@ -1,98 +1,123 @@
-"""The driver: EM from one start.  It has never heard of Gaussians, arrays or threads."""
+"""The driver: EM from one start.  It knows nothing of Gaussians, arrays or threads."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Generic, NamedTuple, Protocol
 
 import numpy as np
 
 from fastem._errstate import own
 from fastem.data.slots import refuse_nan
+from fastem.families.base import P, S
 from fastem.families.fixed import FixedLike
 from fastem.fitting.acceleration import ROUNDING, Extrapolation, Floor
 from fastem.fitting.result import Ascent, Collapse, Fit, History
+from fastem.fitting.settings import STOPPING, Callback, FitSettings, check_each
 from fastem.kernels.linear import norm
-from fastem.validation.settings import as_integer, as_non_negative, check_choice
 
-STOPPING = {
-    "loglik": "change of loglik",
-    "q": "change of q",
-    "aitken": "gain estimated to remain",
-    "gradient": "gradient",
-}
-"""Stop rules, and what each looks at."""
-ON_INTERRUPT = ("raise", "return")
-TELLING = 1e-4
-"""Of the log likelihood, or of the weight of the rows if that is more: a bound of rounding above it says nothing.  A
-tenth of the default tol; sums of well-conditioned rows are good to 1e-12, those in float32 to 1e-5."""
+NEGLIGIBLE = 1e-4
+"""Of the log likelihood, or of the weight of the rows if that is more: a bound of rounding above it certifies nothing.
+A tenth of the default tol; sums of well-conditioned rows are good to 1e-12, those in float32 to 1e-5."""
+
+ParameterHook = Callable[[S, P, int, list[Collapse]], tuple[P, str] | None]
+"""statistics, params after their M-step, iteration, collapses so far (to which it adds) -> the params to go on from
+instead, and how they were reached; or None."""
 
 
-class Run:
+@dataclass(frozen=True)
+class Steps(Generic[P, S]):
+    """The two functions of EM, and what else depends on the model."""
+
+    sweep: Callable[[P], S]
+    maximize: Callable[[S], P]
+    apply_floor: Floor[P] | None = None  # for an extrapolation, before it is swept
+    after_m_step: ParameterHook[S, P] | None = None
+    final_sweep: Callable[[P], tuple[P, S]] | None = None  # params after the last M-step -> those of the fit
+
+
+class Trace(NamedTuple):
+    """What an iteration had before its M-step."""
+
+    loglik: float
+    q: float
+    entropy: float
+
+
+class Run(Generic[P, S]):
     """EM under way, between two sweeps."""
 
     def __init__(
-        self, start: Any, acceleration: str | None, fixed: FixedLike, previous: float, floor: Floor | None = None
+        self,
+        start: P,
+        acceleration: str | None,
+        fixed: FixedLike,
+        previous: float = -math.inf,
+        floor: Floor[P] | None = None,
     ) -> None:
         self.params, self.step = start, "start"  # to be swept next, and how they were reached
         self.acceleration, self.fixed, self.floor = acceleration, fixed, floor
         self.extrapolation = Extrapolation(acceleration, start, fixed, floor)
-        self.trace: list[tuple[float, float, float]] = []  # loglik, q, entropy
+        self.trace: list[Trace] = []
         self.steps: list[str] = []
         self.collapses: list[Collapse] = []
         self.previous, self.criterion = -math.inf, previous
         self.distance = math.inf  # what tol is compared with
-        self.since = 0  # the iteration at which it was mended
+        self.since = 0  # the iteration at which the parameters were last replaced
         self.fall, self.fall_bound, self.fell_at = 0.0, 0.0, 0  # the largest: see Ascent
         self.cut_short = False
-        self.torn = False  # by an interruption, in the middle of an iteration
-        self.known: tuple[Any, Any, int] | None = None  # the last params swept, their statistics, iterations to them
-        self.behind: Any = None  # statistics of the last iteration on the trace
+        self.interrupted = False  # in the middle of an iteration
+        self.swept: tuple[P, S, int] | None = None  # the last params, their statistics, iterations to them
+        self.last_stats: S | None = None  # of the last iteration on the trace
         self.kept_rounding = 0.0  # of those, where they were of another process
 
-    def accept(self, stats: Any) -> bool:
-        """Take note of a sweep, or give up the extrapolation that it was at."""
-        if self.step == "accelerated" and fell(stats.loglik, self.trace[-1][0]):
-            self.params, self.step = self.extrapolation.give_up(), "rejected"
+    def accept(self, stats: S) -> bool:
+        """Take note of a sweep, or fall back to the EM step if an extrapolation has lowered the likelihood."""
+        if self.step == "accelerated" and fell(stats.loglik, self.trace[-1].loglik):
+            self.params, self.step = self.extrapolation.fall_back(), "rejected"
             return False
-        self._know(self.params, stats)
+        self._note(self.params, stats)
         return True
 
-    def _know(self, params: Any, stats: Any) -> None:
+    def _note(self, params: P, stats: S) -> None:
         """Take note of parameters that have been swept and stay, and of a fall to them."""
         refuse_nan(stats.loglik)
-        fall = self.trace[-1][0] - stats.loglik if len(self.trace) > self.since else 0.0
+        fall = self.trace[-1].loglik - stats.loglik if len(self.trace) > self.since else 0.0
         if fall > 0:
-            bound = self._explained(stats)
+            bound = self._bound_of_fall(stats)
             if (fall > bound, fall) > (self.fall > self.fall_bound, self.fall):
                 self.fall, self.fall_bound, self.fell_at = fall, bound, len(self.trace)
-        self.known = params, stats, len(self.trace)
+        self.swept = params, stats, len(self.trace)
 
     @property
     def rounding(self) -> float:
-        """What it may have changed the last log likelihood on the trace by."""
-        return self.kept_rounding if self.behind is None else rounding_of(self.behind)
+        """Return what rounding may have changed the last log likelihood on the trace by."""
+        return self.kept_rounding if self.last_stats is None else rounding_of(self.last_stats)
 
-    def _explained(self, stats: Any) -> float:
-        """A fall to these statistics from the last on the trace; infinite where that tells nothing."""
+    def _bound_of_fall(self, stats: S) -> float:
+        """Bound a fall to these statistics that rounding explains; infinite where that certifies nothing."""
         bound = self.rounding + rounding_of(stats)
-        if not bound <= TELLING * max(abs(stats.loglik), stats.total):
+        if not bound <= NEGLIGIBLE * max(abs(stats.loglik), stats.total):
             return math.inf
         return max(bound, ROUNDING * abs(stats.loglik)) if self.step == "accelerated" else bound
 
-    def advance(self, stats: Any, reached: Any, stopping: str) -> None:
-        """An iteration: from the accepted sweep and what its M-step has reached to the next parameters."""
-        self.behind = stats
-        self.trace.append((stats.loglik, stats.q, stats.entropy))
+    def advance(self, stats: S, reached: P, stopping: str) -> None:
+        """Go from the accepted sweep, and what its M-step has reached, to the next parameters."""
+        self.last_stats = stats
+        self.trace.append(Trace(stats.loglik, stats.q, stats.entropy))
         self.steps.append(self.step)
         self.previous, self.criterion = self.criterion, stats.q if stopping == "q" else stats.loglik / stats.total
-        needed = self.acceleration is not None or stopping == "gradient"
-        with np.errstate(over="ignore", invalid="ignore"):  # far out: infinite, no way to go and no small gradient
-            gradient = stats.gradient(reached, self.extrapolation.start, self.fixed) if needed else np.empty(0)
-            slope = norm(gradient)
-            self.params, self.step = self.extrapolation.after(self.params, stats, reached, gradient)
+        if self.acceleration is None and stopping != "gradient":
+            self.extrapolation.reached = self.params = reached
+            self.step, slope = "plain", 0.0
+        else:
+            with np.errstate(over="ignore", invalid="ignore"):  # far out: no direction to go, and no small gradient
+                gradient = stats.gradient(reached, self.extrapolation.start, self.fixed)
+                slope = norm(gradient)
+                self.params, self.step = self.extrapolation.after(self.params, stats.loglik, reached, gradient)
         if stopping == "aitken":
             self.distance = self.remaining(self.trace) / stats.total
         elif stopping == "gradient":
@@ -100,73 +125,71 @@ class Run:
         else:
             self.distance = abs(self.criterion - self.previous)
 
-    def mend(self, params: Any, step: str) -> None:
-        """Go on from other parameters than EM has reached: the log likelihood may fall, and what is behind is past."""
+    def replace_params(self, params: P, step: str) -> None:
+        """Go on from other parameters than EM has reached: the log likelihood may fall, and all memory is void."""
         self.params, self.step, self.since = params, step, len(self.trace)
         self.extrapolation = Extrapolation(self.acceleration, params, self.fixed, self.floor)
         self.criterion, self.distance = -math.inf, math.inf
 
-    def remaining(self, trace: list[tuple[float, float, float]]) -> float:
-        """What the log likelihood still has to gain, a total; infinite where that cannot be told yet."""
+    def remaining(self, trace: list[Trace]) -> float:
+        """Estimate what the log likelihood (a total) still has to gain; infinite where that cannot be known yet."""
         if self.acceleration is not None:
             return self.extrapolation.gain
-        return still_to_gain([loglik for loglik, _, _ in trace[self.since :][-3:]])
+        return still_to_gain([each.loglik for each in trace[self.since :][-3:]])
 
-    def arrive(self, last_sweep: LastSweep) -> None:
-        """The last sweep, at the last M-step."""
-        self._know(*last_sweep(self.extrapolation.reached))
+    def final_sweep(self, sweep: Callable[[P], tuple[P, S]]) -> None:
+        """Sweep once more, at what the last M-step has reached."""
+        self._note(*sweep(self.extrapolation.reached))
 
-    def ended(self, reason: str, *, converged: bool = False, cut_short: bool = False) -> Fit:
-        """At the last parameters that were swept."""
-        assert self.known is not None
-        params, stats, n_iter = self.known
+    def finish(self, reason: str, *, converged: bool = False, cut_short: bool = False) -> Fit[P, S]:
+        """Build the result from the last parameters whose statistics are known."""
+        assert self.swept is not None
+        params, stats, n_iter = self.swept
         logliks, qs, entropies = np.array(self.trace[:n_iter]).reshape(-1, 3).T
         history = History(logliks, qs, entropies, tuple(self.steps[:n_iter]))
-        gain = self.remaining([*self.trace[:n_iter], (stats.loglik, stats.q, stats.entropy)])
+        gain = self.remaining([*self.trace[:n_iter], Trace(stats.loglik, stats.q, stats.entropy)])
         self.cut_short = cut_short
         collapses = tuple(each for each in self.collapses if each.iteration <= n_iter)
-        ascent = Ascent(self.fall, self.fall_bound if self.fell_at else self._explained(stats), self.fell_at)
+        ascent = Ascent(self.fall, self.fall_bound if self.fell_at else self._bound_of_fall(stats), self.fell_at)
         return Fit(params, stats, history, converged, reason, gain, cut_short, collapses, ascent)
-
-
-LastSweep = Callable[[Any], tuple[Any, Any]]
-"""params after the last M-step -> the parameters that a run ends at, and their statistics."""
-Mend = Callable[[Any, Any, int, list[Collapse]], tuple[Any, str] | None]
-"""statistics, params after their M-step, iteration, collapses so far (to which it adds) -> params in the place of those
-reached and how they are, or None."""
 
 
 class Journal(Protocol):
     """Where a run is kept, so that another process can go on with it."""
 
-    def resume(self, run: Run) -> None:
+    def resume(self, run: Run[P, S]) -> None:
         """Bring a run that has not begun to where it was kept, if it was."""
 
-    def keep(self, run: Run) -> None:
-        """After an iteration."""
+    def keep(self, run: Run[P, S]) -> None:
+        """Keep the run, after an iteration."""
+
+
+@dataclass(frozen=True)
+class Observers(Generic[P, S]):
+    """What is called while a run is under way."""
+
+    progress: Callable[[Run[P, S]], None] | None = None
+    on_iteration: Callable[[int, S, float], None] | None = None
+    journal: Journal | None = None
 
 
 @own
 def em(
-    sweep: Callable[[Any], Any],
-    maximize: Callable[[Any], Any],
-    params: Any,
+    sweep: Callable[[P], S],
+    maximize: Callable[[S], P],
+    params: P,
     *,
     max_iter: int = 100,
     tol: float = 1e-3,
     stopping: str = "loglik",
     acceleration: str | None = None,
     fixed: FixedLike = (),
-    floor: Floor | None = None,
-    previous: float = -math.inf,
-    on_iteration: Callable[[int, Any, float], None] | None = None,
-    progress: Callable[[Run], None] | None = None,
+    floor: Floor[P] | None = None,
+    on_iteration: Callable[[int, S, float], None] | None = None,
+    callback: Callback | None = None,
     max_time: float | None = None,
     on_interrupt: str = "raise",
-    mend: Mend | None = None,
-    journal: Journal | None = None,
-    last_sweep: LastSweep | None = None,
-) -> Fit:
+) -> Fit[P, S]:
     """Expectation-maximisation from one start.
 
     Parameters
@@ -186,41 +209,31 @@ def em(
         What falls below tol: the change of the mean log likelihood per unit of weight (as scikit-learn), or of Q, a
         total (as Do and Batzoglou 2008).  "aitken": what the mean log likelihood still has to gain; where EM is slow,
         long after its change is below tol.  It is an estimate: by Aitken's rule from the last three iterations of
-        plain EM, of accelerated EM by the parabola along the way that is extrapolated.  Near a saddle it is too small,
-        and SQUAREM's is by a factor of four.  "gradient": the length of the
+        plain EM, of accelerated EM by the parabola along the direction that is extrapolated.  Near a saddle it is too
+        small, and SQUAREM's is by a factor of four.  "gradient": the length of the
         gradient of the mean log likelihood, by log weights, means in standard deviations, log standard deviations (of
         matrices, factors of Cholesky) and logits; statistics must have ``gradient``.
     acceleration : {None, "anderson", "squarem", "quasi-newton"}, default=None
         Extrapolate from the iterations so far: by Anderson's method with restarts, SQUAREM, or L-BFGS with EM for its
         preconditioner.  params must have ``to_vector`` and ``from_vector``, statistics ``gradient``.  An extrapolation
-        that lowers the log likelihood is given up for the EM step already in hand, so that it costs one sweep; the
-        log likelihood on record does not fall.
+        that lowers the log likelihood is given up for the EM step that is known already, so that it costs one sweep;
+        the log likelihood on record does not fall.
     fixed : collection of str, or dict of masks, default=()
-        What `maximize` holds at its start: not extrapolated.
+        The parameters that `maximize` leaves as they are: they are not extrapolated.
     floor : callable, (params, reached) -> params, default=None
-        What an extrapolation is brought to before it is swept, given what the M-step has reached: no lower than an
-        M-step goes.  For Gaussian mixtures ``lambda params, reached: params.above_floor(reached, reg_covar=...)``;
-        None is that with reg_covar=0.
-    previous : float, default=-inf
-        The criterion before the first iteration, where this run goes on from another.
+        Raises the variances of an extrapolation, before it is swept, to the least that the M-step leaves, given the
+        parameters that it has reached.  For Gaussian mixtures
+        ``lambda params, reached: params.above_floor(reached, reg_covar=...)``; None is that with reg_covar=0.
     on_iteration : callable, default=None
         Called as ``on_iteration(iteration, stats, change)`` after each E-step.
-    progress : callable, default=None
-        Called as ``progress(run)`` after each iteration, with the run as a journal keeps it.
+    callback : callable, default=None
+        Called as ``callback(iteration, loglik, seconds)`` after each iteration; if it returns True, the run ends as
+        when its time is over.
     max_time : float, default=None
         Seconds, looked at before each sweep but the first.  When they are over the run ends where it swept last: plain
         EM as with max_iter at so many iterations, an accelerated one maybe at an extrapolation.
     on_interrupt : {"raise", "return"}, default="raise"
         What KeyboardInterrupt does: it is raised, or ends the run as max_time does, if there has been a sweep.
-    mend : callable, default=None
-        Called as ``mend(stats, reached, iteration, collapses)`` after each M-step; it may add to the list of collapses,
-        and returns None or a pair: the parameters to go on from in the place of `reached`, and "reseeded" or "dropped".
-    journal : Journal, default=None
-        Has ``resume(run)``, called first, and ``keep(run)``, called after each iteration: where the run is kept.
-    last_sweep : callable, params -> (params, statistics), default=None
-        Called after the last M-step, in the place of `sweep`: returns the parameters that the fit shall end at (rounded
-        to a precision, for instance) and their statistics.  None ends at those of the M-step.
-
     Returns
     -------
     Fit
@@ -247,42 +260,69 @@ def em(
     >>> fit.params.means.ravel().round(3)
     array([0.5, 9.5])
     """
-    check_choice(stopping, "stopping", STOPPING)
-    check_choice(on_interrupt, "on_interrupt", ON_INTERRUPT)
-    max_iter, tol = as_integer(max_iter, "max_iter", 0), as_non_negative(tol, "tol")
-    run = Run(params, acceleration, fixed, previous, floor)
-    deadline = math.inf if max_time is None else time.monotonic() + as_non_negative(max_time, "max_time")
+    settings = FitSettings(
+        max_iter=max_iter, tol=tol, stopping=stopping, acceleration=acceleration, fixed=fixed, callback=callback,
+        max_time=max_time, on_interrupt=on_interrupt,
+    )  # fmt: skip
+    check_each(settings)
+    deadline = math.inf if max_time is None else time.monotonic() + float(max_time)
+    observers = Observers[P, S](on_iteration=on_iteration)
+    return run_em(Steps(sweep, maximize, floor), params, settings, observers=observers, deadline=deadline)
+
+
+def run_em(
+    steps: Steps[P, S],
+    start: P,
+    settings: FitSettings,
+    *,
+    observers: Observers[P, S] | None = None,
+    deadline: float = math.inf,
+    previous: float = -math.inf,
+) -> Fit[P, S]:
+    """Run EM from one start, by settings that have been checked.
+
+    deadline is by time.monotonic; previous is the criterion before the first iteration, where this run goes on from
+    another.
+    """
+    observers, begun = observers or Observers(), time.perf_counter()
+    tol, stopping, progress, journal = settings.tol, settings.stopping, observers.progress, observers.journal
+    run: Run[P, S] = Run(start, settings.acceleration, settings.fixed, previous, steps.apply_floor)
     if journal is not None:
         journal.resume(run)
     try:
-        while not run.distance < tol and len(run.trace) < max_iter:
-            if run.known is not None and time.monotonic() >= deadline:
-                return run.ended("max_time is over", cut_short=True)
-            if not run.accept(stats := sweep(run.params)):
+        while not run.distance < tol and len(run.trace) < settings.max_iter:
+            if run.swept is not None and time.monotonic() >= deadline:
+                return run.finish("max_time is over", cut_short=True)
+            if not run.accept(stats := steps.sweep(run.params)):
                 continue
-            reached = maximize(stats)
+            reached = steps.maximize(stats)
             run.advance(stats, reached, stopping)
-            if on_iteration is not None:
-                on_iteration(len(run.trace), stats, run.criterion - run.previous)
+            n_iter = len(run.trace)
+            if observers.on_iteration is not None:
+                observers.on_iteration(n_iter, stats, run.criterion - run.previous)
             if progress is not None:
                 progress(run)
-            if mend is not None and (mended := mend(stats, reached, len(run.trace), run.collapses)) is not None:
-                run.mend(*mended)
+            if steps.after_m_step is not None:
+                replacement = steps.after_m_step(stats, reached, n_iter, run.collapses)
+                if replacement is not None:
+                    run.replace_params(*replacement)
             if journal is not None:
                 journal.keep(run)
-        run.arrive(last_sweep or (lambda params: (params, sweep(params))))
+            if settings.callback is not None and settings.callback(n_iter, stats.loglik, time.perf_counter() - begun):
+                return run.finish("callback returned True", cut_short=True)
+        run.final_sweep(steps.final_sweep or (lambda params: (params, steps.sweep(params))))
     except KeyboardInterrupt:
-        run.torn = True
-        if on_interrupt == "raise" or run.known is None:
+        run.interrupted = True
+        if settings.on_interrupt == "raise" or run.swept is None:
             raise
-        return run.ended("interrupted", cut_short=True)
+        return run.finish("interrupted", cut_short=True)
     converged = run.distance < tol
-    reason = f"{STOPPING[stopping]} below tol={tol:g}" if converged else f"max_iter={max_iter} reached"
-    return run.ended(reason, converged=converged)
+    reason = f"{STOPPING[stopping]} below tol={tol:g}" if converged else f"max_iter={settings.max_iter} reached"
+    return run.finish(reason, converged=converged)
 
 
-def rounding_of(stats: Any) -> float:
-    """Of its log likelihood, where a family tells it."""
+def rounding_of(stats: object) -> float:
+    """Return the rounding of the log likelihood, where a family knows it."""
     return float(getattr(stats, "rounding", 0.0))
 
 

@@ -1,59 +1,57 @@
-"""The best of several starts, each warmed on parts of the rows or screened first where that pays."""
+"""The best of several starts, each run on parts of the rows, or screened, first where that pays."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Protocol
 
-from fastem.fitting.result import Fit
-
-
-def led(start: Any, fit: Fit) -> Any:
-    """Where a fit of a part of the rows leads; back to its start, if it has emptied what other rows may fill."""
-    return fit.params if fit.stats.live.all() else start
-
-
-def warmed(parts: Iterable[Any], run: Callable[..., Fit]) -> Callable[[Any], Any]:
-    """EM on growing parts of the rows: start -> where they lead.
-
-    The maximum over n rows is expected p / 2n per row above the likelihood of the truth, p parameters: where less than
-    that is left to gain these rows know no better, and it takes more of them.
-    """
-
-    def lead(start: Any) -> Any:
-        for part in parts:
-            start = led(start, run(part, start=start, stopping="aitken", tol=start.n_parameters / (2 * len(part))))
-        return start
-
-    return lead
-
+from fastem.data.row_source import RowSource
+from fastem.families.base import P, S
+from fastem.fitting.result import Fit, Start
 
 CARRIED = 3
-"""Starts that a screened fit carries on."""
+"""Starts that go on after screening."""
 SCREENED_OUT = "screened out"
 """How the stop reason of the others begins."""
 SCREEN_ITERATIONS = 10
 """Iterations of a start before it is judged: most of what k-means left to gain."""
 
 
-@dataclass(frozen=True)
-class Start:
-    """What became of one start: the mean log likelihood where it ended, iterations, and why it stopped."""
+class RunOnPart(Protocol[P, S]):
+    """EM on a part of the rows, from a start, until tol."""
 
-    mean_loglik: float
-    n_iter: int
-    stop_reason: str
+    def __call__(self, rows: RowSource, start: P, tol: float) -> Fit[P, S]: ...
+
+
+def continue_from(start: P, fit: Fit[P, S]) -> P:
+    """Return where the fit of a part of the rows ends, or its start if it has emptied what other rows may fill."""
+    return fit.params if fit.stats.live.all() else start
+
+
+def coarse_to_fine(parts: Sequence[RowSource], run: RunOnPart[P, S]) -> Callable[[P], P]:
+    """Make of a start the end of EM on growing parts of the rows.
+
+    The maximum over n rows is expected p / 2n per row above the likelihood of the truth, p parameters: where less than
+    that is left to gain, these rows know no better, and it takes more of them.
+    """
+
+    def improve(start: P) -> P:
+        for part in parts:
+            start = continue_from(start, run(part, start, start.n_parameters / (2 * len(part))))
+        return start
+
+    return improve
 
 
 def best_first(
-    starts: Iterable[Any],
-    run: Callable[[Any], Fit],
-    screen: Callable[[Any], Fit] | None = None,
+    starts: Iterable[P],
+    run: Callable[[P], Fit[P, S]],
+    screen: Callable[[P], Fit[P, S]] | None = None,
     *,
     on_interrupt: str = "raise",
-) -> list[Fit]:
-    """The fits of all starts, the one that ends highest first.
+) -> list[Fit[P, S]]:
+    """Fit from all starts; the one that ends highest comes first.
 
     scikit-learn compares starts by their lower bounds, the log likelihoods before their last M-steps: these differ from
     where they end by less than tol, and so may the order of fits that are as near to each other.
@@ -62,25 +60,25 @@ def best_first(
     others stay where it left them, behind.  After a run that is cut short no other begins.
     """
     if screen is None:
-        return sorted(tried(starts, run, on_interrupt), key=lambda fit: -fit.loglik)
-    drawn: list[Any] = []
-    screened = tried(remembered(starts, drawn), screen)
+        return sorted(run_starts(starts, run, on_interrupt), key=lambda fit: -fit.loglik)
+    drawn: list[P] = []
+    screened = run_starts(recorded(starts, drawn), screen)
     ranked = sorted(zip(drawn, screened, strict=True), key=lambda pair: -pair[1].loglik)
-    fits = tried((led(*pair) for pair in ranked[:CARRIED]), run, on_interrupt)
+    fits = run_starts((continue_from(*pair) for pair in ranked[:CARRIED]), run, on_interrupt)
     behind = [replace(fit, stop_reason=f"{SCREENED_OUT}: {fit.stop_reason}") for _, fit in ranked[CARRIED:]]
     return sorted(fits, key=lambda fit: -fit.loglik) + behind
 
 
-def remembered(starts: Iterable[Any], drawn: list[Any]) -> Iterator[Any]:
-    """The same starts; `drawn` has those that have been asked for."""
+def recorded(starts: Iterable[P], drawn: list[P]) -> Iterator[P]:
+    """Yield the same starts; `drawn` has those that have been asked for."""
     for start in starts:
         drawn.append(start)
         yield start
 
 
-def tried(starts: Iterable[Any], run: Callable[[Any], Fit], on_interrupt: str = "raise") -> list[Fit]:
-    """The fits of the starts in turn, up to one that is cut short."""
-    fits: list[Fit] = []
+def run_starts(starts: Iterable[P], run: Callable[[P], Fit[P, S]], on_interrupt: str = "raise") -> list[Fit[P, S]]:
+    """Fit from the starts in turn, up to one that is cut short."""
+    fits: list[Fit[P, S]] = []
     try:
         for start in starts:
             fits.append(run(start))
@@ -91,3 +89,8 @@ def tried(starts: Iterable[Any], run: Callable[[Any], Fit], on_interrupt: str = 
             raise
         fits[-1] = replace(fits[-1], cut_short=True)
     return fits
+
+
+def outcome(fit: Fit[P, S]) -> Start:
+    """Say what became of a start."""
+    return Start(fit.loglik / fit.stats.total, fit.n_iter, fit.stop_reason)

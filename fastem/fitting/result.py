@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Generic
 
 from fastem._public import public
 from fastem._typing import Array
+from fastem.families.base import P, S
 
 STEPS = ("start", "plain", "accelerated", "rejected", "reseeded", "dropped")
 """How the parameters of an iteration were reached."""
@@ -69,16 +70,26 @@ class Ascent:
 
     @property
     def holds(self) -> bool:
+        """Return whether rounding explains every fall."""
         return self.largest_fall <= self.bound < math.inf
+
+
+@dataclass(frozen=True)
+class Start:
+    """What became of one start: the mean log likelihood where it ended, iterations, and why it stopped."""
+
+    mean_loglik: float
+    n_iter: int
+    stop_reason: str
 
 
 @public
 @dataclass(frozen=True, eq=False)
-class Fit:
+class Fit(Generic[P, S]):
     """The result of `em`: params and, at these params, their statistics; how it got there and why it stopped."""
 
-    params: Any
-    stats: Any
+    params: P
+    stats: S
     history: History
     converged: bool
     stop_reason: str
@@ -86,10 +97,12 @@ class Fit:
     """What the log likelihood (a total) had still to gain at the last iteration, as `em` estimates it for "aitken";
     infinite where that is unknown."""
     cut_short: bool = False
-    """Whether its time was over, or it was interrupted."""
+    """Whether its time was over, it was interrupted, or its callback ended it."""
     collapses: tuple[Collapse, ...] = ()
-    """What `mend` has noted."""
+    """The components that have collapsed, and what was done."""
     ascent: Ascent = Ascent(0.0, 0.0, 0)
+    starts: tuple[Start, ...] = ()
+    """What became of each start, the best first; empty where this is the fit of a single one."""
 
     @property
     def summary(self) -> str:
@@ -103,10 +116,12 @@ class Fit:
 
     @property
     def n_iter(self) -> int:
+        """Return the number of iterations."""
         return len(self.history)
 
     @property
     def loglik(self) -> float:
+        """Return the log likelihood (a total) at `params`."""
         return float(self.stats.loglik)
 
     @property
@@ -121,6 +136,7 @@ class Fit:
 
 
 def still_to_go(gain: float) -> str:
+    """Say what a fit has still to gain."""
     if math.isinf(gain):
         return "what it has still to gain is unknown"
     return f"estimated to have {gain:.2g} still to gain"

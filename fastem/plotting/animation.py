@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -11,8 +10,14 @@ from typing import Any, Self
 import numpy as np
 
 from fastem._public import public
-from fastem.plotting.binomial import BinomialMixtureDisplay
-from fastem.plotting.gaussian import GaussianMixtureDisplay
+from fastem._typing import ArrayLike, RowKind
+from fastem.estimators.base import Mixture
+from fastem.estimators.model import open_data, starts_of
+from fastem.families.params import Params
+from fastem.fitting.driver import Observers, run_em
+from fastem.fitting.mixture import steps_of
+from fastem.fitting.settings import of_a_fit
+from fastem.plotting.registry import display_type
 from fastem.plotting.style import import_matplotlib
 from fastem.validation.settings import as_generator, as_list, as_path, check_choice, check_no_trials
 
@@ -56,13 +61,12 @@ class FitAnimation:
         start; components that collapse are left to the floor.  With `n_init=1` and an int for `random_state` that is
         the fit itself, to rounding.
         """
-        if mixture._row_kind.is_counts:
-            last: Any = BinomialMixtureDisplay.from_estimator(mixture, X, trials=trials, sample_weight=sample_weight)
-        else:
+        options = {"trials": trials} if mixture.family.row_kind is RowKind.COUNTS_WITH_TRIALS else {}
+        if not options:
             check_no_trials(trials, type(mixture).__name__)
-            last = GaussianMixtureDisplay.from_estimator(mixture, X, sample_weight=sample_weight)
+        last = display_type(mixture.family.name).from_estimator(mixture, X, sample_weight=sample_weight, **options)
         import_matplotlib("pyplot").close(last.figure_)
-        return cls([showing(last, params) for params in way(mixture, X, trials, sample_weight)])
+        return cls([showing(last, params) for params in path_of(mixture, X, trials, sample_weight)])
 
     def save(self, path: Any) -> None:
         """Write the animation to a file: .gif, or .html with buttons to stop it and to go back.
@@ -121,15 +125,14 @@ def showing(display: Any, params: Any) -> Any:
     return found
 
 
-def way(mixture: Any, X: Any, trials: Any, sample_weight: Any) -> list[Any]:
-    """Parameters at the first start of a fitted mixture, and after each iteration from there."""
-    rng = as_generator(mixture.random_state)
-    with mixture._opened(X, None, trials, sample_weight) as rows:
-        terms = {"fixed": mixture.fixed} | mixture._terms(rows, rng)
-        start = mixture._start(rows, rng, terms, first=True)
-        path: list[Any] = []
-        options: dict[str, Any] = {"terms": terms, "deadline": math.inf}
-        fit = mixture._em(rows, start=start, on_iteration=lambda i, stats, change: path.append(stats.params), **options)
-    path.append(fit.params)
-    order = fit.params.order(mixture.order_by) if mixture.order_by else np.arange(mixture.n_components)
+def path_of(mixture: Mixture, X: ArrayLike, trials: ArrayLike | None, sample_weight: ArrayLike | None) -> list[Params]:
+    """Return the parameters at the first start of a fitted mixture, and after each iteration from there."""
+    rng, path = as_generator(mixture.random_state), list[Params]()
+    settings = of_a_fit(mixture, fixed=mixture.params_.as_fixed(mixture.fixed), callback=None, on_interrupt="raise")
+    observers = Observers[Any, Any](on_iteration=lambda iteration, stats, change: path.append(stats.params))
+    with open_data(mixture, X, trials, sample_weight, dtype=None) as rows:
+        family = mixture.family.for_rows(rows, rng)
+        (start,) = starts_of(mixture, count=1)(rows, family, rng)
+        path.append(run_em(steps_of(rows, family, settings), start, settings, observers=observers).params)
+    order = path[-1].order(mixture.order_by) if mixture.order_by else np.arange(len(start.weights))
     return [params.select(order) for params in path]

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from fastem._storage import read, write
-from fastem.estimators.base import WITHOUT_EFFECT
+from fastem.estimators.model import open_in_memory
 from fastem.fitting.checkpoint import described
+from fastem.fitting.settings import unaltering
 from fastem.selection.held_out import Data
 from fastem.validation.settings import as_path, check_same_fit
 
@@ -29,7 +30,7 @@ def opened(checkpoint: Any, estimator: Any, data: Data, folds: int, split_merge:
 
 def identity_of(estimator: Any, data: Data, folds: int) -> dict[str, Any]:
     """Whose mixtures they are: what the candidates have in common."""
-    without = WITHOUT_EFFECT - {"random_state"} | {"n_components"}
+    without = unaltering(type(estimator)) - {"random_state"} | {"n_components"}
     settings = {name: value for name, value in estimator.get_params(deep=False).items() if name not in without}
-    with estimator._open(data["X"], data.get("trials"), data["sample_weight"]) as rows:
+    with open_in_memory(estimator, data["X"], data.get("trials"), data["sample_weight"]) as rows:
         return {"class": type(estimator).__name__, **described(settings), "folds": folds, "data": rows.fingerprint()}

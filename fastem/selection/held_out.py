@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 
 from fastem._typing import Array
+from fastem.estimators.base import Mixture
+from fastem.estimators.model import open_in_memory, trials_of
+from fastem.families.params import Params
 from fastem.kernels.linear import dot
 from fastem.selection.doubtful import suspects
 from fastem.validation.arrays import as_counts, as_matrix, as_sample_weight, check_folds
@@ -45,13 +48,19 @@ def held_out(estimator: Any, setting: dict[str, Any], data: Data, folds: int, st
     least, deviance = -math.log(max(1.0, total_of(arrays))), 0.0
     for inside, outside in parts(arrays, folds):
         mixture, weights = copied(estimator, setting).fit(**inside), outside.pop("sample_weight")
+        params = mixture.params_
         if suspect := suspects(mixture, step):
-            proven = mixture.params_.with_proven_variances(mixture.counts_, suspect, step)
-            vars(mixture).update(mixture._attributes(proven))
-        log_prob, spread = mixture.score_samples(**outside), whole.score_samples(**outside)
+            params = params.with_proven_variances(mixture.counts_, suspect, step)
+        log_prob, spread = log_density(mixture, params, outside), log_density(whole, whole.params_, outside)
         log_prob = np.maximum(log_prob, spread + least, dtype=np.float64)
         deviance -= 2 * (float(log_prob.sum()) if weights is None else dot(weights, log_prob))
     return deviance
+
+
+def log_density(mixture: Mixture, params: Params, data: Data) -> Array:
+    """Return (n,) the log density of rows under parameters of the family of a mixture."""
+    with open_in_memory(mixture, data["X"], data.get("trials")) as rows:
+        return rows.predict(params, "log_prob")
 
 
 def total_of(arrays: Data) -> float:
@@ -63,7 +72,7 @@ def arrays_of(estimator: Any, data: Data) -> Data:
     """The data as arrays with a place for each row."""
     X, weights = data["X"], data["sample_weight"]
     if "trials" in data:
-        X, trials = as_counts(X, estimator._tosses(data["trials"]))
+        X, trials = as_counts(X, trials_of(estimator, data["trials"]))
         arrays = {"X": X, "trials": trials}
     else:
         arrays = {"X": as_matrix(X, fitting=True)}

@@ -15,14 +15,15 @@ from fastem.data.kmeans import START_ROWS, subsample
 from fastem.data.row_source import RowSource
 from fastem.estimators.base import Mixture
 from fastem.estimators.gaussian_mixture import GaussianMixture
+from fastem.estimators.model import check_model, check_settings, open_data
 from fastem.exceptions import warn
 from fastem.families.gaussian.structures import COVARIANCE_TYPES
-from fastem.fitting.restarts import Start
+from fastem.fitting.result import Start
 from fastem.persistence import load
 from fastem.selection.doubtful import blocks_of, in_blocks, n_distinct, rounding_step, with_doubts
 from fastem.selection.folder import opened
 from fastem.selection.held_out import Data, arrays_of, copied, held_out, of_all_rows, parts
-from fastem.selection.split_merge import go_on_from
+from fastem.selection.split_merge import fit_neighbour
 from fastem.selection.table import APART, VERY_STRONG, Candidate, Selection, is_screened_out
 from fastem.validation.arrays import as_sizes
 from fastem.validation.settings import (
@@ -164,7 +165,7 @@ def varied(estimator: Any, n_components: Any, covariance_types: Any) -> list[Set
 
 def tosses(estimator: Any, trials: Any) -> dict[str, Any]:
     """trials, as an argument of estimators that take any."""
-    if estimator._row_kind.is_counts:
+    if estimator.family.row_kind.is_counts:
         return {"trials": trials}
     check_no_trials(trials, type(estimator).__name__)
     return {}
@@ -172,9 +173,7 @@ def tosses(estimator: Any, trials: Any) -> dict[str, Any]:
 
 def opened_rows(estimator: Any, data: Data) -> RowSource:
     """As a fit reads them, in float64 arithmetic."""
-    trials = estimator._tosses(data.get("trials"))
-    rows: RowSource = estimator._opened(data["X"], None, trials, data["sample_weight"], dtype=np.float64)
-    return rows
+    return open_data(estimator, data["X"], data.get("trials"), data["sample_weight"], dtype=np.float64)
 
 
 def looked_at(estimator: Any, settings: list[Setting], data: Data, folds: int) -> tuple[list[Setting], Array]:
@@ -182,7 +181,7 @@ def looked_at(estimator: Any, settings: list[Setting], data: Data, folds: int) -
     which each feature was rounded."""
     mixtures = [copied(estimator, setting) for setting in settings]
     for mixture in mixtures:
-        mixture._check_settings()
+        check_settings(mixture)
     sizes = list(dict.fromkeys(mixture.n_components for mixture in mixtures))
     with opened_rows(estimator, data) as rows:
         few = subsample(rows, START_ROWS, np.random.default_rng(0))
@@ -193,7 +192,7 @@ def looked_at(estimator: Any, settings: list[Setting], data: Data, folds: int) -
         most, of_what = min(within), "in the least part of X that folds leave to a fit"
     fitting = as_sizes(sizes, most, of_what)
     for mixture in mixtures:
-        mixture._check_inits(d)
+        check_model(mixture, d)
     return [setting for setting in settings if setting["n_components"] in fitting], step
 
 
@@ -243,7 +242,7 @@ class Fits:
         size, tried = neighbour.n_components, getattr(mixture, "neighbours_", [])
         if size in tried or not adjoining(mixture, neighbour):
             return mixture
-        other = self._looked_at(go_on_from(copied(self.estimator, setting), neighbour.params_, self.data))
+        other = self._looked_at(fit_neighbour(copied(self.estimator, setting), neighbour.params_, self.data))
         best, worse = (other, mixture) if outdoes(other, mixture) else (mixture, other)
         best.starts_ = ranked([*best.starts_, *worse.starts_])
         best.neighbours_ = [*tried, size]

@@ -2,56 +2,56 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from functools import partial
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 
 from fastem.data.kmeans import start_size, subsample
-from fastem.fitting.restarts import led
+from fastem.estimators.base import Mixture
+from fastem.estimators.model import fit_data, n_components, open_data
+from fastem.families.base import P, S
+from fastem.families.params import Params
+from fastem.fitting.driver import run_em
+from fastem.fitting.mixture import Starts, steps_of
+from fastem.fitting.restarts import continue_from
 from fastem.fitting.result import Fit
+from fastem.fitting.settings import of_a_fit
+from fastem.selection.held_out import Data
 from fastem.validation.settings import as_generator
 
 TRIAL_ITERATIONS = 5
 """Of each split, before it is judged."""
 
 
-def go_on_from(mixture: Any, params: Any, data: dict[str, Any]) -> Any:
+def fit_neighbour(mixture: Mixture, params: Params, data: Data) -> Mixture:
     """Fit a mixture from the parameters of one with a component more or less."""
     start = neighbour(mixture, params, data)
-    for name, value in mixture._attributes(start).items():
-        setattr(mixture, name, value)
-    mixture.stats_ = None  # as after partial fits: nothing is known of what was reached
-    warm_start, mixture.warm_start = mixture.warm_start, True
-    mixture.fit(**data).warm_start = warm_start
-    return mixture
+    return fit_data(mixture, data["X"], data.get("trials"), data["sample_weight"], starts=Starts.at(start))
 
 
-def neighbour(mixture: Any, params: Any, data: dict[str, Any]) -> Any:
-    """The start of a mixture.  Splits are judged on the rows that a start looks at."""
-    k, rng = mixture._k, as_generator(mixture.random_state)
+def neighbour(mixture: Mixture, params: Params, data: Data) -> Params:
+    """Return the start of a mixture.  Splits are judged on the rows that a start looks at."""
+    k, rng = n_components(mixture), as_generator(mixture.random_state)
     if len(params.weights) > k:
         return with_one_less(params)
-    trials = mixture._tosses(data.get("trials"))
-    with mixture._opened(data["X"], None, trials, data["sample_weight"]) as rows:
+    short = of_a_fit(mixture, fixed=(), max_iter=TRIAL_ITERATIONS, callback=None, on_interrupt="raise")
+    with open_data(mixture, data["X"], data.get("trials"), data["sample_weight"]) as rows:
         few = subsample(rows, start_size(rows, k), rng)
-        terms = {"fixed": ()} | mixture._terms(rows, rng)
-        run = partial(mixture._em, few, terms=terms, deadline=math.inf, max_iter=TRIAL_ITERATIONS)
-        return best_split(params, lambda start: run(start=start))
+        steps = steps_of(few, mixture.family.for_rows(rows, rng), short)
+        found: Params = best_split(params, lambda start: run_em(steps, start, short))
+    return found
 
 
-def best_split(params: Any, run: Callable[[Any], Fit]) -> Any:
-    """Of the splits of each component in turn, where the one leads that a short run of EM leaves highest."""
+def best_split(params: P, run: Callable[[P], Fit[P, S]]) -> P:
+    """Split each component in turn; return where a short run of EM leads from the split that it leaves highest."""
     starts = [params.split(component) for component in np.flatnonzero(params.weights > 0).tolist()]
     start, fit = max(((start, run(start)) for start in starts), key=lambda pair: pair[1].loglik)
-    return led(start, fit)
+    return continue_from(start, fit)
 
 
-def with_one_less(params: Any) -> Any:
-    """Without an empty component if there is one, else with the closest pair merged."""
+def with_one_less(params: Params) -> Params:
+    """Return the mixture without an empty component if there is one, else with the closest pair merged."""
     empty = np.flatnonzero(params.weights <= 0)
     if len(empty):
         return params.without(int(empty[0]))

@@ -10,7 +10,8 @@ from typing import Any, Self
 import numpy as np
 
 from fastem._public import public
-from fastem.fitting.restarts import SCREENED_OUT, Start
+from fastem.fitting.restarts import SCREENED_OUT
+from fastem.fitting.result import Start
 
 APART = 10.0
 """EM stops some tol from the maximum: ends that are closer than so many tol may be one."""

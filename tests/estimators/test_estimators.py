@@ -194,6 +194,7 @@ def test_default_settings_are_scikit_learns():
         "on_collapse",
         "max_time",
         "on_interrupt",
+        "callback",
         "checkpoint",
         "checkpoint_every",
         "backend",

@@ -7,7 +7,8 @@ import pytest
 from support.groups import RTOL, assert_close, assert_equal_bits, count_groups, normal_groups, offsets_of, results
 
 import fastem
-from fastem.estimators.fit_many import FitStatus, fit_many
+from fastem.estimators.fit_many import fit_many
+from fastem.estimators.many_fits import FitStatus
 
 # ------------------------------------------------------------------------------------------------------------- statuses
 

@@ -6,7 +6,7 @@ from support import datasets
 from support.sweeps import normal_params
 
 import fastem
-from fastem.fitting.restarts import warmed
+from fastem.fitting.restarts import coarse_to_fine
 
 
 class Climb:
@@ -221,14 +221,14 @@ def test_warm_sweeps_of_few_rows_are_none():
 def test_a_part_is_left_when_it_has_less_to_gain_than_its_rows_can_tell():
     asked = []
 
-    def run(part, *, start, stopping, tol):
-        asked.append((len(part), stopping, tol))
+    def run(part, start, tol):
+        asked.append((len(part), tol))
         return fastem.em(part.sweep, lambda stats: stats.maximize(), start, max_iter=1)
 
     X = np.random.default_rng(0).normal(size=(13_000, 1))
     start = fastem.GaussianParams(np.full(2, 0.5), np.array([[-1.0], [1.0]]), np.ones((2, 1)), "diag")
-    led = warmed(fastem.open_rows(X).subsets(100), run)(start)
-    assert asked == [(213, "aitken", 5 / 426), (1_000, "aitken", 5 / 2_000)]
+    led = coarse_to_fine(fastem.open_rows(X).subsets(100), run)(start)
+    assert asked == [(213, 5 / 426), (1_000, 5 / 2_000)]
     assert (led.means != start.means).all()
 
 

@@ -16,6 +16,7 @@ from support.asserts import same_fit
 
 import fastem
 from fastem._storage import read, write
+from fastem.families.gaussian.family import GaussianFamily
 from fastem.fitting.acceleration import Extrapolation
 from fastem.fitting.checkpoint import KIND, LAYOUT
 
@@ -96,7 +97,7 @@ def test_an_interruption_that_returns_nothing_leaves_the_estimator_as_it_was(swe
 
 
 def test_an_interruption_between_starts_returns_the_starts_before(monkeypatch):
-    start, count = fastem.GaussianMixture._start, 0
+    start, count = GaussianFamily.start, 0
 
     def interrupted(*arguments, **options):
         nonlocal count
@@ -106,7 +107,7 @@ def test_an_interruption_between_starts_returns_the_starts_before(monkeypatch):
         return start(*arguments, **options)
 
     expected = normal(n_init=1)
-    monkeypatch.setattr(fastem.GaussianMixture, "_start", interrupted)
+    monkeypatch.setattr(GaussianFamily, "start", interrupted)
     found = normal(n_init=3, on_interrupt="return")
     assert found.cut_short_
     assert len(found.starts_) == 1
@@ -295,10 +296,10 @@ def test_the_file_of_other_rows_weights_or_version_is_refused(tmp_path, monkeypa
     for X, sample_weight in ((other, None), (CLOSE, np.full(3_000, 2.0)), (CLOSE.astype(np.float32), None)):
         with pytest.raises(ValueError, match="was written by another fit: data was"):
             mixture.fit(X, sample_weight=sample_weight)
-    with pytest.raises(ValueError, match="was written by another fit: rows was 3000, and is 2999"):
+    with pytest.raises(ValueError, match="was written by another fit: rows was 3000, and is now 2999"):
         mixture.fit(CLOSE[:-1])
     monkeypatch.setattr("fastem.fitting.checkpoint.version", lambda name: "0.0.1")
-    with pytest.raises(ValueError, match=r"was written by another fit: fastem was '.*', and is '0.0.1'"):
+    with pytest.raises(ValueError, match=r"was written by another fit: fastem was '.*', and is now '0.0.1'"):
         mixture.fit(CLOSE)
     assert not hasattr(mixture, "weights_")
 
@@ -441,7 +442,7 @@ def test_an_interruption_while_attributes_are_set_leaves_the_estimator_as_it_was
     def torn(*arguments):
         raise error
 
-    monkeypatch.setattr(fastem.GaussianMixture, "_attributes", torn)
+    monkeypatch.setattr("fastem.estimators.attributes.arrays_of", torn)
     with pytest.raises(error):
         getattr(mixture, call)(CLOSE if call == "fit" else CLOSE[:, :1])
     assert vars(mixture) == before

@@ -162,10 +162,10 @@ def test_a_mixture_goes_on_from_others():
     X = np.concatenate([RNG.normal(at, size=(300, 1)) for at in (0.0, 8.0, 20.0)])
     data = {"X": X, "sample_weight": None}
     two = fastem.GaussianMixture(2, random_state=0).fit(X)
-    three = split_merge.go_on_from(fastem.GaussianMixture(3, random_state=0), two.params_, data)
+    three = split_merge.fit_neighbour(fastem.GaussianMixture(3, random_state=0), two.params_, data)
     np.testing.assert_allclose(np.sort(three.means_.ravel()), [0, 8, 20], atol=0.3)
     assert (three.warm_start, hasattr(three, "stats_"), len(three.starts_)) == (False, False, 1)
-    back = split_merge.go_on_from(fastem.GaussianMixture(2), three.params_, data)
+    back = split_merge.fit_neighbour(fastem.GaussianMixture(2), three.params_, data)
     assert back.loglik_ == pytest.approx(two.loglik_, abs=1.0)
 
 
@@ -176,7 +176,7 @@ def test_it_begins_at_the_split_or_the_merge(k):
     two = fastem.GaussianMixture(2, random_state=0).fit(X)
     mixture = fastem.GaussianMixture(k, max_iter=0, random_state=0)
     start = split_merge.neighbour(mixture, two.params_, data)
-    np.testing.assert_array_equal(split_merge.go_on_from(mixture, two.params_, data).means_, start.means)
+    np.testing.assert_array_equal(split_merge.fit_neighbour(mixture, two.params_, data).means_, start.means)
 
 
 @pytest.mark.parametrize("stopping", ["q", "aitken"])
@@ -184,4 +184,4 @@ def test_a_mixture_that_goes_on_knows_of_no_iteration_before(stopping):
     X = np.concatenate([RNG.normal(size=(150, 1)), RNG.normal(6.0, 1.0, size=(150, 1))])
     one = fastem.GaussianMixture(1).fit(X)
     two = fastem.GaussianMixture(2, stopping=stopping, random_state=0)
-    assert split_merge.go_on_from(two, one.params_, {"X": X, "sample_weight": None}).n_iter_ > 1
+    assert split_merge.fit_neighbour(two, one.params_, {"X": X, "sample_weight": None}).n_iter_ > 1

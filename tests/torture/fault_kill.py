@@ -8,7 +8,7 @@ from builds import ROOT, SMALL
 
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "fitting")]
 
-import test_stopped
+import test_stopped  # noqa: E402 - of the folders above
 
 KILLS = 10 if SMALL else 50
 AT_A_TIME = 10

@@ -16,7 +16,7 @@ from fastem.families.binomial.model import BinomialParams, BinomialStats
 from fastem.families.binomial.prior import BinomialPrior
 from fastem.families.binomial.starts import START_METHODS, start_from
 from fastem.families.fixed import Fixed
-from fastem.validation.parameters import as_float64, as_mixing_weights, as_probabilities
+from fastem.validation.parameters import as_float64, as_mixing_weights, as_probabilities, warn_if_not_identifiable
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +50,9 @@ class BinomialFamily(Family[BinomialParams, BinomialStats]):
     ) -> BinomialParams:
         given = {name: as_float64(value, name) for name, value in (init or {}).items()}
         return start_from(given, rows, k, method=method if first else "random", rng=rng)
+
+    def warn_of_rows(self, rows: RowSource, k: int) -> None:
+        warn_if_not_identifiable(rows.n_features, rows.most_trials, k)
 
     def maximize(self, stats: BinomialStats, fixed: Fixed | None = None) -> BinomialParams:
         return stats.maximize(fixed=() if fixed is None else fixed)

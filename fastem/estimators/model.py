@@ -1,0 +1,220 @@
+"""From an estimator to a fit and back: its settings, the rows of a call, starts; a copy of it with the results."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from fastem._typing import ArrayLike, RowKind
+from fastem.data.chunks import open_chunks
+from fastem.data.dask_partitions import open_partitions
+from fastem.data.dask_predict import described_by, is_dask
+from fastem.data.open import open_rows
+from fastem.data.row_source import RowSource
+from fastem.data.rows import Rows
+from fastem.estimators import fitted_settings, hooks
+from fastem.estimators.attributes import set_fit, set_params
+from fastem.estimators.sklearn_compat import learn_features
+from fastem.families.base import Family
+from fastem.families.fixed import Fixed
+from fastem.families.params import Params
+from fastem.fitting.checkpoint import arrays_of, described
+from fastem.fitting.driver import run_em
+from fastem.fitting.mixture import Starts, fit_mixture, in_precision, steps_of
+from fastem.fitting.settings import FitSettings, check_each, of_a_fit, unaltering
+from fastem.fitting.stepwise import step
+from fastem.validation.arrays import check_enough_rows, check_only_chunks, warn_of_weights, weights_do_not_count_rows
+from fastem.validation.parameters import check_shape
+from fastem.validation.settings import as_generator, check_choice, check_no_masks, check_on_collapse
+
+if TYPE_CHECKING:
+    from fastem.estimators.base import Mixture
+
+M = TypeVar("M", bound="Mixture")
+
+FLOAT32_TOL = 1e-6
+"""Of the mean log likelihood: what its rounding in float32 hides."""
+
+
+def check_settings(mixture: Mixture) -> FitSettings:
+    """Check all settings, and that no method is overridden which is never called; return those of a fit."""
+    hooks.refuse(mixture)
+    check_each(mixture)
+    family = mixture.family
+    check_choice(mixture.init_params, "init_params", family.start_methods)
+    fixed = Fixed.parse(mixture.fixed, family.parameter_names, n_components(mixture))
+    if mixture.order_by is not None:
+        check_choice(mixture.order_by, "order_by", family.parameter_names[:2])
+        check_no_masks(fixed.by_component)
+    check_on_collapse(mixture.on_collapse, bool(fixed))
+    return of_a_fit(mixture, fixed=fixed)
+
+
+def n_components(mixture: Mixture) -> int:
+    """Return n_components as an int of Python: products with NumPy's small types may be beyond their range."""
+    return int(mixture.n_components)
+
+
+def check_model(mixture: Mixture, n_features: int) -> None:
+    """Raise ValueError or TypeError for starts and priors that are none for rows of so many features."""
+    family = mixture.family
+    family.check_init(init_of(mixture), n_components(mixture), n_features)
+    if mixture.prior is not None:
+        family.check_prior(mixture.prior, n_features)
+
+
+def init_of(mixture: Mixture) -> Mapping[str, ArrayLike]:
+    """Return the values that a user has given to start from, by name."""
+    values = {name: getattr(mixture, f"{name}_init") for name in mixture.family.init_names}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def is_fitted(mixture: Mixture) -> bool:
+    """Return whether there are parameters, of a fit or a user's."""
+    return hasattr(mixture, "weights_")
+
+
+def starts_of(mixture: Mixture, count: int | None = None) -> Starts[Any]:
+    """Return the starts of a fit, which are drawn from its rows."""
+    init, method, k = init_of(mixture), mixture.init_params, n_components(mixture)
+
+    def draw(rows: RowSource, family: Family[Any, Any], rng: np.random.Generator, number: int) -> Any:
+        return family.start(rows, k, method=method, rng=rng, first=number == 0, init=init)
+
+    return Starts(k, int(mixture.n_init) if count is None else count, draw)
+
+
+def open_data(
+    mixture: Mixture, X: Any, trials: Any = None, sample_weight: Any = None, *, chunks: Any = None, **options: Any
+) -> RowSource:
+    """Open the rows of a fit: X in memory or of Dask or, where that is None, chunks."""
+    if mixture.family.row_kind is RowKind.REAL and not is_coarse(mixture):
+        options.setdefault("dtype", np.float64)
+    if chunks is not None:
+        check_only_chunks(X, trials, sample_weight)
+        return open_chunks(chunks, trials=trials_of(mixture, trials), fitting=True, **runner_of(mixture), **options)
+    if is_dask(X):
+        options |= {"owner": type(mixture).__name__} | runner_of(mixture)
+        return open_partitions(X, trials_of(mixture, trials), sample_weight, **options)
+    return open_in_memory(mixture, X, trials, sample_weight, fitting=True, **options)
+
+
+def open_in_memory(mixture: Mixture, X: Any, trials: Any = None, sample_weight: Any = None, **options: Any) -> Rows:
+    """Open rows in memory, for a fit or for predictions."""
+    options |= {"owner": type(mixture).__name__} | runner_of(mixture)
+    return open_rows(X, trials_of(mixture, trials), sample_weight, **options)
+
+
+def runner_of(mixture: Mixture) -> dict[str, Any]:
+    """Return what the rows are, and what sweeps them."""
+    return {"row_kind": mixture.family.row_kind, "backend": mixture.backend, "n_threads": mixture.n_threads}
+
+
+def is_coarse(mixture: Mixture) -> bool:
+    """Return whether a stop rule is coarser than the rounding of a mean log likelihood in float32."""
+    return mixture.stopping == "loglik" and mixture.tol >= FLOAT32_TOL
+
+
+def trials_of(mixture: Mixture, trials: Any) -> Any:
+    """Return the trials of rows that have any, or n_trials instead of None."""
+    return getattr(mixture, "n_trials", None) if trials is None else trials
+
+
+def identity_of(mixture: Mixture) -> dict[str, Any]:
+    """Return what a checkpoint of a fit has to agree on, beyond the rows."""
+    without = unaltering(type(mixture))
+    settings = {name: value for name, value in mixture.get_params(deep=False).items() if name not in without}
+    seed = mixture.random_state if mixture.random_state is not None else "None"
+    return {"class": type(mixture).__name__, "random_state": described(seed), **described(settings)}
+
+
+def fit_data(
+    mixture: M, X: Any, trials: Any, sample_weight: Any, *, chunks: Any = None, starts: Starts[Any] | None = None
+) -> M:
+    """Fit to the rows of a call; return a copy of the mixture with the results.
+
+    Equal rows of counts are fitted as one, with their weight.  starts None draws them, or goes on from the last fit.
+    """
+    settings = check_settings(mixture)
+    with open_data(mixture, X, trials, sample_weight, chunks=chunks) as rows:
+        k, family = n_components(mixture), mixture.family
+        check_enough_rows(len(rows), k)
+        check_model(mixture, rows.n_features)
+        distinct = rows.collapsed() if family.row_kind.is_counts else rows
+        family.warn_of_rows(distinct, k)
+        previous, identity, rng = -math.inf, identity_of(mixture), as_generator(mixture.random_state)
+        if starts is None and mixture.warm_start and is_fitted(mixture):
+            starts, previous = Starts.at(last_params(mixture)), last_criterion(mixture)
+            identity["start"] = described(arrays_of(mixture.params_))
+        starts = starts or starts_of(mixture)
+        with distinct:
+            fit = fit_mixture(distinct, family, settings, starts, rng=rng, previous=previous, identity=identity)
+        n_free, total = fit.params.n_free(settings.fixed), fit.stats.total
+        no_rows = weights_do_not_count_rows(total, len(rows), n_free, rows.first_weighted)
+        fitted = unfinished(mixture, X, rows)
+        set_fit(fitted, fit, rows.precision)
+    if no_rows:
+        warn_of_weights(total)
+    return fitted
+
+
+def unfinished(mixture: M, X: Any, rows: RowSource) -> M:
+    """Return a copy that takes the new attributes: after an interruption, or a warning that is an error, the estimator
+    is as it was."""
+    fitted = object.__new__(type(mixture))
+    fitted.__dict__.update(mixture.__dict__)
+    learn_features(fitted, described_by(X), rows.n_features)
+    return fitted
+
+
+def last_params(mixture: Mixture) -> Params:
+    """Return the parameters of the last fit, which may have dropped components."""
+    fitted_settings.require(mixture, "going on")
+    params: Params = mixture.params_
+    if mixture.on_collapse != "drop" or len(params.weights) >= n_components(mixture):
+        check_shape(params.weights, "weights_", (n_components(mixture),))
+    return params
+
+
+def last_criterion(mixture: Mixture) -> float:
+    """Return what the last fit ended at, for the next to go on from; partial fits do not know."""
+    if hasattr(mixture, "stats_"):
+        return -math.inf
+    return float(mixture.history_.q[-1] if mixture.stopping == "q" and mixture.n_iter_ else mixture.lower_bound_)
+
+
+def fit_batch(mixture: M, X: Any, trials: Any, sample_weight: Any) -> M:
+    """Sweep once over rows that come once; return a copy of the mixture with the results.
+
+    The first rows that come are fitted, for a start.
+    """
+    settings, known = check_settings(mixture), is_fitted(mixture)
+    n_features = mixture.params_.n_features if known else None
+    rows = open_data(mixture, X, trials, sample_weight, n_features=n_features, dtype=None)
+    check_enough_rows(len(rows), 1 if known else n_components(mixture))
+    check_model(mixture, rows.n_features)
+    rng, seen = as_generator(mixture.random_state), getattr(mixture, "stats_", None)
+    with rows:
+        family = mixture.family.for_rows(rows, rng)
+        params = last_params(mixture) if known else first_params(mixture, rows, family, settings, rng)
+        batch = rows.sweep(params)
+    stats = batch if seen is None else step(seen, batch)
+    with_prior = stats if mixture.prior is None else stats + mixture.prior.stats(params)
+    reached = family.maximize(with_prior, settings.fixed)
+    fitted = unfinished(mixture, X, rows)
+    set_params(fitted, in_precision(rows.precision, reached), rows.precision)
+    fitted.stats_, fitted.counts_, fitted.collapses_ = stats, stats.row_counts, []
+    return fitted
+
+
+def first_params(
+    mixture: Mixture, rows: RowSource, family: Family[Any, Any], settings: FitSettings, rng: np.random.Generator
+) -> Params:
+    """Fit the first rows that come, from one start."""
+    (start,) = starts_of(mixture, count=1)(rows, family, rng)
+    params: Params = run_em(steps_of(rows, family, settings), start, replace(settings, on_interrupt="raise")).params
+    return params.select(params.order(mixture.order_by)) if mixture.order_by else params

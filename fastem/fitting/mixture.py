@@ -1,0 +1,183 @@
+"""A fit of a mixture: the best of several starts, by EM on the rows, wherever they are."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Generic
+
+import numpy as np
+
+from fastem.data.kmeans import start_size, subsample
+from fastem.data.row_source import RowSource
+from fastem.families.base import Family, P, S
+from fastem.fitting.checkpoint import Journal
+from fastem.fitting.collapse import CollapseMonitor
+from fastem.fitting.driver import Observers, Steps, run_em
+from fastem.fitting.progress import Bar, Lines, Progress
+from fastem.fitting.restarts import CARRIED, SCREEN_ITERATIONS, best_first, coarse_to_fine, outcome
+from fastem.fitting.result import Fit
+from fastem.fitting.settings import FitSettings
+
+
+@dataclass(frozen=True)
+class Starts(Generic[P]):
+    """Where a fit begins: at parameters that are given, or at those that are drawn from the rows."""
+
+    n_components: int
+    count: int
+    draw: Callable[[RowSource, Family[P, S], np.random.Generator, int], P]  # the last is the number of the start
+    given: bool = False  # then EM goes on from them on all rows
+
+    @classmethod
+    def at(cls, params: P) -> Starts[P]:
+        """Begin at these parameters."""
+        return cls(len(params.weights), 1, lambda rows, family, rng, number: params, given=True)
+
+    def __call__(self, rows: RowSource, family: Family[P, S], rng: np.random.Generator) -> Iterator[P]:
+        """Yield the starts, each drawn when it is needed."""
+        return (self.draw(rows, family, rng, number) for number in range(self.count))
+
+
+def fit_mixture(
+    rows: RowSource,
+    family: Family[P, S],
+    settings: FitSettings,
+    starts: Starts[P],
+    *,
+    rng: np.random.Generator,
+    previous: float = -math.inf,
+    identity: Mapping[str, object] | None = None,
+) -> Fit[P, S]:
+    """Fit a mixture of a family to rows.
+
+    Parameters
+    ----------
+    rows : RowSource
+        Rows that are open: in memory, in chunks, or of a Dask collection.
+    family : Family
+        What the components are, with the settings of that model.
+    settings : FitSettings
+        Settings that have been checked, `fixed` a value of Fixed.
+    starts : Starts
+        Where the fit begins.
+    rng : Generator
+        Source of all random numbers.
+    previous : float, default=-inf
+        The criterion before the first iteration, where the fit goes on from another.
+    identity : mapping, default=None
+        What a checkpoint has to agree on, beyond the rows.
+
+    Returns
+    -------
+    Fit
+        The fit that ends highest, with what became of each start.
+    """
+    deadline = math.inf if settings.max_time is None else time.monotonic() + float(settings.max_time)
+    with progress_of(settings, len(rows)) as progress:
+        journal = journal_of(rows, settings, rng, identity)
+        family = family.for_rows(rows, rng)
+        monitor = CollapseMonitor(settings.on_collapse, family.collapsed)
+        short = replace(settings, on_interrupt="raise", callback=None)  # of runs on parts of the rows
+        on_part = partial(run_on_part, family, short, Observers(journal=journal), deadline)
+        steps = replace(
+            steps_of(rows, family, settings),
+            after_m_step=None if settings.on_collapse == "floor" else monitor,
+            final_sweep=final_sweep_of(rows, family, settings),
+        )
+        observers = Observers(progress=progress, journal=journal)
+        parts = rows.subsets(start_size(rows, starts.n_components)) if settings.warm_sweeps and not starts.given else []
+        improve = coarse_to_fine(parts, partial(on_part, stopping="aitken"))
+
+        def run(start: P) -> Fit[P, S]:
+            return run_em(steps, improve(start), settings, observers=observers, deadline=deadline, previous=previous)
+
+        screen = screen_of(rows, starts, partial(on_part, max_iter=min(settings.max_iter, SCREEN_ITERATIONS)), rng)
+        fits = best_first(starts(rows, family, rng), run, screen, on_interrupt=settings.on_interrupt)
+        best = monitor.inspect(fits[0])
+        if journal is not None:
+            journal.close()
+    return replace(best, cut_short=any(fit.cut_short for fit in fits), starts=tuple(map(outcome, fits)))
+
+
+def steps_of(rows: RowSource, family: Family[P, S], settings: FitSettings) -> Steps[P, S]:
+    """The E-step on these rows and the M-step of this family; a prior adds what rows of its own would."""
+    fixed = settings.fixed
+    return Steps(
+        sweep=sweep_of(rows, family, settings),
+        maximize=lambda stats: family.maximize(stats, fixed),
+        apply_floor=lambda proposal, reached: family.apply_floor(proposal, reached, fixed),
+    )
+
+
+def sweep_of(rows: RowSource, family: Family[P, S], settings: FitSettings) -> Callable[[P], S]:
+    """Make of parameters the statistics of the rows and, as if of more rows, of the prior."""
+    prior = settings.prior
+    return rows.sweep if prior is None else lambda params: rows.sweep(params) + prior.stats(params)
+
+
+def final_sweep_of(rows: RowSource, family: Family[P, S], settings: FitSettings) -> Callable[[P], tuple[P, S]]:
+    """Sweep in float64 at the parameters that the attributes will have: what is reported is one model."""
+    sweep = sweep_of(rows.in_float64(), family, settings)
+
+    def final_sweep(params: P) -> tuple[P, S]:
+        params = in_precision(rows.precision, params)
+        return params, sweep(params)
+
+    return final_sweep
+
+
+def in_precision(precision: type[np.floating], params: P) -> P:
+    """Round parameters to float32 for rows of float32, where that is no other model."""
+    return params.rounded_to_float32() if precision is np.float32 else params
+
+
+def run_on_part(
+    family: Family[P, S],
+    settings: FitSettings,
+    observers: Observers[P, S],
+    deadline: float,
+    rows: RowSource,
+    start: P,
+    tol: float | None = None,
+    stopping: str | None = None,
+    max_iter: int | None = None,
+) -> Fit[P, S]:
+    """Run EM on a part of the rows, with some settings changed."""
+    changed = replace(
+        settings,
+        tol=settings.tol if tol is None else tol,
+        stopping=stopping or settings.stopping,
+        max_iter=settings.max_iter if max_iter is None else max_iter,
+    )
+    return run_em(steps_of(rows, family, changed), start, changed, observers=observers, deadline=deadline)
+
+
+def screen_of(
+    rows: RowSource, starts: Starts[P], run: Callable[[RowSource, P], Fit[P, S]], rng: np.random.Generator
+) -> Callable[[P], Fit[P, S]] | None:
+    """Run EM shortly on a part of the rows, where there are many rows and many starts."""
+    size = start_size(rows, starts.n_components)
+    if starts.count <= CARRIED or len(rows) <= size:
+        return None
+    return partial(run, subsample(rows, size, rng))
+
+
+def progress_of(settings: FitSettings, n_rows: int) -> Progress:
+    """Report lines where `verbose` asks for them, else show a bar."""
+    if settings.verbose:
+        return Lines(int(settings.verbose), int(settings.verbose_interval))
+    return Bar(n_rows, int(settings.max_iter))
+
+
+def journal_of(
+    rows: RowSource, settings: FitSettings, rng: np.random.Generator, identity: Mapping[str, object] | None
+) -> Journal | None:
+    """Open the checkpoint of a fit, if it has one."""
+    if settings.checkpoint is None:
+        return None
+    identity = {**(identity or {}), "rows": len(rows), "data": rows.fingerprint()}
+    return Journal(settings.checkpoint, float(settings.checkpoint_every), identity, rng)
