@@ -17,7 +17,7 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
 
     From Python 3.12 on, `warnings.warn(..., skip_file_prefixes=...)` does the same.
     """
-    frame = sys._getframe(1)
+    frame = sys._getframe(1)  # noqa: SLF001 - Python's own name
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_SKIPPED):
         frame = frame.f_back
     registry = frame.f_globals.setdefault("__warningregistry__", {})

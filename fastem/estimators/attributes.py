@@ -67,7 +67,7 @@ def same(before: np.ndarray | None, now: np.ndarray | None) -> bool:
     return (now is before and is_constant(now)) or np.array_equal(now, before)
 
 
-def snapshot(arrays: Mapping[str, Any]) -> dict[str, np.ndarray]:
+def snapshot(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Return the arrays that nobody can write, as they are, and copies of others."""
     return {name: array if is_constant(array) else np.array(array) for name, array in arrays.items()}
 
@@ -132,7 +132,7 @@ def set_fit(mixture: Mixture, fit: Fit[P, S], dtype: type[np.floating]) -> None:
     mixture.log_posterior_ = fit.loglik
     mixture.loglik_ = fit.loglik - (mixture.prior.stats(fit.params).loglik if mixture.prior is not None else 0.0)
     mixture.entropy_ = fit.stats.entropy
-    mixture.n_parameters_ = int(mixture._n_parameters())
+    mixture.n_parameters_ = int(mixture._n_parameters())  # noqa: SLF001 - as subclasses of scikit-learn's know it
     mixture.aic_ = 2 * mixture.n_parameters_ - 2 * mixture.loglik_
     mixture.bic_ = math.log(total) * mixture.n_parameters_ - 2 * mixture.loglik_
     mixture.icl_ = mixture.bic_ + 2 * mixture.entropy_

@@ -12,6 +12,7 @@ import numpy as np
 
 from fastem._errstate import own_methods
 from fastem._storage import encode, write
+from fastem._typing import ArrayLike, PathLike
 from fastem.data.dask_predict import DaskArray, described_by, is_dask, lazy_posterior, mean_of
 from fastem.estimators import fitted_settings, hooks
 from fastem.estimators.attributes import (
@@ -155,7 +156,7 @@ class Mixture(DensityMixin, BaseEstimator, MixtureSettings):
             raise NotFittedError(NOT_FITTED.format(type(self).__name__))
         return diagnosis(params, self.counts_, {each.component for each in self.collapses_ if each.action == "floor"})
 
-    def save(self, path: Any) -> None:
+    def save(self, path: PathLike) -> None:
         """Write the fitted mixture to a file, with its settings and all attributes; `fastem.load` reads it.
 
         No pickle: arrays and a header in NumPy's npz, written whole or not at all.  A random number generator and a
@@ -190,18 +191,20 @@ class Mixture(DensityMixin, BaseEstimator, MixtureSettings):
 
     # ---- predictions
 
-    def _posterior(self, X: Any, trials: Any, wanted: str, precision: Any = None) -> np.ndarray:
+    def _posterior(
+        self, X: ArrayLike, trials: ArrayLike | None, wanted: str, precision: type[np.floating] | None = None
+    ) -> np.ndarray:
         """Return log_prob, resp (in `precision`, or in that of the rows) or labels of each row."""
         hooks.refuse(self, hooks.OF_PREDICTIONS)
         params = self.params_
         same_features(self, described_by(X))
         if is_dask(X):
-            options = {"owner": type(self).__name__, "backend": self.backend, "precision": precision}
+            options: dict[str, Any] = {"owner": type(self).__name__, "backend": self.backend, "precision": precision}
             return cast(np.ndarray, lazy_posterior(params, X, trials_of(self, trials), wanted, **options))
         with open_in_memory(self, X, trials, n_features=params.n_features) as rows:
             return rows.predict(params, wanted, precision)
 
-    def _mean_log_prob(self, X: Any, trials: Any, sample_weight: Any) -> float:
+    def _mean_log_prob(self, X: ArrayLike, trials: ArrayLike | None, sample_weight: ArrayLike | None) -> float:
         """Return the mean log density; of unweighted float32 rows the mean of float32, as scikit-learn's, where that is
         finite."""
         if sample_weight is None and not is_dask(X):
@@ -211,7 +214,7 @@ class Mixture(DensityMixin, BaseEstimator, MixtureSettings):
                 return mean
         return self._score(X, trials, sample_weight)[0]
 
-    def _score(self, X: Any, trials: Any, sample_weight: Any) -> tuple[float, float]:
+    def _score(self, X: ArrayLike, trials: ArrayLike | None, sample_weight: ArrayLike | None) -> tuple[float, float]:
         """Return the mean log density, a sum in float64 whatever the precision of the rows, and the total weight."""
         log_prob = self._posterior(X, trials, "log_prob", np.float64)
         if is_dask(X):
@@ -226,7 +229,9 @@ class Mixture(DensityMixin, BaseEstimator, MixtureSettings):
         mean, total = score
         return -2 * mean * total + self._n_parameters() * penalty(total)
 
-    def _standard_errors(self, X: Any, trials: Any, sample_weight: Any, method: str) -> StandardErrors:
+    def _standard_errors(
+        self, X: ArrayLike, trials: ArrayLike | None, sample_weight: ArrayLike | None, method: str
+    ) -> StandardErrors:
         hooks.refuse(self, hooks.OF_PREDICTIONS)
         params, fixed = self.params_, self._fixed_in_fit()
         check_no_prior(self.prior)

@@ -12,6 +12,7 @@ import numpy as np
 from fastem._errstate import own_methods
 from fastem._public import public
 from fastem._typing import Array, ArrayLike
+from fastem.data.chunk_source import Chunkable
 from fastem.estimators.attributes import AttributeMap
 from fastem.estimators.base import Mixture
 from fastem.estimators.model import fit_batch, fit_data
@@ -116,7 +117,13 @@ class BinomialMixture(Mixture):
         return BinomialFamily()
 
     def fit(
-        self, X: Any = None, y: Any = None, *, trials: Any = None, sample_weight: Any = None, chunks: Any = None
+        self,
+        X: ArrayLike | None = None,
+        y: object = None,
+        *,
+        trials: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        chunks: Chunkable | None = None,
     ) -> Self:
         """Fit the mixture.
 
@@ -147,7 +154,9 @@ class BinomialMixture(Mixture):
         """
         return self._become(fit_data(self, X, trials, sample_weight, chunks=chunks))
 
-    def partial_fit(self, X: Any, y: Any = None, *, trials: Any = None, sample_weight: Any = None) -> Self:
+    def partial_fit(
+        self, X: ArrayLike, y: object = None, *, trials: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+    ) -> Self:
         """Go on with rows that come once, as GaussianMixture.partial_fit; X, trials, sample_weight as for fit.
 
         Examples
@@ -165,36 +174,45 @@ class BinomialMixture(Mixture):
         tags.input_tags.categorical = tags.input_tags.positive_only = True
         return tags
 
-    def fit_predict(self, X: Any, y: Any = None, *, trials: Any = None, sample_weight: Any = None) -> np.ndarray:
+    def fit_predict(
+        self, X: ArrayLike, y: object = None, *, trials: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+    ) -> np.ndarray:
         """Fit, then the most probable component of each row: (n,) ints.  Arguments and errors as for fit."""
         return self.fit(X, y, trials=trials, sample_weight=sample_weight).predict(X, trials=trials)
 
-    def predict(self, X: Any, *, trials: Any = None) -> np.ndarray:
+    def predict(self, X: ArrayLike, *, trials: ArrayLike | None = None) -> np.ndarray:
         """Most probable component of each row: (n,) ints in 0 .. k - 1."""
         return self._posterior(X, trials, "labels")
 
-    def predict_proba(self, X: Any, *, trials: Any = None) -> np.ndarray:
+    def predict_proba(self, X: ArrayLike, *, trials: ArrayLike | None = None) -> np.ndarray:
         """Responsibilities of the components for each row: (n, k), rows sum to 1."""
         return self._posterior(X, trials, "resp")
 
-    def score_samples(self, X: Any, *, trials: Any = None) -> np.ndarray:
+    def score_samples(self, X: ArrayLike, *, trials: ArrayLike | None = None) -> np.ndarray:
         """Log probability of each row's successes given its trials: (n,), natural logarithm."""
         return self._posterior(X, trials, "log_prob")
 
-    def score(self, X: Any, y: Any = None, *, trials: Any = None, sample_weight: Any = None) -> float:
+    def score(
+        self, X: ArrayLike, y: object = None, *, trials: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+    ) -> float:
         """Mean log probability over the rows, weighted by sample_weight (n,)."""
         return self._mean_log_prob(X, trials, sample_weight)
 
-    def aic(self, X: Any, *, trials: Any = None, sample_weight: Any = None) -> float:
+    def aic(self, X: ArrayLike, *, trials: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> float:
         """Akaike information criterion on X; the lower the better."""
         return self._criterion(self._score(X, trials, sample_weight), lambda total: 2.0)
 
-    def bic(self, X: Any, *, trials: Any = None, sample_weight: Any = None) -> float:
+    def bic(self, X: ArrayLike, *, trials: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> float:
         """Bayesian information criterion on X, n being the total weight; the lower the better."""
         return self._criterion(self._score(X, trials, sample_weight), math.log)
 
     def standard_errors(
-        self, X: Any, *, trials: Any = None, sample_weight: Any = None, method: str = "louis"
+        self,
+        X: ArrayLike,
+        *,
+        trials: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        method: str = "louis",
     ) -> StandardErrors:
         """Standard errors of the fitted parameters, from the information that the rows hold.
 

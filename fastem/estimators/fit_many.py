@@ -29,17 +29,17 @@ from fastem.validation.settings import as_integer, as_non_negative, check_choice
 
 @own
 def fit_many(
-    values: Any,
-    offsets: Any,
+    values: ArrayLike,
+    offsets: ArrayLike,
     n_components: int = 1,
     *,
     family: str = "gaussian",
-    trials: Any = None,
-    sample_weight: Any = None,
+    trials: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
     tol: float = 1e-3,
     max_iter: int = 100,
     reg_covar: float | str = 1e-6,
-    weights_init: Any = None,
+    weights_init: ArrayLike | None = None,
     n_threads: int | None = None,
     backend: str = "auto",
     **inits: ArrayLike | None,

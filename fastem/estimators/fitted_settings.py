@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fastem.validation.settings import raise_changed_setting
+
+if TYPE_CHECKING:
+    from fastem.estimators.base import Mixture
 
 READ_WITH = {
     "parameters": ("covariance_type",),
@@ -29,13 +32,13 @@ found, and the next fit begins with them.
 SETTINGS = tuple(dict.fromkeys(name for names in READ_WITH.values() for name in names))
 
 
-def note(mixture: Any, settings: dict[str, Any] | None = None) -> None:
+def note(mixture: Mixture, settings: dict[str, object] | None = None) -> None:
     """The parameters have been found with these settings, or those that there are now."""
     now = {name: plain(getattr(mixture, name)) for name in SETTINGS if hasattr(mixture, name)}
     mixture.settings_ = now if settings is None else settings
 
 
-def require(mixture: Any, use: str) -> None:
+def require(mixture: object, use: str) -> None:
     """ValueError where a setting that this use depends on is not what it was in the fit.  Parameters that a user has
     put together himself remember nothing: they are what the settings say."""
     then = getattr(mixture, "settings_", {})
@@ -44,7 +47,7 @@ def require(mixture: Any, use: str) -> None:
             raise_changed_setting(name, then[name], now)
 
 
-def plain(value: Any) -> Any:
+def plain(value: object) -> object:
     """A copy of a setting in values of Python, which can be compared and kept in a file; () for an empty one."""
     if type(value) in (str, int, float, type(None)):
         return value

@@ -12,6 +12,7 @@ import numpy as np
 from fastem._errstate import own_methods
 from fastem._public import public
 from fastem._typing import Array, ArrayLike
+from fastem.data.chunk_source import Chunkable
 from fastem.estimators.attributes import AttributeMap
 from fastem.estimators.base import Mixture
 from fastem.estimators.model import fit_batch, fit_data
@@ -173,7 +174,14 @@ class GaussianMixture(Mixture):
         """The family of the components, with the settings of its model."""
         return GaussianFamily(self.covariance_type, self.reg_covar)
 
-    def fit(self, X: Any = None, y: Any = None, sample_weight: Any = None, *, chunks: Any = None) -> Self:
+    def fit(
+        self,
+        X: ArrayLike | None = None,
+        y: object = None,
+        sample_weight: ArrayLike | None = None,
+        *,
+        chunks: Chunkable | None = None,
+    ) -> Self:
         """Fit the mixture.
 
         Parameters
@@ -204,7 +212,7 @@ class GaussianMixture(Mixture):
         """
         return self._become(fit_data(self, X, None, sample_weight, chunks=chunks))
 
-    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+    def partial_fit(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
         """Go on with rows that come once: one sweep over them, and an M-step on what is known of all rows so far.
 
         Stepwise EM: the sums of the rows before, which were taken at older parameters, lose weight in favour of these.
@@ -247,35 +255,37 @@ class GaussianMixture(Mixture):
         """
         return self._become(fit_batch(self, X, None, sample_weight))
 
-    def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> np.ndarray:
+    def fit_predict(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> np.ndarray:
         """Fit, then the most probable component of each row: (n,) ints.  Arguments and errors as for fit."""
         return self.fit(X, y, sample_weight).predict(X)
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: ArrayLike) -> np.ndarray:
         """Most probable component of each row of X (n, d): (n,) ints in 0 .. k - 1."""
         return self._posterior(X, None, "labels")
 
-    def predict_proba(self, X: Any) -> np.ndarray:
+    def predict_proba(self, X: ArrayLike) -> np.ndarray:
         """Responsibilities of the components for each row of X (n, d): (n, k), rows sum to 1."""
         return self._posterior(X, None, "resp")
 
-    def score_samples(self, X: Any) -> np.ndarray:
+    def score_samples(self, X: ArrayLike) -> np.ndarray:
         """Log density of each row of X (n, d): (n,), natural logarithm; at least -6.9e299, however far out."""
         return self._posterior(X, None, "log_prob")
 
-    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+    def score(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> float:
         """Mean log density over the rows of X (n, d), weighted by sample_weight (n,)."""
         return self._mean_log_prob(X, None, sample_weight)
 
-    def aic(self, X: Any, sample_weight: Any = None) -> float:
+    def aic(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Akaike information criterion on X (n, d); the lower the better."""
         return self._criterion(self._score(X, None, sample_weight), lambda total: 2.0)
 
-    def bic(self, X: Any, sample_weight: Any = None) -> float:
+    def bic(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Bayesian information criterion on X (n, d), n being the total weight; the lower the better."""
         return self._criterion(self._score(X, None, sample_weight), math.log)
 
-    def standard_errors(self, X: Any, *, sample_weight: Any = None, method: str = "louis") -> StandardErrors:
+    def standard_errors(
+        self, X: ArrayLike, *, sample_weight: ArrayLike | None = None, method: str = "louis"
+    ) -> StandardErrors:
         """Standard errors of the fitted parameters, from the information that the rows hold.
 
         They are those of a maximum of the likelihood: fit with a small tol and reg_covar (`stopping="gradient"` with an

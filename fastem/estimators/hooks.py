@@ -3,8 +3,8 @@ refused where it would be fitted, or asked for predictions, as if it had none.""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
-from typing import Any
 
 E_STEP = (
     "em(sweep, maximize, params) runs EM with an E-step of your own, accumulate(params, X) is the one of fastem, and "
@@ -52,7 +52,7 @@ HOME = ("fastem", "sklearn")
 """Packages whose own classes may have such methods."""
 
 
-def refuse(mixture: Any, names: Any = INSTEAD) -> None:
+def refuse(mixture: object, names: Iterable[str] = INSTEAD) -> None:
     """TypeError for an estimator that has one of these hooks from anybody but its base classes.
 
     It is asked here, when a fit begins, and not when the class is made: a class may have methods of these names for a

@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 
 from fastem._typing import ArrayLike, RowKind
+from fastem.data.chunk_source import Chunkable
 from fastem.data.chunks import open_chunks
 from fastem.data.dask_partitions import open_partitions
-from fastem.data.dask_predict import described_by, is_dask
+from fastem.data.dask_predict import DaskCollection, described_by, is_dask
 from fastem.data.open import open_rows
 from fastem.data.row_source import RowSource
 from fastem.data.rows import Rows
@@ -89,7 +90,13 @@ def starts_of(mixture: Mixture, count: int | None = None) -> Starts[Any]:
 
 
 def open_data(
-    mixture: Mixture, X: Any, trials: Any = None, sample_weight: Any = None, *, chunks: Any = None, **options: Any
+    mixture: Mixture,
+    X: ArrayLike | None,
+    trials: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    *,
+    chunks: Chunkable | None = None,
+    **options: Any,
 ) -> RowSource:
     """Open the rows of a fit: X in memory or of Dask or, where that is None, chunks."""
     if mixture.family.row_kind is RowKind.REAL and not is_coarse(mixture):
@@ -99,11 +106,17 @@ def open_data(
         return open_chunks(chunks, trials=trials_of(mixture, trials), fitting=True, **runner_of(mixture), **options)
     if is_dask(X):
         options |= {"owner": type(mixture).__name__} | runner_of(mixture)
-        return open_partitions(X, trials_of(mixture, trials), sample_weight, **options)
-    return open_in_memory(mixture, X, trials, sample_weight, fitting=True, **options)
+        return open_partitions(X, trials_of(mixture, trials), cast(DaskCollection | None, sample_weight), **options)
+    return open_in_memory(mixture, cast(ArrayLike, X), trials, sample_weight, fitting=True, **options)
 
 
-def open_in_memory(mixture: Mixture, X: Any, trials: Any = None, sample_weight: Any = None, **options: Any) -> Rows:
+def open_in_memory(
+    mixture: Mixture,
+    X: ArrayLike,
+    trials: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    **options: Any,
+) -> Rows:
     """Open rows in memory, for a fit or for predictions."""
     options |= {"owner": type(mixture).__name__} | runner_of(mixture)
     return open_rows(X, trials_of(mixture, trials), sample_weight, **options)
@@ -119,7 +132,7 @@ def is_coarse(mixture: Mixture) -> bool:
     return mixture.stopping == "loglik" and mixture.tol >= FLOAT32_TOL
 
 
-def trials_of(mixture: Mixture, trials: Any) -> Any:
+def trials_of(mixture: Mixture, trials: ArrayLike | None) -> Any:
     """Return the trials of rows that have any, or n_trials instead of None."""
     return getattr(mixture, "n_trials", None) if trials is None else trials
 
@@ -133,7 +146,13 @@ def identity_of(mixture: Mixture) -> dict[str, Any]:
 
 
 def fit_data(
-    mixture: M, X: Any, trials: Any, sample_weight: Any, *, chunks: Any = None, starts: Starts[Any] | None = None
+    mixture: M,
+    X: ArrayLike | None,
+    trials: ArrayLike | None,
+    sample_weight: ArrayLike | None,
+    *,
+    chunks: Chunkable | None = None,
+    starts: Starts[Any] | None = None,
 ) -> M:
     """Fit to the rows of a call; return a copy of the mixture with the results.
 
@@ -162,7 +181,7 @@ def fit_data(
     return fitted
 
 
-def unfinished(mixture: M, X: Any, rows: RowSource) -> M:
+def unfinished(mixture: M, X: ArrayLike | None, rows: RowSource) -> M:
     """Return a copy that takes the new attributes: after an interruption, or a warning that is an error, the estimator
     is as it was."""
     fitted = object.__new__(type(mixture))
@@ -187,7 +206,7 @@ def last_criterion(mixture: Mixture) -> float:
     return float(mixture.history_.q[-1] if mixture.stopping == "q" and mixture.n_iter_ else mixture.lower_bound_)
 
 
-def fit_batch(mixture: M, X: Any, trials: Any, sample_weight: Any) -> M:
+def fit_batch(mixture: M, X: ArrayLike | None, trials: ArrayLike | None, sample_weight: ArrayLike | None) -> M:
     """Sweep once over rows that come once; return a copy of the mixture with the results.
 
     The first rows that come are fitted, for a start.

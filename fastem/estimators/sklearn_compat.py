@@ -62,20 +62,20 @@ except ImportError:
 
     BaseEstimator = PlainEstimator
 
-    def learn_features(estimator: Any, X: Any, n_features: int) -> None:
+    def learn_features(estimator: BaseEstimator, X: object, n_features: int) -> None:
         """Remember the number of features."""
         estimator.n_features_in_ = n_features
 
-    def same_features(estimator: Any, X: Any) -> None:
+    def same_features(estimator: BaseEstimator, X: object) -> None:
         """Names of features are compared where scikit-learn is installed."""
 
 else:
 
-    def learn_features(estimator: Any, X: Any, n_features: int) -> None:
+    def learn_features(estimator: BaseEstimator, X: object, n_features: int) -> None:
         """Remember the number of features and, if X is a data frame, their names."""
         validate_data(estimator, X if hasattr(X, "columns") else np.empty((1, n_features)), skip_check_array=True)
 
-    def same_features(estimator: Any, X: Any) -> None:
+    def same_features(estimator: BaseEstimator, X: object) -> None:
         """Warn or raise, as scikit-learn does, if a data frame has not the features of the fit."""
         if hasattr(X, "columns") or hasattr(estimator, "feature_names_in_"):
             validate_data(estimator, X, reset=False, skip_check_array=True, ensure_2d=False)

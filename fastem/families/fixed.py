@@ -31,7 +31,7 @@ class Fixed:
         A value that has been parsed is returned as it is.
         """
         if isinstance(value, Fixed):
-            return value if value.k == k else value._without_masks(k)
+            return value if value.k == k else value.for_components(k)
         if not isinstance(value, (Mapping, tuple, list, set, frozenset)):
             raise TypeError(
                 f"fixed must be a tuple of parameter names out of {', '.join(map(repr, parameter_names))}, or a dict of"
@@ -55,7 +55,7 @@ class Fixed:
         """Return (k,) the components of which this parameter is free."""
         return ~self.mask(name)
 
-    def _without_masks(self, k: int) -> Fixed:
+    def for_components(self, k: int) -> Fixed:
         """Return the same for another number of components, where nothing is fixed."""
         if self:
             raise ValueError(f"fixed has masks of {self.k} components, but the mixture has {k}")

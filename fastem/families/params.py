@@ -180,7 +180,7 @@ class Params(ABC):
             return self._split(donor, place)
         k = len(self.weights)
         longer = self.select(np.append(np.arange(k), donor))
-        return replace(longer, weights=np.append(self.weights, 0.0))._split(donor, k)
+        return replace(longer, weights=np.append(self.weights, 0.0)).split(donor, k)
 
     @abstractmethod
     def _split(self, donor: int, place: int) -> Self:

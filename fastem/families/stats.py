@@ -59,12 +59,12 @@ class Stats(ABC, Generic[P]):
             return NotImplemented
         if not same(self.params, other.params):
             raise ValueError("statistics taken at different parameters do not add: their origins differ")
-        sums = {name: getattr(self, name) + getattr(other, name) for name in self._sums()}
+        sums = {name: getattr(self, name) + getattr(other, name) for name in self.sum_names()}
         return type(self)(self.params, **sums, single=self.single or other.single)
 
     def __mul__(self, factor: float) -> Self:
         """Return the statistics of rows with `factor` times the weight."""
-        sums = {name: factor * getattr(self, name) for name in self._sums()}
+        sums = {name: factor * getattr(self, name) for name in self.sum_names()}
         return type(self)(self.params, **sums, single=self.single)
 
     def save(self, path: PathLike) -> None:
@@ -81,12 +81,12 @@ class Stats(ABC, Generic[P]):
         """Raise ValueError or TypeError where these are not the sums of a mixture."""
         self.params.check()
         none = type(self).zero(self.params)
-        for name in self._sums():
+        for name in self.sum_names():
             found, expected = np.asarray(getattr(self, name)), np.shape(getattr(none, name))
             if found.shape != expected or not np.isfinite(found).all():
                 raise ValueError(f"{name} must be finite and of shape {expected}, got {found.shape}: {found}")
 
-    def _sums(self) -> list[str]:
+    def sum_names(self) -> list[str]:
         return [each.name for each in fields(self) if each.name not in ("params", "single")]
 
     @kept
@@ -182,6 +182,6 @@ def merge(*stats: S) -> S:
             raise TypeError(f"merge: {number} is {type(each).__name__}, where {type(stats[0]).__name__} are merged")
         if not same(each.params, stats[0].params):
             raise ValueError(f"merge: statistics {number} were not taken at the parameters of statistics 0")
-        if not all(np.isfinite(getattr(each, name)).all() for name in each._sums()):
+        if not all(np.isfinite(getattr(each, name)).all() for name in each.sum_names()):
             raise ValueError(f"merge: statistics {number} are not finite")
     return reduce(add, stats)

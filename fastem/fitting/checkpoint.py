@@ -16,7 +16,9 @@ from typing import Any
 import numpy as np
 
 from fastem._storage import read, undamaged, write
-from fastem._typing import Array
+from fastem._typing import Array, PathLike
+from fastem.families.base import P, S
+from fastem.families.params import Params
 from fastem.fitting.acceleration import CAUTION
 from fastem.fitting.driver import Run, Trace
 from fastem.fitting.result import STEPS, Collapse
@@ -36,7 +38,7 @@ class Journal:
     when the file was begun, so that the same starts are drawn again; the runs are not repeated.
     """
 
-    def __init__(self, path: Any, every: float, identity: Mapping[str, Any], rng: np.random.Generator) -> None:
+    def __init__(self, path: PathLike, every: float, identity: Mapping[str, object], rng: np.random.Generator) -> None:
         self.path, self.every, self.identity = Path(path).absolute(), every, {"fastem": version("fastem"), **identity}
         self.random_state: Any = rng.bit_generator.state
         self.runs: list[Run[Any, Any]] = []
@@ -47,7 +49,7 @@ class Journal:
                 rng.bit_generator.state = self.random_state
             self.write()
 
-    def resume(self, run: Run[Any, Any]) -> None:
+    def resume(self, run: Run[P, S]) -> None:
         """Bring a run that has not begun to where it was kept, if it was.
 
         What is run after one that was cut short is not what would have been run after it, and not kept.
@@ -59,7 +61,7 @@ class Journal:
                 unpack(run, *self.kept[len(self.runs)])
         self.runs.append(run)
 
-    def keep(self, run: Run[Any, Any]) -> None:
+    def keep(self, run: Run[P, S]) -> None:
         """After an iteration."""
         if time.monotonic() - self.written >= self.every:
             self.write()
@@ -106,7 +108,7 @@ class Journal:
             self.kept.append((scalars, own))
 
 
-def pack(run: Run[Any, Any]) -> tuple[dict[str, Any], dict[str, Array]]:
+def pack(run: Run[P, S]) -> tuple[dict[str, Any], dict[str, Array]]:
     """A run between two sweeps as numbers and arrays."""
     at = run.extrapolation
     scalars = {name: getattr(run, name) for name in RUN_SCALARS}
@@ -123,7 +125,7 @@ def pack(run: Run[Any, Any]) -> tuple[dict[str, Any], dict[str, Array]]:
     return scalars, arrays
 
 
-def unpack(run: Run[Any, Any], scalars: dict[str, Any], arrays: dict[str, Array]) -> None:
+def unpack(run: Run[P, S], scalars: dict[str, Any], arrays: dict[str, Array]) -> None:
     """Bring a run at its start to where another one was packed."""
 
     def params(name: str) -> Any:
@@ -145,11 +147,11 @@ def unpack(run: Run[Any, Any], scalars: dict[str, Any], arrays: dict[str, Array]
             setattr(at.accelerator, name.removeprefix("memory/"), [tuple(each) for each in vectors])
 
 
-def arrays_of(params: Any) -> dict[str, Array]:
+def arrays_of(params: Params) -> dict[str, Array]:
     return {f.name: value for f in fields(params) if isinstance(value := getattr(params, f.name), np.ndarray)}
 
 
-def described(value: Any) -> Any:
+def described(value: object) -> Any:
     """A setting as JSON can hold it; of arrays their hash."""
     if value is None or isinstance(value, (bool, np.bool_, str)):
         return bool(value) if isinstance(value, np.bool_) else value

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastem.families.base import P, S
+from fastem.families.params import Params
 from fastem.fitting.result import Collapse, Fit
 from fastem.validation.settings import raise_collapsed
 
@@ -40,7 +41,7 @@ class CollapseMonitor:
         gain = math.inf if inseparable(fit.params, fit.stats.live).size else fit.remaining_gain
         return replace(fit, collapses=(*past, *now), remaining_gain=gain)
 
-    def __call__(self, stats: Any, reached: Any, iteration: int, collapses: list[Collapse]) -> tuple[Any, str] | None:
+    def __call__(self, stats: S, reached: P, iteration: int, collapses: list[Collapse]) -> tuple[P, str] | None:
         """`Mend` of `em`."""
         gone = ~stats.live | self.collapsed(reached)
         if not gone.any():
@@ -67,7 +68,7 @@ class CollapseMonitor:
         return None
 
 
-def inseparable(params: Any, live: NDArray[np.bool_]) -> np.ndarray:
+def inseparable(params: Params, live: NDArray[np.bool_]) -> np.ndarray:
     """Components with rows that equal one before them: they have the same responsibilities, but for a factor, and so
     the same parameters after every M-step."""
     return np.flatnonzero(params.equal_to_earlier() & live)

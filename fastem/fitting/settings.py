@@ -33,7 +33,7 @@ ON_INTERRUPT = ("raise", "return")
 Callback = Callable[[int, float, float], object]
 """iteration, log likelihood, seconds since the run began -> whether the fit shall stop."""
 
-Check = Callable[[Any, str], object]
+Check = Callable[[object, str], object]
 """value, name -> ValueError or TypeError where it is none that the setting may have."""
 
 T = TypeVar("T", bound=type)

@@ -18,7 +18,7 @@ def params(kind="full", k=1, d=2, seed=0):
 
 
 def assert_close(found, expected, rtol=1e-12):  # two orders of summation
-    for name in found._sums():
+    for name in found.sum_names():
         values = getattr(expected, name)
         np.testing.assert_allclose(getattr(found, name), values, rtol=rtol, atol=rtol * np.abs(values).max())
 

@@ -32,7 +32,7 @@ def test_sums_come_back_with_the_same_bits(stats, tmp_path):
     stats.save(tmp_path / "sums.npz")
     found = fastem.load_stats(tmp_path / "sums.npz")
     assert type(found) is type(stats)
-    for name in stats._sums():
+    for name in stats.sum_names():
         np.testing.assert_array_equal(getattr(found, name), getattr(stats, name), err_msg=name)
     twice = fastem.merge(stats, found)  # at the same parameters, bit for bit
     assert twice.total == 2 * stats.total

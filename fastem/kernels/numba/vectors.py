@@ -164,7 +164,7 @@ def borrowed(typingctx, array):
     def lowered(context, builder, signature, args):
         view = context.make_array(array)(context, builder, args[0])
         view.meminfo = ir.Constant(view.meminfo.type, None)
-        return view._getvalue()
+        return view._getvalue()  # noqa: SLF001 - Numba's own name
     return array(array), lowered
 
 
