@@ -13,9 +13,9 @@ unexport OPENBLAS_CORETYPE OPENBLAS_L2_SIZE
 .PHONY: demo test test-fast test-slow torture conformance lint docs wheel wheel-test wheel-suite kernels clean \
   bench bench-quick bench-answers bench-check bench-peers bench-spark bench-keep keep bench-compare
 
-# The tests of a file run in one of so many processes, one after the other.
+# Processes that share the tests; tests/conftest.py says what runs in the same one.
 WORKERS ?= 2
-PYTEST := $(RUN) -m pytest -q -n $(WORKERS) --dist loadfile
+PYTEST := $(RUN) -m pytest -q -n $(WORKERS) --dist loadgroup
 
 demo: $(VENV)/demo.ready
 	$(RUN) examples/demo.py

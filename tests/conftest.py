@@ -25,6 +25,14 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("twin", EVERY_TWIN if every else TWINS, indirect=True)
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist looks at the groups
+def pytest_collection_modifyitems(items):
+    """Run the tests of a file in one process, and all of the Numba twin in one, so that no kernel is compiled twice."""
+    for item in items:
+        group = "numba" if item.get_closest_marker("numba") else item.path.name
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture
 def twin(request, monkeypatch):
     name, _, isa = request.param.partition("-")

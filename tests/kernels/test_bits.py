@@ -122,6 +122,7 @@ def elsewhere(sweep, monkeypatch):
     yield sweep("numba")
 
 
+@pytest.mark.numba
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("world", datasets.NORMAL_WORLDS, ids=lambda world: world.name)
 def test_normal_sums_of_all_twins_and_instruction_sets_agree(world, kind, monkeypatch):
@@ -130,6 +131,7 @@ def test_normal_sums_of_all_twins_and_instruction_sets_agree(world, kind, monkey
         assert largest_difference(each, first, len(world.X)) < BETWEEN
 
 
+@pytest.mark.numba
 @pytest.mark.parametrize("world", datasets.COUNTS_WORLDS, ids=lambda world: world.name)
 def test_binomial_sums_of_all_twins_and_instruction_sets_agree(world, monkeypatch):
     first, *others = elsewhere(lambda twin: swept_counts(world, twin), monkeypatch)

@@ -260,6 +260,7 @@ def test_an_empty_component_of_float32_rows_has_no_part(twin):
     assert stats.counts[0] == pytest.approx(500, rel=1e-6)
 
 
+@pytest.mark.numba
 @pytest.mark.parametrize("d", range(1, 14))
 def test_twins_agree(d):
     """Many slots, none of them full at the end, all kinds."""

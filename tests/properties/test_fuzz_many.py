@@ -1,6 +1,7 @@
 """Any groups of rows: a fit, a status or an error that names its argument; on every twin.  See test_fuzz.py."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support import strategies
@@ -90,6 +91,7 @@ def test_a_fit_of_any_counts_in_groups(data, engine, k, rules):
         assert_labels(fits.labels(rows, tries), fits, offsets, (values >= 0) & (values <= tosses) & np.isfinite(tosses))
 
 
+@pytest.mark.numba
 @given(st.data(), components, settings)
 def test_twins_find_the_same_faults(data, k, rules):
     values = data.draw(with_holes(data.draw(strategies.matrices(d=1))[:, 0]))

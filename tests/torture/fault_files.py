@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from builds import ROOT, SMALL
 
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "persistence")]
+sys.path.extend((str(ROOT / "tests"), str(ROOT / "tests" / "persistence")))
 
 import test_models  # noqa: E402 - of the folders above
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from builds import ROOT, SMALL
 
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "fitting")]
+sys.path.extend((str(ROOT / "tests"), str(ROOT / "tests" / "fitting")))
 
 import test_stopped  # noqa: E402 - of the folders above
 
