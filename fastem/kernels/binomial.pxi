@@ -44,7 +44,11 @@ def accumulate_binomial(const number[:, :] X,           # IN   (n, d)  successes
                         double[:, ::1] sums):           # OUT  (s, k + 2 k d + 2)
     # -> per slot: sum w r, sum w r x, sum w r (trials - x), sum w log p(x), -sum w sum_k r log r;
     #    log p(x) without the binomial coefficients
-    accumulate(&BINOMIAL, X, trials, sample_weight, slot_rows, log_norm, log_p, &log_q[0, 0], sums)
+    cdef Tile t
+    cdef real *block = new_tile(&t, &BINOMIAL, &log_norm[0], log_p, &log_q[0, 0], sums.shape[1] - 2)
+    with nogil:
+        accumulate_slots(&t, X, trials, sample_weight, slot_rows, sums)
+    free(block)
 
 
 def posterior_binomial(const number[:, :] X,            # IN   (n, d)  successes
@@ -56,4 +60,8 @@ def posterior_binomial(const number[:, :] X,            # IN   (n, d)  successes
                        double[:, :] resp,               # OUT  (n, k)  or (0, k)
                        int32_t[:] labels):              # OUT  (n,)    or (0,)
     # -> log density without the binomial coefficients, responsibilities and most probable component of each row
-    posterior(&BINOMIAL, X, trials, log_norm, log_p, &log_q[0, 0], log_prob, resp, labels)
+    cdef Tile t
+    cdef real *block = new_tile(&t, &BINOMIAL, &log_norm[0], log_p, &log_q[0, 0], 0)
+    with nogil:
+        posterior_rows(&t, X, trials, log_prob, resp, labels)
+    free(block)

@@ -56,7 +56,11 @@ def accumulate_mvnormal_diag(const floating[:, :] X,         # IN   (n, d)
                              const double[:, ::1] scale,     # IN   (k, d)  sqrt(log2(e) / 2) / sd
                              double[:, ::1] sums):           # OUT  (s, k + 2 k d + 2)
     # -> per slot: sum w r, sum w r (x - mean), sum w r (x - mean)^2, sum w log p(x), -sum w sum_k r log r
-    accumulate(&DIAG, X, X, sample_weight, slot_rows, log_norm, means, &scale[0, 0], sums)
+    cdef Tile t
+    cdef real *block = new_tile(&t, &DIAG, &log_norm[0], means, &scale[0, 0], sums.shape[1] - 2)
+    with nogil:
+        accumulate_slots(&t, X, X, sample_weight, slot_rows, sums)
+    free(block)
 
 
 def posterior_mvnormal_diag(const floating[:, :] X,          # IN   (n, d)
@@ -67,4 +71,8 @@ def posterior_mvnormal_diag(const floating[:, :] X,          # IN   (n, d)
                             double[:, :] resp,               # OUT  (n, k)  or (0, k)
                             int32_t[:] labels):              # OUT  (n,)    or (0,)
     # -> log density, responsibilities and most probable component of each row
-    posterior(&DIAG, X, X, log_norm, means, &scale[0, 0], log_prob, resp, labels)
+    cdef Tile t
+    cdef real *block = new_tile(&t, &DIAG, &log_norm[0], means, &scale[0, 0], 0)
+    with nogil:
+        posterior_rows(&t, X, X, log_prob, resp, labels)
+    free(block)

@@ -204,7 +204,11 @@ def accumulate_mvnormal_full(const floating[:, :] X,         # IN   (n, d)
                              const double[:, :, ::1] factor, # IN   (k, d, d)  lower L, L^T L = log2(e) / 2 S^-1
                              double[:, ::1] sums):           # OUT  (s, k + k d + k d d + 2)
     # -> per slot: sum w r, sum w r (x - mean), sum w r (x - mean)(x - mean)^T, sum w log p(x), -sum w sum_k r log r
-    accumulate(&FULL, X, X, sample_weight, slot_rows, log_norm, means, &factor[0, 0, 0], sums)
+    cdef Tile t
+    cdef real *block = new_tile(&t, &FULL, &log_norm[0], means, &factor[0, 0, 0], sums.shape[1] - 2)
+    with nogil:
+        accumulate_slots(&t, X, X, sample_weight, slot_rows, sums)
+    free(block)
 
 
 def posterior_mvnormal_full(const floating[:, :] X,          # IN   (n, d)
@@ -215,4 +219,8 @@ def posterior_mvnormal_full(const floating[:, :] X,          # IN   (n, d)
                             double[:, :] resp,               # OUT  (n, k)     or (0, k)
                             int32_t[:] labels):              # OUT  (n,)       or (0,)
     # -> log density, responsibilities and most probable component of each row
-    posterior(&FULL, X, X, log_norm, means, &factor[0, 0, 0], log_prob, resp, labels)
+    cdef Tile t
+    cdef real *block = new_tile(&t, &FULL, &log_norm[0], means, &factor[0, 0, 0], 0)
+    with nogil:
+        posterior_rows(&t, X, X, log_prob, resp, labels)
+    free(block)

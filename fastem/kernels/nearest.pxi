@@ -35,7 +35,7 @@ def nearest(const floating[:, :] X,         # IN   (n, d)
     cdef double w
     cdef double *out
     cdef Tile t
-    cdef real *block = new_tile(&t, &NEAREST, k, d, NULL, &centers[0, 0], NULL, 0)
+    cdef real *block = new_tile(&t, &NEAREST, NULL, centers, NULL, 0)
     with nogil:
         for s in range(sums.shape[0]):
             out = &sums[s, 0]

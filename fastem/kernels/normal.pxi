@@ -193,7 +193,11 @@ def accumulate_normal(const floating[:, :] X,         # IN   (n, 1)
                       const double[:, ::1] scale,     # IN   (k, 1)  sqrt(log2(e) / 2) / sd
                       double[:, ::1] sums):           # OUT  (s, 3 k + 2)
     # -> per slot: sum w r, sum w r (x - mean), sum w r (x - mean)^2, sum w log p(x), -sum w sum_k r log r
-    accumulate(&NORMAL, X, X, sample_weight, slot_rows, log_norm, means, &scale[0, 0], sums)
+    cdef Tile t
+    cdef real *block = new_tile(&t, &NORMAL, &log_norm[0], means, &scale[0, 0], sums.shape[1] - 2)
+    with nogil:
+        accumulate_slots(&t, X, X, sample_weight, slot_rows, sums)
+    free(block)
 
 
 def posterior_normal(const floating[:, :] X,          # IN   (n, 1)
@@ -204,4 +208,8 @@ def posterior_normal(const floating[:, :] X,          # IN   (n, 1)
                      double[:, :] resp,               # OUT  (n, k)  or (0, k)
                      int32_t[:] labels):              # OUT  (n,)    or (0,)
     # -> log density, responsibilities and most probable component of each row
-    posterior(&NORMAL, X, X, log_norm, means, &scale[0, 0], log_prob, resp, labels)
+    cdef Tile t
+    cdef real *block = new_tile(&t, &NORMAL, &log_norm[0], means, &scale[0, 0], 0)
+    with nogil:
+        posterior_rows(&t, X, X, log_prob, resp, labels)
+    free(block)

@@ -133,29 +133,3 @@ cdef inline void put_posterior(Tile *t, Py_ssize_t row, Py_ssize_t rows, double[
                 if t.density[c * COLUMN + i] > t.density[best * COLUMN + i]:
                     best = c
             labels[row + i] = <int32_t> best
-
-
-cdef int accumulate(const Family *family, const number[:, :] X, const number[:, :] trials,
-                    const double[:] sample_weight, Py_ssize_t slot_rows, const double[::1] log_norm,
-                    const double[:, ::1] location, const double *scaling, double[:, ::1] sums) except -1:
-    """Sum the slots under any family; one without trials is given X in their place, and does not read it."""
-    cdef Tile t
-    cdef Py_ssize_t k = location.shape[0], d = location.shape[1]
-    cdef real *block = new_tile(&t, family, k, d, &log_norm[0], &location[0, 0], scaling, sums.shape[1] - 2)
-    with nogil:
-        accumulate_slots(&t, X, trials, sample_weight, slot_rows, sums)
-    free(block)
-    return 0
-
-
-cdef int posterior(const Family *family, const number[:, :] X, const number[:, :] trials, const double[::1] log_norm,
-                   const double[:, ::1] location, const double *scaling, double[:] log_prob, double[:, :] resp,
-                   int32_t[:] labels) except -1:
-    """Compute the posterior of the rows under any family."""
-    cdef Tile t
-    cdef Py_ssize_t k = location.shape[0], d = location.shape[1]
-    cdef real *block = new_tile(&t, family, k, d, &log_norm[0], &location[0, 0], scaling, 0)
-    with nogil:
-        posterior_rows(&t, X, trials, log_prob, resp, labels)
-    free(block)
-    return 0

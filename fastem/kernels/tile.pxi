@@ -42,14 +42,15 @@ cdef struct Tile:
     bint unit                # every weight of this tile is 1
 
 
-cdef real *new_tile(Tile *t, const Family *family, Py_ssize_t k, Py_ssize_t d, const double *log_norm,
-                    const double *location, const double *scaling, Py_ssize_t sums_length) except NULL:
+cdef real *new_tile(Tile *t, const Family *family, const double *log_norm, const double[:, ::1] location,
+                    const double *scaling, Py_ssize_t sums_length) except NULL:
     """One zeroed block behind all arrays of a tile, the tables copied in; the caller frees what this returns.
 
     Without sums there is room for none, and where lanes are doubles the largest table stays where it is: else a row at
     784 features would wait for that memory.
     """
-    cdef Py_ssize_t rows = padded_rows(d), scaling_length = k * d * (d if family.full else 1)
+    cdef Py_ssize_t k = location.shape[0], d = location.shape[1], rows = padded_rows(d)
+    cdef Py_ssize_t scaling_length = k * d * (d if family.full else 1)
     cdef Py_ssize_t columns = 8 + k + d + family.has_trials * d + rows
     cdef Py_ssize_t tile_length = columns * COLUMN + k * (1 + d) + (scaling_length if SINGLE else 0)
     cdef real *block
@@ -76,7 +77,7 @@ cdef real *new_tile(Tile *t, const Family *family, Py_ssize_t k, Py_ssize_t d, c
     t.rounding = t.origin + d
     t.log_norm = <real *> (t.rounding + k * d)
     t.location = t.log_norm + k
-    copy_tables(t, log_norm, location)
+    copy_tables(t, log_norm, &location[0, 0])
     t.scaling = narrowed(scaling, scaling_length, t.location + k * d) if SINGLE else <const real *> scaling
     guard(t.x, columns, TILE)
     return block
