@@ -93,7 +93,7 @@ def call(module: ModuleType, case: Case) -> tuple[Callable[[], None], np.ndarray
     problem = make(case)
     with open_rows(problem.X, problem.trials, has_trials=case.is_binomial) as rows:
         data, weights = rows.data, rows.sample_weight
-    kernel, tables = getattr(module, f"accumulate_{problem.start.kernel}"), problem.start.tables()
+    kernel, tables = getattr(module, problem.start.kernel.accumulate), problem.start.tables()
     sums = np.empty((slot_count(len(weights)), problem.start.sums_length))
     return lambda: kernel(*data, weights, SLOT_ROWS, *tables, sums), sums
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from enum import Enum
-from typing import Protocol, TypeAlias, TypeVar
+from typing import NamedTuple, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +40,16 @@ class RowKind(Enum):
         return self is not RowKind.REAL
 
 
+class SweepKernels(NamedTuple):
+    """The two kernels that read rows with the parameters of a density, by their names, which are the same in each twin.
+
+    accumulate(*rows, slot_rows, *tables, sums); posterior(*rows, *tables, log_prob, resp, labels).
+    """
+
+    accumulate: str
+    posterior: str
+
+
 class SweptStats(Protocol):
     """What the data layer asks of sufficient statistics."""
 
@@ -67,8 +77,8 @@ class SweptParams(Protocol[S_co]):
         """(k,) mixing weights."""
 
     @property
-    def kernel(self) -> str:
-        """The name of the kernels, in `fastem.kernels.twins.SWEEP_KERNELS`."""
+    def kernel(self) -> SweepKernels:
+        """The kernels that read rows with these parameters."""
 
     @property
     def sums_length(self) -> int:

@@ -20,7 +20,6 @@ from fastem.data.slots import SLOT_ROWS, as_table, fold, slot_count
 from fastem.kernels.backend import Backend
 from fastem.kernels.linear import dot
 from fastem.kernels.mapped import Mapping, gather, in_use, rows_at_a_time
-from fastem.kernels.twins import SWEEP_KERNELS
 from fastem.validation.arrays import as_weights, check_finite
 from fastem.validation.parameters import as_float64, check_matrix, check_shape
 from fastem.validation.settings import check_choice
@@ -109,19 +108,19 @@ class Rows(SweptRows):
     # ------------------------------------------------------------------------------------------------------------ sums
 
     def _sums(self, params: SweptParams[SweptStats], tables: tuple[Array, ...], float32: bool, with_base: bool) -> Sums:
-        sums, logliks = self._folded(SWEEP_KERNELS[params.kernel].accumulate, tables, (), params.sums_length, float32)
+        sums, logliks = self._folded(params.kernel.accumulate, tables, (), params.sums_length, float32)
         return sums, logliks, self.base_terms(params) if with_base else []
 
     def add_sums(
         self, total: Array | None, params: SweptParams[SweptStats], tables: tuple[Array, ...], float32: bool
     ) -> tuple[Array, list[float]]:
         """Return the sums of these rows added to those of the rows before, and the log likelihood of each slot."""
-        kernel = SWEEP_KERNELS[params.kernel].accumulate
+        kernel = params.kernel.accumulate
         return self._folded(kernel, tables, (), params.sums_length, float32, total)
 
     def slot_sums(self, params: SweptParams[SweptStats], tables: tuple[Array, ...], float32: bool) -> Array:
         """Return the sums (slots, m) of each slot, to be folded elsewhere."""
-        kernel, sums = SWEEP_KERNELS[params.kernel].accumulate, np.empty((slot_count(len(self)), params.sums_length))
+        kernel, sums = params.kernel.accumulate, np.empty((slot_count(len(self)), params.sums_length))
         self.backend.run(kernel, self._arrays, tables, (), sums, slot_rows=SLOT_ROWS, float32=float32)
         return sums
 
@@ -219,7 +218,7 @@ class Rows(SweptRows):
         data = [array[rows] for array in self.data]
         out = [wanted[name] if name in wanted else empty_posterior(params, name, 0) for name in Posterior._fields]
         with in_use(*(array[rows] for array in self._mapped)):
-            self.backend.run(SWEEP_KERNELS[params.kernel].posterior, data, params.tables(), out, slot_rows=TILE_ROWS)
+            self.backend.run(params.kernel.posterior, data, params.tables(), out, slot_rows=TILE_ROWS)
             if "log_prob" in wanted and (base := params.log_base_measure(*data)) is not None:
                 wanted["log_prob"] += base
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from fastem._typing import Array, RowKind
+from fastem._typing import Array, RowKind, SweepKernels
 from fastem.families.fixed import Fixed, FixedLike
 from fastem.families.weights import n_free_weights
 from fastem.kernels.linear import dot
@@ -78,8 +78,8 @@ class Params(ABC):
 
     @property
     @abstractmethod
-    def kernel(self) -> str:
-        """The name of the kernels for these parameters."""
+    def kernel(self) -> SweepKernels:
+        """The kernels that read rows with these parameters."""
 
     @abstractmethod
     def tables(self) -> tuple[Array, Array, Array]:

@@ -30,6 +30,14 @@ def log_weights(weights: Array, free: NDArray[np.bool_]) -> Array:
     return np.log(np.maximum(weights[free], SMALLEST_WEIGHT))
 
 
+def log2_weights(weights: Array) -> Array:
+    """Return the logarithms in base 2; of weight 0 minus infinity, which the kernels take for far out."""
+    if min(weights.tolist()) > 0:  # a context costs 2 us
+        return np.asarray(np.log2(weights))
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log2(weights))
+
+
 def weight_slopes(counts: Array, weights: Array, free: NDArray[np.bool_]) -> Array:
     """Return the gradient of the log likelihood by log_weights: counts less those that the weights expect."""
     return counts[free] - float(counts[free].sum()) * weights[free] / (weights_left(weights, free) or 1.0)

@@ -11,30 +11,10 @@ import importlib.util
 import os
 from functools import cache
 from types import ModuleType
-from typing import NamedTuple
 
 BACKENDS = ("auto", "cython", "numba")
 AUTO = "cython"  # what "auto" chooses: nobody waits for its compilation
 INSTRUCTION_SETS = ("avx512", "avx2", "baseline")  # the order of preference
-
-
-class SweepKernels(NamedTuple):
-    """The two kernels that read rows with the parameters of a density, by their names, which are the same in each twin.
-
-    accumulate(*rows, slot_rows, *tables, sums); posterior(*rows, *tables, log_prob, resp, labels).
-    """
-
-    accumulate: str
-    posterior: str
-
-
-SWEEP_KERNELS = {
-    "normal": SweepKernels("accumulate_normal", "posterior_normal"),
-    "mvnormal_diag": SweepKernels("accumulate_mvnormal_diag", "posterior_mvnormal_diag"),
-    "mvnormal_full": SweepKernels("accumulate_mvnormal_full", "posterior_mvnormal_full"),
-    "binomial": SweepKernels("accumulate_binomial", "posterior_binomial"),
-}
-"""What `params.kernel` names: a row for each density."""
 
 
 def cython_twin() -> ModuleType:

@@ -8,7 +8,9 @@ from fastem.data.open import open_rows
 from fastem.families.binomial.family import BinomialFamily
 from fastem.families.fixed import Fixed
 from fastem.families.gaussian.family import GaussianFamily
-from fastem.families.registry import FAMILIES
+from fastem.families.registry import NAMES, family_type
+
+FAMILIES = {name: family_type(name) for name in NAMES}
 
 X = np.random.default_rng(0).normal(size=(100, 2)) + np.repeat([[0.0, 0.0], [5.0, 9.0]], 50, axis=0)
 COUNTS = np.random.default_rng(0).binomial(20, np.repeat([0.2, 0.7], 50))[:, np.newaxis]

@@ -77,7 +77,7 @@ def full_covariances(params):
 
 def conditions(params):
     """(k,) of the correlations; 1 where there are none."""
-    if params.kernel != "mvnormal_full":
+    if params.kernel.accumulate != "accumulate_mvnormal_full":
         return np.ones(len(params.weights))
     sds = np.sqrt(params.variances())[:, :, np.newaxis]
     return np.linalg.cond(full_covariances(params) / sds / sds.mT)

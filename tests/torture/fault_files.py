@@ -10,9 +10,9 @@ from builds import ROOT, SMALL
 
 sys.path.extend((str(ROOT / "tests"), str(ROOT / "tests" / "persistence")))
 
-import test_models  # noqa: E402 - of the folders above
+import test_models
 
-import fastem  # noqa: E402 - of the folders above
+import fastem
 
 MUTANTS = 1_000 if SMALL else 10_000
 MOST = 1 << 24

@@ -8,7 +8,7 @@ from builds import ROOT, SMALL
 
 sys.path.extend((str(ROOT / "tests"), str(ROOT / "tests" / "fitting")))
 
-import test_stopped  # noqa: E402 - of the folders above
+import test_stopped
 
 KILLS = 10 if SMALL else 50
 AT_A_TIME = 10

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fastem._errstate import own_methods
 from fastem._public import public
-from fastem._typing import Array, RowKind
+from fastem._typing import Array, RowKind, SweepKernels
 from fastem.data.slots import as_table, refuse_nan
 from fastem.families.fixed import Fixed, FixedLike
 from fastem.families.params import Chart, Params
@@ -46,7 +46,7 @@ class BinomialParams(Params):
     probs: Array
 
     parameter_names: ClassVar = ("weights", "probs")
-    kernel = "binomial"
+    kernel = SweepKernels("accumulate_binomial", "posterior_binomial")
     row_kind = RowKind.COUNTS_WITH_TRIALS
 
     def __post_init__(self) -> None:

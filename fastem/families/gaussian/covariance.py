@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from fastem._typing import Array
+from fastem._typing import Array, SweepKernels
 from fastem.families.gaussian.matrices import FLOOR_SAFETY, RESOLUTION, SMALLEST_MAGNITUDE, rounding_variances
 from fastem.kernels.linear import weighted_sum
 from fastem.validation.parameters import check_magnitudes
@@ -21,6 +21,7 @@ class Covariance(ABC):
     """
 
     is_matrix: ClassVar[bool]
+    kernel: ClassVar[SweepKernels]  # of more than one feature
     is_shared: ClassVar[bool] = False
     """One covariance for all components?"""
 

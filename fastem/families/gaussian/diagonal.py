@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from fastem._typing import Array
+from fastem._typing import Array, SweepKernels
 from fastem.families.gaussian.covariance import Covariance
 from fastem.families.gaussian.matrices import FLOOR_SAFETY, SMALLEST_VARIANCE, rounding_variances
 from fastem.families.weights import APART
@@ -19,6 +19,7 @@ class Diagonal(Covariance):
     """Variances (k, d)."""
 
     is_matrix = False
+    kernel = SweepKernels("accumulate_mvnormal_diag", "posterior_mvnormal_diag")
 
     @staticmethod
     def shape(k: int, d: int) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from fastem._typing import Array
+from fastem._typing import Array, SweepKernels
 from fastem.families.gaussian.covariance import Covariance
 from fastem.families.gaussian.matrices import (
     COLLAPSED_RATIO,
@@ -44,6 +44,7 @@ class Full(Covariance):
     """Matrices (k, d, d)."""
 
     is_matrix = True
+    kernel = SweepKernels("accumulate_mvnormal_full", "posterior_mvnormal_full")
 
     @staticmethod
     def shape(k: int, d: int) -> tuple[int, ...]:

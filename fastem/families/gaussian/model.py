@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fastem._errstate import own_methods
 from fastem._public import public
-from fastem._typing import Array, RowKind
+from fastem._typing import Array, RowKind, SweepKernels
 from fastem.data.slots import as_table, refuse_nan
 from fastem.families.fixed import Fixed, FixedLike
 from fastem.families.gaussian.covariance import Covariance
@@ -27,7 +27,7 @@ from fastem.families.gaussian.rounding import is_the_same_model, loglik_terms, r
 from fastem.families.gaussian.structures import COVARIANCE_TYPES, STRUCTURES
 from fastem.families.params import Chart, Params, kept
 from fastem.families.stats import Stats
-from fastem.families.weights import EMPTY, log_weights, softmax, weight_slopes
+from fastem.families.weights import EMPTY, log2_weights, log_weights, softmax, weight_slopes
 from fastem.kernels.linear import product, weighted_sum
 from fastem.validation.parameters import (
     as_float64,
@@ -38,6 +38,8 @@ from fastem.validation.parameters import (
     check_shape,
 )
 from fastem.validation.settings import as_reg_covar, check_choice
+
+UNIVARIATE = SweepKernels("accumulate_normal", "posterior_normal")
 
 
 @public
@@ -119,10 +121,8 @@ class GaussianParams(Params):
     # ---- the sweep
 
     @property
-    def kernel(self) -> str:
-        if self.means.shape[1] == 1:
-            return "normal"
-        return "mvnormal_full" if self.is_matrix else "mvnormal_diag"
+    def kernel(self) -> SweepKernels:
+        return UNIVARIATE if self.n_features == 1 else self.structure.kernel
 
     @property
     def sums_length(self) -> int:
@@ -145,8 +145,7 @@ class GaussianParams(Params):
     def _tables(self) -> tuple[Array, Array, Array]:
         """Kept: whoever predicts row by row needs the same each time."""
         factors = self.structure.precision_factors()
-        with np.errstate(divide="ignore"):  # weight 0: -inf, which the kernels take for far out
-            log_norm = np.log2(self.weights)
+        log_norm = log2_weights(self.weights)
         log_norm += np.log2(diagonal(factors) if factors.ndim == 3 else factors).sum(axis=1)
         log_norm -= 0.5 * self.means.shape[1] * math.log2(2 * math.pi)
         return as_table(log_norm), as_table(self.means), as_table(factors * math.sqrt(LOG2E / 2))
