@@ -29,8 +29,10 @@ def pytest_generate_tests(metafunc):
 def pytest_collection_modifyitems(items):
     """Run the tests of a file in one process, and all of the Numba twin in one, so that no kernel is compiled twice."""
     for item in items:
-        group = "numba" if item.get_closest_marker("numba") else item.path.name
-        item.add_marker(pytest.mark.xdist_group(group))
+        on_numba = item.get_closest_marker("numba") is not None
+        item.add_marker(pytest.mark.xdist_group("numba" if on_numba else item.path.name))
+        if on_numba and item.get_closest_marker("row_type"):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ def some_counts(n=5_000, m=1, most=12, seed=0):
 # --------------------------------------------------------------------------------------------------------------- types
 
 
-@pytest.mark.parametrize("dtype", INTEGERS)
+@pytest.mark.parametrize("dtype", [np.uint8, *(pytest.param(t, marks=pytest.mark.row_type) for t in INTEGERS[1:])])
 @pytest.mark.parametrize("world", datasets.COUNTS_WORLDS, ids=lambda world: world.name)
 def test_integers_have_the_sums_and_posteriors_of_floats(world, dtype, twin):
     params = binomial_params(world)

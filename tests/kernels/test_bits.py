@@ -13,6 +13,8 @@ from fastem.kernels.twins import processor_sets
 KINDS = ("full", "tied", "diag", "spherical")
 ROWS = 9 * SLOT_ROWS + 11
 THREADS = (1, 2, 3, 8)
+FLOATS = [np.float64, pytest.param(np.float32, marks=pytest.mark.row_type)]
+COUNTS = [np.float64, pytest.param(np.uint8, marks=pytest.mark.row_type)]
 
 
 def arrays(value):
@@ -46,7 +48,7 @@ def threads_for_few_rows(monkeypatch):
     monkeypatch.setattr("fastem.kernels.backend.PARALLEL_WORK", 0)
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("d", [1, 2, 9])
 @pytest.mark.parametrize("kind", KINDS)
 def test_same_bits_of_normal_kernels(kind, d, dtype, twin):
@@ -57,14 +59,14 @@ def test_same_bits_of_normal_kernels(kind, d, dtype, twin):
     assert_same_bits(lambda rows: rows.posterior(params, "log_prob", "resp", "labels"), X, twin)
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("dtype", FLOATS)
 def test_same_bits_of_nearest(dtype, twin):
     rng = np.random.default_rng(0)
     X, centers = rng.normal(size=(ROWS, 3)).astype(dtype), rng.normal(size=(4, 3))
     assert_same_bits(lambda rows: rows.nearest(centers, np.ones(3)), X, twin, sample_weight=rng.random(ROWS))
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.uint8])
+@pytest.mark.parametrize("dtype", COUNTS)
 def test_same_bits_of_binomial_kernels(dtype, twin):
     rng = np.random.default_rng(0)
     params = BinomialParams(np.array([0.4, 0.6]), np.array([[0.2, 0.7], [0.5, 0.1]]))
