@@ -59,6 +59,8 @@ class Family(ABC, Generic[P, S]):
     """What a start may be given: settings {name}_init of the estimator."""
     start_methods: ClassVar[tuple[str, ...]]
     """Values of init_params."""
+    covariance_types: ClassVar[tuple[str, ...]] = ()
+    """Values of covariance_type; none where components have no covariances."""
 
     def for_rows(self, rows: RowSource, rng: np.random.Generator) -> Self:
         """Return the family with settings that depend on the rows as numbers."""

@@ -34,6 +34,7 @@ class GaussianFamily(Family[GaussianParams, GaussianStats]):
     parameter_names: ClassVar = GaussianParams.parameter_names
     init_names: ClassVar = ("weights", "means", "precisions")
     start_methods: ClassVar = START_METHODS
+    covariance_types: ClassVar = COVARIANCE_TYPES
 
     covariance_type: str = "full"
     reg_covar: float | str | Array = 1e-6
