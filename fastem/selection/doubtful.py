@@ -1,13 +1,13 @@
-"""How much of a log likelihood is in doubt: what components about which there are complaints owe to being thin.
+"""The part of a log likelihood that is in doubt, since components are thinner than their rows prove.
 
-The likelihood of a normal mixture has no bound: a component that closes in on few rows, or on equal ones, raises it as
-far as one likes.  So that of a fit with such components is compared as if they had the extent that their rows prove.
+The likelihood of a normal mixture has no bound: a component that closes in on few rows, or on equal rows, raises it as
+far as one likes.  So a fit with such components is compared with others as if these components had the variances that
+their rows prove.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
 
 import numpy as np
 
@@ -15,46 +15,58 @@ from fastem._typing import Array
 from fastem.data.kmeans import START_ROWS
 from fastem.data.row_source import RowSource
 from fastem.data.rows import Rows
+from fastem.estimators.base import Mixture
+from fastem.families.params import Params
+from fastem.selection.data import Arrays
 
 NARROW = 0.5
-"""Of the step of rounded rows, half of it to both sides: a standard deviation below that is of one value, or nearly."""
+"""Standard deviations below this many rounding steps are suspect: such a component covers about one rounded value."""
 
 SAME_VALUE = 4 * float(np.finfo(np.float64).eps)
-"""Of the largest value of a feature: values that differ by less are equal but for rounding."""
+"""Values of a feature that differ by less, relative to the largest of them, are equal but for rounding."""
 
 BLOCK = 1 << 18
-"""Rows that are looked at together for values that were not seen before."""
+"""Number of rows that are read at once to count distinct rows."""
 
 
-def suspects(mixture: Any, step: Array) -> list[int]:
-    """Components of which the likelihood may have no meaning: those about which there are complaints, and those that
-    are narrower than rounded rows can tell.  None of counts: their likelihood has a bound."""
-    narrow = mixture.params_.narrower_than(NARROW * step)
+def suspects(mixture: Mixture, step: Array) -> list[int]:
+    """Return the components whose likelihood may have no meaning.
+
+    They are those that `diagnose` has complaints about, and those that are narrower than rounded rows can show; `step`
+    (d,) says how far each feature was rounded.  Mixtures of counts have none: their likelihood has a bound.
+    """
+    params: Params = mixture.params_
+    narrow = params.narrower_than(NARROW * step)
     if narrow is None:
         return []
     return sorted({*mixture.diagnose().spurious, *np.flatnonzero(narrow).tolist()})
 
 
-def with_doubts(mixture: Any, opened: Callable[[], RowSource], step: Array) -> Any:
-    """The mixture with `suspect_`, these components, and `doubtful_`, the part of `loglik_` that is in doubt."""
+def add_doubts(mixture: Mixture, open_rows: Callable[[], RowSource], step: Array) -> None:
+    """Set `suspect_`, the suspect components, and `doubtful_`, the part of `loglik_` that is in doubt."""
     mixture.suspect_, mixture.doubtful_ = suspects(mixture, step), 0.0
     if mixture.suspect_:
         proven = mixture.params_.with_proven_variances(mixture.counts_, mixture.suspect_, step)
-        with opened() as rows:
+        with open_rows() as rows:
             mixture.doubtful_ = max(0.0, float(mixture.loglik_ - rows.sweep(proven).loglik))
-    return mixture
 
 
-# ------------------------------------------------------------------------------------------------ a look at the rows
+# ---------------------------------------------------------------------------------------- rounded values, distinct rows
 
 
 def rounding_step(X: np.ndarray) -> Array:
-    """(d,) to how much each feature was rounded: the median, over its values, of the distance to the nearest other."""
+    """Return (d,) the step to which each feature was rounded.
+
+    It is the median, over the values of the feature, of the distance to the nearest other value.
+    """
     return np.array([typical_gap(np.unique(column.astype(np.float64))) for column in X.T])
 
 
 def typical_gap(values: Array) -> float:
-    """Of distinct values, in order.  Those that differ by their last digits alone are one."""
+    """Return the median distance to the nearest other value, of distinct values in ascending order.
+
+    Values that differ in their last digits only count as one; 0 if there is only one value.
+    """
     gaps = np.diff(values)
     gaps = gaps[gaps > SAME_VALUE * np.abs(values).max()]
     if not len(gaps):
@@ -63,33 +75,30 @@ def typical_gap(values: Array) -> float:
 
 
 def n_distinct(blocks: Iterable[Array], most: int) -> int:
-    """How many distinct rows are in these blocks; after `most` of them no more are looked for."""
-    seen: Array | None = None
+    """Count the distinct rows of some blocks, up to `most`; no further block is read then."""
+    distinct: Array | None = None
     for block in blocks:
-        seen = np.unique(block if seen is None else np.concatenate([seen, block]), axis=0)
-        if len(seen) >= most:
+        distinct = np.unique(block if distinct is None else np.concatenate([distinct, block]), axis=0)
+        if len(distinct) >= most:
             return most
-    return 0 if seen is None else len(seen)
+    return 0 if distinct is None else len(distinct)
 
 
-def in_blocks(rows: RowSource, few: Rows) -> Iterator[Array]:
-    """A few rows first, which may be enough, then all."""
-    yield weighted(*few.data, few.sample_weight)
-    for begin in range(0, len(rows) if len(rows) > len(few) else 0, BLOCK):
-        some = rows.take(np.arange(begin, min(len(rows), begin + BLOCK)))
-        yield weighted(*some.data, some.sample_weight)
+def blocks_of_rows(rows: RowSource, sample: Rows) -> Iterator[Array]:
+    """Yield a sample of the rows, which may be enough, and then all rows in blocks; rows of weight 0 are left out."""
+    yield with_weight(sample.data, sample.sample_weight)
+    for begin in range(0, len(rows) if len(rows) > len(sample) else 0, BLOCK):
+        block = rows.take(np.arange(begin, min(len(rows), begin + BLOCK)))
+        yield with_weight(block.data, block.sample_weight)
 
 
-def blocks_of(arrays: dict[str, Any]) -> Iterator[Array]:
-    """The same of X, trials and sample_weight."""
-    weights, data = arrays["sample_weight"], [arrays[name] for name in ("X", "trials") if name in arrays]
-    for begin in range(0, len(data[0]), START_ROWS):
-        block = slice(begin, begin + START_ROWS)
-        some = [array[block] for array in data]
-        yield weighted(*some, np.ones(len(some[0])) if weights is None else weights[block])
+def blocks_of_arrays(arrays: Arrays) -> Iterator[Array]:
+    """Yield all rows in blocks; rows of weight 0 are left out."""
+    for begin in range(0, len(arrays.X), START_ROWS):
+        block = arrays.take(slice(begin, begin + START_ROWS))
+        yield with_weight(block.columns, np.ones(len(block.X)) if block.sample_weight is None else block.sample_weight)
 
 
-def weighted(*arrays: np.ndarray) -> Array:
-    """Rows, one array beside the other, that have a weight in the last of them."""
-    *data, weights = arrays
-    return np.column_stack(data).astype(np.float64)[weights > 0]
+def with_weight(columns: Iterable[np.ndarray], weights: np.ndarray) -> Array:
+    """Return X, and trials if there are any, side by side as one array, without the rows of weight 0."""
+    return np.column_stack([*columns]).astype(np.float64)[weights > 0]

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from fastem._storage import read, write
+from fastem._typing import PathLike
+from fastem.estimators.base import Mixture
 from fastem.estimators.model import open_in_memory
 from fastem.fitting.checkpoint import described
 from fastem.fitting.settings import unaltering
-from fastem.selection.held_out import Data
+from fastem.selection.data import Data
 from fastem.validation.settings import as_path, check_same_fit
 
 KIND, LAYOUT = "fastem selection", 2
 IDENTITY = "identity.npz"
 
 
-def opened(checkpoint: Any, estimator: Any, data: Data, folds: int, split_merge: bool) -> Path:
-    """The folder, if its mixtures are of these rows and settings."""
+def open_folder(checkpoint: PathLike, estimator: Mixture, data: Data, folds: int, split_merge: bool) -> Path:
+    """Make the folder, if need be; ValueError if it has mixtures of other rows or settings."""
     folder = Path(as_path(checkpoint, "checkpoint"))
     folder.mkdir(parents=True, exist_ok=True)
     identity, path = identity_of(estimator, data, folds) | {"split_merge": bool(split_merge)}, folder / IDENTITY
@@ -28,9 +29,9 @@ def opened(checkpoint: Any, estimator: Any, data: Data, folds: int, split_merge:
     return folder
 
 
-def identity_of(estimator: Any, data: Data, folds: int) -> dict[str, Any]:
-    """Whose mixtures they are: what the candidates have in common."""
+def identity_of(estimator: Mixture, data: Data, folds: int) -> dict[str, object]:
+    """Return what all mixtures of a selection have in common: the settings of the estimator, and the rows."""
     without = unaltering(type(estimator)) - {"random_state"} | {"n_components"}
     settings = {name: value for name, value in estimator.get_params(deep=False).items() if name not in without}
-    with open_in_memory(estimator, data["X"], data.get("trials"), data["sample_weight"]) as rows:
+    with open_in_memory(estimator, data.X, data.trials, data.sample_weight) as rows:
         return {"class": type(estimator).__name__, **described(settings), "folds": folds, "data": rows.fingerprint()}

@@ -1,30 +1,30 @@
-"""How many components: mixtures of several sizes and covariance types on the same rows, in one table."""
+"""Choose the number of components: fit mixtures of several sizes and covariance types to the same rows."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fastem._errstate import own
-from fastem._typing import Array
+from fastem._typing import Array, ArrayLike, PathLike
 from fastem.data.kmeans import START_ROWS, subsample
-from fastem.data.row_source import RowSource
 from fastem.estimators.base import Mixture
 from fastem.estimators.gaussian_mixture import GaussianMixture
-from fastem.estimators.model import check_model, check_settings, open_data
+from fastem.estimators.model import check_model, check_settings
 from fastem.exceptions import warn
-from fastem.families.gaussian.structures import COVARIANCE_TYPES
 from fastem.fitting.result import Start
 from fastem.persistence import load
-from fastem.selection.doubtful import blocks_of, in_blocks, n_distinct, rounding_step, with_doubts
-from fastem.selection.folder import opened
-from fastem.selection.held_out import Data, arrays_of, copied, held_out, of_all_rows, parts
+from fastem.selection.data import Data, as_arrays, as_data, fit, open_float64, with_settings
+from fastem.selection.doubtful import add_doubts, blocks_of_arrays, blocks_of_rows, n_distinct, rounding_step
+from fastem.selection.folder import open_folder
+from fastem.selection.held_out import fit_one_component, held_out_deviance
 from fastem.selection.split_merge import fit_neighbour
-from fastem.selection.table import APART, VERY_STRONG, Candidate, Selection, is_screened_out
+from fastem.selection.table import APART, VERY_STRONG, Candidate, Selection, covariance_type_of, is_screened_out
 from fastem.validation.arrays import as_sizes
 from fastem.validation.settings import (
     as_choices,
@@ -35,31 +35,30 @@ from fastem.validation.settings import (
     check_choice,
     check_instance,
     check_no_checkpoint,
-    check_no_trials,
 )
 
 CRITERIA = ("bic", "icl", "aic", "cv")
-Setting = dict[str, Any]
-"""What is a candidate's own: n_components, and covariance_type if there are several."""
+Setting = dict[str, int | str]
+"""The settings of one candidate: n_components, and covariance_type if there are several."""
 THOROUGH: dict[str, Any] = {
     "n_init": 5, "tol": 1e-6, "max_iter": 1000, "stopping": "aitken", "acceleration": "quasi-newton"
 }  # fmt: skip
-"""Likelihoods are compared: each fit shall be at its maximum, and a larger k not lose to a poor start."""
+"""Settings with which each fit reaches its maximum, and a larger k is not worse because of a poor start."""
 
 
 @own
 def select(
-    X: Any,
+    X: ArrayLike,
     n_components: Iterable[int] = range(1, 11),
     covariance_types: Iterable[str] | None = None,
     *,
     criterion: str = "bic",
-    estimator: Any = None,
-    trials: Any = None,
-    sample_weight: Any = None,
+    estimator: Mixture | None = None,
+    trials: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
     folds: int = 5,
     split_merge: bool = True,
-    checkpoint: Any = None,
+    checkpoint: PathLike | None = None,
     on_candidate: Callable[[Candidate], None] | None = None,
 ) -> Selection:
     """Fit mixtures of several sizes and covariance types, and choose one by an information criterion.
@@ -71,43 +70,44 @@ def select(
     n_components : iterable of ints, default=range(1, 11)
         Numbers of components k.  Those above the number of distinct rows are left out, with a warning.
     covariance_types : iterable of str, default=None
-        Covariance types of a GaussianMixture; None is the one of the estimator.
+        Covariance types of a GaussianMixture; None is that of the estimator.
     criterion : {"bic", "icl", "aic", "cv"}, default="bic"
-        What the best has least of.  "bic" finds the number of components of a density, "icl" that of separate
-        clusters (it adds 2 entropy); "cv" is -2 log likelihood of rows that were held out of the fit, where a row that
-        no component expects counts as one of n that are spread as all rows are.
+        The mixture with the lowest criterion is chosen.  "bic" finds the number of components of a density, "icl" the
+        number of separate clusters (it adds 2 entropy); "cv" is -2 log likelihood of rows that were held out of the
+        fit, where a row that no component expects counts as one of n rows that are spread as all rows are.
     estimator : GaussianMixture or BinomialMixture, default=None
-        Its settings are those of all fits; it is not fitted itself.  None is ``GaussianMixture(n_init=5, tol=1e-6,
+        All fits have its settings; the estimator itself is not fitted.  None is ``GaussianMixture(n_init=5, tol=1e-6,
         max_iter=1000, stopping="aitken", acceleration="quasi-newton", reg_covar="auto", random_state=0)``.
     trials : default=None
-        For a BinomialMixture, as for its fit.
+        The trials of a BinomialMixture, as for its fit.
     sample_weight : array-like of shape (n,), default=None
-        Non-negative; a weight of w counts as w equal rows: their sum is the n of "bic" and "icl".
+        Non-negative weights; a weight of w counts as w equal rows: the sum of the weights is the n of "bic" and "icl".
     folds : int, default=5
-        Of "cv": parts that are held out in turn, always the same random ones.
+        For "cv", the number of parts that are held out in turn; the parts are always the same random ones.
     split_merge : bool, default=True
-        Also fit each size from the fits of those beside it on the list that are one apart: from the best split of the
-        smaller one's components, and from the larger one with its closest pair merged.  Where that ends higher it takes
-        the place of what the starts of the estimator have found.  Not where anything is `fixed`, nor in folds.
+        Whether each size is also fitted from the mixtures next to it in the list, if their sizes differ by one: from
+        the best split of a component of the smaller one, and from the larger one with its closest pair merged.  The
+        result replaces the mixture that the starts of the estimator led to, if it is a higher maximum.  Nothing is
+        split or merged if parameters are `fixed`, nor within folds.
     checkpoint : path, default=None
-        A folder that keeps each mixture when it is fitted; it is made if need be.  Mixtures that are there are not
-        fitted again.  ValueError where they are of other rows or settings.
+        A folder that keeps each fitted mixture; it is made if need be.  Mixtures that are in it are not fitted again.
+        ValueError if they are of other rows or settings.
     on_candidate : callable, default=None
-        Called with each Candidate as soon as it is known, and again if the next size leads to a better one.
+        A function that is called with each Candidate after its fit, and again if the next size leads to a better one.
 
     Returns
     -------
     Selection
         candidates (n_components, covariance_type, loglik, n_parameters, aic, bic, icl, cv, entropy, n_sweeps, n_optima,
         n_suspect, doubtful, stop_reason of each), mixtures, best (the fitted mixture that is chosen), best_index.
-        Printed, it is a table.  A candidate with components that `diagnose` has complaints about counts with that part
-        of its log likelihood that is beyond doubt (see `Selection.assured`).  Where that passes one over which has a
-        criterion lower by more than 10, a warning says which.
+        Printed, it is a table.  A candidate with components that `diagnose` has complaints about counts with the part
+        of its log likelihood that is beyond doubt (see `Selection.assured`).  If such a candidate is passed over,
+        although its criterion is lower by more than 10, a warning names it.
 
     Raises
     ------
     ValueError, TypeError
-        On unusable data or settings.
+        If the data or settings cannot be used.
 
     References
     ----------
@@ -126,26 +126,27 @@ def select(
     >>> selection.best.n_components
     2
     """
-    estimator = template(estimator)
+    estimator = as_estimator(estimator)
     check_choice(criterion, "criterion", CRITERIA)
     folds = as_integer(folds, "folds", 2)
     check_bool(split_merge, "split_merge")
     check_callable(on_candidate, "on_candidate")
-    settings = varied(estimator, n_components, covariance_types)
-    data = {"X": X, "sample_weight": sample_weight} | tosses(estimator, trials)
-    asked = folds if criterion == "cv" else 0
-    settings, step = looked_at(estimator, settings, data, asked)
-    folder = None if checkpoint is None else opened(checkpoint, estimator, data, folds, split_merge)
-    fits = Fits(estimator, data, folder, asked, step, of_all_rows(estimator, data) if asked else None)
-    mixtures = fits.along(settings, split_merge, on_candidate or (lambda candidate: None))
+    settings = candidate_settings(estimator, n_components, covariance_types)
+    data = as_data(estimator, X, trials, sample_weight)
+    folds_of_criterion = folds if criterion == "cv" else 0
+    settings, step = check_candidates(estimator, settings, data, folds_of_criterion)
+    folder = None if checkpoint is None else open_folder(checkpoint, estimator, data, folds, split_merge)
+    one_component = fit_one_component(estimator, data) if folds_of_criterion else None
+    fits = Fits(estimator, data, folder, folds_of_criterion, step, one_component)
+    mixtures = fits.fit_all(settings, split_merge, on_candidate or (lambda candidate: None))
     selection = Selection(criterion, tuple(map(Candidate.of, mixtures)), tuple(mixtures))
     if doubts := selection.doubts():
         warn(doubts)
     return selection
 
 
-def template(estimator: Any) -> Any:
-    """Whose settings are those of several fits; the default if there is none."""
+def as_estimator(estimator: Mixture | None) -> Mixture:
+    """Return the estimator that has the settings of all fits: the default for None; check any other."""
     if estimator is None:
         return GaussianMixture(reg_covar="auto", random_state=0, **THOROUGH)
     check_instance(estimator, "estimator", Mixture)
@@ -153,133 +154,145 @@ def template(estimator: Any) -> Any:
     return estimator
 
 
-def varied(estimator: Any, n_components: Any, covariance_types: Any) -> list[Setting]:
-    """The settings in which the candidates differ."""
+def candidate_settings(
+    estimator: Mixture, n_components: Iterable[int], covariance_types: Iterable[str] | None
+) -> list[Setting]:
+    """Return the settings of each candidate in which it differs from the others."""
     sizes = [as_integer(k, "n_components", 1) for k in as_list(n_components, "n_components")]
     if covariance_types is None:
         return [{"n_components": k} for k in sizes]
-    check_instance(estimator, "estimator (covariance_types are given)", GaussianMixture)
-    kinds = as_choices(covariance_types, "covariance_types", COVARIANCE_TYPES)
+    options = estimator.family.covariance_types
+    if not options:
+        raise TypeError(f"covariance_types are given, but a {type(estimator).__name__} has no covariances: pass None")
+    kinds = as_choices(covariance_types, "covariance_types", options)
     return [{"n_components": k, "covariance_type": kind} for kind in kinds for k in sizes]
 
 
-def tosses(estimator: Any, trials: Any) -> dict[str, Any]:
-    """trials, as an argument of estimators that take any."""
-    if estimator.family.row_kind.is_counts:
-        return {"trials": trials}
-    check_no_trials(trials, type(estimator).__name__)
-    return {}
+def check_candidates(
+    estimator: Mixture, settings: list[Setting], data: Data, folds: int
+) -> tuple[list[Setting], Array]:
+    """Check all settings and rows before the first fit.
 
-
-def opened_rows(estimator: Any, data: Data) -> RowSource:
-    """As a fit reads them, in float64 arithmetic."""
-    return open_data(estimator, data["X"], data.get("trials"), data["sample_weight"], dtype=np.float64)
-
-
-def looked_at(estimator: Any, settings: list[Setting], data: Data, folds: int) -> tuple[list[Setting], Array]:
-    """A look at all settings and rows before the first fit: the settings that the rows are enough for, and the step to
-    which each feature was rounded."""
-    mixtures = [copied(estimator, setting) for setting in settings]
+    Returns the settings for which there are enough distinct rows, in each fold as well, and (d,) the step to which each
+    feature was rounded.
+    """
+    mixtures = [with_settings(estimator, setting) for setting in settings]
     for mixture in mixtures:
         check_settings(mixture)
     sizes = list(dict.fromkeys(mixture.n_components for mixture in mixtures))
-    with opened_rows(estimator, data) as rows:
-        few = subsample(rows, START_ROWS, np.random.default_rng(0))
-        most, of_what = n_distinct(in_blocks(rows, few), max(sizes)), "of X"
-        d, step = rows.n_features, rounding_step(few.data[0])
+    with open_float64(estimator, data) as rows:
+        sample = subsample(rows, START_ROWS, np.random.default_rng(0))
+        most, of_what = n_distinct(blocks_of_rows(rows, sample), max(sizes)), "of X"
+        n_features, step = rows.n_features, rounding_step(sample.data[0])
     if folds:
-        within = [n_distinct(blocks_of(inside), most) for inside, _ in parts(arrays_of(estimator, data), folds)]
-        most, of_what = min(within), "in the least part of X that folds leave to a fit"
-    fitting = as_sizes(sizes, most, of_what)
+        most = min(
+            n_distinct(blocks_of_arrays(fold), most) for fold, _ in as_arrays(estimator, data).split_folds(folds)
+        )
+        of_what = "in the least part of X that folds leave to a fit"
+    possible = as_sizes(sizes, most, of_what)
     for mixture in mixtures:
-        check_model(mixture, d)
-    return [setting for setting in settings if setting["n_components"] in fitting], step
+        check_model(mixture, n_features)
+    return [setting for setting in settings if setting["n_components"] in possible], step
 
 
 @dataclass(frozen=True, eq=False)
 class Fits:
-    """Mixtures of the same rows in several settings; a folder keeps them, if there is one.
+    """Fit mixtures to the same rows in several settings, and keep them in a folder, if there is one.
 
-    Beside what a fit tells they have `suspect_` and `doubtful_`, `held_out_` where that is asked for, and
-    `neighbours_`, the sizes of the fits from which they were also begun.
+    They have the attributes of a fit, and `suspect_` and `doubtful_`, `held_out_` if there are folds, and
+    `neighbours_`, the sizes of the mixtures that were split or merged for a start.
     """
 
-    estimator: Any
+    estimator: Mixture
     data: Data
     folder: Path | None
-    folds: int  # 0 where no rows are held out
-    step: Array  # to which the features were rounded
-    whole: Any  # one component on all rows, where some are held out
+    folds: int  # 0 if no rows are held out
+    step: Array  # (d,) to which the features were rounded
+    one_component: Mixture | None  # fitted to all rows, if there are folds
 
-    def along(self, settings: list[Setting], split_merge: bool, tell: Callable[[Candidate], None]) -> list[Any]:
-        """The mixtures in their order, each also from the one before it and, on the way back, from the one behind."""
-        mixtures: list[Any] = []
+    def fit_all(
+        self, settings: list[Setting], split_merge: bool, on_candidate: Callable[[Candidate], None]
+    ) -> list[Mixture]:
+        """Fit the mixtures in their order, each also from the one before; then, in reverse, from the one behind."""
+        mixtures: list[Mixture] = []
         for setting in settings:
-            mixtures.append(self.first(setting))
+            mixtures.append(self.fit_from_starts(setting))
             if split_merge and len(mixtures) > 1:
-                mixtures[-1] = self.bettered(setting, mixtures[-1], mixtures[-2])
-            tell(Candidate.of(mixtures[-1]))
+                mixtures[-1] = self.fit_from_neighbour(setting, mixtures[-1], mixtures[-2])
+            on_candidate(Candidate.of(mixtures[-1]))
         for i in reversed(range(len(mixtures) - 1 if split_merge else 0)):
-            before, mixtures[i] = mixtures[i], self.bettered(settings[i], mixtures[i], mixtures[i + 1])
+            before, mixtures[i] = mixtures[i], self.fit_from_neighbour(settings[i], mixtures[i], mixtures[i + 1])
             if mixtures[i] is not before:
-                tell(Candidate.of(mixtures[i]))
+                on_candidate(Candidate.of(mixtures[i]))
         return mixtures
 
-    def first(self, setting: Setting) -> Any:
-        """From the starts of the estimator, or what the folder has; with `held_out_`, if there are folds."""
+    def fit_from_starts(self, setting: Setting) -> Mixture:
+        """Fit from the starts of the estimator, or read what the folder has; add `held_out_`, if there are folds."""
         path = self._path(setting)
-        known = path is not None and path.exists()
-        mixture = load(path) if known else self._looked_at(copied(self.estimator, setting).fit(**self.data))
-        if self.folds and not hasattr(mixture, "held_out_"):
-            mixture.held_out_ = held_out(self.estimator, setting, self.data, self.folds, self.step, self.whole)
-            known = False
-        if not known:
-            self._keep(setting, mixture)
+        is_saved = path is not None and path.exists()
+        mixture = load(path) if path is not None and is_saved else self._fit(setting)
+        if self.one_component is not None and not hasattr(mixture, "held_out_"):
+            mixture.held_out_ = held_out_deviance(
+                self.estimator, setting, self.data, self.folds, self.step, self.one_component
+            )
+            is_saved = False
+        if not is_saved:
+            self._save(setting, mixture)
         return mixture
 
-    def bettered(self, setting: Setting, mixture: Any, neighbour: Any) -> Any:
-        """The mixture, or the one that a split or a merge of its neighbour leads to, if that is a higher maximum."""
-        size, tried = neighbour.n_components, getattr(mixture, "neighbours_", [])
-        if size in tried or not adjoining(mixture, neighbour):
+    def fit_from_neighbour(self, setting: Setting, mixture: Mixture, neighbour: Mixture) -> Mixture:
+        """Fit from a split or a merge of the neighbour; return this fit if it is a higher maximum, else the mixture."""
+        size, sizes_before = neighbour.n_components, getattr(mixture, "neighbours_", [])
+        if size in sizes_before or not are_neighbours(mixture, neighbour):
             return mixture
-        other = self._looked_at(fit_neighbour(copied(self.estimator, setting), neighbour.params_, self.data))
-        best, worse = (other, mixture) if outdoes(other, mixture) else (mixture, other)
-        best.starts_ = ranked([*best.starts_, *worse.starts_])
-        best.neighbours_ = [*tried, size]
+        other = fit_neighbour(with_settings(self.estimator, setting), neighbour.params_, self.data)
+        self._add_doubts(other)
+        best, worse = (other, mixture) if is_higher(other, mixture) else (mixture, other)
+        best.starts_ = sort_starts([*best.starts_, *worse.starts_])
+        best.neighbours_ = [*sizes_before, size]
         if hasattr(mixture, "held_out_"):
             best.held_out_ = mixture.held_out_
-        self._keep(setting, best)
+        self._save(setting, best)
         return best
 
-    def _looked_at(self, mixture: Any) -> Any:
-        return with_doubts(mixture, lambda: opened_rows(mixture, self.data), self.step)
+    def _fit(self, setting: Setting) -> Mixture:
+        mixture = fit(with_settings(self.estimator, setting), self.data)
+        self._add_doubts(mixture)
+        return mixture
+
+    def _add_doubts(self, mixture: Mixture) -> None:
+        add_doubts(mixture, partial(open_float64, mixture, self.data), self.step)
 
     def _path(self, setting: Setting) -> Path | None:
         return None if self.folder is None else self.folder / f"{'-'.join(map(str, setting.values()))}.npz"
 
-    def _keep(self, setting: Setting, mixture: Any) -> None:
+    def _save(self, setting: Setting, mixture: Mixture) -> None:
         path = self._path(setting)
         if path is not None:
             mixture.save(path)
 
 
-def adjoining(mixture: Any, neighbour: Any) -> bool:
-    """Does one lead to a start of the other?  A single component has no other maximum to find."""
+def are_neighbours(mixture: Mixture, neighbour: Mixture) -> bool:
+    """Return whether a split or a merge of the neighbour makes a start of the mixture.
+
+    A mixture of one component has no other maximum to find.
+    """
     if mixture.n_components == 1 or len(mixture.fixed):
         return False
     one_apart = abs(mixture.n_components - len(neighbour.weights_)) == 1
-    return one_apart and getattr(mixture, "covariance_type", "") == getattr(neighbour, "covariance_type", "")
+    return one_apart and covariance_type_of(mixture) == covariance_type_of(neighbour)
 
 
-def outdoes(other: Any, mixture: Any) -> bool:
-    """Is it a higher maximum, beyond doubt (see `Selection.assured`), and not the same one again?"""
+def is_higher(other: Mixture, mixture: Mixture) -> bool:
+    """Return whether the other is at a higher maximum beyond doubt (see `Selection.assured`), and not at the same."""
     return bool(assured(other) - assured(mixture) > APART * mixture.tol * mixture.counts_.sum())
 
 
-def assured(mixture: Any) -> float:
+def assured(mixture: Mixture) -> float:
+    """Return the log posterior as far as it is beyond doubt."""
     return float(mixture.log_posterior_ - mixture.doubtful_ - (VERY_STRONG / 2 if mixture.doubtful_ else 0.0))
 
 
-def ranked(starts: list[Start]) -> list[Start]:
-    """The best first, and behind them those that were screened out."""
+def sort_starts(starts: list[Start]) -> list[Start]:
+    """Sort starts, the best first; those that were screened out come behind all others."""
     return sorted(starts, key=lambda start: (is_screened_out(start), -start.mean_loglik))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import fastem
+from fastem.estimators import model
 from fastem.fitting.restarts import Start
 from fastem.selection import select as chooser
 
@@ -214,22 +215,22 @@ def test_a_maximum_without_suspect_components_takes_the_place_of_one_with():
     assert len(suspect.diagnose().spurious) == 1
     sound.suspect_, sound.doubtful_ = [], 0.0
     suspect.log_posterior_, suspect.doubtful_ = sound.log_posterior_ + 1000.0, 1000.0
-    assert chooser.outdoes(sound, suspect)
-    assert not chooser.outdoes(suspect, sound)
+    assert chooser.is_higher(sound, suspect)
+    assert not chooser.is_higher(suspect, sound)
 
 
 def test_the_same_maximum_is_no_other():
     ours, theirs = fastem.GaussianMixture(2).fit(PAIRS), fastem.GaussianMixture(2).fit(PAIRS)
     ours.doubtful_ = theirs.doubtful_ = 0.0
     theirs.log_posterior_ += 5 * theirs.tol * len(PAIRS)
-    assert not chooser.outdoes(theirs, ours)
+    assert not chooser.is_higher(theirs, ours)
     theirs.log_posterior_ += 6 * theirs.tol * len(PAIRS)
-    assert chooser.outdoes(theirs, ours)
+    assert chooser.is_higher(theirs, ours)
 
 
 def test_screened_starts_stay_behind():
     starts = [Start(-1.0, 3, "screened out: x"), Start(-3.0, 9, "tol"), Start(-2.0, 9, "tol")]
-    assert [each.mean_loglik for each in chooser.ranked(starts)] == [-2.0, -3.0, -1.0]
+    assert [each.mean_loglik for each in chooser.sort_starts(starts)] == [-2.0, -3.0, -1.0]
 
 
 # -------------------------------------------------------------------------------------------------------- checkpoints
@@ -239,11 +240,13 @@ def test_a_folder_resumes(tmp_path, monkeypatch):
     whole = fastem.select(X, range(1, 4), estimator=QUICK)
     fastem.select(X, range(1, 3), estimator=QUICK, checkpoint=tmp_path / "new" / "folder")
     fits = []
-    fit = fastem.GaussianMixture.fit
+    fit_mixture = model.fit_mixture
     monkeypatch.setattr(
-        fastem.GaussianMixture,
-        "fit",
-        lambda self, *args, **named: fits.append(self.n_components) or fit(self, *args, **named),
+        model,
+        "fit_mixture",
+        lambda rows, family, settings, starts, **options: (
+            fits.append(starts.n_components) or fit_mixture(rows, family, settings, starts, **options)
+        ),
     )
     again = fastem.select(X, range(1, 4), estimator=QUICK, checkpoint=tmp_path / "new" / "folder")
     assert fits == [3, 3, 2]  # from its starts, from the split of 2, and 2 from a merge
@@ -254,7 +257,7 @@ def test_a_folder_resumes(tmp_path, monkeypatch):
 def test_held_out_rows_are_kept_and_added_to_mixtures_without(tmp_path, monkeypatch):
     fastem.select(X, [1, 2], estimator=QUICK, checkpoint=tmp_path)
     found = fastem.select(X, [1, 2], estimator=QUICK, checkpoint=tmp_path, criterion="cv")
-    monkeypatch.setattr(chooser, "held_out", None)
+    monkeypatch.setattr(chooser, "held_out_deviance", None)
     again = fastem.select(X, [1, 2], estimator=QUICK, checkpoint=tmp_path, criterion="cv")
     assert again.values.tolist() == found.values.tolist()
 

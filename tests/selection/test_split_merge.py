@@ -8,6 +8,7 @@ import pytest
 import fastem
 from fastem.families.gaussian.structures import COVARIANCE_TYPES
 from fastem.selection import split_merge
+from fastem.selection.data import Data
 
 RNG = np.random.default_rng(0)
 
@@ -160,7 +161,7 @@ def test_an_empty_component_is_not_split():
 
 def test_a_mixture_goes_on_from_others():
     X = np.concatenate([RNG.normal(at, size=(300, 1)) for at in (0.0, 8.0, 20.0)])
-    data = {"X": X, "sample_weight": None}
+    data = Data(X)
     two = fastem.GaussianMixture(2, random_state=0).fit(X)
     three = split_merge.fit_neighbour(fastem.GaussianMixture(3, random_state=0), two.params_, data)
     np.testing.assert_allclose(np.sort(three.means_.ravel()), [0, 8, 20], atol=0.3)
@@ -172,7 +173,7 @@ def test_a_mixture_goes_on_from_others():
 @pytest.mark.parametrize("k", [1, 3])
 def test_it_begins_at_the_split_or_the_merge(k):
     X = np.concatenate([RNG.normal(at, size=(300, 1)) for at in (0.0, 8.0, 20.0)])
-    data = {"X": X, "sample_weight": None}
+    data = Data(X)
     two = fastem.GaussianMixture(2, random_state=0).fit(X)
     mixture = fastem.GaussianMixture(k, max_iter=0, random_state=0)
     start = split_merge.neighbour(mixture, two.params_, data)
@@ -184,4 +185,4 @@ def test_a_mixture_that_goes_on_knows_of_no_iteration_before(stopping):
     X = np.concatenate([RNG.normal(size=(150, 1)), RNG.normal(6.0, 1.0, size=(150, 1))])
     one = fastem.GaussianMixture(1).fit(X)
     two = fastem.GaussianMixture(2, stopping=stopping, random_state=0)
-    assert split_merge.fit_neighbour(two, one.params_, {"X": X, "sample_weight": None}).n_iter_ > 1
+    assert split_merge.fit_neighbour(two, one.params_, Data(X)).n_iter_ > 1
