@@ -1,8 +1,10 @@
 """The public names: where they live, what they were called, and the examples of their docstrings."""
 
+import ast
 import doctest
 import importlib
 import pickle
+from pathlib import Path
 
 import pytest
 
@@ -26,6 +28,15 @@ def test_examples_of_public_classes(name):
     for example in doctest.DocTestFinder().find(getattr(fastem, name), name, module=False):
         runner.run(example)
     assert not runner.failures
+
+
+def test_type_checkers_know_every_public_name():
+    names = set()
+    for node in ast.parse(Path(fastem.__file__).with_suffix(".pyi").read_text()).body:
+        if isinstance(node, ast.ImportFrom):
+            star = node.names[0].name == "*"
+            names |= set(importlib.import_module(node.module).__all__ if star else (each.asname for each in node.names))
+    assert names == set(fastem.__all__)
 
 
 def test_every_public_name_is_in_the_table():
