@@ -267,7 +267,7 @@ def total_weight(weights: np.ndarray) -> float:
 def check_total_weight(total: float) -> None:
     """Raise ValueError if mixing weights would underflow, or sums overflow, with this total weight."""
     if total == 0:
-        raise ValueError("sample_weight must hold a positive weight, but all are 0")
+        raise ValueError("sample_weight must hold a positive weight, but all are zero")
     if not TOTAL_WEIGHTS[0] <= total <= TOTAL_WEIGHTS[1]:
         raise ValueError(
             f"sample_weight must have a sum from {TOTAL_WEIGHTS[0]} to {TOTAL_WEIGHTS[1]}; rescale it, got {total}"
