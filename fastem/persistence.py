@@ -1,4 +1,4 @@
-"""Fitted mixtures, and statistics, from disk."""
+"""Read fitted mixtures and statistics from files."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ import numpy as np
 
 from fastem._errstate import own
 from fastem._storage import decode, read, undamaged
+from fastem._typing import PathLike
 from fastem.estimators import fitted_settings
 from fastem.estimators.attributes import is_fitted_attribute, set_attributes
 from fastem.estimators.base import MODEL, MODEL_LAYOUT, Mixture
 from fastem.estimators.model import check_model, check_settings
 from fastem.estimators.registry import estimators
+from fastem.families.params import Params
 from fastem.families.registry import NAMES, family_type
 from fastem.families.stats import STATISTICS, STATISTICS_LAYOUT, Stats
 from fastem.fitting.checkpoint import arrays_of
@@ -23,10 +25,10 @@ from fastem.validation.arrays import check_not
 from fastem.validation.parameters import as_array, check_n_features_in, check_shape
 from fastem.validation.settings import as_path
 
-PLAIN: dict[str, Any] = {
+PLAIN: dict[str, type] = {
     "bool": bool, "int": Integral, "float": Real, "str": str, "dict": dict, "None": type(None), "Array": np.ndarray
 }  # fmt: skip
-"""Kinds of values, as annotations name them."""
+"""Types of plain values, by their names in annotations."""
 
 FAMILIES = [family_type(name) for name in NAMES]
 STATS_OR_NONE = " | ".join([*(family.stats_type.__name__ for family in FAMILIES), "None"])
@@ -39,23 +41,23 @@ ATTRIBUTES = {
     "empty_components_": "Array", "feature_names_in_": "Array", "stats_": STATS_OR_NONE,
     "held_out_": "float", "neighbours_": "list[int]",
 }  # fmt: skip
-"""What a fit, or `select`, tells beside the parameters, and of what kind it is."""
+"""Types of the attributes of a fit or of `select`, other than parameters, as annotations name them."""
 
 ESTIMATORS = estimators()
-OF_FAMILIES: dict[str, type] = {
-    each.__name__: each for family in FAMILIES for each in (family.params_type, family.stats_type, family.prior_type)
+VALUES: dict[str, type] = {value.__name__: value for value in (Ascent, Collapse, History, Start)}
+VALUES |= {
+    value.__name__: value for family in FAMILIES for value in (family.params_type, family.stats_type, family.prior_type)
 }
-VALUES: dict[str, type] = {each.__name__: each for each in (Ascent, Collapse, History, Start)} | OF_FAMILIES
-VALUES |= {f"Normal{kind}": VALUES[f"Gaussian{kind}"] for kind in ("Prior", "Params", "Stats")}
-"""Classes by the names that they have in files; those of version 0.1 called Gaussian mixtures normal."""
+VALUES |= {f"Normal{ending}": VALUES[f"Gaussian{ending}"] for ending in ("Prior", "Params", "Stats")}
+"""Classes by their names in files; version 0.1 called Gaussian mixtures normal."""
 
 
 @own
-def load(path: Any) -> Any:
-    """Read a fitted mixture that `save` has written.
+def load(path: PathLike) -> Mixture:
+    """Read a fitted mixture from a file that its method `save` wrote.
 
-    The file is checked before anything is made of it: its kind and layout, sizes, and that its parameters are those of
-    a mixture.  No code of the file is run.
+    The file is checked before it is used: its kind and layout, its sizes, and that its parameters are those of a
+    mixture.  No code from the file is run.
 
     Parameters
     ----------
@@ -65,12 +67,12 @@ def load(path: Any) -> Any:
     Returns
     -------
     GaussianMixture or BinomialMixture
-        With the settings and attributes that it was saved with.
+        The mixture, with the settings and attributes that it was saved with.
 
     Raises
     ------
     ValueError
-        If the file is damaged, or no such file.
+        If the file is damaged, or is not such a file.
     OSError
         If it cannot be read.
 
@@ -84,18 +86,15 @@ def load(path: Any) -> Any:
     """
     header, arrays = read(as_path(path, "path"), MODEL, MODEL_LAYOUT)
     with undamaged(path):
-        return restored(ESTIMATORS[header["class"]], decode(header["attributes"], arrays, VALUES))
-
-
-SUMS = {name: kind for name, kind in VALUES.items() if issubclass(kind, Stats)}
+        return restore(ESTIMATORS[header["class"]], decode(header["attributes"], arrays, VALUES))
 
 
 @own
-def load_stats(path: Any) -> Any:
-    """Read statistics that their `save` has written, with the parameters that they were taken at.
+def load_stats(path: PathLike) -> Stats[Any]:
+    """Read statistics, and the parameters at which they were taken, from a file that their method `save` wrote.
 
-    The file is checked before anything is made of it: its kind and layout, shapes, that the parameters are those of a
-    mixture and that all sums are finite.  No code of the file is run.
+    The file is checked before it is used: its kind and layout, its shapes, that the parameters are those of a mixture,
+    and that all sums are finite.  No code from the file is run.
 
     Parameters
     ----------
@@ -105,12 +104,12 @@ def load_stats(path: Any) -> Any:
     Returns
     -------
     GaussianStats or BinomialStats
-        With the same bits.
+        The statistics, with the same bits.
 
     Raises
     ------
     ValueError
-        If the file is damaged, or no such file.
+        If the file is damaged, or is not such a file.
     OSError
         If it cannot be read.
 
@@ -125,80 +124,84 @@ def load_stats(path: Any) -> Any:
     """
     header, arrays = read(as_path(path, "path"), STATISTICS, STATISTICS_LAYOUT)
     with undamaged(path):
-        ((kind, _),) = header["statistics"].items()
-        stats = decode(header["statistics"], arrays, VALUES | {kind: SUMS[kind]})
+        ((name, _),) = header["statistics"].items()
+        if not issubclass(VALUES[name], Stats):
+            raise ValueError(f"{name} is not a class of statistics")
+        stats: Stats[Any] = decode(header["statistics"], arrays, VALUES)
         stats.check()
         return stats
 
 
-def restored(kind: type[Mixture], attributes: dict[str, Any]) -> Mixture:
-    """An estimator with these settings and attributes; ValueError where they are not those of a fitted one.
+def restore(kind: type[Mixture], attributes: dict[str, Any]) -> Mixture:
+    """Make an estimator with these settings and attributes; ValueError unless they are those of a fitted one.
 
-    The file says where a fit was kept, if it was: a fit of this model is another one, on another machine maybe, and its
-    `checkpoint` is None.
+    Its `checkpoint` is None, even if that of the saved estimator was a path: a further fit is not the one whose state
+    that file keeps.
     """
     settings = {name: attributes.pop(name) for name in kind().get_params(deep=False) if name in attributes}
     mixture = kind(**settings | {"checkpoint": None})
     for name, value in attributes.items():
         if not is_fitted_attribute(name):
             raise ValueError(f"{name!r} is no attribute of a {kind.__name__}")
-        if name in ATTRIBUTES and not is_a(value, ATTRIBUTES[name]):
+        if name in ATTRIBUTES and not is_of_kind(value, ATTRIBUTES[name]):
             raise ValueError(f"{name} must be of kind {ATTRIBUTES[name]}, got {value!r}")
         set_attributes(mixture, {name: value})
-    params = mixture.params_  # checked, as a user's
-    found = mixture.attribute_map.write(params)
-    for name in found.keys() & attributes.keys():
-        as_array(attributes[name], name, found[name].shape)
+    params: Params = mixture.params_  # checked as a user's are
+    for name, expected in mixture.attribute_map.write(params).items():
+        if name in attributes:
+            as_array(attributes[name], name, expected.shape)
     check_settings(mixture)
     check_model(mixture, params.n_features)
-    check_attributes(attributes, params)
-    fitted_settings.note(mixture, attributes.get("settings_"))  # none in files of version 0.1
+    check_attributes(mixture, params)
+    fitted_settings.note(mixture, getattr(mixture, "settings_", None))  # files of version 0.1 have no settings_
     return mixture
 
 
-def check_attributes(attributes: dict[str, Any], params: Any) -> None:
-    """ValueError where one does not go with these parameters."""
+def check_attributes(mixture: Mixture, params: Params) -> None:
+    """Raise ValueError where an attribute does not fit the parameters."""
     k, d = len(params.weights), params.n_features
-    check_n_features_in(attributes.get("n_features_in_", d), d)
-    if "counts_" in attributes:
-        check_not(lambda block: block < 0, as_array(attributes["counts_"], "counts_", (k,)), "counts_ below 0")
-    if "empty_components_" in attributes and not np.isin(attributes["empty_components_"], np.arange(k)).all():
-        raise ValueError(f"empty_components_ must be of 0 to {k - 1}, got {attributes['empty_components_']}")
-    if "feature_names_in_" in attributes:
-        check_shape(attributes["feature_names_in_"], "feature_names_in_", (d,))
-    if "history_" in attributes:
-        check_history(attributes["history_"], attributes.get("n_iter_", len(attributes["history_"])))
-    if attributes.get("stats_") is not None:
-        check_stats(attributes["stats_"], params)
+    check_n_features_in(getattr(mixture, "n_features_in_", d), d)
+    if hasattr(mixture, "counts_"):
+        check_not(lambda block: block < 0, as_array(mixture.counts_, "counts_", (k,)), "counts_ below 0")
+    if hasattr(mixture, "empty_components_") and not np.isin(mixture.empty_components_, np.arange(k)).all():
+        raise ValueError(f"empty_components_ must be of 0 to {k - 1}, got {mixture.empty_components_}")
+    if hasattr(mixture, "feature_names_in_"):
+        check_shape(mixture.feature_names_in_, "feature_names_in_", (d,))
+    if hasattr(mixture, "history_"):
+        check_history(mixture.history_, getattr(mixture, "n_iter_", len(mixture.history_)))
+    if getattr(mixture, "stats_", None) is not None:
+        check_stats(mixture.stats_, params)
 
 
 def check_history(history: History, n_iter: int) -> None:
-    lengths = {len(each) for each in (history.loglik, history.q, history.entropy, history.step or range(n_iter))}
+    """Raise ValueError unless a history has one entry per iteration."""
+    lengths = {len(series) for series in (history.loglik, history.q, history.entropy, history.step or range(n_iter))}
     if lengths != {n_iter}:
         raise ValueError(f"history_ must have n_iter_ = {n_iter} entries, got {sorted(lengths)}")
 
 
-def check_stats(stats: Any, params: Any) -> None:
-    """Sums that a partial fit can go on from."""
+def check_stats(stats: Stats[Params], params: Params) -> None:
+    """Raise ValueError unless a partial fit can go on from these statistics."""
     stats.check()
     if type(stats.params) is not type(params) or shapes(stats.params) != shapes(params):
         raise ValueError(f"stats_ must be of parameters as these are, got {shapes(stats.params)}")
 
 
-def shapes(params: Any) -> dict[str, tuple[int, ...]]:
+def shapes(params: Params) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the parameters, by name."""
     return {name: array.shape for name, array in arrays_of(params).items()}
 
 
-def is_a(value: Any, kind: str) -> bool:
-    """Is a value of the kind that an annotation names, and all that is in it?"""
+def is_of_kind(value: object, kind: str) -> bool:
+    """Return whether a value, and all that is in it, is of the kind that an annotation names."""
     if " | " in kind:
-        return any(is_a(value, each) for each in kind.split(" | "))
+        return any(is_of_kind(value, option) for option in kind.split(" | "))
     if kind.startswith("list["):
-        return isinstance(value, list) and all(is_a(each, kind[5:-1]) for each in value)
+        return isinstance(value, list) and all(is_of_kind(item, kind[5:-1]) for item in value)
     if kind == "tuple[str, ...]":
-        return isinstance(value, tuple) and all(isinstance(each, str) for each in value)
+        return isinstance(value, tuple) and all(isinstance(item, str) for item in value)
     if kind in PLAIN:
         return isinstance(value, PLAIN[kind]) and (kind == "bool" or not isinstance(value, bool))
     if type(value).__name__ != kind or not is_dataclass(value):
         return False
-    return hasattr(value, "check") or all(is_a(getattr(value, each.name), str(each.type)) for each in fields(value))
+    return hasattr(value, "check") or all(is_of_kind(getattr(value, f.name), str(f.type)) for f in fields(value))

@@ -280,7 +280,7 @@ def predict(args: argparse.Namespace) -> int:
     takes_trials = isinstance(mixture, BinomialMixture)
     if args.trials and not takes_trials:
         raise ValueError(f"--trials belong to a binomial mixture, and {args.model} is a {type(mixture).__name__}")
-    known = vars(mixture).pop("feature_names_in_", None)  # here they are columns of files, not of data frames
+    known = mixture.__dict__.pop("feature_names_in_", None)  # here they are columns of files, not of data frames
     rows = chosen(args, known)
     options = {"trials": rows.trials} if takes_trials else {}
     resp = mixture.predict_proba(rows.X, **options)

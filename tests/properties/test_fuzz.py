@@ -20,7 +20,7 @@ from support.asserts import assert_no_fall_but_rounding, assert_shares
 import fastem
 from fastem import BinomialMixture, BinomialParams, BinomialPrior, GaussianMixture, GaussianParams, GaussianPrior
 from fastem.fitting.collapse import POLICIES
-from fastem.persistence import restored
+from fastem.persistence import restore
 from fastem.validation.arrays import BadValueError
 
 HANG = 120.0
@@ -110,7 +110,7 @@ def assert_fitted(mixture):
     assert np.isfinite(mixture.history_.loglik).all()
     assert len(str(mixture.diagnose()).splitlines()) == 1 + len(mixture.weights_)
     public = {name: value for name, value in vars(mixture).items() if not name.startswith("_")}
-    restored(type(mixture), public)  # what `load` would not refuse
+    restore(type(mixture), public)  # what `load` would not refuse
 
 
 def assert_densities(mixture):
