@@ -1,16 +1,16 @@
-"""A fit, iteration by iteration, as an animation of its displays.  Matplotlib is loaded when one is drawn."""
+"""Show a fit as an animation, with a frame for each iteration.  Matplotlib is imported when a frame is drawn."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self, cast
 
 import numpy as np
 
 from fastem._public import public
-from fastem._typing import ArrayLike, RowKind
+from fastem._typing import ArrayLike, PathLike, RowKind
 from fastem.estimators.base import Mixture
 from fastem.estimators.model import open_data, starts_of
 from fastem.families.params import Params
@@ -18,29 +18,45 @@ from fastem.fitting.driver import Observers, run_em
 from fastem.fitting.mixture import steps_of
 from fastem.fitting.settings import of_a_fit
 from fastem.plotting.registry import display_type
-from fastem.plotting.style import import_matplotlib
+from fastem.plotting.style import AxesLike, import_matplotlib
 from fastem.validation.settings import as_generator, as_list, as_path, check_choice, check_no_trials
 
+if TYPE_CHECKING:
+    from matplotlib.animation import FuncAnimation
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
 FRAMES = 48
-"""At the most, before the last one is held."""
-HELD = 8
-"""The last frame is shown so many times more."""
+"""Limit of the number of frames, without the repeats of the last one."""
+REPEATS = 8
+"""Number of times that the last frame is repeated."""
 SPEED = 8
-"""Frames a second."""
+"""Number of frames per second."""
 SUFFIXES = (".gif", ".html")
+
+
+class Display(Protocol):
+    """A picture of a mixture with its rows, as each family has one."""
+
+    params: Params
+    figure_: Figure
+    axes_: list[Axes]
+
+    def plot(self, ax: AxesLike | None = None) -> Self:
+        """Draw the picture in these panels, or in a new figure for None."""
 
 
 @public
 class FitAnimation:
-    """How a fit went, a frame for each iteration: densities over a histogram, ellipses among points.
+    """Show how a fit went, with a frame for each iteration: densities over a histogram, or ellipses among points.
 
-    Of a long fit some iterations are shown, evenly on a logarithmic scale, since EM moves far first; the last one is
-    held.  Every frame has the scales of the last.
+    A long fit is shown at some of its iterations, evenly spaced on a logarithmic scale, since EM moves furthest at
+    first.  The last frame stays for a second.  All frames have the scales of the last.
 
     Parameters
     ----------
     displays : sequence of GaussianMixtureDisplay or of BinomialMixtureDisplay
-        One for the parameters of each iteration, of the same rows.
+        A display for the parameters of each iteration, all with the same rows.
 
     Examples
     --------
@@ -50,25 +66,32 @@ class FitAnimation:
     >>> fastem.FitAnimation.from_estimator(mixture, X).save("fit.gif")  # doctest: +SKIP
     """
 
-    def __init__(self, displays: Sequence[Any]) -> None:
-        self.displays: list[Any] = as_list(displays, "displays")
+    def __init__(self, displays: Sequence[Display]) -> None:
+        self.displays = cast(list[Display], as_list(displays, "displays"))
 
     @classmethod
-    def from_estimator(cls, mixture: Any, X: Any, *, trials: Any = None, sample_weight: Any = None) -> Self:
-        """The fit of a mixture to rows X (n, d), with trials and sample_weight as for its fit.
+    def from_estimator(
+        cls,
+        mixture: Mixture,
+        X: ArrayLike,
+        *,
+        trials: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
+        """Animate the fit of a mixture to rows X (n, d), with trials and sample_weight as for its fit.
 
-        A fitted mixture does not know its way: EM is run once more, by the settings of the mixture, from its first
-        start; components that collapse are left to the floor.  With `n_init=1` and an int for `random_state` that is
-        the fit itself, to rounding.
+        A fitted mixture does not keep the parameters of each iteration, so EM is run again from its first start, with
+        its settings, but as with on_collapse="floor".  With `n_init=1` and an int for `random_state`, this repeats the
+        fit, up to rounding.
         """
         options = {"trials": trials} if mixture.family.row_kind is RowKind.COUNTS_WITH_TRIALS else {}
         if not options:
             check_no_trials(trials, type(mixture).__name__)
         last = display_type(mixture.family.name).from_estimator(mixture, X, sample_weight=sample_weight, **options)
         import_matplotlib("pyplot").close(last.figure_)
-        return cls([showing(last, params) for params in path_of(mixture, X, trials, sample_weight)])
+        return cls([with_params(last, params) for params in run_again(mixture, X, trials, sample_weight)])
 
-    def save(self, path: Any) -> None:
+    def save(self, path: PathLike) -> None:
         """Write the animation to a file: .gif, or .html with buttons to stop it and to go back.
 
         Raises
@@ -81,51 +104,53 @@ class FitAnimation:
         if target.suffix == ".html":
             target.write_text(self.to_html(), encoding="utf-8")
             return
-        figure, film = self._film()
-        film.save(target, writer=import_matplotlib("animation").PillowWriter(SPEED))
+        figure, animation = self._animate()
+        animation.save(target, writer=import_matplotlib("animation").PillowWriter(SPEED))
         import_matplotlib("pyplot").close(figure)
 
     def to_html(self) -> str:
-        """The animation as HTML, for a notebook: `IPython.display.HTML(animation.to_html())`."""
-        figure, film = self._film()
-        text = str(film.to_jshtml(SPEED))
+        """Return the animation as HTML, for a notebook: `IPython.display.HTML(animation.to_html())`."""
+        figure, animation = self._animate()
+        text = str(animation.to_jshtml(SPEED))
         import_matplotlib("pyplot").close(figure)
         return text
 
-    def _film(self) -> tuple[Any, Any]:
-        """A figure, and what draws its frames: each is drawn anew, in panels that are laid out once."""
+    def _animate(self) -> tuple[Figure, FuncAnimation]:
+        """Return a figure, and an animation that clears and redraws its panels, which keep their layout."""
         last = self.displays[-1].plot()
         figure, axes = last.figure_, last.axes_
-        limits = [{"xlim": each.get_xlim(), "ylim": each.get_ylim()} for each in axes]
+        limits = [{"xlim": panel.get_xlim(), "ylim": panel.get_ylim()} for panel in axes]
         title = figure.suptitle("iteration 0")
         figure.canvas.draw()
         figure.set_layout_engine("none")
 
         def draw(number: int) -> None:
-            for each in axes:
-                each.clear()
+            for panel in axes:
+                panel.clear()
             self.displays[number].plot(axes)
-            for each, limit in zip(axes, limits, strict=True):
-                each.set(**limit)
+            for panel, limit in zip(axes, limits, strict=True):
+                panel.set(**limit)
             title.set_text(f"iteration {number} of {len(self.displays) - 1}")
 
         return figure, import_matplotlib("animation").FuncAnimation(figure, draw, frame_numbers(len(self.displays)))
 
 
 def frame_numbers(n: int) -> list[int]:
-    """Of n iterations those that are shown."""
+    """Return the numbers of the iterations that are shown, of n; the last one is repeated."""
     chosen = np.unique(np.geomspace(1, n, FRAMES).round().astype(int)) - 1
-    return [*chosen.tolist(), *[n - 1] * HELD]
+    return [*chosen.tolist(), *[n - 1] * REPEATS]
 
 
-def showing(display: Any, params: Any) -> Any:
-    """A display of the same rows with other parameters."""
-    found = copy.copy(display)
-    found.params = params
-    return found
+def with_params(display: Display, params: Params) -> Display:
+    """Return a display of the same rows with other parameters."""
+    other = copy.copy(display)
+    other.params = params
+    return other
 
 
-def path_of(mixture: Mixture, X: ArrayLike, trials: ArrayLike | None, sample_weight: ArrayLike | None) -> list[Params]:
+def run_again(
+    mixture: Mixture, X: ArrayLike, trials: ArrayLike | None, sample_weight: ArrayLike | None
+) -> list[Params]:
     """Return the parameters at the first start of a fitted mixture, and after each iteration from there."""
     rng, path = as_generator(mixture.random_state), list[Params]()
     settings = of_a_fit(mixture, fixed=mixture.params_.as_fixed(mixture.fixed), callback=None, on_interrupt="raise")

@@ -70,9 +70,10 @@ def test_a_gif_has_the_frames_that_were_chosen(X, tmp_path):
     film = fastem.FitAnimation(film_of(X, slow().fit(X)).displays[:4])
     film.save(tmp_path / "fit.gif")
     with Image.open(tmp_path / "fit.gif") as picture:
-        seconds = sum(duration(picture, i) for i in range(picture.n_frames))
-        assert 3 < picture.n_frames <= 4 + animation.HELD  # equal frames may be one, shown longer
-    assert seconds == pytest.approx(1000 * (4 + animation.HELD) / animation.SPEED, rel=0.1)  # of hundredths of a second
+        shown = sum(duration(picture, i) for i in range(picture.n_frames))
+        assert 3 < picture.n_frames <= 4 + animation.REPEATS  # equal frames may be one, shown longer
+    milliseconds = 1000 * (4 + animation.REPEATS) / animation.SPEED
+    assert shown == pytest.approx(milliseconds, rel=0.1)  # of hundredths of a second
 
 
 def duration(picture, i):
@@ -84,13 +85,13 @@ def test_html_has_the_frames_and_buttons(tmp_path):
     film = fastem.FitAnimation(film_of(PLANE, slow().fit(PLANE)).displays[:2])
     film.save(tmp_path / "fit.html")
     text = (tmp_path / "fit.html").read_text()
-    assert text.count("data:image/png;base64") == 2 + animation.HELD
+    assert text.count("data:image/png;base64") == 2 + animation.REPEATS
     assert "<button" in text
 
 
 def test_each_frame_shows_its_parameters_on_the_scales_of_the_last():
     film = film_of(LINE, slow().fit(LINE))
-    figure, moving = film._film()
+    figure, moving = film._animate()
     (axes,) = figure.axes
     moving._func(len(film.displays) - 1)
     scales = axes.get_xlim(), axes.get_ylim()
@@ -109,8 +110,8 @@ def test_each_frame_shows_its_parameters_on_the_scales_of_the_last():
 def test_the_first_iterations_and_the_last_are_shown(n):
     numbers = animation.frame_numbers(n)
     assert numbers[0] == 0
-    assert numbers[-animation.HELD - 1 :] == [n - 1] * (animation.HELD + 1)
-    assert len(numbers) <= animation.FRAMES + animation.HELD
+    assert numbers[-animation.REPEATS - 1 :] == [n - 1] * (animation.REPEATS + 1)
+    assert len(numbers) <= animation.FRAMES + animation.REPEATS
     assert numbers[: min(n, 5)] == list(range(min(n, 5)))
     assert numbers == sorted(numbers)
 
