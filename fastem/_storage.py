@@ -117,7 +117,7 @@ def destination(path: PathLike) -> Path:
     return Path(os.path.realpath(path))
 
 
-def try_destination(path: PathLike) -> None:
+def check_can_be_written(path: PathLike) -> None:
     """Raise OSError if `replacing` would fail, as far as this shows before there is anything to write."""
     with temporary_file(path, "xb") as (file, _):
         file.write(bytes(BLOCK))

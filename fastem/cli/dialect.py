@@ -1,4 +1,4 @@
-"""How a text separates its cells, found by its first lines; and what is a number."""
+"""Find out from its first lines how a text separates its cells, and what a number is in it."""
 
 from __future__ import annotations
 
@@ -7,92 +7,106 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Protocol
 
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
-"""What may separate cells, the usual one first."""
+"""Characters that may separate cells, the usual one first."""
 SAMPLE = 6
-"""Rows that are looked at, the header among them."""
+"""Number of rows that are inspected, including the header."""
 SAMPLE_CELLS = 1000
-"""Of each: that many are enough where there are a million."""
+"""Number of cells of a row that are inspected."""
 LONGEST_CELL = 1 << 24
-"""Characters: a quote that is not closed makes a cell of all that is behind it."""
+"""Number of characters; a quote that is not closed makes one cell of the rest of the text."""
+
+
+class Reader(Protocol):
+    """A reader of the module csv, whose type has no public name."""
+
+    @property
+    def line_num(self) -> int:
+        """The number of lines that have been read."""
+
+    def __iter__(self) -> Iterator[list[str]]: ...
+    def __next__(self) -> list[str]: ...
 
 
 @dataclass(frozen=True)
 class Dialect:
+    """How a text separates its cells."""
+
     delimiter: str = ","
     has_row_names: bool = False
-    """A row has one cell more than the header, and that comes first: so does R's write.table write."""
+    """Whether rows begin with one cell more than the header has, as in texts of R's write.table."""
 
-    def reader(self, lines: Iterable[str]) -> Any:
-        """One of the standard library's, which refuses what a quote leaves open."""
+    def reader(self, lines: Iterable[str]) -> Reader:
+        """Return a reader of the standard library that refuses quotes that are not closed."""
         return csv.reader(lines, delimiter=self.delimiter, skipinitialspace=True, strict=True)
 
     @property
     def may_have_decimal_commas(self) -> bool:
+        """Whether a comma in a cell may be a decimal mark."""
         return self.delimiter == ";"
 
     def is_number(self, cell: str) -> bool:
-        """Python reads more: digits of other scripts, and underscores between digits."""
+        """Return whether a cell is a number; Python also accepts digits of other scripts, and underscores."""
         return cell.isascii() and "_" not in cell and self.could_be_number(cell)
 
     def could_be_number(self, cell: str) -> bool:
-        """To Python, which is not told of decimal commas."""
+        """Return whether Python accepts a cell as a number, if decimal commas are replaced."""
         try:
             float(cell.replace(",", ".") if self.may_have_decimal_commas else cell)
         except ValueError:
             return False
         return True
 
-    def told(self) -> Iterator[str]:
-        """What is not as in plain CSV."""
+    def notes(self) -> Iterator[str]:
+        """Return a sentence for each difference from plain CSV."""
         if self.delimiter != ",":
             yield f"its columns are separated by {DELIMITERS.get(self.delimiter, self.delimiter)}"
         if self.has_row_names:
-            yield "its rows have one cell more than its header, and the first is taken for the name of the row"
+            yield "its rows have one cell more than its header: the first cell is taken for the name of the row"
 
 
-def sniffed(lines: Sequence[str]) -> Dialect:
-    """The dialect in which the first rows fit the header, cell by cell.
+def find_dialect(lines: Sequence[str]) -> Dialect:
+    """Return the dialect in which the first rows have as many cells as the header.
 
-    Of several it is the one that makes numbers of the largest share of cells.  Where none fits, it is the one with the
-    most names: some row will be refused.
+    Of several such dialects it is the one with the largest share of numbers.  If there is none, it is the one with the
+    most names in the header, and some row will be refused.
     """
     quoted = all(line.startswith('"') for line in lines[:SAMPLE] if line.strip())
     samples = {delimiter: sample(lines, delimiter) for delimiter in DELIMITERS}
-    found = [
+    fitting = [
         Dialect(delimiter, has_row_names)
         for delimiter, rows in samples.items()
         for has_row_names in ((False, True) if quoted else (False,))
         if fits(rows, has_row_names)
     ]
-    if not found:
+    if not fitting:
         return Dialect(max(samples, key=lambda delimiter: len(samples[delimiter][0])))
-    return max(found, key=lambda dialect: share_of_numbers(samples[dialect.delimiter], dialect))
+    return max(fitting, key=lambda dialect: share_of_numbers(samples[dialect.delimiter], dialect))
 
 
 def sample(lines: Sequence[str], delimiter: str) -> list[list[str]]:
-    """The header and some rows."""
+    """Return the cells of the header and of some rows."""
     reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
     return list(islice(filter(None, reader), SAMPLE)) or [[]]
 
 
 def fits(rows: list[list[str]], has_row_names: bool) -> bool:
-    """Whether a header of several names, or one with names of rows beside it, and the rows below are of one length."""
+    """Return whether all rows have as many cells as a header of several names, or of one besides row names."""
     width = len(rows[0]) + has_row_names
     return width > 1 and all(len(row) == width for row in rows[1:]) and len(rows) > has_row_names
 
 
 def share_of_numbers(rows: list[list[str]], dialect: Dialect) -> tuple[float, int]:
-    """Of the cells below the header; of as many, more columns are better."""
+    """Return the share of numbers among the cells below the header, and the number of columns to break ties."""
     cells = [cell for row in rows[1:] for cell in row[:SAMPLE_CELLS]]
     return sum(map(dialect.is_number, cells)) / max(1, len(cells)), len(rows[0])
 
 
 @contextmanager
 def long_cells() -> Iterator[None]:
-    """Notes and sequences of genes are longer than the standard library takes a cell to be."""
+    """Accept longer cells than the standard library does: comments and gene sequences are."""
     before = csv.field_size_limit(LONGEST_CELL)
     try:
         yield

@@ -1,4 +1,4 @@
-"""``fastem doctor``: what is here, and does it answer?"""
+"""``fastem doctor``: show the settings in effect, and check the kernels."""
 
 from __future__ import annotations
 
@@ -8,43 +8,43 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from fastem.cli.streams import result
+from fastem.cli.streams import write_result
 from fastem.config import show_config
 from fastem.data.open import accumulate
 from fastem.families.gaussian.model import GaussianParams, GaussianStats
 from fastem.fitting.driver import em
 
 TOLERANCE = 1e-12
-"""Some units in the last place of 101, the largest number that is compared."""
+"""Some rounding errors of 101, the largest number that is compared."""
 
 
 def doctor() -> int:
-    """0 if all is well, else 1 and a sentence for each thing that is not."""
+    """Write the settings, and a sentence for each fault; return 0 if there is none, else 1."""
     try:
         config = show_config()
-        result(str(config))
+        write_result(str(config))
         complaints = [*examine(config.twins)]
     except (ImportError, ValueError) as error:
         complaints = [str(error)]
     for complaint in complaints or ["All is well."]:
-        result(complaint)
+        write_result(complaint)
     return 1 if complaints else 0
 
 
 def examine(twins: Iterable[str]) -> Iterator[str]:
-    """A sentence for each thing that is wrong."""
+    """Return a sentence for each fault."""
     for twin in twins:
         error = error_of_a_fit(twin)
-        if not error <= TOLERANCE:  # nor NaN
-            yield f"backend={twin!r}: a fit is off its closed form by {error:.3g}; the build is broken."
+        if not error <= TOLERANCE:  # or NaN
+            yield f"backend={twin!r}: a fit differs from its closed form by {error:.3g}; the build is broken."
     if not subnormals_live():
         yield "Subnormal numbers are flushed to zero: a module of this process has changed its arithmetic."
 
 
 def error_of_a_fit(twin: str) -> float:
-    """The largest error of a fit to two pairs of points, so far apart that no pair sees the other.
+    """Return the largest error of a fit to two pairs of points that are far apart.
 
-    Each component ends at the mean and variance of its pair, with half the weight.
+    Each component must end at the mean and variance of its pair, with half of the weight.
     """
     X = np.array([[0.0], [2.0], [100.0], [102.0]])
     start = GaussianParams(np.full(2, 0.5), np.array([[-1.0], [103.0]]), np.ones((2, 1, 1)))
@@ -56,11 +56,11 @@ def error_of_a_fit(twin: str) -> float:
         return stats.maximize(reg_covar=0.0)
 
     fit = em(sweep, maximize, start)
-    found = [*fit.params.weights, *fit.params.means.flat, *fit.params.covariances.flat, fit.loglik]
+    values = [*fit.params.weights, *fit.params.means.flat, *fit.params.covariances.flat, fit.loglik]
     loglik = -4 * (math.log(2) + math.log(2 * math.pi) / 2 + 1 / 2)
-    return float(np.abs(np.subtract(found, [0.5, 0.5, 1.0, 101.0, 1.0, 1.0, loglik])).max())
+    return float(np.abs(np.subtract(values, [0.5, 0.5, 1.0, 101.0, 1.0, 1.0, loglik])).max())
 
 
 def subnormals_live() -> bool:
-    """A library linked with fast-math may turn subnormal numbers off for the whole process when it is loaded."""
+    """Return whether subnormal numbers are not 0; a library that is linked with fast-math turns them off on loading."""
     return sys.float_info.min / 2 > 0

@@ -1,6 +1,6 @@
-"""The command line: what ends a command, and with which exit code.
+"""Run the command line, and end the process with an exit code and without a traceback.
 
-Nothing is imported here that takes its time: commands.py is, where an interruption is told.
+What takes long to import is imported by `main`, so that an interruption during the imports is reported, too.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from fastem.cli.streams import FAULTS, keep_descriptors, message, sentence, standard_output
+from fastem.cli.streams import EXPECTED_ERRORS, keep_descriptors, one_line, standard_output, write_message
 
 BAD_INPUT, INTERRUPTED, CLOSED_PIPE = 2, 130, 141
 """Exit codes; the last two are those of a shell for SIGINT and SIGPIPE."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command -> its exit code."""
+    """Run a command, and return its exit code."""
     keep_descriptors()
     try:
         try:
@@ -24,12 +24,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         finally:
             if sys.stdout is not None:
                 with standard_output():
-                    pass  # what argparse has written, too, has to arrive
+                    pass  # flush what argparse has written
     except BrokenPipeError:
         return CLOSED_PIPE
     except KeyboardInterrupt:
-        message("interrupted")
+        write_message("interrupted")
         return INTERRUPTED
-    except FAULTS as error:
-        message(f"error: {sentence(error)}")
+    except EXPECTED_ERRORS as error:
+        write_message(f"error: {one_line(error)}")
         return BAD_INPUT

@@ -1,4 +1,4 @@
-"""``fastem bench``: EM iterations on this machine, beside scikit-learn's where it is installed; the answers first."""
+"""``fastem bench``: time EM on this machine, and compare times and answers with scikit-learn's if it is installed."""
 
 from __future__ import annotations
 
@@ -7,26 +7,27 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from fastem.estimators.gaussian_mixture import GaussianMixture
 
+T = TypeVar("T")
 ITERATIONS = 10
 REPEATS = 3
-"""The fastest counts: what else the machine does only adds."""
+"""Number of times that a fit is timed; the fastest one counts, since other processes only add time."""
 TOLERANCE = 1e-8
-"""Of the log likelihood and the means; orders of summation differ, and so do some units of 1e-16 in their counts."""
+"""Relative difference of the log likelihood or the means that rounding explains."""
 QUICK = 10
-"""So many times fewer rows."""
+"""Factor by which there are fewer rows."""
 SHAPES = ((1_000_000, 1, 3, "full"), (500_000, 2, 5, "full"), (200_000, 8, 10, "full"), (200_000, 8, 10, "diag"))
-"""n, d, k and covariance type."""
+"""n, d, k and the covariance type of each fit."""
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Nanoseconds of an EM iteration per point and component; NaN for what takes scikit-learn where it is missing."""
+    """Nanoseconds of an EM iteration per point and component; NaN for scikit-learn if it is missing."""
 
     n: int
     d: int
@@ -38,16 +39,18 @@ class Timing:
 
     @property
     def agrees(self) -> bool:
+        """Whether the answers are the same, up to rounding."""
         return not self.difference > TOLERANCE
 
 
 def timings(quick: bool) -> Iterator[Timing]:
+    """Time the fits of all shapes, with fewer rows if `quick`."""
     for n, d, k, kind in SHAPES:
         yield timing(n // QUICK if quick else n, d, k, kind)
 
 
 def timing(n: int, d: int, k: int, kind: str) -> Timing:
-    """Fits of so many iterations from one start; that start is a little off the truth."""
+    """Time fits from one start, which is near the means of the rows, with a fixed number of iterations."""
     rng = np.random.default_rng(n + d)
     means = rng.uniform(-4.0, 4.0, (k, d))
     X = rng.standard_normal((n, d)) + means[rng.integers(k, size=n)]
@@ -66,8 +69,8 @@ def timing(n: int, d: int, k: int, kind: str) -> Timing:
     return Timing(n, d, k, kind, seconds * per_point, their_seconds * per_point, difference(ours, theirs))
 
 
-def fastest(fit: Callable[[], Any]) -> tuple[float, Any]:
-    """Seconds, and what was fitted.  That it has not converged is meant."""
+def fastest(fit: Callable[[], T]) -> tuple[float, T]:
+    """Return the seconds of the fastest fit, and its result; it is not meant to converge, and warns in vain."""
     seconds = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -78,6 +81,7 @@ def fastest(fit: Callable[[], Any]) -> tuple[float, Any]:
     return min(seconds), fitted
 
 
-def difference(ours: Any, theirs: Any) -> float:
+def difference(ours: GaussianMixture, theirs: Any) -> float:
+    """Return the relative difference of two fits, in the log likelihood or the means."""
     loglik = abs(ours.lower_bound_ - theirs.lower_bound_) / abs(theirs.lower_bound_)
     return max(float(loglik), float(np.abs(ours.means_ - theirs.means_).max() / np.abs(theirs.means_).max()))

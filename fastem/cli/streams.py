@@ -1,4 +1,4 @@
-"""What a command tells, on standard output and error as they may be: closed, full, or a pipe that nobody reads."""
+"""Write to standard output and standard error, even if they are closed, full, or a pipe that nobody reads."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import IO
 
-FAULTS = (
+EXPECTED_ERRORS = (
     ValueError, TypeError, OSError, ImportError, MemoryError, ArithmeticError, LookupError, RuntimeError
 )  # fmt: skip
-"""What input or the system may be at fault for.  Any other error is fastem's own, and is shown with its traceback."""
+"""Errors of the input or the system.  Any other error is a fault of fastem, and is shown with its traceback."""
 
 
 def keep_descriptors() -> None:
-    """Have 0, 1 and 2 taken, so that no file that is opened later becomes what libraries write their errors to."""
+    """Open the descriptors 0, 1 and 2 if they are closed, lest a file gets one of them and with it error messages."""
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(descriptor)
@@ -25,17 +25,17 @@ def keep_descriptors() -> None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - for the life of the process
 
 
-def message(text: str) -> None:
-    """A line on standard error, if it can be written: no message is worth a fit."""
+def write_message(text: str) -> None:
+    """Write a line to standard error if that is possible; a failure must not end a fit."""
     try:
         sys.stderr.write(f"fastem: {text}\n")
         sys.stderr.flush()
     except (OSError, ValueError):
-        let_go(sys.stderr)
+        discard(sys.stderr)
 
 
-def result(text: str) -> None:
-    """A line on standard output."""
+def write_result(text: str) -> None:
+    """Write a line to standard output."""
     with standard_output() as file:
         encoding = getattr(file, "encoding", None) or "utf-8"
         file.write(f"{text}\n".encode(encoding, "backslashreplace").decode(encoding))
@@ -43,30 +43,30 @@ def result(text: str) -> None:
 
 @contextmanager
 def standard_output() -> Iterator[IO[str]]:
-    """To be written to; OSError where what was written does not arrive."""
+    """Return standard output, and flush it at the end; OSError if it cannot be written."""
     if sys.stdout is None:
         raise OSError(errno.EBADF, "it is closed", "standard output")
     try:
         yield sys.stdout
         sys.stdout.flush()
     except OSError as error:
-        let_go(sys.stdout)
+        discard(sys.stdout)
         if error.filename is None:
             error.filename = "standard output"
         raise
 
 
-def let_go(stream: IO[str]) -> None:
-    """What could not be written is dropped: Python would try once more when it ends, and fail."""
+def discard(stream: IO[str]) -> None:
+    """Discard what could not be written; Python would try again, and fail, when it ends."""
     with suppress(OSError, ValueError, io.UnsupportedOperation):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def sentence(error: BaseException) -> str:
-    """An error in one line."""
+def one_line(error: BaseException) -> str:
+    """Return the message of an error in one line."""
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
     text = " ".join(str(error).split())
-    if isinstance(error, (LookupError, RuntimeError)) or not text:  # whose words alone say little
+    if isinstance(error, (LookupError, RuntimeError)) or not text:  # the message alone says little
         return f"{type(error).__name__}: {text}".removesuffix(": ")
     return text

@@ -1,4 +1,4 @@
-"""Tables: columns of numbers, by name, from CSV, NPY and Parquet files; to CSV, Parquet and JSON; and as text."""
+"""Read tables of numbers from CSV, NPY and Parquet files, and write them as CSV, Parquet or JSON."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
+from io import TextIOWrapper
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,20 +23,22 @@ from fastem.cli.streams import standard_output
 from fastem.data.arrow import from_arrow, opened
 
 STANDARD = "-"
-"""The name of standard input and output."""
+"""The name that stands for standard input and output."""
 PARQUET = (".parquet", ".pq")
-FEW, MANY = 20, 10_000
-"""Columns: of so many all are told, and among so many a name is looked for that is like another one."""
+MAX_LISTED = 20
+"""Number of columns up to which a message lists all of them."""
+MAX_COMPARED = 10_000
+"""Number of columns that are compared with a wrong name, to suggest similar names."""
 INDEX = re.compile(r"|__index_level_\d+__")
-"""How pandas calls the names of rows, in CSV and in Parquet; R has no name for them either."""
+"""Column names of row names: pandas and R leave them empty in CSV, and pandas has its own in Parquet."""
 ROWS_AT_A_TIME = 1 << 16
-"""Rows that are text at one time when they are written."""
+"""Number of rows that are converted to text at a time."""
 
 
 class Table:
-    """Columns of numbers, or the file that has them.
+    """Columns of numbers in a file.
 
-    notes: what was read in another way than one may think, a sentence each; complete when columns have been read
+    `notes` has a sentence for each thing that was read in an unexpected way; it is complete when columns are read.
     """
 
     def __init__(self, source: str, names: list[str], notes: list[str] | None = None) -> None:
@@ -44,11 +47,11 @@ class Table:
         self._times = Counter(names) if len(self._place_of) < len(names) else Counter()
 
     def columns(self, *groups: Sequence[int]) -> list[np.ndarray]:
-        """For each group of places an array (n, columns); ValueError for anything but numbers.  To be called once."""
+        """Read an array (n, columns) for each group of places; ValueError for anything but numbers.  Call it once."""
         raise NotImplementedError
 
     def place(self, name: str) -> int:
-        """Of the column with this name or, where none has it, this number."""
+        """Return the place of the column with this name or, if there is none, with this number."""
         if name and self._times[name] > 1:
             numbers = " or ".join(str(place) for place, each in enumerate(self.names) if each == name)
             raise ValueError(f"{self.source} has {self._times[name]} columns {name!r}: choose by number, {numbers}")
@@ -56,38 +59,39 @@ class Table:
             return self._place_of[name]
         if name.isdecimal() and int(name) < len(self.names):
             return int(name)
-        raise ValueError(f"{self.source} has no column {name!r}; {self._what_it_has(name)}")
+        raise ValueError(f"{self.source} has no column {name!r}; {self._suggestion(name)}")
 
     def label(self, place: int) -> str:
-        """What `place` takes for this column: its name, where no other one has it too."""
+        """Return the name of a column or, if it is empty or not unique, its number: `place` accepts both."""
         name = self.names[place]
         return name if name and self._times[name] <= 1 else str(place)
 
-    def others(self, taken: Sequence[int]) -> list[int]:
-        """Places of all columns but these, and but names of rows."""
-        rest = sorted({*range(len(self.names))} - {*taken})
-        found = [place for place in rest if not INDEX.fullmatch(self.names[place])]
-        for place in found:
-            self.place(self.names[place])  # no other one has this name
-        if len(found) < len(rest):
-            left = [place for place in rest if INDEX.fullmatch(self.names[place])]
+    def others(self, excluded: Sequence[int]) -> list[int]:
+        """Return the places of all columns but these, and but row names; ValueError if names are not unique."""
+        rest = sorted({*range(len(self.names))} - {*excluded})
+        places = [place for place in rest if not INDEX.fullmatch(self.names[place])]
+        for place in places:
+            self.place(self.names[place])  # raises if another column has this name
+        if len(places) < len(rest):
+            nameless = [place for place in rest if INDEX.fullmatch(self.names[place])]
             self.notes.append(
-                f"{self.source}: column {', '.join(map(str, left[:FEW]))} has no name and is left out;"
-                " --columns takes numbers too"
+                f"{self.source}: column {', '.join(map(str, nameless[:MAX_LISTED]))} has no name and is left out;"
+                " --columns accepts numbers, too"
             )
-        return found
+        return places
 
-    def _what_it_has(self, name: str) -> str:
-        if len(self.names) <= FEW:
+    def _suggestion(self, name: str) -> str:
+        """Return the columns there are or, of many, those with similar names."""
+        if len(self.names) <= MAX_LISTED:
             return f"it has {', '.join(self.names)}"
-        near = get_close_matches(name, self.names[:MANY])
-        return f"it has {len(self.names)}, and like this one {', '.join(near) if near else 'none'}"
+        similar = get_close_matches(name, self.names[:MAX_COMPARED])
+        return f"it has {len(self.names)} columns; similar names: {', '.join(similar) if similar else 'none'}"
 
 
 class TextTable(Table):
-    """CSV and its kin."""
+    """A table in CSV or other delimited text."""
 
-    def __init__(self, source: str, file: IO[str]) -> None:
+    def __init__(self, source: str, file: TextIOWrapper) -> None:
         self.text = Delimited(source, file)
         super().__init__(source, self.text.names, self.text.notes)
 
@@ -96,7 +100,10 @@ class TextTable(Table):
 
 
 class ArrayTable(Table):
-    """NPY: the columns are called x0, x1, ...  The file is mapped, and stays so if all are wanted."""
+    """A table in an NPY file, whose columns are called x0, x1, ...
+
+    The file is memory-mapped; columns are copied only if some of them are asked for.
+    """
 
     def __init__(self, path: str) -> None:
         with undamaged(path):
@@ -104,9 +111,7 @@ class ArrayTable(Table):
         if not isinstance(array, np.ndarray) or array.ndim not in (1, 2) or array.dtype.kind not in "biuf":
             raise ValueError(f"{path} must hold one array of numbers, of one or two dimensions")
         if isinstance(array, np.memmap) and array.offset + array.nbytes != os.path.getsize(path):
-            raise ValueError(
-                f"{path} is damaged: it has more bytes than its {array.shape} numbers of type {array.dtype}"
-            )
+            raise ValueError(f"{path} is damaged: it has more bytes than {array.shape} numbers of type {array.dtype}")
         self.array = array if array.ndim == 2 else array[:, np.newaxis]
         super().__init__(path, [f"x{i}" for i in range(self.array.shape[1])])
 
@@ -116,7 +121,7 @@ class ArrayTable(Table):
 
 
 class ParquetTable(Table):
-    """Parquet, read by Arrow."""
+    """A table in Parquet files, which Arrow reads."""
 
     def __init__(self, path: str) -> None:
         os.stat(path)  # Arrow does not say what is wrong with a path
@@ -138,7 +143,7 @@ class ParquetTable(Table):
 
 @contextmanager
 def open_table(path: str) -> Iterator[Table]:
-    """The table in a file, by its suffix .npy, .parquet or .pq; any other is CSV, and "-" CSV on standard input."""
+    """Open a table: .npy, .parquet or .pq by the suffix of its file, else CSV; "-" is CSV on standard input."""
     suffix, piped = Path(path).suffix.lower(), path == STANDARD
     if suffix == ".npy":
         yield ArrayTable(path)
@@ -151,25 +156,25 @@ def open_table(path: str) -> Iterator[Table]:
 
 
 def write_table(path: str, columns: dict[str, np.ndarray]) -> None:
-    """Columns of one length, by the suffix .parquet, .pq or .json; any other is CSV, and "-" CSV on standard output."""
+    """Write columns of one length: Parquet or JSON by the suffix of the file, else CSV; "-" is standard output."""
     suffix = Path(path).suffix.lower()
     if suffix in PARQUET:
-        with written(path, "wb") as file:
+        with opened_to_write(path, "wb") as file:
             write_parquet(file, columns)
         return
-    with standard_output() if path == STANDARD else written(path, "w", newline="", encoding="utf-8") as file:
+    with standard_output() if path == STANDARD else opened_to_write(path, "w", newline="", encoding="utf-8") as file:
         (write_json if suffix == ".json" else write_csv)(file, columns)
 
 
 @contextmanager
-def written(path: str, mode: str, **options: Any) -> Iterator[IO[Any]]:
-    """A file that is replaced when it is complete; a pipe or a device has nothing that could be replaced."""
+def opened_to_write(path: str, mode: str, newline: str | None = None, encoding: str | None = None) -> Iterator[IO[Any]]:
+    """Open a file that is replaced when it is complete, or a pipe or a device, which are written at once."""
     if not is_stream(path):
-        with replacing(path, mode, **options) as file:
+        with replacing(path, mode, newline=newline, encoding=encoding) as file:
             yield file
         return
     try:
-        with open(path, mode, **options) as file:
+        with open(path, mode, newline=newline, encoding=encoding) as file:
             yield file
     except OSError as error:
         error.filename = path
@@ -177,12 +182,12 @@ def written(path: str, mode: str, **options: Any) -> Iterator[IO[Any]]:
 
 
 def is_stream(path: str) -> bool:
-    found = Path(path)
-    return path == STANDARD or (found.exists() and not found.is_file() and not found.is_dir())
+    """Return whether a path is standard output, a pipe or a device."""
+    return path == STANDARD or (Path(path).exists() and not Path(path).is_file() and not Path(path).is_dir())
 
 
 def write_csv(file: IO[str], columns: dict[str, np.ndarray]) -> None:
-    """Every number with as many digits as tell it from others."""
+    """Write CSV; every number has as many digits as identify it."""
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(columns)
     for begin in range(0, max(map(len, columns.values())), ROWS_AT_A_TIME):
@@ -191,10 +196,12 @@ def write_csv(file: IO[str], columns: dict[str, np.ndarray]) -> None:
 
 
 def write_json(file: IO[str], columns: dict[str, np.ndarray]) -> None:
+    """Write an object of JSON with a list for each column."""
     file.write(json.dumps({name: values.tolist() for name, values in columns.items()}) + "\n")
 
 
 def write_parquet(file: IO[bytes], columns: dict[str, np.ndarray]) -> None:
+    """Write Parquet."""
     try:
         arrow, parquet = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
     except ImportError as error:

@@ -88,7 +88,7 @@ def fit_mixture(
             after_m_step=None if settings.on_collapse == "floor" else monitor,
             final_sweep=final_sweep_of(rows, family, settings),
         )
-        observers = Observers(progress=progress, journal=journal)
+        observers = Observers[P, S](progress=progress, journal=journal)
         parts = rows.subsets(start_size(rows, starts.n_components)) if settings.warm_sweeps and not starts.given else []
         improve = coarse_to_fine(parts, partial(on_part, stopping="aitken"))
 

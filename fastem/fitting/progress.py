@@ -1,4 +1,4 @@
-"""What is told while a fit is under way: lines that `verbose` asks for, else a bar where it takes long."""
+"""Show the progress of a fit: lines that `verbose` asks for, or else a bar if the fit takes long."""
 
 from __future__ import annotations
 
@@ -8,25 +8,48 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from multiprocessing import current_process
-from typing import Any, Protocol, Self, TextIO
+from typing import Protocol, Self, TextIO
+
+from fastem.fitting.driver import Trace
 
 PATIENCE_SECONDS = 1.0
-"""Of a fit before it shows a bar."""
+"""Time before a fit shows a bar."""
 DRAWING_SECONDS = 0.1
-"""From one drawing to the next: as often as can be read."""
+"""Time between two drawings of the bar."""
 BAR_WIDTH = 12
 COLUMNS = 80
-"""Of a terminal that does not know."""
+"""Width of a terminal that does not say how wide it is."""
 
-_terminal = threading.Lock()  # of the bar that is shown: one at a time
+_terminal = threading.Lock()
+"""Held by the bar that is shown: there is one at a time."""
+
+
+class Run(Protocol):
+    """What is shown of a run of EM that is under way."""
+
+    previous: float
+    criterion: float
+
+    @property
+    def trace(self) -> list[Trace]:
+        """What each iteration reached."""
+
+    @property
+    def steps(self) -> Sequence[str]:
+        """The kind of step that led to each iteration, and to each sweep that was rejected."""
+
+    def remaining(self, trace: list[Trace]) -> float:
+        """Return the estimated distance of the log likelihood from its maximum."""
 
 
 class Progress:
-    """Is called with the run after each iteration of each of a fit's starts.  A context manager."""
+    """A context manager that is called with the run after each iteration of each start of a fit."""
 
     def __init__(self) -> None:
-        self.starts, self._last = 0, None
+        self.starts = 0
+        self._last: Run | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -34,27 +57,27 @@ class Progress:
     def __exit__(self, *exception: object) -> None:
         pass
 
-    def __call__(self, run: Any) -> None:
-        begins = run is not self._last
-        self._last, self.starts = run, self.starts + begins
-        self.tell(run, begins)
+    def __call__(self, run: Run) -> None:
+        is_new = run is not self._last
+        self._last, self.starts = run, self.starts + is_new
+        self.show(run, is_new)
 
-    def tell(self, run: Any, begins: bool) -> None:
-        """begins: whether this run is another one than that of the call before."""
+    def show(self, run: Run, is_new: bool) -> None:
+        """Show the last iteration of a run; `is_new` is whether it is the first one that is shown of this run."""
         raise NotImplementedError
 
 
 class Lines(Progress):
-    """Lines on standard output, as `verbose` asks for: 1 every `interval` iterations, 2 with change and time."""
+    """Lines on standard output every `interval` iterations; with `verbose` 2 also the change and the time."""
 
     def __init__(self, verbose: int, interval: int) -> None:
         super().__init__()
         self.verbose, self.interval = verbose, interval
         self._since = time.perf_counter()
 
-    def tell(self, run: Any, begins: bool) -> None:
+    def show(self, run: Run, is_new: bool) -> None:
         iteration, change = len(run.trace), run.criterion - run.previous
-        if begins:
+        if is_new:
             self._write(f"Initialization {self.starts}")
         if iteration % self.interval == 0:
             now = time.perf_counter()
@@ -67,10 +90,11 @@ class Lines(Progress):
 
 
 class Bar(Progress):
-    """A line at the bottom of the terminal that standard error is, for a fit that takes long: its share of `max_iter`,
-    sweeps, log likelihood, what that is estimated to gain still, rows a second.  The end of the fit takes it away.
+    """A line at the bottom of the terminal for a fit that takes long; it is removed at the end of the fit.
 
-    Silent without a terminal, in a process that works for another one, and while the bar of another fit is shown.
+    It shows the share of `max_iter`, the sweeps, the log likelihood, its estimated distance from the maximum, and the
+    rows per second.  There is no bar if standard error is not a terminal, in a worker process, and while another fit
+    shows one.
     """
 
     def __init__(self, n_rows: int, max_iter: int) -> None:
@@ -78,79 +102,86 @@ class Bar(Progress):
         self.n_rows, self.max_iter = n_rows, max_iter
         self._due = time.monotonic() + PATIENCE_SECONDS
         self._screen: Screen | None = None
-        self._seen = 0, 0.0  # sweeps, and when that was
+        self._drawn = 0, 0.0  # the number of sweeps, and the time, of the last drawing
 
     def __exit__(self, *exception: object) -> None:
-        self._take_away()
+        self._remove()
 
-    def tell(self, run: Any, begins: bool) -> None:
+    def show(self, run: Run, is_new: bool) -> None:
         now = time.monotonic()
-        if begins:
-            self._seen = sweeps(run), now
+        if is_new:
+            self._drawn = sweeps(run), now
         if now >= self._due:
             self._due = now + DRAWING_SECONDS
             self._draw(run, now)
 
-    def _draw(self, run: Any, now: float) -> None:
+    def _draw(self, run: Run, now: float) -> None:
+        """Draw the bar, unless that fails: the fit goes on, whatever happens to the terminal."""
         try:
-            self._screen = self._screen or self._taken()
+            self._screen = self._screen or self._acquire_screen()
             if self._screen is not None:
                 self._screen.show(self._text(run, now), len(run.trace) / self.max_iter)
-        except Exception:  # noqa: BLE001 - whatever becomes of a terminal, the fit goes on
-            self._take_away()
+        except Exception:  # noqa: BLE001 - see above
+            self._remove()
 
-    def _taken(self) -> Screen | None:
-        """The terminal, if there is one and nobody has it."""
+    def _acquire_screen(self) -> Screen | None:
+        """Return the terminal if there is one, and no other bar uses it."""
         if not shows_bars():
             self._due = math.inf
             return None
-        found = screen(sys.stderr)
-        return found if _terminal.acquire(blocking=False) else None
+        screen = screen_on(sys.stderr)
+        return screen if _terminal.acquire(blocking=False) else None
 
-    def _text(self, run: Any, now: float) -> str:
-        done, (before, then) = sweeps(run), self._seen
-        self._seen = done, now
+    def _text(self, run: Run, now: float) -> str:
+        """Return the text beside the bar."""
+        done, (before, then) = sweeps(run), self._drawn
+        self._drawn = done, now
         loglik, gain = run.trace[-1][0], run.remaining(run.trace)
         return ", ".join([
             *([f"start {self.starts}"] if self.starts > 1 else []),
             f"sweep {done}",
             f"log likelihood {loglik:.10g}",
-            *([f"{gain:.2g} still to gain"] if math.isfinite(gain) else []),
+            *([f"about {gain:.2g} below its maximum"] if math.isfinite(gain) else []),
             *([f"{self.n_rows * (done - before) / (now - then):.3g} rows/s"] if done > before else []),
         ])  # fmt: skip
 
-    def _take_away(self) -> None:
-        """And show none again."""
-        self._due, shown, self._screen = math.inf, self._screen, None
-        if shown is None:
+    def _remove(self) -> None:
+        """Remove the bar, and do not show it again."""
+        self._due, screen, self._screen = math.inf, self._screen, None
+        if screen is None:
             return
         try:
-            shown.clear()
+            screen.clear()
         except Exception:  # noqa: BLE001 - see _draw
             pass
         finally:
             _terminal.release()
 
 
-def sweeps(run: Any) -> int:
+def sweeps(run: Run) -> int:
+    """Return the number of sweeps of a run; a rejected step costs one that has no iteration."""
     return len(run.trace) + int(run.steps.count("rejected"))
 
 
 def shows_bars() -> bool:
-    """Workers of multiprocessing, joblib and Dask share the terminal of their parent."""
+    """Return whether this process may show a bar: workers of other processes share the terminal of their parent."""
     if current_process().name != "MainProcess" or os.environ.get("FASTEM_PROGRESS") == "0":
         return False
     return sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
 
 class Screen(Protocol):
-    """Where a bar is drawn."""
+    """What draws a bar."""
 
-    def show(self, text: str, share: float) -> None: ...
-    def clear(self) -> None: ...
+    def show(self, text: str, share: float) -> None:
+        """Draw a bar of this share of its width, and the text."""
+
+    def clear(self) -> None:
+        """Remove the bar."""
 
 
-def screen(stream: TextIO) -> Screen:
+def screen_on(stream: TextIO) -> Screen:
+    """Return a screen on a terminal: that of rich if it is installed."""
     try:
         return RichScreen(stream)
     except ImportError:
@@ -158,7 +189,7 @@ def screen(stream: TextIO) -> Screen:
 
 
 class RichScreen:
-    """A bar of rich, without the thread that it would draw with and without its hands on the standard streams."""
+    """A bar of rich, which neither starts a thread to draw it nor redirects the standard streams."""
 
     def __init__(self, stream: TextIO) -> None:
         rich, console = importlib.import_module("rich.progress"), importlib.import_module("rich.console")
@@ -170,7 +201,7 @@ class RichScreen:
         self.bar = self.bars.add_task("", total=1.0)
 
     def show(self, text: str, share: float) -> None:
-        self.bars.start()  # once
+        self.bars.start()  # has no effect after the first time
         self.bars.update(self.bar, description=text, completed=share, refresh=True)
 
     def clear(self) -> None:
@@ -178,7 +209,7 @@ class RichScreen:
 
 
 class PlainScreen:
-    """A line that is written over, without any codes of a terminal."""
+    """A line that is overwritten with a carriage return, without other control codes."""
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
@@ -193,6 +224,6 @@ class PlainScreen:
 
     def _write(self, text: str) -> None:
         columns = os.get_terminal_size(self.stream.fileno()).columns or COLUMNS
-        width = columns - 1  # the last one would begin another line
+        width = columns - 1  # a character in the last column would begin another line
         self.stream.write(f"\r{text[:width]:{width}}")
         self.stream.flush()

@@ -285,7 +285,7 @@ def test_the_difference_of_answers_is_seen():
         ("a,b\n1,2\n3,nan\n", "X must be finite, without NaN or infinity, got nan at row 1, column 1"),
         ("a,b\n", "rows.csv has no rows below its header 'a,b'"),
         ("a,a\n1,2\n", "rows.csv has 2 columns 'a': choose by number, 0 or 1"),
-        ("a,b\n1,2\n\xff", "rows.csv: line 3 has the byte 0xff, which is no UTF-8: save it as UTF-8"),
+        ("a,b\n1,2\n\xff", "rows.csv: line 3 has the byte 0xff, which is not UTF-8: save the file as UTF-8"),
     ],
 )
 def test_what_is_wrong_in_a_file_is_told_with_its_place(text, sentence, folder, ran):
@@ -309,14 +309,14 @@ def test_what_is_wrong_in_a_file_is_told_with_its_place(text, sentence, folder, 
             ["fit", "rows.csv", *POINTS, "-k", "300"],
             "n_components must be at most 200, the number of distinct rows of X, got 300",
         ),
-        (["fit", "rows.csv", *POINTS, "-k", f"300..1{'0' * 30}"], "n_components must be at most 200, the distinct"),
+        (["fit", "rows.csv", *POINTS, "-k", f"300..1{'0' * 30}"], "n_components must be at most 200, the number"),
         (["fit", "rows.csv", "--columns", "5"], "rows.csv has no column '5'; it has east, north, w, heads, tosses"),
         (["fit", "rows.csv", "--columns", "east,"], "rows.csv has no column ''"),
         (["fit", "rows.csv", "--columns", ""], "rows.csv has no column ''"),
         (["fit", "folder"], "folder: Is a directory"),
         (["fit", "folder.parquet"], "folder.parquet holds no Parquet files"),
         (["fit", "rows.csv", *POINTS, "--tol", "-1"], "tol must be finite and not negative"),
-        (["fit", "rows.csv", *POINTS, "--trials", "9"], "--trials belong to --family binomial"),
+        (["fit", "rows.csv", *POINTS, "--trials", "9"], "--trials are for --family binomial"),
         (["fit", "rows.csv", *COINS[:4]], "--family binomial needs --trials"),
         (["fit", "rows.csv", *COINS[:-1], "9"], "X must not exceed trials"),
         (["fit", "rows.csv", "--out", "no/model.npz"], "no/model.npz cannot be written: there is no folder no"),
@@ -356,7 +356,7 @@ def test_trials_of_a_model_that_takes_none_are_refused(folder, ran):
     said(ran, "fit", "rows.csv", *POINTS, "--out", "model.npz")
     code, _, (line,) = ran("predict", "model.npz", "rows.csv", "--trials", "9")
     assert code == 2
-    assert "--trials belong to a binomial mixture, and model.npz is a GaussianMixture" in line
+    assert "--trials are for a binomial mixture, but model.npz is a GaussianMixture" in line
 
 
 @pytest.mark.parametrize(

@@ -199,7 +199,9 @@ def test_the_doctor_finds_kernels_that_answer_wrong(twin, monkeypatch, capsys):
 
     monkeypatch.setattr(clinic, "accumulate", wrong)
     assert main.main(["doctor"]) == 1
-    assert capsys.readouterr().out.splitlines()[-1].startswith(f"backend={twin!r}: a fit is off its closed form by")
+    assert (
+        capsys.readouterr().out.splitlines()[-1].startswith(f"backend={twin!r}: a fit differs from its closed form by")
+    )
 
 
 def test_the_doctor_finds_flushed_subnormal_numbers(monkeypatch, capsys):

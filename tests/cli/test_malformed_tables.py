@@ -80,9 +80,9 @@ TOLD = {
     ),
     "semicolons and decimal points": ("a;b;date\n1.5;2.5;1,1\n3;4;x\n", HALVES, "separated by semicolons", "a,b"),
     "Excel's line for the delimiter": ("sep=;\na;b\n1,5;2,5\n3;4\n", HALVES, "separated by semicolons"),
-    "comments above the header": ("# from a logger\n#\na,b\n1,2\n3,4\n", ROWS, "above line 3 is taken for comments"),
-    "R's names of rows": ('"a","b"\n"1",1,2\n"2",3,4\n', ROWS, "the first is taken for the name of the row"),
-    "R's names of rows, text": ('"a","b"\n"x y",1,2\n"z",3,4\n', ROWS, "the first is taken for the name of the row"),
+    "comments above the header": ("# from a logger\n#\na,b\n1,2\n3,4\n", ROWS, "above line 3 are taken for comments"),
+    "R's names of rows": ('"a","b"\n"1",1,2\n"2",3,4\n', ROWS, "the first cell is taken for the name of the row"),
+    "R's names, text": ('"a","b"\n"x y",1,2\n"z",3,4\n', ROWS, "the first cell is taken for the name of the row"),
     "R's write.csv": ('"","a","b"\n"1",1,2\n"2",3,4\n', ROWS, "column 0 has no name and is left out"),
     "R's write.csv2": ('"";"a";"b"\n"1";1,5;2,5\n"2";3;4\n', HALVES, "column 0 has no name and is left out"),
     "the index of pandas": (",a,b\n0,1,2\n1,3,4\n", ROWS, "column 0 has no name and is left out"),
@@ -99,9 +99,9 @@ TOLD = {
 NO_HEADER = "has no header: its first line"
 REFUSED = {
     # cells that are not where they should be
-    "decimal commas between commas": ("a,b\n1,5,2,5\n3,5,4,5\n", "line 2 has 4 cells in place of 2"),
-    "decimal commas in one column": ("a\n1,5\n2,5\n", "line 2 has 2 cells in place of 1"),
-    "thousands between commas": ("a,b\n1,000,5\n2,000,6\n", "line 2 has 3 cells in place of 2"),
+    "decimal commas between commas": ("a,b\n1,5,2,5\n3,5,4,5\n", "line 2 has 4 cells instead of 2"),
+    "decimal commas in one column": ("a\n1,5\n2,5\n", "line 2 has 2 cells instead of 1"),
+    "thousands between commas": ("a,b\n1,000,5\n2,000,6\n", "line 2 has 3 cells instead of 2"),
     "thousands in one row": ("a,b\n" + "1,2\n" * 9000 + "1,000,5\n", "line 9002 has 3 cells"),
     "thousands behind text": ("town,b\nx,1,000\ny,2,000\n", "line 2 has 3 cells", "b"),
     "a cell too many in a column that nobody wants": ("a,b,c\n1,2,x\n3,4,y,z\n", "line 3 has 4 cells", "a"),
@@ -110,7 +110,7 @@ REFUSED = {
     "a line of one cell": ("a,b\n1,2\ntotal\n", "line 3, column 'b' is missing"),
     "another delimiter in the rows": ("a,b\n1;2\n3;4\n", "line 2, column 'b' is missing"),
     "a comment between rows": ("a,b\n1,2\n# end\n", "line 3, column 'b' is missing"),
-    "a title above": ("Report of May\n\na,b\n1,2\n", "line 3 has 2 cells in place of 1"),
+    "a title above": ("Report of May\n\na,b\n1,2\n", "line 3 has 2 cells instead of 1"),
     "another row too long, behind a quoted one": ('a,"b"\n1,"2\n"\n3,4,5\n', "line 4 has 3 cells"),
     # cells that are no numbers
     "text": ("a,b\n1,2\n3,x\n", "line 3, column 'b' is 'x', not a number"),
@@ -151,23 +151,23 @@ REFUSED = {
     "comments alone": ("# a\n# b\n", f"{NO_HEADER} must name the columns"),
     "two columns of one name": ("a,a\n1,2\n", "has 2 columns 'a': choose by number, 0 or 1"),
     # quotes
-    "an open quote in the header": ('a,"b\n1,2\n3,4\n', "line 1 is no CSV: a quote is opened and not closed"),
-    "an open quote in a row": ('a,b\n1,2\n3,"4\n5,6\n', "line 3 is no CSV: a quote is opened and not closed"),
-    "text behind a quote": ('a,b\n1,2\n"3"1,4\n', "line 3 is no CSV: ',' expected after '\"'"),
+    "an open quote in the header": ('a,"b\n1,2\n3,4\n', "line 1 is not CSV: a quote is opened and not closed"),
+    "an open quote in a row": ('a,b\n1,2\n3,"4\n5,6\n', "line 3 is not CSV: a quote is opened and not closed"),
+    "text behind a quote": ('a,b\n1,2\n"3"1,4\n', "line 3 is not CSV: ',' expected after '\"'"),
     "a quoted row": ('a,b\n"1,2"\n"3,4"\n', "line 2, column 'b' is missing"),
     # other encodings and kinds of files
-    "Latin-1": ("a,b\n1,2\nü,4\n".encode("latin-1"), "line 3 has the byte 0xfc, which is no UTF-8"),
-    "Latin-1 in the header": ("größe,b\n1,2\n".encode("latin-1"), "line 1 has the byte 0xf6, which is no UTF-8"),
+    "Latin-1": ("a,b\n1,2\nü,4\n".encode("latin-1"), "line 3 has the byte 0xfc, which is not UTF-8"),
+    "Latin-1 in the header": ("größe,b\n1,2\n".encode("latin-1"), "line 1 has the byte 0xf6, which is not UTF-8"),
     "Latin-1 far behind": (b"a,b\n" + b"1,2\n" * 400_000 + b"1,\xb5\n", "line 400002 has the byte 0xb5"),
     "UTF-16": (TWO.encode("utf-16"), "is UTF-16: save it as UTF-8"),
-    "UTF-16 without a mark": (TWO.encode("utf-16-le"), "is no text: it begins with b'a\\x00,\\x00b\\x00\\n\\x00'"),
-    "zeros": (bytes(100), "is no text"),
+    "UTF-16 without a mark": (TWO.encode("utf-16-le"), "is not text: it begins with b'a\\x00,\\x00b\\x00\\n\\x00'"),
+    "zeros": (bytes(100), "is not text"),
     "gzip": (gzip.compress(TWO.encode()), "is compressed by gzip"),
     "a workbook": (b"PK\x03\x04" + bytes(99), "is a zip archive"),
     "parquet by another name": (b"PAR1" + bytes(99), "is Parquet: its name must end in .parquet"),
-    "npy by another name": (b"\x93NUMPY" + bytes(99), "is an array of NumPy's: its name must end in .npy"),
-    "JSON": ('[{"a": 1, "b": 2},\n {"a": 3, "b": 4}]\n', "line 1 is no CSV: ',' expected after '\"'"),
-    "JSON in one line": ('{"a": [1, 3], "b": [2, 4]}', "line 1 is no CSV"),
+    "npy by another name": (b"\x93NUMPY" + bytes(99), "is a NumPy array: its name must end in .npy"),
+    "JSON": ('[{"a": 1, "b": 2},\n {"a": 3, "b": 4}]\n', "line 1 is not CSV: ',' expected after '\"'"),
+    "JSON in one line": ('{"a": [1, 3], "b": [2, 4]}', "line 1 is not CSV"),
     "HTML": ("<!DOCTYPE html>\n<html>\n", "line 2, column '<!DOCTYPE html>' is '<html>', not a number"),
     "HTML in one line": ("<html><body>not found</body></html>", "has no rows below its header '<html>"),
     # arrays and Parquet
@@ -175,9 +175,9 @@ REFUSED = {
     "npy of three dimensions": (npy(np.zeros((2, 2, 2))), "must hold one array of numbers"),
     "npy of objects": (npy(np.array([1, None])), "is damaged"),
     "npy without its end": (npy(np.ones((2, 2)))[:-8], "is damaged"),
-    "npy with more than its shape": (npy(np.ones((2, 2))) + bytes(8), "has more bytes than its (2, 2) numbers"),
+    "npy with more than its shape": (npy(np.ones((2, 2))) + bytes(8), "has more bytes than (2, 2) numbers"),
     "npy with half of its type": (
-        npy(np.ones((2, 2)), "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 2), }"), "has more bytes than its"
+        npy(np.ones((2, 2)), "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 2), }"), "has more bytes than"
     ),
     "npy with an open bracket": (
         npy(np.ones((2, 2)), "{'descr': '<f8', 'fortran_order': False, 'shape': (2, 2, }"), "is damaged"
@@ -185,7 +185,7 @@ REFUSED = {
     "npy with no Python": (npy(np.ones((2, 2)), "{'descr': <f8', 'fortran_order'= False"), "is damaged"),
     "npy of nothing": (b"", "is damaged"),
     "parquet of nothing": (b"", "bytes"),
-    "parquet with a column twice": (parquet([1.0], [2.0], names="aa"), "column 'a' is there 2 times", "0"),
+    "parquet with a column twice": (parquet([1.0], [2.0], names="aa"), "column 'a' appears 2 times", "0"),
     "parquet with text for a number": (parquet([1.0], ["x"], names="ab"), "b"),
     "parquet with a null": (parquet([1.0, None], names="a"), "a"),
     "parquet without its end": (parquet([1.0, 3.0], names="a")[:-8], "Parquet magic bytes not found"),

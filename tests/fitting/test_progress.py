@@ -99,7 +99,7 @@ def test_a_terminal_has_a_bar_of_every_source(source, acceleration, drawn_by, te
     found = mixture(**settings).fit(**SOURCES[source](X))
     text = terminal.told()
     assert "sweep 1, log likelihood -" in text
-    assert "still to gain, " in text
+    assert "below its maximum, " in text
     assert " rows/s" in text
     assert f"log likelihood {found.history_.loglik[-1]:.10g}" in text
     assert f"sweep {found.n_sweeps_ - 1}," in text  # but for the last, which ends the fit
