@@ -47,7 +47,7 @@ class CollapsedComponentError(ValueError):
 
 @public
 class BadValueError(ValueError):
-    """A value that is refused: what is wrong with it, and where it stands."""
+    """A value is wrong: `sentence` says what is wrong, and `index` where the value is."""
 
     def __init__(self, sentence: str, index: tuple[int, ...]) -> None:
         super().__init__(sentence, index)
@@ -58,4 +58,5 @@ class BadValueError(ValueError):
 
 
 def place(index: tuple[int, ...]) -> str:
+    """Return the place of an element in words: row 3, column 1."""
     return f"row {index[0]}" + (f", column {index[1]}" if len(index) > 1 else "")
