@@ -285,7 +285,7 @@ def run_em(
     another.
     """
     observers, begun = observers or Observers(), time.perf_counter()
-    tol, stopping, progress, journal = settings.tol, settings.stopping, observers.progress, observers.journal
+    tol, stopping, progress, journal = float(settings.tol), settings.stopping, observers.progress, observers.journal
     run: Run[P, S] = Run(start, settings.acceleration, settings.fixed, previous, steps.apply_floor)
     if journal is not None:
         journal.resume(run)
