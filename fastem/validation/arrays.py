@@ -92,9 +92,9 @@ def first_where(bad: Callable[[np.ndarray], np.ndarray], array: np.ndarray) -> t
     """Find the index of the first element, in row order, for which bad(elements) is true."""
     rows = max(1, BLOCK // max(1, array[:1].size))
     for begin in range(0, len(array), rows):
-        found = np.argwhere(bad(array[begin : begin + rows]))
-        if len(found):
-            return (begin + int(found[0][0]), *map(int, found[0][1:]))
+        places = np.argwhere(bad(array[begin : begin + rows]))
+        if len(places):
+            return (begin + int(places[0][0]), *map(int, places[0][1:]))
     return None
 
 
@@ -121,8 +121,8 @@ def check_finite(array: np.ndarray, name: str, largest: float = np.inf) -> None:
 
 def extremes(array: np.ndarray) -> tuple[np.number, np.number]:
     """Return the minimum and the maximum of an array; both are NaN if it has a NaN."""
-    found = np.array([(piece.min(), piece.max()) for piece in slices(array)])
-    return found.min(), found.max()
+    of_slices = np.array([(part.min(), part.max()) for part in slices(array)])
+    return of_slices.min(), of_slices.max()
 
 
 def as_matrix(X: object, *, n_features: int | None = None, owner: str = "mixture", fitting: bool = False) -> np.ndarray:
@@ -145,10 +145,10 @@ def check_two_dimensional(array: np.ndarray, n_features: int | None, owner: str)
     check_n_features(array.shape[1], n_features, owner)
 
 
-def check_n_features(found: int, n_features: int | None, owner: str) -> None:
+def check_n_features(n_columns: int, n_features: int | None, owner: str) -> None:
     """Raise ValueError if `owner` expects another number of features than X has."""
-    if n_features is not None and found != n_features:
-        raise ValueError(f"X has {found} features, but {owner} is expecting {n_features} features as input")
+    if n_features is not None and n_columns != n_features:
+        raise ValueError(f"X has {n_columns} features, but {owner} is expecting {n_features} features as input")
 
 
 def as_count_matrix(X: object, *, n_features: int | None = None, owner: str = "mixture") -> np.ndarray:
