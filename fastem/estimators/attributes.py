@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastem._typing import Array
 from fastem.estimators import fitted_settings
 from fastem.estimators.sklearn_compat import ConvergenceWarning
+from fastem.estimators.state import Attributes, MixtureState
 from fastem.exceptions import EmptyComponentWarning, EqualComponentWarning, warn
 from fastem.families.base import P, S
 from fastem.families.params import Params
@@ -19,24 +18,6 @@ from fastem.fitting.checkpoint import arrays_of
 from fastem.fitting.collapse import renumbered
 from fastem.fitting.result import Fit, still_to_go
 from fastem.validation.parameters import float_type_for
-
-if TYPE_CHECKING:
-    from fastem.estimators.base import Mixture
-
-Attributes = Mapping[str, np.ndarray]
-"""Arrays by the names of attributes, with the underscore behind."""
-
-
-@dataclass(frozen=True)
-class AttributeMap:
-    """How the attributes of an estimator and the parameters of its family are made of each other."""
-
-    read_from: tuple[str, ...]  # the attributes that the parameters are read from
-    write: Callable[[Any], dict[str, Array]]  # params -> attributes
-    read: Callable[[Attributes, set[str], Any], Any]  # attributes, those that a user has changed, family -> params
-    read_only: frozenset[str] = (
-        frozenset()
-    )  # arrays that nobody may write: they are large, and what is made of them is kept
 
 
 @dataclass(frozen=True)
@@ -91,13 +72,13 @@ def is_fitted_attribute(name: str) -> bool:
     return name.endswith("_") and not name.startswith("_")
 
 
-def set_attributes(mixture: Mixture, attributes: Attributes) -> None:
+def set_attributes(mixture: MixtureState, attributes: Attributes) -> None:
     """Set attributes of parameters; some are read-only arrays."""
     for name, value in attributes.items():
         setattr(mixture, name, as_constant(value) if name in mixture.attribute_map.read_only else value)
 
 
-def set_params(mixture: Mixture, params: Params, dtype: type[np.floating]) -> None:
+def set_params(mixture: MixtureState, params: Params, dtype: type[np.floating]) -> None:
     """Set the attributes of these parameters: in `dtype` where it can hold them, else in float64."""
     attributes = mixture.attribute_map.write(params)
     dtype = float_type_for(dtype, arrays_of(params).values(), attributes.values())
@@ -107,7 +88,7 @@ def set_params(mixture: Mixture, params: Params, dtype: type[np.floating]) -> No
     mixture.params_  # noqa: B018 - made once, now
 
 
-def set_fit(mixture: Mixture, fit: Fit[P, S], dtype: type[np.floating]) -> None:
+def set_fit(mixture: MixtureState, fit: Fit[P, S], dtype: type[np.floating]) -> None:
     """Set every attribute of a fit that has succeeded; parameters in the precision of the rows."""
     params, live, counts, total = fit.params, fit.stats.live, fit.stats.row_counts, fit.stats.total
     collapses = list(fit.collapses)
@@ -132,7 +113,7 @@ def set_fit(mixture: Mixture, fit: Fit[P, S], dtype: type[np.floating]) -> None:
     mixture.log_posterior_ = fit.loglik
     mixture.loglik_ = fit.loglik - (mixture.prior.stats(fit.params).loglik if mixture.prior is not None else 0.0)
     mixture.entropy_ = fit.stats.entropy
-    mixture.n_parameters_ = int(mixture._n_parameters())  # noqa: SLF001 - as subclasses of scikit-learn's know it
+    mixture.n_parameters_ = mixture.count_parameters()
     mixture.aic_ = 2 * mixture.n_parameters_ - 2 * mixture.loglik_
     mixture.bic_ = math.log(total) * mixture.n_parameters_ - 2 * mixture.loglik_
     mixture.icl_ = mixture.bic_ + 2 * mixture.entropy_
@@ -142,7 +123,7 @@ def set_fit(mixture: Mixture, fit: Fit[P, S], dtype: type[np.floating]) -> None:
     warn_of(mixture, fit, np.flatnonzero(params.equal_to_earlier() & live))
 
 
-def warn_of(mixture: Mixture, fit: Fit[P, S], equal: np.ndarray) -> None:
+def warn_of(mixture: MixtureState, fit: Fit[P, S], equal: np.ndarray) -> None:
     """Warn of a fit that has not reached its maximum, and of components that are of no use."""
     if fit.cut_short:
         warn(f"The fit was cut short in its start {len(fit.starts)}; the best one: {fit.summary}.", ConvergenceWarning)

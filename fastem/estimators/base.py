@@ -6,17 +6,16 @@ import math
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
+from typing import Any, Self, cast
 
 import numpy as np
 
 from fastem._errstate import own_methods
 from fastem._storage import encode, write
-from fastem._typing import Array, ArrayLike, PathLike
+from fastem._typing import ArrayLike, PathLike
 from fastem.data.dask_predict import DaskArray, described_by, is_dask, lazy_posterior, mean_of
 from fastem.estimators import fitted_settings, hooks
 from fastem.estimators.attributes import (
-    AttributeMap,
     MadeOf,
     as_constant,
     is_constant,
@@ -25,18 +24,16 @@ from fastem.estimators.attributes import (
     snapshot,
 )
 from fastem.estimators.model import check_model, check_settings, is_fitted, open_data, open_in_memory, trials_of
-from fastem.estimators.settings import MixtureSettings
 from fastem.estimators.sklearn_compat import (
     BaseEstimator,
     DensityMixin,
     NotFittedError,
     same_features,
 )
-from fastem.families.base import Family
+from fastem.estimators.state import MixtureState
 from fastem.families.fixed import Fixed
 from fastem.families.params import Params
 from fastem.fitting.checkpoint import arrays_of
-from fastem.fitting.result import Ascent, Collapse, History, Start
 from fastem.inference.diagnosis import Diagnosis, diagnosis
 from fastem.inference.standard_errors import StandardErrors, Summed, standard_errors
 from fastem.kernels.linear import dot
@@ -49,47 +46,8 @@ NOT_FITTED = "This {} instance is not fitted yet. Call 'fit' with appropriate ar
 
 
 @own_methods
-class Mixture(DensityMixin, BaseEstimator, MixtureSettings):
+class Mixture(DensityMixin, BaseEstimator, MixtureState):
     """What every estimator of a mixture can do, whatever its family."""
-
-    attribute_map: ClassVar[AttributeMap]
-    """How the attributes and the parameters of the family are made of each other."""
-
-    if TYPE_CHECKING:  # the attributes of a fit, which are no fields of the settings
-        weights_: np.ndarray
-        n_features_in_: int
-        starts_: list[Start]
-        n_iter_: int
-        n_sweeps_: int
-        converged_: bool
-        stop_reason_: str
-        cut_short_: bool
-        collapses_: list[Collapse]
-        counts_: Array
-        ascent_: Ascent
-        summary_: str
-        remaining_gain_: float
-        history_: History
-        log_posterior_: float
-        loglik_: float
-        entropy_: float
-        n_parameters_: int
-        aic_: float
-        bic_: float
-        icl_: float
-        lower_bounds_: list[float]
-        lower_bound_: float
-        empty_components_: np.ndarray
-        # those that `select` adds
-        suspect_: list[int]  # components that are thinner than their rows prove
-        doubtful_: float  # the part of loglik_ that these owe to it
-        held_out_: float  # -2 log likelihood of rows that were held out
-        neighbours_: list[int]  # numbers of components of the mixtures that were split or merged for a start
-
-    @property
-    def family(self) -> Family[Any, Any]:
-        """The family of the components, with the settings of its model."""
-        raise NotImplementedError
 
     # ---- parameters
 
@@ -281,7 +239,12 @@ class Mixture(DensityMixin, BaseEstimator, MixtureSettings):
         fitted_settings.require(self, "free parameters")
         return fixed
 
+    def count_parameters(self) -> int:
+        """Count the parameters that were free in the fit."""
+        return self._n_parameters()
+
     def _n_parameters(self) -> int:
+        """Count them, by the name that subclasses of scikit-learn's mixtures know."""
         return int(self.params_.n_free(self._fixed_in_fit()))
 
     def _draw_labels(self, n_samples: int, rng: np.random.Generator) -> np.ndarray:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fastem.estimators.state import MixtureState
 from fastem.validation.settings import raise_changed_setting
-
-if TYPE_CHECKING:
-    from fastem.estimators.base import Mixture
 
 READ_WITH = {
     "parameters": ("covariance_type",),
@@ -32,7 +29,7 @@ found, and the next fit begins with them.
 SETTINGS = tuple(dict.fromkeys(name for names in READ_WITH.values() for name in names))
 
 
-def note(mixture: Mixture, settings: dict[str, object] | None = None) -> None:
+def note(mixture: MixtureState, settings: dict[str, object] | None = None) -> None:
     """The parameters have been found with these settings, or those that there are now."""
     now = {name: plain(getattr(mixture, name)) for name in SETTINGS if hasattr(mixture, name)}
     mixture.settings_ = now if settings is None else settings

@@ -13,10 +13,10 @@ from fastem._errstate import own_methods
 from fastem._public import public
 from fastem._typing import Array, ArrayLike
 from fastem.data.chunk_source import Chunkable
-from fastem.estimators.attributes import AttributeMap
 from fastem.estimators.base import Mixture
 from fastem.estimators.model import fit_batch, fit_data
 from fastem.estimators.settings import MixtureSettings
+from fastem.estimators.state import AttributeMap
 from fastem.families.gaussian.family import GaussianFamily
 from fastem.families.gaussian.model import GaussianParams
 from fastem.families.gaussian.prior import GaussianPrior

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from dataclasses import fields, replace
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from fastem.data.rows import Rows
 from fastem.estimators import fitted_settings, hooks
 from fastem.estimators.attributes import set_fit, set_params
 from fastem.estimators.sklearn_compat import learn_features
+from fastem.estimators.state import MixtureState
 from fastem.families.base import Family
 from fastem.families.fixed import Fixed
 from fastem.families.params import Params
@@ -32,16 +33,13 @@ from fastem.validation.arrays import check_enough_rows, check_only_chunks, warn_
 from fastem.validation.parameters import check_shape
 from fastem.validation.settings import as_generator, check_choice, check_no_masks, check_on_collapse
 
-if TYPE_CHECKING:
-    from fastem.estimators.base import Mixture
-
-M = TypeVar("M", bound="Mixture")
+M = TypeVar("M", bound=MixtureState)
 
 FLOAT32_TOL = 1e-6
 """Of the mean log likelihood: what its rounding in float32 hides."""
 
 
-def check_settings(mixture: Mixture) -> FitSettings:
+def check_settings(mixture: MixtureState) -> FitSettings:
     """Check all settings, and that no method is overridden which is never called; return those of a fit."""
     hooks.refuse(mixture)
     check_each(mixture)
@@ -55,12 +53,12 @@ def check_settings(mixture: Mixture) -> FitSettings:
     return of_a_fit(mixture, fixed=fixed)
 
 
-def n_components(mixture: Mixture) -> int:
+def n_components(mixture: MixtureState) -> int:
     """Return n_components as an int of Python: products with NumPy's small types may be beyond their range."""
     return int(mixture.n_components)
 
 
-def check_model(mixture: Mixture, n_features: int) -> None:
+def check_model(mixture: MixtureState, n_features: int) -> None:
     """Raise ValueError or TypeError for starts and priors that are none for rows of so many features."""
     family = mixture.family
     family.check_init(init_of(mixture), n_components(mixture), n_features)
@@ -68,18 +66,18 @@ def check_model(mixture: Mixture, n_features: int) -> None:
         family.check_prior(mixture.prior, n_features)
 
 
-def init_of(mixture: Mixture) -> Mapping[str, ArrayLike]:
+def init_of(mixture: MixtureState) -> Mapping[str, ArrayLike]:
     """Return the values that a user has given to start from, by name."""
     values = {name: getattr(mixture, f"{name}_init") for name in mixture.family.init_names}
     return {name: value for name, value in values.items() if value is not None}
 
 
-def is_fitted(mixture: Mixture) -> bool:
+def is_fitted(mixture: MixtureState) -> bool:
     """Return whether there are parameters, of a fit or a user's."""
     return hasattr(mixture, "weights_")
 
 
-def starts_of(mixture: Mixture, count: int | None = None) -> Starts[Any]:
+def starts_of(mixture: MixtureState, count: int | None = None) -> Starts[Any]:
     """Return the starts of a fit, which are drawn from its rows."""
     init, method, k = init_of(mixture), mixture.init_params, n_components(mixture)
 
@@ -90,7 +88,7 @@ def starts_of(mixture: Mixture, count: int | None = None) -> Starts[Any]:
 
 
 def open_data(
-    mixture: Mixture,
+    mixture: MixtureState,
     X: ArrayLike | None,
     trials: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
@@ -111,7 +109,7 @@ def open_data(
 
 
 def open_in_memory(
-    mixture: Mixture,
+    mixture: MixtureState,
     X: ArrayLike,
     trials: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
@@ -122,25 +120,29 @@ def open_in_memory(
     return open_rows(X, trials_of(mixture, trials), sample_weight, **options)
 
 
-def runner_of(mixture: Mixture) -> dict[str, Any]:
+def runner_of(mixture: MixtureState) -> dict[str, Any]:
     """Return what the rows are, and what sweeps them."""
     return {"row_kind": mixture.family.row_kind, "backend": mixture.backend, "n_threads": mixture.n_threads}
 
 
-def is_coarse(mixture: Mixture) -> bool:
+def is_coarse(mixture: MixtureState) -> bool:
     """Return whether a stop rule is coarser than the rounding of a mean log likelihood in float32."""
     return mixture.stopping == "loglik" and mixture.tol >= FLOAT32_TOL
 
 
-def trials_of(mixture: Mixture, trials: ArrayLike | None) -> Any:
+def trials_of(mixture: MixtureState, trials: ArrayLike | None) -> Any:
     """Return the trials of rows that have any, or n_trials instead of None."""
     return getattr(mixture, "n_trials", None) if trials is None else trials
 
 
-def identity_of(mixture: Mixture) -> dict[str, Any]:
+def identity_of(mixture: MixtureState) -> dict[str, Any]:
     """Return what a checkpoint of a fit has to agree on, beyond the rows."""
     without = unaltering(type(mixture))
-    settings = {name: value for name, value in mixture.get_params(deep=False).items() if name not in without}
+    settings = {
+        name: value
+        for name, value in ((each.name, getattr(mixture, each.name)) for each in fields(mixture))
+        if name not in without
+    }
     seed = mixture.random_state if mixture.random_state is not None else "None"
     return {"class": type(mixture).__name__, "random_state": described(seed), **described(settings)}
 
@@ -190,7 +192,7 @@ def unfinished(mixture: M, X: ArrayLike | None, rows: RowSource) -> M:
     return fitted
 
 
-def last_params(mixture: Mixture) -> Params:
+def last_params(mixture: MixtureState) -> Params:
     """Return the parameters of the last fit, which may have dropped components."""
     fitted_settings.require(mixture, "going on")
     params: Params = mixture.params_
@@ -199,7 +201,7 @@ def last_params(mixture: Mixture) -> Params:
     return params
 
 
-def last_criterion(mixture: Mixture) -> float:
+def last_criterion(mixture: MixtureState) -> float:
     """Return what the last fit ended at, for the next to go on from; partial fits do not know."""
     if hasattr(mixture, "stats_"):
         return -math.inf
@@ -231,7 +233,7 @@ def fit_batch(mixture: M, X: ArrayLike | None, trials: ArrayLike | None, sample_
 
 
 def first_params(
-    mixture: Mixture, rows: RowSource, family: Family[Any, Any], settings: FitSettings, rng: np.random.Generator
+    mixture: MixtureState, rows: RowSource, family: Family[Any, Any], settings: FitSettings, rng: np.random.Generator
 ) -> Params:
     """Fit the first rows that come, from one start."""
     (start,) = starts_of(mixture, count=1)(rows, family, rng)

@@ -46,17 +46,9 @@ def module_of(path):
 MODULES = {module_of(path): path for path in SOURCES if path.stem != "__init__"}
 
 
-def statements(tree):
-    """All nodes, but for what is imported for annotations alone."""
-    yield tree
-    for node in ast.iter_child_nodes(tree):
-        if not (isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING"):
-            yield from statements(node)
-
-
 def imported(path):
     """The modules of fastem that a module imports, as their parts."""
-    for node in statements(tree_of(path)):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):
             names = [(alias.name, "") for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
