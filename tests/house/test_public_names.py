@@ -60,5 +60,5 @@ def test_old_names_still_work_and_warn(old, new):
 
 
 def test_an_unknown_name_is_an_attribute_error():
-    with pytest.raises(AttributeError, match="module 'fastem' has no attribute 'gausian'"):
-        importlib.import_module("fastem").gausian  # noqa: B018
+    with pytest.raises(AttributeError, match="module 'fastem' has no attribute 'mixtures'"):
+        importlib.import_module("fastem").mixtures  # noqa: B018
