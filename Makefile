@@ -15,7 +15,9 @@ unexport OPENBLAS_CORETYPE OPENBLAS_L2_SIZE
 
 # Processes that share the tests; tests/conftest.py says what runs in the same one.
 WORKERS ?= 2
-PYTEST := $(RUN) -m pytest -q -n $(WORKERS) --dist loadgroup
+# Threads of other libraries that wait would take the cores from the other process: tests take up to ten times as long.
+YIELDING := OMP_WAIT_POLICY=passive OPENBLAS_NUM_THREADS=1
+PYTEST := $(YIELDING) $(RUN) -m pytest -q -n $(WORKERS) --dist loadgroup
 
 demo: $(VENV)/demo.ready
 	$(RUN) examples/demo.py
@@ -32,10 +34,10 @@ test-slow: $(VENV)/test.ready
 
 # Faults, really injected: sanitizers, bounds checks, Numba's modes, allocations that fail.  TORTURE=small is minutes.
 torture: $(VENV)/test.ready
-	$(RUN) tests/torture/run_all.py
+	$(YIELDING) $(RUN) tests/torture/run_all.py
 
 conformance: $(VENV)/test.ready
-	$(RUN) tests/conformance/run.py
+	$(YIELDING) $(RUN) tests/conformance/run.py
 
 lint: $(VENV)/lint.ready
 	$(RUN) -m ruff check .

@@ -171,6 +171,7 @@ components = st.sampled_from([1, 1, 2, 3, 5, 40, 1000])
 # ---------------------------------------------------------------------------------------------------------- estimators
 
 
+@pytest.mark.numba
 @given(st.data(), strategies.engines, components, normal_settings())
 def test_a_gaussian_fit_of_any_rows(data, engine, k, settings):
     X = data.draw(strategies.singles(strategies.matrices()))
@@ -186,6 +187,7 @@ def test_a_gaussian_fit_of_any_rows(data, engine, k, settings):
         assert mixture.sample(3)[0].shape == (3, X.shape[1])
 
 
+@pytest.mark.numba
 @given(st.data(), strategies.engines, components, binomial_settings())
 def test_a_binomial_fit_of_any_counts(data, engine, k, settings):
     X, trials = data.draw(strategies.counts_of())
@@ -209,6 +211,7 @@ def climb(params, sweep, **terms):
         params = stats.maximize(**terms)
 
 
+@pytest.mark.numba
 @given(st.data(), strategies.engines, st.integers(1, 4), st.sampled_from(TYPES))
 def test_em_on_any_rows_never_falls(data, engine, k, kind):
     X = data.draw(strategies.matrices())
@@ -220,6 +223,7 @@ def test_em_on_any_rows_never_falls(data, engine, k, kind):
             assert_no_fall_but_rounding(climb(start, rows.sweep, reg_covar=0.0))
 
 
+@pytest.mark.numba
 @given(st.data(), strategies.engines, st.integers(1, 4))
 def test_em_on_any_counts_never_falls(data, engine, k):
     X, trials = data.draw(strategies.counts_of())
@@ -234,6 +238,7 @@ FITTED = GaussianMixture(2, random_state=0).fit(np.random.default_rng(0).normal(
 COINS = BinomialMixture(2, random_state=0, n_trials=9).fit(np.random.default_rng(0).integers(0, 9, (20, 2)))
 
 
+@pytest.mark.numba
 @given(st.data(), strategies.engines)
 def test_predictions_of_any_rows(data, engine):
     with np.errstate(over="ignore"):
@@ -345,6 +350,7 @@ def assert_stats(stats):
     assert_shares(reached.weights, 1e-12)
 
 
+@pytest.mark.numba
 @given(st.data(), strategies.engines, st.sampled_from(TYPES))
 def test_a_sweep_at_any_normal_parameters(data, engine, kind):
     X = data.draw(strategies.matrices(d=data.draw(st.integers(1, 3))))
@@ -359,6 +365,7 @@ def test_a_sweep_at_any_normal_parameters(data, engine, kind):
         assert_shares(found.resp, 1e-12)
 
 
+@pytest.mark.numba
 @given(st.data(), strategies.engines)
 def test_a_sweep_at_any_binomial_parameters(data, engine):
     X, trials = data.draw(strategies.counts_of())

@@ -63,6 +63,7 @@ def assert_labels(labels, fits, offsets, has_value):
     assert (labels < fits.weights.shape[1]).all()
 
 
+@pytest.mark.numba
 @given(st.data(), strategies.engines, components, settings)
 def test_a_fit_of_any_values_in_groups(data, engine, k, rules):
     values = data.draw(with_holes(data.draw(strategies.matrices(d=1))[:, 0]))
@@ -76,6 +77,7 @@ def test_a_fit_of_any_values_in_groups(data, engine, k, rules):
         assert_labels(fits.labels(rows), fits, offsets, ~np.isnan(values))
 
 
+@pytest.mark.numba
 @given(st.data(), strategies.engines, components, settings)
 def test_a_fit_of_any_counts_in_groups(data, engine, k, rules):
     successes, trials = data.draw(strategies.counts_of(d=1))
