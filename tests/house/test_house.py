@@ -216,3 +216,9 @@ def test_one_version_everywhere():
     version = tomllib.loads((root / "pyproject.toml").read_text())["project"]["version"]
     assert f"\nversion: {version}\n" in (root / "CITATION.cff").read_text()
     assert re.search(r"^## (\S+)", (root / "CHANGELOG.md").read_text(), re.MULTILINE)[1] == version
+
+
+@pytest.mark.parametrize("path", sorted({*SOURCES, *PACKAGE.rglob("*.pxi")}), ids=lambda path: path.name)
+def test_no_file_is_long(path):
+    most = 350 if path.suffix == ".pxi" else 400
+    assert len(path.read_text().splitlines()) <= most
