@@ -167,7 +167,8 @@ def fit_data(
         check_model(mixture, rows.n_features)
         distinct = rows.collapsed() if family.row_kind.is_counts else rows
         family.warn_of_rows(distinct, k)
-        previous, identity, rng = -math.inf, identity_of(mixture), as_generator(mixture.random_state)
+        previous, rng = -math.inf, as_generator(mixture.random_state)
+        identity = {} if mixture.checkpoint is None else identity_of(mixture)
         if starts is None and mixture.warm_start and is_fitted(mixture):
             starts, previous = Starts.at(last_params(mixture)), last_criterion(mixture)
             identity["start"] = described(arrays_of(mixture.params_))

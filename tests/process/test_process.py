@@ -14,6 +14,7 @@ import pytest
 from support.processes import python
 
 import fastem
+from fastem.kernels import numba_launch
 
 pytestmark = pytest.mark.process
 
@@ -237,8 +238,8 @@ print(fastem.__file__, fastem.accumulate(params, [[0.0], [1.0]], backend="numba"
 
 def test_the_number_of_threads_of_numba_is_the_callers_again(monkeypatch):
     """After every call, also one that fails."""
-    numba, backend = pytest.importorskip("numba"), fastem.backend
-    monkeypatch.setattr(backend, "PARALLEL_WORK", 0)
+    numba = pytest.importorskip("numba")
+    monkeypatch.setattr("fastem.kernels.backend.PARALLEL_WORK", 0)
     X, before = np.random.default_rng(0).normal(size=(20_000, 1)), numba.get_num_threads()
     numba.set_num_threads(1)
     try:
@@ -248,7 +249,7 @@ def test_the_number_of_threads_of_numba_is_the_callers_again(monkeypatch):
         fastem.fit_many(X.ravel(), np.arange(0, 20_001, 10), 1, backend="numba", n_threads=2)
         assert numba.get_num_threads() == 1
         with pytest.raises(ZeroDivisionError):
-            backend.run_numba(lambda: [numba.get_num_threads(), 1 / 0], 2, [])
+            numba_launch.run_numba(lambda: [numba.get_num_threads(), 1 / 0], 2, [])
         assert numba.get_num_threads() == 1
     finally:
         numba.set_num_threads(before)

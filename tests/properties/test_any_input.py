@@ -168,7 +168,7 @@ def test_settings_of_the_building_blocks():
     refused(ValueError, "reg_covar must not be negative", lambda: stats.maximize(reg_covar=np.array([1.0, -1.0])))
     refused(TypeError, "fixed must be a tuple", lambda: stats.maximize(fixed="means"))
     for name, value, error in [("tol", None, TypeError), ("max_iter", 1.5, TypeError), ("stopping", [], TypeError),
-                               ("acceleration", [], ValueError)]:  # fmt: skip
+                               ("acceleration", [], TypeError)]:  # fmt: skip
         refused(error, f"{name} must be", lambda settings={name: value}: fastem.em(None, None, PARAMS, **settings))
     refused(ValueError, "n_samples must be at most", lambda: GaussianMixture().fit(X).sample(LONG))
     refused(ValueError, "trials must be at most", lambda: BinomialMixture().fit([1], trials=2).sample(trials=LONG))
@@ -221,7 +221,7 @@ def test_a_way_that_is_no_number_is_not_gone():
     extrapolation, stats = Extrapolation("anderson", at, ()), fastem.accumulate(at, [[0.0]])
     for step in (1e-170, 2e-170):
         reached = GaussianParams(np.ones(1), np.full((1, 1), step), np.ones((1, 1, 1)))
-        assert extrapolation.after(at, stats, reached, np.ones(3)) == (reached, "plain")
+        assert extrapolation.after(at, stats.loglik, reached, np.ones(3)) == (reached, "plain")
 
 
 def test_a_spherical_start_with_units_that_do_not_belong_together():

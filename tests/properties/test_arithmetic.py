@@ -12,6 +12,7 @@ import pytest
 
 import fastem
 from fastem import BinomialMixture, GaussianMixture, GaussianParams, GaussianPrior
+from fastem._errstate import own
 
 KINDS = ("full", "tied", "diag", "spherical")
 ACCELERATIONS = (None, "anderson", "squarem", "quasi-newton")
@@ -135,7 +136,7 @@ def test_precisions_of_no_rows_are_refused_by_name(kind, size):
     precisions = size * ones(kind, GaussianParams.covariance_shape(kind, 1, 2))
     X = np.random.default_rng(0).normal(size=(50, 2))
     mixture = GaussianMixture(1, covariance_type=kind, means_init=[[0, 0]], precisions_init=precisions)
-    with pytest.raises(ValueError, match=r"precisions_init must be inverses of variances from 1e-200 to 1e\+280"):
+    with pytest.raises(ValueError, match=r"precisions_init must be inverses of variances between 1e-200 and 1e\+280"):
         mixture.fit(X)
 
 
@@ -223,11 +224,11 @@ def test_the_environment_of_the_caller_is_there_again_after_an_error():
 
 
 def test_a_narrower_context_of_ours_holds_for_the_calls_within_it():
-    @fastem.arithmetic.own
+    @own
     def inner():
         return np.geterr()["over"]
 
-    @fastem.arithmetic.own
+    @own
     def outer():
         with np.errstate(over="ignore"):
             return inner()
@@ -333,7 +334,7 @@ ONE_CHUNK = [
 @pytest.mark.parametrize("chunks", ONE_CHUNK, ids=lambda value: type(value).__name__)
 @pytest.mark.parametrize("kind", [GaussianMixture, BinomialMixture])
 def test_an_array_is_not_its_chunks(kind, chunks):
-    with pytest.raises(ValueError, match=r"chunks must give arrays of rows.*got one .*pass \[X\]"):
+    with pytest.raises(ValueError, match=r"chunks must be an iterable of arrays of rows.*got one .*pass \[X\]"):
         kind(1).fit(chunks=chunks)
     with pytest.raises(ValueError, match=r"pass \[X\]"):
         fastem.open_chunks(chunks)
