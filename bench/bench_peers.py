@@ -7,7 +7,7 @@
    difference of a long and a short run over that of the iterations made.
 2. Fits: the best known log likelihood is that at the end of EM from beside the truth.  Iteration limits are doubled,
    with every tolerance at 0, until the parameters that come back are within SLACK per row of it, judged by
-   tests/naive.py; the seconds are those of that run.
+   tests/support/naive.py; the seconds are those of that run.
 """
 
 import math

@@ -2,9 +2,9 @@
 
     python bench/float32.py [first seed, default 10000] [number of worlds, default 5000]
 
-Worlds are those of tests/float32_worlds.py: d = 1..20, k = 1..4, condition 1 to 1e12, offsets to 1e7, units from 1e-4
-to 1e4, n to 5e4 and in every hundredth world to 1e6.  What must agree is said there.  The ordinary worlds of the
-second figure are the random mixtures of bench/starts.py.
+Worlds are those of float32_datasets.py in tests/support: d = 1..20, k = 1..4, condition 1 to 1e12, offsets to 1e7,
+units from 1e-4 to 1e4, n to 5e4 and in every hundredth world to 1e6.  What must agree is said there.  The ordinary
+worlds of the second figure are the random mixtures of bench/starts.py.
 """
 
 import sys
@@ -18,7 +18,7 @@ from starts import draw
 import fastem
 from fastem.families.gaussian.model import GaussianParams
 
-worlds = load("float32_worlds", Path(__file__).parents[1] / "tests" / "float32_worlds.py")
+worlds = load("float32_datasets", Path(__file__).parents[1] / "tests" / "support" / "float32_datasets.py")
 
 ORDINARY = 200
 LARGE = 100

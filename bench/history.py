@@ -38,7 +38,9 @@ def benchmarks_of_today(tree: Path) -> None:
     """Without the history: runs of the past have number 1, and the last one kept stays the one to compare with."""
     shutil.rmtree(tree / "bench")
     shutil.copytree(ROOT / "bench", tree / "bench", ignore=shutil.ignore_patterns("output", "history", "__pycache__"))
-    shutil.copy(ROOT / "tests" / "naive.py", tree / "tests")
+    support = tree / "tests" / "support"
+    support.mkdir(parents=True, exist_ok=True)
+    shutil.copy(ROOT / "tests" / "support" / "naive.py", support)
     shutil.copy(ROOT / "Makefile", tree)
 
 

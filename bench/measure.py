@@ -54,7 +54,7 @@ def load(name: str, path: Path) -> ModuleType:
     return module
 
 
-naive = load("naive", Path(__file__).parents[1] / "tests" / "naive.py")
+naive = load("naive", Path(__file__).parents[1] / "tests" / "support" / "naive.py")
 
 
 # ------------------------------------------------------------------------------------------------------- contestants

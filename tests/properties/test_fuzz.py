@@ -288,6 +288,8 @@ def test_any_setting(data, cls):
     mixture = cls(**{"n_components": 2, "random_state": 0, name: value})
     if name == "checkpoint" and isinstance(value, str):
         return  # writes there
+    if name == "callback" and callable(value):
+        return  # what it raises is its own
     if name == "verbose" or (name in ("n_init", "n_threads") and isinstance(value, int) and value > 1):
         return  # writes, or runs for ever, as told
     X = np.random.default_rng(0).integers(0, 9, (20, 2))

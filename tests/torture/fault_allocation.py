@@ -6,6 +6,7 @@ space of the process.
 
 import ctypes
 import gc
+import importlib
 import os
 import resource
 import subprocess
@@ -20,7 +21,7 @@ import numpy as np
 from builds import BUILDS, SMALL
 
 import fastem
-from fastem.kernels import backend, twins
+from fastem.kernels import backend
 
 LEAST = 4096
 """Bytes: every tile has more.  Below are the owners that Numba notes of its arguments, without which it can do."""
@@ -83,8 +84,8 @@ def malloc_fails(n: int, library: bytes = b"fastem/_") -> Iterator[Callable[[], 
 @contextmanager
 def tiles_fail(n: int) -> Iterator[Callable[[], bool]]:
     """The same of Numba's kernels, whose tiles are made in Python: they ask for no memory of their own."""
-    twin, made = twins.numba_twin(), []
-    make = twin.new_tiles
+    jit, made = importlib.import_module("fastem.kernels.numba.jit"), []
+    make = jit.new_tiles
 
     def new_tiles(*arguments: int) -> np.ndarray:
         made.append(arguments)
@@ -92,12 +93,12 @@ def tiles_fail(n: int) -> Iterator[Callable[[], bool]]:
             raise MemoryError
         return make(*arguments)
 
-    twin.new_tiles = new_tiles
+    jit.new_tiles = new_tiles
     try:
         with malloc_fails(0, b"_nrt_python") as has_asked:
             yield lambda: len(made) > n or has_asked()
     finally:
-        twin.new_tiles = make
+        jit.new_tiles = make
 
 
 Fault = Callable[[int], AbstractContextManager[Callable[[], bool]]]
