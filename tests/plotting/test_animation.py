@@ -27,7 +27,7 @@ def slow(k=2, **settings):
 
 @pytest.fixture(autouse=True)
 def no_figure_stays():
-    assert not plt.get_fignums()
+    plt.close("all")  # of other tests
     yield
     assert not plt.get_fignums()
 
