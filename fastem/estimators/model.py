@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -137,14 +137,17 @@ def trials_of(mixture: MixtureState, trials: ArrayLike | None) -> Any:
 
 def identity_of(mixture: MixtureState) -> dict[str, Any]:
     """Return what a checkpoint of a fit has to agree on, beyond the rows."""
-    without = unaltering(type(mixture))
-    settings = {
-        name: value
-        for name, value in ((each.name, getattr(mixture, each.name)) for each in fields(mixture))
-        if name not in without
-    }
     seed = mixture.random_state if mixture.random_state is not None else "None"
-    return {"class": type(mixture).__name__, "random_state": described(seed), **described(settings)}
+    settings = describe_settings(mixture, unaltering(type(mixture)))
+    return {"class": type(mixture).__name__, "random_state": described(seed), **settings}
+
+
+def describe_settings(mixture: MixtureState, without: set[str]) -> dict[str, Any]:
+    """Return the settings of an estimator, but for some, as JSON can hold them."""
+    found: dict[str, Any] = described(
+        {name: value for name, value in mixture.get_params(deep=False).items() if name not in without}
+    )
+    return found
 
 
 def fit_data(

@@ -63,6 +63,7 @@ class MixtureState(MixtureSettings):
         lower_bounds_: list[float]
         lower_bound_: float
         empty_components_: np.ndarray
+        get_params: Callable[..., dict[str, Any]]  # of scikit-learn's base class
         # those that `select` adds
         suspect_: list[int]  # components that are thinner than their rows prove
         doubtful_: float  # the part of loglik_ that these owe to it

@@ -83,7 +83,7 @@ def open_float64(mixture: Mixture, data: Data) -> RowSource:
 
 def with_settings(estimator: Mixture, settings: Mapping[str, object]) -> Mixture:
     """Return a copy of an estimator that is not fitted, with some settings changed."""
-    return type(estimator)(**estimator.get_params(deep=False) | settings)
+    return type(estimator)(**{**estimator.get_params(deep=False), **settings})
 
 
 def fit(mixture: Mixture, data: Data) -> Mixture:

@@ -7,8 +7,7 @@ from pathlib import Path
 from fastem._storage import read, write
 from fastem._typing import PathLike
 from fastem.estimators.base import Mixture
-from fastem.estimators.model import open_in_memory
-from fastem.fitting.checkpoint import described
+from fastem.estimators.model import describe_settings, open_in_memory
 from fastem.fitting.settings import unaltering
 from fastem.selection.data import Data
 from fastem.validation.settings import as_path, check_same_fit
@@ -32,6 +31,6 @@ def open_folder(checkpoint: PathLike, estimator: Mixture, data: Data, folds: int
 def identity_of(estimator: Mixture, data: Data, folds: int) -> dict[str, object]:
     """Return what all mixtures of a selection have in common: the settings of the estimator, and the rows."""
     without = unaltering(type(estimator)) - {"random_state"} | {"n_components"}
-    settings = {name: value for name, value in estimator.get_params(deep=False).items() if name not in without}
+    settings = describe_settings(estimator, without)
     with open_in_memory(estimator, data.X, data.trials, data.sample_weight) as rows:
-        return {"class": type(estimator).__name__, **described(settings), "folds": folds, "data": rows.fingerprint()}
+        return {"class": type(estimator).__name__, **settings, "folds": folds, "data": rows.fingerprint()}
