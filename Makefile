@@ -25,7 +25,7 @@ demo: $(VENV)/demo.ready
 test: $(VENV)/test.ready
 	$(PYTEST) -m "not slow"
 
-# The loop of work, under a minute: leaves out tests that start processes and those of the Numba twin, which is compiled when they run.
+# The loop of work, two minutes: leaves out tests that start processes and those of the Numba twin, which is compiled when they run.
 test-fast: $(VENV)/test.ready
 	$(PYTEST) -m "not slow and not process and not numba"
 
