@@ -46,7 +46,6 @@ lint: $(VENV)/lint.ready
 	$(BIN)/codespell
 	$(RUN) -m mypy
 	$(RUN) tests/house/any_share.py
-	$(RUN) -m mypy.stubtest --mypy-config-file pyproject.toml fastem._kernels fastem._linear fastem._many
 	$(BIN)/repo-review --show err .
 
 # One wheel for Python 3.11 and all that follow, with every instruction set inside, made from the sdist beside it.

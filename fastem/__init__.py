@@ -1,4 +1,4 @@
-"""Fast expectation-maximisation for Gaussian and binomial mixtures.
+"""Fast expectation-maximisation for finite mixtures.
 
 Public is what `__all__` names.  docs/architecture.md has the layers of the package.  Notation, the same everywhere:
 

@@ -10,8 +10,9 @@ Design note
     Rows of weight 0 are left out.
  d. One sweep reads a vector of rows once; densities of a vector and sums by lane stay in cache.  Numerics are those of
     `_kernels.pyx`: base 2, residuals before products, the largest density subtracted; moments about the means of the
-    sweep.  The M-step is that of `gaussian.py` and `binomial.py`, the stop rule that of `fit.py`.
- e. `binomial` is a constant where a function is inlined: binomial counts, else normal values.
+    sweep.  The M-step is that of the family's statistics, the stop rule that of `fitting/driver.py`.
+ e. A family is four functions of a group, in a file of its own: tables, log density, moments, M-step.  They are passed
+    to functions that are inlined, so that no call is left in a loop.
  f. What is wrong with the rows of a group is its status, and its parameters are NaN.
 """
 from cython cimport floating
@@ -26,15 +27,15 @@ cdef extern from *:
     #define LOG2E 1.4426950408889634
     #define LOG2_2PI 2.651496129472319
     #define LOG_2PI 1.8378770664093453
-    #define LARGEST 1e140            /* as checks.LARGEST */
-    #define LARGEST_SUM 1e305        /* as checks.LARGEST_SUM */
-    #define LARGEST_COUNT 0x1p53     /* as checks.LARGEST_COUNT */
-    #define EMPTY 0x1p-850           /* as stats.EMPTY */
+    #define LARGEST 1e140            /* as arrays.LARGEST_MAGNITUDE */
+    #define LARGEST_SUM 1e305        /* as arrays.LARGEST_SUM */
+    #define LARGEST_COUNT 0x1p53     /* as arrays.LARGEST_COUNT */
+    #define EMPTY 0x1p-850           /* as weights.EMPTY */
     #define RESOLUTION 0x1p-50       /* as gaussian.RESOLUTION */
     #define SMALLEST_VARIANCE 1e-200 /* as gaussian.SMALLEST_VARIANCE */
     #define SMALLEST_PROB 0x1p-53    /* as binomial.SMALLEST_PROB */
-    #define LOG_ZERO (-1e290)        /* as binomial.LOG_ZERO */
-    #define LOWEST_LOGLIK (-1e307)   /* as sweep.LOWEST_LOGLIK */
+    #define LOG_ZERO (-1e290)        /* as counts.LOG_ZERO */
+    #define LOWEST_LOGLIK (-1e307)   /* as slots.LOWEST_LOGLIK */
     #define TIE 1e-9                 /* share of the range by which means of blocks differ, or they are one */
     """
     const double LOG2E, LOG2_2PI, LOG_2PI, LARGEST, LARGEST_SUM, LARGEST_COUNT, EMPTY, RESOLUTION, SMALLEST_VARIANCE

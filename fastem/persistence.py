@@ -62,11 +62,11 @@ def load(path: PathLike) -> Mixture:
     Parameters
     ----------
     path : path
-        A file of `GaussianMixture.save` or `BinomialMixture.save`, of this version of fastem or an earlier one.
+        A file that `save` of an estimator has written, of this version of fastem or an earlier one.
 
     Returns
     -------
-    GaussianMixture or BinomialMixture
+    Estimator
         The mixture, with the settings and attributes that it was saved with.
 
     Raises
@@ -99,11 +99,11 @@ def load_stats(path: PathLike) -> Stats[Any]:
     Parameters
     ----------
     path : path
-        A file of `GaussianStats.save` or `BinomialStats.save`.
+        A file that `save` of statistics has written.
 
     Returns
     -------
-    GaussianStats or BinomialStats
+    Statistics
         The statistics, with the same bits.
 
     Raises

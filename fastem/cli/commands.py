@@ -135,7 +135,7 @@ def estimator(args: argparse.Namespace, rows: TableRows) -> Mixture:
         settings["n_trials"] = rows.trials if isinstance(rows.trials, int) else None
     elif rows.trials is not None:
         raise ValueError("--trials are for --family binomial")
-    if args.family == "gaussian":
+    if family.covariance_types:
         settings |= {"covariance_type": args.covariance, "reg_covar": "auto"}
     return estimator_type(args.family)(**settings)
 

@@ -43,13 +43,13 @@ def accumulate(
 
     Parameters
     ----------
-    params : GaussianParams or BinomialParams
+    params : parameters of any family
         Parameters of a mixture of k components in d dimensions.
     X : array-like of shape (n, d)
-        Rows, finite.  float32 and float64 arrays are not copied, whatever their strides.  For a binomial mixture
-        successes, whole numbers, also of shape (n,) where d = 1.
+        Rows, finite.  float32 and float64 arrays are not copied, whatever their strides.  For a family of
+        counts whole numbers, of successes where there are trials, also of shape (n,) where d = 1.
     trials : int or array-like of shape (n,), (d,) or (n, d), default=None
-        Trials of each row, column or place of a binomial mixture; must be left out for a Gaussian one.
+        Trials of each row, column or place of a binomial mixture; must be left out for others.
     sample_weight : array-like of shape (n,), default=None
         Non-negative weights; a weight of w counts as w equal rows.  None is 1 for every row.
     dtype : None or float64, default=None
@@ -63,7 +63,7 @@ def accumulate(
 
     Returns
     -------
-    GaussianStats or BinomialStats
+    Statistics of the same family
         With fields params, counts (k,), loglik, entropy and the moments of the family; `.maximize()` is the M-step.
 
     Raises

@@ -169,7 +169,7 @@ class Mixture(DensityMixin, BaseEstimator, MixtureState):
         check_settings(self)
         check_model(self, self.params_.n_features)
         arrays: dict[str, np.ndarray] = {}
-        check_can_be_saved(type(self), Mixture)
+        check_can_be_saved(type(self))
         settings = self.get_params(deep=False)
         kept = {
             name: value

@@ -261,4 +261,4 @@ class BinomialMixture(Mixture):
         trials = as_integer(self.n_trials if trials is None else trials, "trials", 0, LARGEST_COUNT)
         rng = as_generator(self.random_state)
         labels = self._draw_labels(n_samples, rng)
-        return self.params_.sample(labels, trials, rng), labels
+        return self.params_.sample(labels, rng, trials), labels

@@ -66,10 +66,10 @@ def fit_many(
         ``np.append(np.unique(labels[order], return_index=True)[1], len(labels))``.
     n_components : int, default=1
         Components of every mixture, k.
-    family : {"gaussian", "binomial"}, default="gaussian"
-        What the components are.
+    family : str, default="gaussian"
+        What the components are: the name of an estimator in small letters, without Mixture.
     trials : int or array-like of shape (n,), default=None
-        Trials of a binomial mixture, whose values are successes; must be left out for a Gaussian one.
+        Trials of a binomial mixture, whose values are successes; must be left out for others.
     sample_weight : array-like of shape (n,), default=None
         0 or from 1e-100 to 1e100; a weight of w counts as w equal rows, a row of weight 0 is as none.
     tol : float, default=1e-3
@@ -78,9 +78,10 @@ def fit_many(
         Iterations at the most; 0 leaves the starts.
     reg_covar : float or "auto", default=1e-6
         Added to the variances of Gaussian mixtures.  "auto" is 1e-6 of the variance of each group.
-    weights_init, means_init, variances_init, probs_init : array-like of shape (k,) or (m, k), default=None
-        Where to begin instead, in all groups or in each; means_init and variances_init of Gaussian mixtures, probs_init
-        of binomial ones.  Entries that are NaN, but of weights, are found.
+    weights_init, ..._init : array-like of shape (k,) or (m, k), default=None
+        Where to begin instead, in all groups or in each, for every array of parameters that the result has: means_init
+        and variances_init of Gaussian mixtures, probs_init of binomial ones.  Entries that are NaN, but of weights, are
+        found.
     n_threads : int, default=None
         Number of threads; None is one for each core this process may use.
     backend : {"auto", "cython", "numba"}, default="auto"
@@ -88,9 +89,10 @@ def fit_many(
 
     Returns
     -------
-    ManyGaussianFits or ManyBinomialFits
-        Arrays over the groups: weights (m, k) and means, variances or probs (m, k), components in the order of means or
-        probs; loglik, n_iter, status, converged, aic and bic (m,); `labels(values)`, and `params(g)` of one group.
+    ManyFits, of the family
+        Arrays over the groups: weights (m, k) and the other parameters (m, k), such as means and variances, components
+        in the order of the first of these; loglik, n_iter, status, converged, aic and bic (m,); `labels(values)`, and
+        `params(g)` of one group.
 
     Raises
     ------

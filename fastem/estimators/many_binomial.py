@@ -9,7 +9,8 @@ import numpy as np
 from fastem._public import public
 from fastem._typing import Array, ArrayLike
 from fastem.estimators.many_fits import ManyFits, ManyRows
-from fastem.families.binomial.model import TABLE, BinomialParams
+from fastem.families.binomial.model import BinomialParams
+from fastem.families.counts import LOG_FACTORIALS
 from fastem.validation.groups import as_count_columns, check_length
 
 
@@ -27,7 +28,7 @@ class ManyBinomialFits(ManyFits):
     @staticmethod
     def read(values: ArrayLike, trials: ArrayLike | None, added: tuple[float, float]) -> ManyRows:
         """Return the rows, and log n! of small n."""
-        return as_count_columns(values, trials), (TABLE,)
+        return as_count_columns(values, trials), (LOG_FACTORIALS,)
 
     def params(self, group: int) -> BinomialParams:
         """The mixture of one group, for `posterior` and the other building blocks."""

@@ -36,7 +36,7 @@ ManyRows = tuple[tuple[np.ndarray, ...], tuple[float | Array, ...]]
 @public
 @dataclass(frozen=True, eq=False)
 class ManyFits:
-    """The mixtures of m groups, components in the order of their means or probs.  NaN where there is no fit."""
+    """The mixtures of m groups, components in the order of their means, probs or rates.  NaN where there is no fit."""
 
     offsets: np.ndarray  # (m + 1,) as given
     weights: Array  #       (m, k)  mixing weights

@@ -82,7 +82,7 @@ class Params(ABC):
         """The kernels that read rows with these parameters."""
 
     @abstractmethod
-    def tables(self) -> tuple[Array, Array, Array]:
+    def tables(self) -> tuple[Array, ...]:
         """Return what the kernels read."""
 
     @property
@@ -124,6 +124,12 @@ class Params(ABC):
     def scores(self, c: int, *data: np.ndarray) -> tuple[Array, Array]:
         """Return (n, m) the slopes of component c's log density by the coordinates of the charts, and what information
         a row has on each."""
+
+    @abstractmethod
+    def sample(
+        self, labels: np.ndarray, rng: np.random.Generator, trials: np.ndarray | int | None = None
+    ) -> np.ndarray:
+        """Draw a row (d,) from the component of each of labels (n,); trials are those of rows that have any."""
 
     # ---- free parameters
 

@@ -154,12 +154,12 @@ def merge(*stats: S) -> S:
 
     Parameters
     ----------
-    *stats : GaussianStats or BinomialStats
+    *stats : statistics of one family
         Taken at the same parameters, wherever that was.
 
     Returns
     -------
-    GaussianStats or BinomialStats
+    Statistics of this family
         Their sum; added in this order, so that the same parts give the same bits.
 
     Raises

@@ -6,7 +6,7 @@ is diagonal, does not depend on the parameters and has no units; the delta metho
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from functools import partial
 from typing import Protocol
@@ -47,19 +47,24 @@ SMALLEST_SHARE = 1e-10
 class StandardErrors:
     """Standard errors of the parameters of a mixture, shaped as they are: symmetric matrices of them for matrices.
 
-    What the family does not have is None.  A parameter that is held fixed has 0; one on the boundary (a weight of 0,
-    and the component behind it; a probability of 0 or 1) has none: NaN.
+    Each is an attribute with the name of the parameter: weights (k,) and, of a Gaussian mixture, means (k, d) and
+    covariances, of a binomial one probs (k, d).  A parameter that is held fixed has 0; one on the boundary (a weight of
+    0, and the component behind it; a probability of 0 or 1) has none: NaN.
 
-    parameters_covariance (p, p) is the covariance of all parameters in this order: the k weights (rows sum to 0 over
-    them); the means or probs, component by component; the covariances, component by component, each by its variances
-    or by its lower triangle, row by row.
+    parameters_covariance (p, p) is the covariance of all parameters in the order of `by_name`: the k weights (rows sum
+    to 0 over them); then the others, component by component; covariances by their variances or by their lower triangle,
+    row by row.
     """
 
-    weights: Array  #:                     (k,)
-    means: Array | None = None  #:         (k, d)
-    covariances: Array | None = None  #:   (k, d, d), (d, d), (k, d) or (k,)
-    probs: Array | None = None  #:         (k, d)
-    parameters_covariance: Array  #:       (p, p)
+    by_name: Mapping[str, Array]  #:  of each parameter, the weights first
+    parameters_covariance: Array  #:  (p, p)
+
+    def __getattr__(self, name: str) -> Array:
+        """Return the standard errors of a parameter."""
+        found: Mapping[str, Array] = self.__dict__.get("by_name", {})
+        if name in found:
+            return found[name]
+        raise AttributeError(f"{type(self).__name__} has no {name!r}, only {', '.join(found)}, parameters_covariance")
 
 
 class Coordinates:
@@ -139,7 +144,7 @@ def standard_errors(rows: Summed, params: Params, *, fixed: FixedLike = (), meth
     middle = product(half, product(product(root.T, sums.squared[free]), root)) if method == "sandwich" else half
     covariance = product(middle, half.T)
     covariance[at.unknown] = covariance[:, at.unknown] = np.nan
-    return StandardErrors(parameters_covariance=covariance, **at.shaped(np.sqrt(covariance.diagonal())))
+    return StandardErrors(by_name=at.shaped(np.sqrt(covariance.diagonal())), parameters_covariance=covariance)
 
 
 def inverse_root(complete: Array, observed: Array) -> Array:

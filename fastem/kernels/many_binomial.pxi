@@ -21,26 +21,24 @@ cdef inline int load_counts(Group *g, const number[:, :] X, const number[:, :] t
     return enough(g)
 
 
-cdef inline double log_factorial(double n, const double *table) noexcept nogil:
-    """log n!: a table, then Stirling's series, as binomial.log_factorial."""
-    if n < 256.0:
-        return table[<Py_ssize_t> n]
-    return (n + 0.5) * log(n) - n + 0.5 * LOG_2PI + (1.0 / 12.0 - 1.0 / (360.0 * n * n)) / n
-
-
-cdef inline void start_binomial(Group *g) noexcept nogil:
-    """What has not been given, by blocks of the rates of success; even probs where no row has trials."""
+cdef inline void binomial_tables(Group *g) noexcept nogil:
+    """As BinomialParams.tables: logarithms in base 2."""
     cdef Py_ssize_t c
-    cdef double low, high
     for c in range(g.k):
-        fill(g.weights, c, 1.0 / g.k)
-    if not incomplete(g.location, g.k):
-        return
-    blocks(g)
-    low, high = g.key[0], g.key[g.n - 1]
-    spread(g, low if high > low else 0.0, high if high > low else 1.0)
-    for c in range(g.k):
-        fill(g.location, c, g.found[c])
+        g.log_norm[c] = log2(g.weights[c])
+        g.center[c] = max(log2(g.location[c]), LOG_ZERO)
+        g.scaling[c] = max(log1p(-g.location[c]) * LOG2E, LOG_ZERO)
+
+
+cdef inline vec binomial_density(const Group *g, Py_ssize_t c, vec x, vec y) noexcept nogil:
+    """log2 (weight p^x q^y)"""
+    return broadcast(g.log_norm[c]) + (x * g.center[c] + y * g.scaling[c])
+
+
+cdef inline void binomial_sums(Group *g, Py_ssize_t c, vec r, vec x, vec y) noexcept nogil:
+    """Adds w r x and w r (trials - x)."""
+    store(g.first, c, load(g.first, c) + r * x)
+    store(g.second, c, load(g.second, c) + r * y)
 
 
 cdef inline void maximize_binomial(Group *g) noexcept nogil:
@@ -79,8 +77,9 @@ def fit_many_binomial(const number[:, :] X,              # IN     (n, 1)    succ
             g.weights, g.location = &weights[i, 0], &probs[i, 0]
             status[i] = load_counts(&g, X, trials, sample_weight, &log_factorials[0], offsets[i], offsets[i + 1])
             if status[i] == CONVERGED:
-                start_binomial(&g)
-                status[i] = em(&g, True, tol, max_iter, &loglik[i], &n_iter[i])
+                start_rates(&g, 1.0)
+                status[i] = em(&g, binomial_tables, binomial_density, binomial_sums, maximize_binomial, tol, max_iter,
+                               &loglik[i], &n_iter[i])
             else:
-                no_fit(&g, True, &loglik[i])
+                no_fit(&g, &loglik[i])
     free(block)

@@ -5,23 +5,23 @@ cdef struct Group:
     Py_ssize_t n             # rows of positive weight
     double total             # their weight
     double base_measure      # sum w log h(x), which no parameter enters
-    double reg_covar         # normal only
+    double reg_covar         # of variances only
     double *weights          # (k,)       parameters: a row of the results
-    double *location         # (k,)       means, or probs
-    double *variances        # (k,)       normal only
-    real *x                  # (n,)       values or successes, filled up to a multiple of LANES
-    real *failures           # (n,)       binomial only
+    double *location         # (k,)       means, probs, rates
+    double *variances        # (k,)       or NULL
+    real *x                  # (n,)       values or counts, filled up to a multiple of LANES
+    real *failures           # (n,)       of trials; else 0
     real *weight             # (n,)       sample weights, 0 behind the last row
     double *key              # (n,)       what a start sorts
     double *mass             # (n,)       and its weights
     double *log_norm         # (k,)       tables
-    double *center           # (k,)       means, or log2 of p
+    double *center           # (k,)       means, or log2 of p or of a rate
     double *scaling          # (k,)       sqrt(log2(e) / 2) / sd, or log2 of 1 - p
     double *found            # (k,)       means of a start
     real *density            # (k, LANES) log2 (weight * density), then 2^(that - top), of the vector at hand
     double *counts           # (k, LANES) sums of a sweep, by lane; then their totals in (k,)
     double *first            # (k, LANES) sum w r (x - mean),   or sum w r x
-    double *second           # (k, LANES) sum w r (x - mean)^2, or sum w r (trials - x)
+    double *second           # (k, LANES) sum w r (x - mean)^2, or sum w r (trials - x), or 0
 
 
 cdef real *new_group(Group *g, Py_ssize_t k, const int64_t[::1] offsets, const int64_t[::1] edges) except NULL:
@@ -35,7 +35,7 @@ cdef real *new_group(Group *g, Py_ssize_t k, const int64_t[::1] offsets, const i
     block = <real *> calloc(5 * column + 4 * k * LANES + 4 * k + GAP, sizeof(double))
     if block == NULL:
         raise MemoryError(f"no memory for a group of {rows} rows and {k} components")
-    g.k = k
+    g.k, g.variances = k, NULL
     g.x = aligned(block)
     g.failures = g.x + column
     g.weight = g.failures + column
@@ -147,3 +147,27 @@ cdef inline bint incomplete(const double *values, Py_ssize_t k) noexcept nogil:
 cdef inline void fill(double *values, Py_ssize_t c, double value) noexcept nogil:
     if isnan(values[c]):
         values[c] = value
+
+
+# What families of counts share.
+
+cdef inline void start_rates(Group *g, double highest) noexcept nogil:
+    """What has not been given, by blocks of the rates; where all rows have one rate even ones up to the highest."""
+    cdef Py_ssize_t c
+    cdef double low, high
+    for c in range(g.k):
+        fill(g.weights, c, 1.0 / g.k)
+    if not incomplete(g.location, g.k):
+        return
+    blocks(g)
+    low, high = g.key[0], g.key[g.n - 1]
+    spread(g, low if high > low else 0.0, high if high > low else highest)
+    for c in range(g.k):
+        fill(g.location, c, g.found[c])
+
+
+cdef inline double log_factorial(double n, const double *table) noexcept nogil:
+    """log n!: a table, then Stirling's series, as counts.log_factorial."""
+    if n < 256.0:
+        return table[<Py_ssize_t> n]
+    return (n + 0.5) * log(n) - n + 0.5 * LOG_2PI + (1.0 / 12.0 - 1.0 / (360.0 * n * n)) / n

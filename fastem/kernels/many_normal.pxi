@@ -56,6 +56,28 @@ cdef inline double smallest_variance(double mean_square) noexcept nogil:
     return max(RESOLUTION * RESOLUTION * mean_square, SMALLEST_VARIANCE)
 
 
+cdef inline void normal_tables(Group *g) noexcept nogil:
+    """As GaussianParams.tables: logarithms in base 2."""
+    cdef Py_ssize_t c
+    for c in range(g.k):
+        g.log_norm[c] = log2(g.weights[c]) - 0.5 * (LOG2_2PI + log2(g.variances[c]))
+        g.center[c] = g.location[c]
+        g.scaling[c] = sqrt(0.5 * LOG2E / g.variances[c])
+
+
+cdef inline vec normal_density(const Group *g, Py_ssize_t c, vec x, vec y) noexcept nogil:
+    """log2 (weight N(x; mean, sd^2)) = log_norm - ((x - mean) scaling)^2"""
+    cdef vec u = (x - g.center[c]) * g.scaling[c]
+    return broadcast(g.log_norm[c]) - u * u
+
+
+cdef inline void normal_sums(Group *g, Py_ssize_t c, vec r, vec x, vec y) noexcept nogil:
+    """Adds w r (x - mean) and w r (x - mean)^2."""
+    cdef vec z = x - g.center[c]
+    store(g.first, c, load(g.first, c) + r * z)
+    store(g.second, c, load(g.second, c) + r * (z * z))
+
+
 cdef inline void maximize_normal(Group *g) noexcept nogil:
     """As GaussianStats.maximize: an empty component keeps its mean and variance."""
     cdef Py_ssize_t c
@@ -97,7 +119,8 @@ def fit_many_normal(const floating[:, :] X,         # IN     (n, 1)
             status[i] = load_values(&g, X, sample_weight, offsets[i], offsets[i + 1])
             if status[i] == CONVERGED:
                 start_normal(&g, reg_covar, relative)
-                status[i] = em(&g, False, tol, max_iter, &loglik[i], &n_iter[i])
+                status[i] = em(&g, normal_tables, normal_density, normal_sums, maximize_normal, tol, max_iter,
+                               &loglik[i], &n_iter[i])
             else:
-                no_fit(&g, False, &loglik[i])
+                no_fit(&g, &loglik[i])
     free(block)

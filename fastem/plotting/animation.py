@@ -55,7 +55,7 @@ class FitAnimation:
 
     Parameters
     ----------
-    displays : sequence of GaussianMixtureDisplay or of BinomialMixtureDisplay
+    displays : sequence of displays of mixtures of one family
         A display for the parameters of each iteration, all with the same rows.
 
     Examples

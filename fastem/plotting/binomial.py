@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Self
 
@@ -12,7 +11,8 @@ from numpy.typing import ArrayLike
 from fastem._public import public
 from fastem.data.open import posterior
 from fastem.families.binomial.model import BinomialParams
-from fastem.plotting.style import BAR_COLOR, SUM_COLOR, AxesLike, as_names, bin_edges, legend, panels, style
+from fastem.plotting.counts import EXACT_COUNTS, MOST_BARS, draw_shares, normal_shares
+from fastem.plotting.style import AxesLike, as_names, bin_edges, legend, panels
 from fastem.validation.arrays import as_counts, as_sample_weight, check_enough_rows
 
 if TYPE_CHECKING:
@@ -20,12 +20,8 @@ if TYPE_CHECKING:
 
     from fastem.estimators.binomial_mixture import BinomialMixture
 
-MOST_BARS = 60
-"""Limit of the number of trials for which each number of successes has a bar."""
 QUANTILES = 200
 """Number of quantiles of the trials that stand for the trials of all rows."""
-EXACT_TRIALS = 1000
-"""Number of trials above which a normal distribution approximates the binomial one: each bin has many counts then."""
 
 
 @public
@@ -116,14 +112,8 @@ class BinomialMixtureDisplay:
         trials, weights = self.trials[rows, feature].astype(float), self.sample_weight[rows]
         rates = self.X[rows, feature] / trials
         edges = rate_edges(rates, trials)
-        middles = (edges[1:] + edges[:-1]) / 2
-        observed = np.histogram(rates, edges, weights=weights)[0] / weights.sum()
-        axes.bar(middles, observed, 0.96 * np.diff(edges), color=BAR_COLOR, label="observed")
-        expected = expected_shares(self.params, feature, trials, weights, edges)
-        for c, shares in enumerate(expected):
-            axes.plot(middles, shares, marker=".", linewidth=1.4, label=f"component {c}", **style(c))
-        axes.plot(middles, expected.sum(axis=0), color=SUM_COLOR, linewidth=4, alpha=0.55, zorder=1.5, label="mixture")
-        axes.set(xlabel=f"rate of success, {self.feature_names[feature]}", ylabel="share of rows")
+        draw_shares(axes, edges, rates, weights, expected_shares(self.params, feature, trials, weights, edges))
+        axes.set_xlabel(f"rate of success, {self.feature_names[feature]}")
 
 
 def rate_edges(rates: np.ndarray, trials: np.ndarray) -> np.ndarray:
@@ -152,18 +142,11 @@ def expected_shares(
 
 def shares_at(params: BinomialParams, trials: int, edges: np.ndarray) -> np.ndarray:
     """Return the expected shares (k, bins) of rows that all have this number of trials."""
-    if trials > EXACT_TRIALS:
+    if trials > EXACT_COUNTS:
         pairs = zip(params.weights, params.probs[:, 0], strict=True)
-        return np.array([normal_shares(*pair, trials, edges) for pair in pairs])
+        open_edges = np.where(edges <= 0, -np.inf, np.where(edges >= 1, np.inf, edges))  # no tails beyond 0 and 1
+        return np.array([weight * normal_shares(p, p * (1 - p) / trials, open_edges) for weight, p in pairs])
     successes = np.arange(trials + 1.0)
     at = posterior(params, successes[:, np.newaxis], trials=trials)
     masses = (at.resp * np.exp(at.log_prob)[:, np.newaxis]).T
     return np.array([np.histogram(successes / trials, edges, weights=mass)[0] for mass in masses])
-
-
-def normal_shares(weight: float, prob: float, trials: int, edges: np.ndarray) -> np.ndarray:
-    """Return the expected shares (bins,) of one component, by a normal distribution without tails beyond 0 and 1."""
-    scale = math.sqrt(max(2 * prob * (1 - prob) / trials, np.finfo(float).tiny))
-    below = np.array([(1 + math.erf((edge - prob) / scale)) / 2 for edge in edges])
-    below[edges <= 0], below[edges >= 1] = 0.0, 1.0
-    return weight * np.diff(below)

@@ -59,11 +59,11 @@ def bootstrap_test(
         The rows, as for the fit of the estimator.
     n_components : int
         The number k.
-    estimator : GaussianMixture or BinomialMixture, default=None
+    estimator : estimator of a mixture, default=None
         All fits have its settings; None is the default of `select`.  Several starts (n_init) make it likely that both
         sizes find their maximum.
     trials : default=None
-        The trials of a BinomialMixture, as for its fit.
+        The trials of rows that have any, as for the fit.
     n_bootstrap : int, default=99
         Number of data sets that are drawn; the p-value is at least 1 / (n_bootstrap + 1).
     random_state : int, Generator, RandomState or None, default=0
@@ -116,10 +116,10 @@ def likelihood_ratio(estimator: Mixture, k: int, arrays: Arrays) -> tuple[Mixtur
 
 def simulator(mixture: Mixture, arrays: Arrays, rng: np.random.Generator) -> Callable[[], Arrays]:
     """Return a function that draws as many rows from a fitted mixture, with the same trials."""
-    params, trials = mixture.params_, [] if arrays.trials is None else [arrays.trials]
+    params = mixture.params_
 
     def draw() -> Arrays:
         labels = rng.choice(len(params.weights), size=len(arrays.X), p=params.weights / params.weights.sum())
-        return replace(arrays, X=params.sample(labels, *trials, rng))
+        return replace(arrays, X=params.sample(labels, rng, arrays.trials))
 
     return draw

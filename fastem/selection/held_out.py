@@ -18,15 +18,14 @@ from fastem.selection.doubtful import suspects
 ONE_COMPONENT: dict[str, object] = {
     "n_components": 1, "n_init": 1, "max_iter": 100, "tol": 1e-3, "stopping": "loglik", "acceleration": None,
     "fixed": (), "max_time": None, "on_collapse": "floor",
-    "weights_init": None, "means_init": None, "precisions_init": None, "probs_init": None,
 }  # fmt: skip
 """Settings for the fit of one component to all rows, whatever those of the estimator are."""
 
 
 def fit_one_component(estimator: Mixture, data: Data) -> Mixture:
     """Fit one component to all rows."""
-    names = estimator.get_params(deep=False)
-    return fit(with_settings(estimator, {name: ONE_COMPONENT[name] for name in ONE_COMPONENT if name in names}), data)
+    own_starts = {f"{name}_init": None for name in estimator.family.init_names}
+    return fit(with_settings(estimator, ONE_COMPONENT | own_starts), data)
 
 
 def held_out_deviance(

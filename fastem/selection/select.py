@@ -75,11 +75,11 @@ def select(
         The mixture with the lowest criterion is chosen.  "bic" finds the number of components of a density, "icl" the
         number of separate clusters (it adds 2 entropy); "cv" is -2 log likelihood of rows that were held out of the
         fit, where a row that no component expects counts as one of n rows that are spread as all rows are.
-    estimator : GaussianMixture or BinomialMixture, default=None
+    estimator : estimator of a mixture, default=None
         All fits have its settings; the estimator itself is not fitted.  None is ``GaussianMixture(n_init=5, tol=1e-6,
         max_iter=1000, stopping="aitken", acceleration="quasi-newton", reg_covar="auto", random_state=0)``.
     trials : default=None
-        The trials of a BinomialMixture, as for its fit.
+        The trials of rows that have any, as for the fit.
     sample_weight : array-like of shape (n,), default=None
         Non-negative weights; a weight of w counts as w equal rows: the sum of the weights is the n of "bic" and "icl".
     folds : int, default=5

@@ -23,7 +23,8 @@ import fastem
 from fastem.data.slots import LOWEST_LOGLIK
 from fastem.estimators.fit_many import fit_many
 from fastem.estimators.many_fits import FitStatus
-from fastem.families.binomial.model import LOG_ZERO, SMALLEST_PROB, BinomialParams, BinomialStats
+from fastem.families.binomial.model import SMALLEST_PROB, BinomialParams, BinomialStats
+from fastem.families.counts import LOG_ZERO
 from fastem.families.gaussian.matrices import RESOLUTION, SMALLEST_VARIANCE
 from fastem.families.gaussian.model import GaussianParams, GaussianStats
 from fastem.families.weights import EMPTY

@@ -10,7 +10,7 @@ from support.sweeps import KINDS, binomial_params, normal_params, sweep
 
 from fastem import BinomialParams, GaussianParams
 from fastem.data.slots import fold
-from fastem.families.binomial.model import log_factorial
+from fastem.families.counts import log_factorial
 from fastem.families.params import same
 
 HEALTHY = [w for w in datasets.NORMAL_WORLDS if w.name not in ("collapsed", "empty")]

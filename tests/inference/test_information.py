@@ -165,7 +165,8 @@ def test_errors_are_the_diagonal_shaped_as_the_parameters(kind):
     world = datasets.overlapping
     mixture = gaussian(world, kind)
     found = mixture.standard_errors(world.X)
-    assert found.probs is None
+    with pytest.raises(AttributeError, match="has no 'probs', only weights, means, covariances"):
+        _ = found.probs
     for name in ("weights", "means", "covariances"):
         assert getattr(found, name).shape == getattr(mixture, name + "_").shape
         setattr(mixture, name + "_", getattr(found, name))

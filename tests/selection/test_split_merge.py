@@ -105,7 +105,7 @@ def test_a_merge_loses_no_more_likelihood_than_it_says(params):
     n = 20_000
     labels = RNG.choice(3, n, p=params.weights)
     options = {} if isinstance(params, fastem.GaussianParams) else {"trials": 1}
-    X = params.sample(labels, *(np.ones((n, 1), int) for _ in options), RNG)
+    X = params.sample(labels, RNG, **options)
     both = params, params.merge(0, 1)
     before, after = (fastem.accumulate(each, X, **options).loglik / n for each in both)
     assert before - after <= params.merge_loss(0, 1) + 0.01  # of 20,000 rows

@@ -43,7 +43,7 @@ def import_times():
 
 def main():
     assert Path(fastem.__file__).is_relative_to(sys.prefix), f"{fastem.__file__} is not what was installed"
-    assert all((files(fastem) / name).is_file() for name in ("py.typed", "_kernels.pyi"))
+    assert all((files(fastem) / name).is_file() for name in ("py.typed", "__init__.pyi"))
     assert len(built_sets()) >= int(sys.argv[1] if sys.argv[1:] else 1), f"built for {built_sets()}"
     for isa in set(built_sets()) & set(processor_sets()):
         os.environ["FASTEM_ISA"] = isa

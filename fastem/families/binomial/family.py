@@ -14,7 +14,8 @@ from fastem.data.row_source import RowSource
 from fastem.families.base import Family
 from fastem.families.binomial.model import BinomialParams, BinomialStats
 from fastem.families.binomial.prior import BinomialPrior
-from fastem.families.binomial.starts import START_METHODS, start_from
+from fastem.families.binomial.starts import start_from
+from fastem.families.counts import START_METHODS
 from fastem.families.fixed import Fixed
 from fastem.validation.parameters import as_float64, as_mixing_weights, as_probabilities, warn_if_not_identifiable
 

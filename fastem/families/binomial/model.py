@@ -13,6 +13,7 @@ from fastem._errstate import own_methods
 from fastem._public import public
 from fastem._typing import Array, RowKind, SweepKernels
 from fastem.data.slots import as_table, refuse_nan
+from fastem.families.counts import LOG_ZERO, log_factorial
 from fastem.families.fixed import Fixed, FixedLike
 from fastem.families.params import Chart, Params
 from fastem.families.stats import Stats
@@ -20,17 +21,11 @@ from fastem.families.weights import APART, EMPTY, SMALLEST_WEIGHT, log_weights, 
 from fastem.kernels.linear import dot, weighted_sum
 from fastem.validation.parameters import as_float64, as_mixing_weights, as_probabilities, check_matrix, check_shape
 
-LOG_ZERO = -1e290
-"""log2 of probability 0: no count can bring it back into reach, and 0 * LOG_ZERO is 0, as 0 log 0 must be."""
-
 SMALLEST_PROB = 2.0**-53
 """The distance from 0 or 1 of a probability that is 0 or 1, where its logit is needed."""
 
 EDGE = 4 * SMALLEST_PROB
 """A probability nearer to 0 or 1 than this is on the boundary: rounding brings such a logit back so near."""
-
-TABLE = np.array([math.lgamma(n + 1.0) for n in range(256)])
-"""log n! where Stirling's series would need more than three terms."""
 
 
 @public
@@ -150,9 +145,11 @@ class BinomialParams(Params):
         residuals, sds = X - trials * self.probs[c], self._sds[c]
         return np.divide(residuals, sds, out=np.zeros_like(residuals), where=sds > 0), trials
 
-    def sample(self, labels: np.ndarray, trials: int, rng: np.random.Generator) -> np.ndarray:
-        """Draw the successes of a row from the component of each label."""
-        return np.asarray(rng.binomial(trials, self.probs[labels]))
+    def sample(
+        self, labels: np.ndarray, rng: np.random.Generator, trials: np.ndarray | int | None = None
+    ) -> np.ndarray:
+        assert trials is not None
+        return np.asarray(rng.binomial(np.asarray(trials), self.probs[labels]))
 
 
 @public
@@ -203,14 +200,3 @@ class BinomialStats(Stats[BinomialParams]):
 def log_sizes(probs: Array) -> Array:
     """Return |log|, and 0 where the probability is 0."""
     return np.abs(np.log(np.where(probs > 0, probs, 1.0)))
-
-
-def log_factorial(n: Array) -> Array:
-    """Return log n! of whole numbers in floats: from an exact table, then Stirling's series (DLMF 5.11.1).
-
-    The first term left out is below 1 / (1260 n^5), 1e-15 at n = 256.
-    """
-    large = np.maximum(n, len(TABLE))
-    series = (1 / 12 - 1 / (360 * large**2)) / large
-    stirling = (large + 0.5) * np.log(large) - large + 0.5 * math.log(2 * math.pi) + series
-    return np.where(n < len(TABLE), TABLE[np.minimum(n, len(TABLE) - 1).astype(np.intp)], stirling)

@@ -263,8 +263,9 @@ class GaussianParams(Params):
         sds = np.sqrt(np.abs(self.variances()))
         return [(self.means, sds), *self.structure.own_in_units(sds)]
 
-    def sample(self, labels: np.ndarray, rng: np.random.Generator) -> Array:
-        """Draw a row from the component of each label."""
+    def sample(
+        self, labels: np.ndarray, rng: np.random.Generator, trials: np.ndarray | int | None = None
+    ) -> np.ndarray:
         noise = rng.standard_normal((len(labels), self.n_features))
         return np.asarray(self.means[labels] + self.structure.colour(noise, labels))
 

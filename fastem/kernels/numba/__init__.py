@@ -17,26 +17,19 @@ The design notes of `_kernels.pyx` and `_many.pyx` hold here too, but for these 
  h. Kernels ask for no memory: an exception in a thread is lost, and rows of `sums` with it; one in a compiled function
     keeps a reference to every argument.  Tiles are made in Python, one for each share of the work.
 
-A family is two functions of a tile, `densities` and `moments`; all else is written once.
+A family is two functions of a tile, `densities` and `moments`; all else is written once.  The kernels are those of the
+modules of this folder.
 """
-from fastem.kernels.numba.binomial import accumulate_binomial, posterior_binomial
-from fastem.kernels.numba.many_binomial import fit_many_binomial
-from fastem.kernels.numba.many_normal import fit_many_normal
-from fastem.kernels.numba.mvnormal_diag import accumulate_mvnormal_diag, posterior_mvnormal_diag
-from fastem.kernels.numba.mvnormal_full import accumulate_mvnormal_full, posterior_mvnormal_full
-from fastem.kernels.numba.nearest import nearest
-from fastem.kernels.numba.normal import accumulate_normal, posterior_normal
+from importlib import import_module
+from pkgutil import iter_modules
 
-__all__ = [
-    "accumulate_binomial",
-    "accumulate_mvnormal_diag",
-    "accumulate_mvnormal_full",
-    "accumulate_normal",
-    "fit_many_binomial",
-    "fit_many_normal",
-    "nearest",
-    "posterior_binomial",
-    "posterior_mvnormal_diag",
-    "posterior_mvnormal_full",
-    "posterior_normal",
-]
+from fastem.kernels.numba.jit import Kernel
+
+_kernels = {
+    name: value
+    for module in iter_modules(__path__)
+    for name, value in vars(import_module(f"{__name__}.{module.name}")).items()
+    if isinstance(value, Kernel)
+}
+globals().update(_kernels)
+__all__ = sorted(_kernels)

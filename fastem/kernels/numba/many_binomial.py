@@ -5,34 +5,30 @@ import numpy as np
 from numba import float64, int64, prange
 
 from fastem.kernels.numba.jit import pointwise, rows, tiles_scratch, vector, weights
-from fastem.kernels.numba.many_em import LOG2E, LOWEST_LOGLIK, maximize_weights, sweep
+from fastem.kernels.numba.many_em import LOG2E, LOWEST_LOGLIK, em_of, maximize_weights
 from fastem.kernels.numba.many_group import (
     CONVERGED,
     EMPTY,
-    MAX_ITER,
+    LARGEST_COUNT,
+    LOG_ZERO,
     NOT_COUNTS,
     NOT_FINITE,
-    blocks,
     cut_tile,
     enough,
-    fill,
     fill_up,
     groups_kernel,
-    incomplete,
     indices,
     iterations_out,
+    log_factorial,
     loglik_out,
     params_inout,
-    spread,
+    start_rates,
     status_out,
 )
 from fastem.kernels.numba.tile import edge
 from fastem.kernels.numba.vectors import borrowed
 
-LOG_2PI = 1.8378770664093453
-LARGEST_COUNT = 2.0**53   # as inputs.LARGEST_COUNT
 SMALLEST_PROB = 2.0**-53  # as binomial.SMALLEST_PROB
-LOG_ZERO = -1e290         # as binomial.LOG_ZERO
 
 
 @pointwise
@@ -59,40 +55,28 @@ def load_counts(X, trials, sample_weight, log_factorials, begin, end, group, pai
 
 
 @pointwise
-def log_factorial(n, table):
-    """log n!: a table, then Stirling's series, as binomial.log_factorial."""
-    if n < 256.0:
-        return table[int(n)]
-    return (n + 0.5) * math.log(n) - n + 0.5 * LOG_2PI + (1.0 / 12.0 - 1.0 / (360.0 * n * n)) / n
-
-
-@pointwise
-def start_binomial(n, pairs, found, shares, probs):
-    """What has not been given, by blocks of the rates of success; even probs where no row has trials."""
-    k = found.shape[0]
-    for c in range(k):
-        fill(shares, c, 1.0 / k)
-    if not incomplete(probs):
-        return
-    key, mass = pairs
-    blocks(n, key, mass, found)
-    low, high = key[0], key[n - 1]
-    spread(found, low if high > low else 0.0, high if high > low else 1.0)
-    for c in range(k):
-        fill(probs, c, found[c])
-
-
-@pointwise
-def binomial_tables(shares, probs, tables):
-    log_norm, log_p, log_q = tables
+def binomial_tables(params, tables):
+    (shares, probs), (log_norm, log_p, log_q) = params, tables
     for c in range(probs.shape[0]):
         log_norm[c], log_p[c] = np.log2(shares[c]), max(np.log2(probs[c]), LOG_ZERO)
         log_q[c] = max(np.log1p(-probs[c]) * LOG2E, LOG_ZERO)
 
 
 @pointwise
-def maximize_binomial(sums, shares, probs):
+def binomial_density(x, y, log_norm, log_p, log_q):
+    """log2 (weight p^x q^y)"""
+    return log_norm + (x * log_p + y * log_q)
+
+
+@pointwise
+def binomial_moments(x, y, log_p):
+    return x, y
+
+
+@pointwise
+def maximize_binomial(sums, params, _):
     """As BinomialStats.maximize: a component without trials keeps its prob; a failure seen leaves no prob of 1."""
+    shares, probs = params
     maximize_weights(sums, shares)
     nothing = 0.0
     for c in range(probs.shape[0]):
@@ -104,18 +88,7 @@ def maximize_binomial(sums, shares, probs):
             probs[c] = min(prob, 1.0 - SMALLEST_PROB) if failures > nothing else prob
 
 
-@pointwise
-def em_binomial(n, total, tol, max_iter, group, tables, sums, lanes, shares, probs):
-    """As em_normal; the log likelihood is without the base measure."""
-    criterion, distance, n_iter = -math.inf, math.inf, 0
-    while True:
-        binomial_tables(shares, probs, tables)
-        loglik = sweep(n, True, group, tables, sums, lanes)
-        if distance < tol or n_iter == max_iter:
-            return CONVERGED if distance < tol else MAX_ITER, loglik, n_iter
-        maximize_binomial(sums, shares, probs)
-        distance, criterion = abs(loglik / total - criterion), loglik / total
-        n_iter += 1
+em_binomial = em_of(binomial_tables, binomial_density, binomial_moments, maximize_binomial)
 
 
 @pointwise
@@ -132,8 +105,8 @@ def fit_binomials(share, tiles, X, trials, sample_weight, offsets, edges, tol, m
         if status[i] != CONVERGED:
             weights[i], probs[i], loglik[i] = math.nan, math.nan, math.nan
             continue
-        start_binomial(n, pairs, found, *params)
-        status[i], varying, n_iter[i] = em_binomial(n, total, tol, max_iter, group, tables, sums, lanes, *params)
+        start_rates(n, pairs, found, 1.0, *params)
+        status[i], varying, n_iter[i] = em_binomial(n, total, tol, max_iter, 0.0, group, tables, sums, lanes, params)
         loglik[i] = max(varying + base_measure, LOWEST_LOGLIK)
 
 

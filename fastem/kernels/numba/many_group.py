@@ -7,11 +7,14 @@ from numba import types
 from fastem.kernels.numba.jit import kernel, pointwise
 from fastem.kernels.numba.vectors import LANES, ROW
 
-EMPTY = 2.0**-850  # as stats.EMPTY
+EMPTY = 2.0**-850  # as weights.EMPTY
+LOG_ZERO = -1e290  # as counts.LOG_ZERO
+LOG_2PI = 1.8378770664093453
+LARGEST_COUNT = 2.0**53  # as arrays.LARGEST_COUNT
 TIE = 1e-9         # share of the range by which means of blocks differ, or they are one
 PER_COMPONENT = 4 * LANES + 7  # numbers of a tile for each component, as cut_tile cuts them
 
-CONVERGED, MAX_ITER, NO_ROWS, FEW_ROWS, NOT_FINITE, NOT_COUNTS = range(6)  # as many.FitStatus
+CONVERGED, MAX_ITER, NO_ROWS, FEW_ROWS, NOT_FINITE, NOT_COUNTS = range(6)  # as many_fits.FitStatus
 
 indices = types.Array(types.int64, 1, "C", readonly=True)
 params_inout = types.Array(types.float64, 2, "C")
@@ -143,3 +146,29 @@ def incomplete(values):
 def fill(values, c, value):
     if math.isnan(values[c]):
         values[c] = value
+
+
+# ------------------------------------------------------------------------------------------ what counts share
+
+@pointwise
+def log_factorial(n, table):
+    """log n!: a table, then Stirling's series, as counts.log_factorial."""
+    if n < 256.0:
+        return table[int(n)]
+    return (n + 0.5) * math.log(n) - n + 0.5 * LOG_2PI + (1.0 / 12.0 - 1.0 / (360.0 * n * n)) / n
+
+
+@pointwise
+def start_rates(n, pairs, found, highest, shares, rates):
+    """What has not been given, by blocks of the rates; where all rows have one rate even ones up to the highest."""
+    k = found.shape[0]
+    for c in range(k):
+        fill(shares, c, 1.0 / k)
+    if not incomplete(rates):
+        return
+    key, mass = pairs
+    blocks(n, key, mass, found)
+    low, high = key[0], key[n - 1]
+    spread(found, low if high > low else 0.0, high if high > low else highest)
+    for c in range(k):
+        fill(rates, c, found[c])

@@ -5,10 +5,9 @@ import numpy as np
 from numba import float64, int64, prange
 
 from fastem.kernels.numba.jit import pointwise, rows, tiles_scratch, weights
-from fastem.kernels.numba.many_em import LOG2E, maximize_weights, sweep
+from fastem.kernels.numba.many_em import LOG2E, em_of, maximize_weights
 from fastem.kernels.numba.many_group import (
     CONVERGED,
-    MAX_ITER,
     NOT_FINITE,
     blocks,
     cut_tile,
@@ -28,8 +27,8 @@ from fastem.kernels.numba.tile import edge
 from fastem.kernels.numba.vectors import borrowed
 
 LOG2_2PI = 2.651496129472319
-LARGEST = 1e140             # as inputs.LARGEST
-LARGEST_SUM = 1e305         # as inputs.LARGEST_SUM
+LARGEST = 1e140             # as arrays.LARGEST_MAGNITUDE
+LARGEST_SUM = 1e305         # as arrays.LARGEST_SUM
 RESOLUTION = 2.0**-50       # as gaussian.RESOLUTION
 SMALLEST_VARIANCE = 1e-200  # as gaussian.SMALLEST_VARIANCE
 
@@ -93,16 +92,30 @@ def smallest_variance(mean_square):
 
 
 @pointwise
-def normal_tables(shares, means, variances, tables):
-    log_norm, center, scaling = tables
+def normal_tables(params, tables):
+    (shares, means, variances), (log_norm, center, scaling) = params, tables
     for c in range(means.shape[0]):
         log_norm[c] = np.log2(shares[c]) - 0.5 * (LOG2_2PI + np.log2(variances[c]))
         center[c], scaling[c] = means[c], np.sqrt(0.5 * LOG2E / variances[c])
 
 
 @pointwise
-def maximize_normal(sums, reg_covar, shares, means, variances):
+def normal_density(x, y, log_norm, center, scaling):
+    """log2 (weight N(x; mean, sd^2)) = log_norm - ((x - mean) scaling)^2"""
+    z = (x - center) * scaling
+    return log_norm - z * z
+
+
+@pointwise
+def normal_moments(x, y, center):
+    z = x - center
+    return z, z * z
+
+
+@pointwise
+def maximize_normal(sums, params, reg_covar):
     """As GaussianStats.maximize: an empty component keeps its mean and variance."""
+    shares, means, variances = params
     maximize_weights(sums, shares)
     mean_square = 0.0
     for c in range(means.shape[0]):
@@ -118,18 +131,7 @@ def maximize_normal(sums, reg_covar, shares, means, variances):
             variances[c] = max(variances[c] + reg_covar, smallest)
 
 
-@pointwise
-def em_normal(n, total, tol, max_iter, reg_covar, group, tables, sums, lanes, shares, means, variances):
-    """As fit.em; the last sweep is at the parameters it leaves.  -> status, log likelihood, iterations"""
-    criterion, distance, n_iter = -math.inf, math.inf, 0
-    while True:
-        normal_tables(shares, means, variances, tables)
-        loglik = sweep(n, False, group, tables, sums, lanes)
-        if distance < tol or n_iter == max_iter:
-            return CONVERGED if distance < tol else MAX_ITER, loglik, n_iter
-        maximize_normal(sums, reg_covar, shares, means, variances)
-        distance, criterion = abs(loglik / total - criterion), loglik / total
-        n_iter += 1
+em_normal = em_of(normal_tables, normal_density, normal_moments, maximize_normal)
 
 
 @pointwise
@@ -147,7 +149,7 @@ def fit_normals(share, tiles, X, sample_weight, offsets, edges, tol, max_iter, r
             continue
         added = reg_covar + (relative * own_variance(n, total, group[0], group[2]) if relative > 0.0 else 0.0)
         start_normal(n, added, pairs, found, *params)
-        status[i], loglik[i], n_iter[i] = em_normal(n, total, tol, max_iter, added, group, tables, sums, lanes, *params)
+        status[i], loglik[i], n_iter[i] = em_normal(n, total, tol, max_iter, added, group, tables, sums, lanes, params)
 
 
 @groups_kernel
