@@ -1,0 +1,120 @@
+"""Many small fits of Poisson counts."""
+import math
+
+import numpy as np
+from numba import float64, int64, prange
+
+from fastem.kernels.numba.jit import pointwise, rows, tiles_scratch, vector, weights
+from fastem.kernels.numba.many_em import LOG2E, LOWEST_LOGLIK, em_of, maximize_weights
+from fastem.kernels.numba.many_group import (
+    CONVERGED,
+    LARGEST_COUNT,
+    LOG_ZERO,
+    NOT_COUNTS,
+    NOT_FINITE,
+    cut_tile,
+    enough,
+    fill_up,
+    groups_kernel,
+    indices,
+    iterations_out,
+    log_factorial,
+    loglik_out,
+    params_inout,
+    start_rates,
+    status_out,
+)
+from fastem.kernels.numba.tile import edge
+from fastem.kernels.numba.vectors import borrowed
+
+
+@pointwise
+def load_events(X, sample_weight, log_factorials, begin, end, group, pairs):
+    """-> status, rows of positive weight, their weight, base measure.  A start sorts rates that are never 0."""
+    (x, failures, weight), (key, mass) = group, pairs
+    n, total, base_measure = 0, 0.0, 0.0
+    for row in range(begin, end):
+        count, w = float64(X[row, 0]), sample_weight[row]
+        if w == 0.0:
+            continue
+        if not abs(count) < math.inf:
+            return NOT_FINITE, 0, 0.0, 0.0
+        if not (0.0 <= count <= LARGEST_COUNT and count == math.floor(count)):
+            return NOT_COUNTS, 0, 0.0, 0.0
+        x[n], failures[n], weight[n] = count, 0.0, w
+        key[n], mass[n] = count + 0.5, w
+        base_measure -= w * log_factorial(count, log_factorials)
+        n, total = n + 1, total + w
+    fill_up(n, group)
+    return CONVERGED, n, total, base_measure
+
+
+@pointwise
+def poisson_tables(params, tables):
+    (shares, rates), (log_norm, log_rates, _) = params, tables
+    for c in range(rates.shape[0]):
+        log_norm[c] = np.log2(shares[c]) - rates[c] * LOG2E
+        log_rates[c] = max(np.log2(rates[c]), LOG_ZERO)
+
+
+@pointwise
+def poisson_density(x, y, log_norm, log_rate, scaling):
+    """log2 (weight exp(-rate) rate^x)"""
+    return log_norm + x * log_rate
+
+
+@pointwise
+def poisson_terms(x, y, log_rate):
+    return x, y  # which is 0
+
+
+@pointwise
+def maximize_poisson(sums, params, _):
+    """As PoissonStats.maximize: an empty component keeps its rate."""
+    shares, rates = params
+    maximize_weights(sums, shares)
+    for c in range(rates.shape[0]):
+        if shares[c] > 0.0:
+            rates[c] = sums[3 * c + 1] / sums[3 * c]
+
+
+em_poisson = em_of(poisson_tables, poisson_density, poisson_terms, maximize_poisson)
+
+
+@pointwise
+def fit_poissons(share, tiles, X, sample_weight, offsets, edges, tol, max_iter, log_factorials, weights, rates, loglik,
+                 n_iter, status):
+    """The groups of a share, one after the other."""
+    k, shares = weights.shape[1], len(edges) - 1
+    group, pairs, lanes, tables, found, sums = cut_tile(borrowed(tiles[share].ravel()), k)
+    for i in range(edges[edge(share, len(tiles), shares)], edges[edge(share + 1, len(tiles), shares)]):
+        params = borrowed(weights[i]), borrowed(rates[i])
+        state, n, total, base_measure = load_events(X, sample_weight, log_factorials, offsets[i], offsets[i + 1], group,
+                                                    pairs)
+        status[i] = enough(state, n, k)
+        if status[i] != CONVERGED:
+            weights[i], rates[i], loglik[i] = math.nan, math.nan, math.nan
+            continue
+        start_rates(n, pairs, found, 2.0 * pairs[0][0], *params)
+        status[i], varying, n_iter[i] = em_poisson(n, total, tol, max_iter, 0.0, group, tables, sums, lanes, params)
+        loglik[i] = max(varying + base_measure, LOWEST_LOGLIK)
+
+
+@groups_kernel
+def fit_many_poisson(X: rows,                   # IN     (n, 1)    counts
+                     sample_weight: weights,    # IN     (n,)
+                     offsets: indices,          # IN     (m + 1,)  as for fit_many_normal
+                     edges: indices,            # IN     (s + 1,)
+                     tol: float64,              # IN
+                     max_iter: int64,           # IN
+                     log_factorials: vector,    # IN     (256,)    log n!
+                     weights: params_inout,     # IN/OUT (m, k)    the start; NaN is found from the rows
+                     rates: params_inout,       # IN/OUT (m, k)
+                     loglik: loglik_out,        # OUT    (m,)
+                     n_iter: iterations_out,    # OUT    (m,)      comes as 0
+                     status: status_out,        # OUT    (m,)
+                     tiles: tiles_scratch):     # SCRATCH
+    # -> the mixture of each group of these shares
+    for share in prange(len(tiles)):
+        fit_poissons(int64(share), tiles, X, sample_weight, offsets, edges, tol, max_iter, log_factorials, weights,
+                     rates, loglik, n_iter, status)
