@@ -73,9 +73,11 @@ class Files:
         return {number_type(file.schema, name, file.path) for file in files for name in names}
 
     def count_rows(self) -> int:
+        """Return the number of rows of all files, as it was when they were first opened."""
         return sum(file.n for file in self.files)
 
     def batches(self, names: list[str]) -> Iterator[Any]:
+        """Yield record batches of these columns, file by file; ValueError if a file has changed since."""
         for file in self.files:
             if self._stamp(file.path) != file.stamp:
                 raise ValueError(f"{file.path} has changed since from_arrow looked at it: call from_arrow again")
@@ -84,6 +86,7 @@ class Files:
                     yield from opened.iter_batches(BATCH_ROWS, columns=names)
 
     def _file(self, path: str) -> File:
+        """Read the schema and the number of rows of a file."""
         stamp = self._stamp(path)
         with self._opened(path) as opened:
             return File(path, stamp, opened.schema_arrow, opened.metadata.num_rows)
@@ -95,6 +98,7 @@ class Files:
         return parquet.ParquetFile(path, filesystem=self.filesystem, **options)
 
     def _stamp(self, path: str) -> tuple[int, int]:
+        """Return the modification time, in ns, and the size in bytes, by which a changed file is known."""
         (found,) = self.filesystem.get_file_info([path])
         return found.mtime_ns, found.size
 
@@ -117,12 +121,15 @@ class Table:
         self.names = list(table.schema.names)
 
     def types(self, names: Sequence[str]) -> set[str]:
+        """Return the types of these columns."""
         return {number_type(self.table.schema, name, self.name) for name in names}
 
     def count_rows(self) -> int:
+        """Return the number of rows."""
         return len(self.table)
 
     def batches(self, names: list[str]) -> Iterator[Any]:
+        """Yield record batches of these columns, each of which may be named more than once."""
         yield from self.table.select(list(dict.fromkeys(names))).to_batches(max_chunksize=BATCH_ROWS)
 
 
@@ -146,9 +153,11 @@ class DataSet:
         return set(found.values())
 
     def count_rows(self) -> int:
+        """Return the number of rows that pass the filter of the data set, if it has one."""
         return int(self.dataset.count_rows())
 
     def batches(self, names: list[str]) -> Iterator[Any]:
+        """Yield record batches of these columns; checksums of Parquet pages are verified."""
         yield from self.dataset.to_batches(columns=names, **SCAN, **self._checksums())
 
     def _checksums(self) -> dict[str, object]:
@@ -206,6 +215,7 @@ class ArrowRows:
         return map(self._split, self._rows())
 
     def _rows(self) -> Iterator[np.ndarray]:
+        """Yield (rows, columns) of one type: those of the source or, if there is a cache, slices of the cached file."""
         if self.cache is None:
             yield from self._batches()
             return
@@ -239,8 +249,11 @@ class ArrowRows:
             yield rows
 
     def _filled(self, cache: Path) -> np.ndarray:
-        """Return all rows, mapped from the file that this call has written.  Others may replace it at any time; a file
-        that is mapped stays as it was.  If it was replaced before it could be mapped, it is written once more."""
+        """Write the cache, and return all rows, mapped from the file that this call has written.
+
+        Others may replace the cache at any time; a file that is mapped stays as it was.  If it was replaced before it
+        could be mapped, it is written once more.
+        """
         while True:
             written = self._write(cache)
             with cache.open("rb") as file:

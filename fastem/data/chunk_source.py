@@ -1,5 +1,7 @@
-"""Chunks of rows: read and checked, cut to the slot grid, prefetched.  Messages name the chunk in which something is
-wrong."""
+"""Chunks of rows: read and checked, cut to the slot grid, prefetched.
+
+Messages name the chunk in which something is wrong.
+"""
 
 from __future__ import annotations
 
@@ -90,8 +92,10 @@ class Source:
             )
 
     def read(self, expected: Form | None = None) -> Iterator[tuple[int, Arrays]]:
-        """Yield the number and the arrays of each chunk.  The first time values are checked; later all must have the
-        form that they had then."""
+        """Yield the number and the arrays of each chunk.
+
+        If `expected` is None, values are checked; later passes must have the form that the first one has found.
+        """
         form, begin, when = expected, 0, "had {} when they were first read" if expected else "before have {}"
         for index, chunk in self._numbered():
             try:

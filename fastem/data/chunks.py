@@ -146,6 +146,7 @@ class Chunks(OutOfCoreRows):
             )
 
     def _arrays(self) -> Iterator[Arrays]:
+        """Yield the arrays of each chunk that has rows, all of the form of the first pass."""
         return (arrays for _, arrays in self.source.read(self._form))
 
     def _checked(self, buffers: Iterator[Arrays], number: int) -> Iterator[Arrays]:
@@ -157,6 +158,7 @@ class Chunks(OutOfCoreRows):
             yield arrays
 
     def _rows(self, arrays: Arrays) -> Rows:
+        """Return a chunk or a buffer as rows in memory, which are swept by the same backend."""
         return Rows.of(arrays, self.row_kind, self.backend, self.dtype)
 
 
@@ -171,7 +173,7 @@ def open_chunks(
     backend: str = "auto",
     n_threads: int | None = None,
 ) -> Chunks:
-    """Rows that come in chunks, to be swept often: `open_rows` for rows that need not fit in memory.
+    """Open rows that come in chunks, to be swept often: `open_rows` for rows that need not fit in memory.
 
     Every sweep reads all chunks, a buffer ahead of the sums.  The sums have the same bits as those of the same rows in
     memory, however long the chunks are.  Memory is a few buffers of 16 MiB, or the longest chunk if that is more.

@@ -99,6 +99,7 @@ class Partitions(OutOfCoreRows):
         return [self._task(call, *each) for each in self._partitions]
 
     def _task(self, call: Callable[[Arrays], T], delayed: Delayed, known: Partition) -> Delayed:
+        """Return a task of what `call` makes of one partition, which must still be as the survey has found it."""
         return task(partial(self.reader.same, call=call, known=known), delayed)
 
     def __len__(self) -> int:
@@ -158,8 +159,10 @@ def open_partitions(
     backend: str = "auto",
     n_threads: int | None = None,
 ) -> Partitions:
-    """Open the rows of a Dask array or data frame for a fit; trials are a number or such a collection, as weights
-    are."""
+    """Open the rows of a Dask array or data frame for a fit.
+
+    trials are one number, or a Dask collection as sample_weight is; None where there are none.
+    """
     chosen_backend(dtype, backend, n_threads)
     array = matrix(X, row_kind)
     check_n_features(int(array.shape[1]), n_features, owner)

@@ -59,7 +59,7 @@ class Runner:
         return self.client.persist(tasks) if self.client else tasks
 
     def all(self, tasks: list[Delayed]) -> list[Any]:
-        """Return their results, in their order."""
+        """Compute the tasks, and return their results in the same order."""
         if self.client is None:
             return self._here(tasks)
         futures = self.client.compute(tasks)
@@ -76,6 +76,7 @@ class Runner:
             raise
 
     def _here(self, tasks: list[Delayed]) -> list[Any]:
+        """Compute the tasks in this process, and return their results."""
         compute = importlib.import_module("dask").compute
         try:
             return list(compute(*tasks))
@@ -89,8 +90,11 @@ class Runner:
             raise
 
     def _awaited(self, futures: list[Any]) -> list[Any]:
-        """Return their results.  Dask itself waits for ever for workers, and for a scheduler that is stuck; a thread of
-        its own waits for Dask, and is abandoned then."""
+        """Return the results of futures.
+
+        Dask itself waits for ever for workers, and for a scheduler that is stuck; a thread of its own waits for Dask,
+        and is abandoned then.
+        """
         found: SimpleQueue[Outcome] = SimpleQueue()
 
         def gather() -> None:
@@ -108,7 +112,7 @@ class Runner:
         return results
 
     def _watched(self, found: SimpleQueue[Outcome]) -> Outcome:
-        """Return what comes; raise RuntimeError where nothing can."""
+        """Wait for the outcome and return it; raise RuntimeError where the cluster has nobody to compute it."""
         since = time.monotonic()
         while True:
             with suppress(Empty):

@@ -190,7 +190,7 @@ def exact(values: list[float]) -> list[float]:
 
 
 def add_parts(parts: Sequence[T]) -> T:
-    """Return the sum of the parts."""
+    """Return the sum of what tasks have found, by the plus of its type."""
     return reduce(add, parts)
 
 

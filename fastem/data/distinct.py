@@ -1,5 +1,7 @@
-"""Equal rows of counts as one with their weight: the sums of a mixture stay the same, and where counts are small few
-rows are distinct, however many there are."""
+"""Equal rows of counts as one with their weight.
+
+The sums of a mixture stay the same, and where counts are small few rows are distinct, however many there are.
+"""
 
 from __future__ import annotations
 
@@ -48,6 +50,7 @@ class DistinctCounts:
 
     @property
     def _arrays(self) -> tuple[Array, Array, Array]:
+        """The successes, the trials and the weights, in the order of the fields."""
         return self.successes, self.trials, self.sample_weight
 
 

@@ -47,8 +47,10 @@ def subsample(rows: RowSource, size: int, rng: np.random.Generator) -> Rows:
 
 
 def spread_centers(rows: Rows, k: int, scale: Array, rng: np.random.Generator) -> Array:
-    """Choose centers by k-means++ (Arthur and Vassilvitskii 2007), greedy: the best of 2 + log k draws each time, as
-    scikit-learn does."""
+    """Choose k centers (k, d) by greedy k-means++ (Arthur and Vassilvitskii 2007).
+
+    Each center is the best of 2 + log k draws, as in scikit-learn.
+    """
     X, weights = rows.data[0], rows.sample_weight
     draws = 2 + int(np.log(k))
     chosen = [weighted_draw(weights, 1, rng)[0]]

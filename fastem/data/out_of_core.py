@@ -55,8 +55,10 @@ class OutOfCoreRows(SweptRows):
         raise NotImplementedError
 
     def collapsed(self, most: float = MOST_DISTINCT) -> Self | Rows:
-        """Return equal rows of counts as one, with their weight, in memory, where that leaves at most a share `most` of
-        them and CHUNK_ROWS; else these rows."""
+        """Return equal rows of counts as one, with their weight, in memory, where that pays; else these rows.
+
+        It pays where at most a share `most` of the rows is distinct, and no more than CHUNK_ROWS.
+        """
         n, step = len(self), tested_step(len(self))
         if step > 1:
             tested = self.take(np.arange(0, n, step))

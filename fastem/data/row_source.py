@@ -84,8 +84,10 @@ class RowSource(Protocol):
         """Return the positions of the first `size` rows that have weight."""
 
     def subsets(self, least: int) -> list[Rows]:
-        """Return evenly spread subsets of at least so many rows, the smaller ones first; ValueError where rows are not
-        in memory."""
+        """Return evenly spread subsets of at least so many rows, the smaller ones first.
+
+        A source whose rows are not in memory raises ValueError.
+        """
 
     def check_values(self) -> None:
         """Raise ValueError for the first value that is not finite: rows may have changed since they were opened."""

@@ -1,5 +1,7 @@
-"""Rows in memory: parameters in, statistics or posteriors out, in one pass.  Nothing of size n is made but what the
-caller asks for."""
+"""Rows in memory: parameters in, statistics or posteriors out, in one pass.
+
+Nothing of size n is made but what the caller asks for.
+"""
 
 from __future__ import annotations
 
@@ -215,6 +217,7 @@ class Rows(SweptRows):
         return predictions
 
     def _fill_posterior(self, rows: slice, params: SweptParams[SweptStats], **wanted: np.ndarray) -> None:
+        """Fill the arrays of `wanted`, by their names, for a slice of the rows."""
         data = [array[rows] for array in self.data]
         out = [wanted[name] if name in wanted else empty_posterior(params, name, 0) for name in Posterior._fields]
         with in_use(*(array[rows] for array in self._mapped)):
@@ -232,9 +235,11 @@ class Rows(SweptRows):
     # --------------------------------------------------------------------------------------------------- rows of these
 
     def _with(self, data: tuple[np.ndarray, ...], sample_weight: Array) -> Rows:
+        """Return rows with these arrays, and the settings of these."""
         return Rows(data, sample_weight, self.backend, self.dtype, self.row_kind)
 
     def _view(self, rows: slice) -> Rows:
+        """Return a slice of the rows; its arrays are views of these."""
         return self._with(tuple(array[rows] for array in self.data), self.sample_weight[rows])
 
     def subsets(self, least: int) -> list[Rows]:
@@ -255,8 +260,7 @@ class Rows(SweptRows):
         return np.flatnonzero(self.sample_weight)[:size]
 
     def collapsed(self, most: float = MOST_DISTINCT) -> Rows:
-        """Return equal rows of counts as one, with their weight, where that leaves at most a share `most`; else these
-        rows."""
+        """Return equal rows of counts as one, with their weight; these rows if more than a share `most` is distinct."""
         found = distinct_rows(*self._counts, self.sample_weight, self.backend, most)
         return self if found is None else self.of_distinct(found, self)
 
