@@ -53,8 +53,10 @@ class Mixture(DensityMixin, BaseEstimator, MixtureState):
 
     @property
     def params_(self) -> Any:
-        """The fitted parameters as a value of the building blocks; NotFittedError before a fit, ValueError where they
-        or the settings that they are read with have been changed to something else than a mixture of this fit.
+        """The fitted parameters as a value of the building blocks; NotFittedError before a fit.
+
+        Reading it raises ValueError where they, or the settings that they are read with, have been changed to something
+        else than a mixture of this fit.
 
         It is made once: with it are kept inverse factors and tables.  It is made again when attributes have changed.
         """
@@ -114,8 +116,7 @@ class Mixture(DensityMixin, BaseEstimator, MixtureState):
         return self
 
     def diagnose(self) -> Diagnosis:
-        """What tells whether the fit is a spurious maximum: components on few rows, on equal rows, or much thinner than
-        the others.
+        """Find what tells a spurious maximum: components on few rows, on equal rows, or much thinner than the others.
 
         Returns
         -------
@@ -195,8 +196,10 @@ class Mixture(DensityMixin, BaseEstimator, MixtureState):
             return rows.predict(params, wanted, precision)
 
     def _mean_log_prob(self, X: ArrayLike, trials: ArrayLike | None, sample_weight: ArrayLike | None) -> float:
-        """Return the mean log density; of unweighted float32 rows the mean of float32, as scikit-learn's, where that is
-        finite."""
+        """Return the mean log density of the rows.
+
+        Of unweighted float32 rows it is the mean of float32, as scikit-learn's, where that is finite.
+        """
         if sample_weight is None and not is_dask(X):
             with np.errstate(over="ignore"):  # float32 cannot add two rows that are far out
                 mean = float(self._posterior(X, trials, "log_prob").mean())
@@ -216,12 +219,14 @@ class Mixture(DensityMixin, BaseEstimator, MixtureState):
         return dot(weights / total, log_prob), total
 
     def _criterion(self, score: tuple[float, float], penalty: Callable[[float], float]) -> float:
+        """Return -2 log likelihood + parameters times penalty(n), of the mean log density and the total weight n."""
         mean, total = score
         return -2 * mean * total + self._n_parameters() * penalty(total)
 
     def _standard_errors(
         self, X: ArrayLike, trials: ArrayLike | None, sample_weight: ArrayLike | None, method: str
     ) -> StandardErrors:
+        """Return the standard errors of the fitted parameters; equal rows count as one where that is exact."""
         hooks.refuse(self, hooks.OF_PREDICTIONS)
         params, fixed = self.params_, self._fixed_in_fit()
         check_no_prior(self.prior)
@@ -234,7 +239,7 @@ class Mixture(DensityMixin, BaseEstimator, MixtureState):
             return standard_errors(summed, params, fixed=fixed, method=method)
 
     def _fixed_in_fit(self) -> Fixed:
-        """Return what the fit held fixed."""
+        """Return which parameters the fit held fixed; ValueError if the setting `fixed` has changed since."""
         fixed: Fixed = self.params_.as_fixed(self.fixed)
         fitted_settings.require(self, "free parameters")
         return fixed
@@ -244,10 +249,11 @@ class Mixture(DensityMixin, BaseEstimator, MixtureState):
         return self._n_parameters()
 
     def _n_parameters(self) -> int:
-        """Count them, by the name that subclasses of scikit-learn's mixtures know."""
+        """Count the free parameters, by the name that subclasses of scikit-learn's mixtures know."""
         return int(self.params_.n_free(self._fixed_in_fit()))
 
     def _draw_labels(self, n_samples: int, rng: np.random.Generator) -> np.ndarray:
+        """Draw how many rows each component has; return the component (n_samples,) of each row, in order."""
         weights = self.params_.weights
         check_n_samples(n_samples)
         return np.repeat(np.arange(len(weights)), rng.multinomial(n_samples, weights / weights.sum()))

@@ -169,7 +169,7 @@ class BinomialMixture(Mixture):
         return self._become(fit_batch(self, X, trials, sample_weight))
 
     def __sklearn_tags__(self) -> Any:
-        """Counts: whole numbers from 0."""
+        """Tell scikit-learn that X has counts: whole numbers from 0."""
         tags = super().__sklearn_tags__()
         tags.input_tags.categorical = tags.input_tags.positive_only = True
         return tags
@@ -177,33 +177,33 @@ class BinomialMixture(Mixture):
     def fit_predict(
         self, X: ArrayLike, y: object = None, *, trials: ArrayLike | None = None, sample_weight: ArrayLike | None = None
     ) -> np.ndarray:
-        """Fit, then the most probable component of each row: (n,) ints.  Arguments and errors as for fit."""
+        """Fit, and return the most probable component of each row: (n,) ints.  Arguments and errors as for fit."""
         return self.fit(X, y, trials=trials, sample_weight=sample_weight).predict(X, trials=trials)
 
     def predict(self, X: ArrayLike, *, trials: ArrayLike | None = None) -> np.ndarray:
-        """Most probable component of each row: (n,) ints in 0 .. k - 1."""
+        """Return the most probable component of each row: (n,) ints in 0 .. k - 1."""
         return self._posterior(X, trials, "labels")
 
     def predict_proba(self, X: ArrayLike, *, trials: ArrayLike | None = None) -> np.ndarray:
-        """Responsibilities of the components for each row: (n, k), rows sum to 1."""
+        """Return the responsibilities of the components for each row: (n, k), rows sum to 1."""
         return self._posterior(X, trials, "resp")
 
     def score_samples(self, X: ArrayLike, *, trials: ArrayLike | None = None) -> np.ndarray:
-        """Log probability of each row's successes given its trials: (n,), natural logarithm."""
+        """Return the log probability of each row's successes given its trials: (n,), natural logarithm."""
         return self._posterior(X, trials, "log_prob")
 
     def score(
         self, X: ArrayLike, y: object = None, *, trials: ArrayLike | None = None, sample_weight: ArrayLike | None = None
     ) -> float:
-        """Mean log probability over the rows, weighted by sample_weight (n,)."""
+        """Return the mean log probability over the rows, weighted by sample_weight (n,)."""
         return self._mean_log_prob(X, trials, sample_weight)
 
     def aic(self, X: ArrayLike, *, trials: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> float:
-        """Akaike information criterion on X; the lower the better."""
+        """Return the Akaike information criterion on X; the lower the better."""
         return self._criterion(self._score(X, trials, sample_weight), lambda total: 2.0)
 
     def bic(self, X: ArrayLike, *, trials: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> float:
-        """Bayesian information criterion on X, n being the total weight; the lower the better."""
+        """Return the Bayesian information criterion on X, n being the total weight; the lower the better."""
         return self._criterion(self._score(X, trials, sample_weight), math.log)
 
     def standard_errors(
@@ -214,7 +214,7 @@ class BinomialMixture(Mixture):
         sample_weight: ArrayLike | None = None,
         method: str = "louis",
     ) -> StandardErrors:
-        """Standard errors of the fitted parameters, from the information that the rows hold.
+        """Return standard errors of the fitted parameters, from the information that the rows hold.
 
         Parameters
         ----------

@@ -142,7 +142,7 @@ def class_of_many(family: str) -> type[ManyFits]:
 
 
 def added_variance(reg_covar: Any) -> tuple[float, float]:
-    """What is added to variances, and what share of those of a group."""
+    """Return what is added to variances, and what share of the variance of a group."""
     if isinstance(reg_covar, str):
         check_choice(reg_covar, "reg_covar", ("auto",))
         return 0.0, RELATIVE
@@ -150,7 +150,7 @@ def added_variance(reg_covar: Any) -> tuple[float, float]:
 
 
 def group_totals(offsets: np.ndarray, sample_weight: Array) -> Array:
-    """(m,) weight of the rows of each group."""
+    """Return the weight (m,) of the rows of each group."""
     sizes = np.diff(offsets)
     if sample_weight.strides == (0,):  # the broadcast 1
         return sizes.astype(np.float64)
@@ -159,6 +159,6 @@ def group_totals(offsets: np.ndarray, sample_weight: Array) -> Array:
 
 
 def in_order(params: dict[str, Array], name: str) -> dict[str, Array]:
-    """The components of each group, by this parameter."""
+    """Return the parameters (m, k), by name, with the components of each group in ascending order of one of them."""
     order = np.argsort(params[name], axis=1, kind="stable")
     return {name: np.take_along_axis(array, order, axis=1) for name, array in params.items()}

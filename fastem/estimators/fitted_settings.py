@@ -30,14 +30,16 @@ SETTINGS = tuple(dict.fromkeys(name for names in READ_WITH.values() for name in 
 
 
 def note(mixture: MixtureState, settings: dict[str, object] | None = None) -> None:
-    """The parameters have been found with these settings, or those that there are now."""
+    """Remember with which settings the parameters have been found; None stands for the present ones."""
     now = {name: plain(getattr(mixture, name)) for name in SETTINGS if hasattr(mixture, name)}
     mixture.settings_ = now if settings is None else settings
 
 
 def require(mixture: object, use: str) -> None:
-    """ValueError where a setting that this use depends on is not what it was in the fit.  Parameters that a user has
-    put together himself remember nothing: they are what the settings say."""
+    """Raise ValueError where a setting that this use depends on is not what it was in the fit.
+
+    Parameters that a user has put together himself remember nothing: they are what the settings say.
+    """
     then = getattr(mixture, "settings_", {})
     for name in READ_WITH[use]:
         if name in then and (now := plain(getattr(mixture, name))) != then[name]:
@@ -45,7 +47,7 @@ def require(mixture: object, use: str) -> None:
 
 
 def plain(value: object) -> object:
-    """A copy of a setting in values of Python, which can be compared and kept in a file; () for an empty one."""
+    """Copy a setting to values of Python, which can be compared and kept in a file; () for an empty one."""
     if type(value) in (str, int, float, type(None)):
         return value
     if is_dataclass(value):

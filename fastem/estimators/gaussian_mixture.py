@@ -24,8 +24,11 @@ from fastem.validation.settings import check_non_negative
 
 
 def read_params(arrays: Mapping[str, np.ndarray], changed: set[str], family: GaussianFamily) -> GaussianParams:
-    """Read the parameters from the covariances or, where these are not there or only the others have changed, from
-    precisions_cholesky_, which scikit-learn predicts with."""
+    """Read the parameters from the attributes, of which a user may have changed some.
+
+    The covariances are those of covariances_.  Where these are not there, or only the others have changed, they come
+    from precisions_cholesky_, which scikit-learn predicts with.
+    """
     found = {name: as_float64(array, name) for name, array in arrays.items()}
     factors_alone = "precisions_cholesky_" in changed and "covariances_" not in changed
     if "precisions_cholesky_" in found and (factors_alone or "covariances_" not in found):

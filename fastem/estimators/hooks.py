@@ -1,5 +1,7 @@
-"""Methods that scikit-learn's mixtures call while they fit, and fastem's never do: a subclass that has its own is
-refused where it would be fitted, or asked for predictions, as if it had none."""
+"""Methods that scikit-learn's mixtures call while they fit, and fastem's never do.
+
+A subclass that has its own is refused where it would be fitted, or asked for predictions, as if it had none.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,7 @@ HOME = ("fastem", "sklearn")
 
 
 def refuse(mixture: object, names: Iterable[str] = INSTEAD) -> None:
-    """TypeError for an estimator that has one of these hooks from anybody but its base classes.
+    """Raise TypeError for an estimator that has one of these hooks from anybody but its base classes.
 
     It is asked here, when a fit begins, and not when the class is made: a class may have methods of these names for a
     fit of its own, which calls them.

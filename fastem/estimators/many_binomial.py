@@ -31,12 +31,15 @@ class ManyBinomialFits(ManyFits):
         return as_count_columns(values, trials), (LOG_FACTORIALS,)
 
     def params(self, group: int) -> BinomialParams:
-        """The mixture of one group, for `posterior` and the other building blocks."""
+        """Return the mixture of one group, for `posterior` and the other building blocks."""
         return BinomialParams(self.weights[group], self.probs[group, :, np.newaxis])
 
     def labels(self, values: ArrayLike, trials: ArrayLike) -> np.ndarray:
-        """(n,) int32 most probable component of each row, of the rows of the fit or others in the same groups; -1 where
-        there is none: in groups without a fit, and where successes are not from 0 to trials."""
+        """Return the most probable component of each row (n,), as int32.
+
+        The rows are those of the fit, or others in the same groups.  A row has -1 where there is no component: in
+        groups without a fit, and where successes are not from 0 to trials.
+        """
         x, n = as_count_columns(values, trials)
         check_length(x, "values", int(self.offsets[-1]))
         x = np.where((x >= 0) & (x <= n) & np.isfinite(n), x, np.nan)
@@ -50,5 +53,5 @@ class ManyBinomialFits(ManyFits):
 
 
 def times_log2(counts: np.ndarray, probs: Array) -> Array:
-    """counts log2 probs, where 0 log 0 = 0."""
+    """Return counts log2 probs, where 0 log 0 = 0."""
     return np.where(counts == 0, 0.0, counts * np.log2(probs))

@@ -92,7 +92,10 @@ class ManyFits:
         return self.n_parameters * np.log(np.where(self.fitted, self.total, np.nan)) - 2 * self.loglik
 
     def _labels(self, log_density: Callable[[int, np.ndarray], Array]) -> np.ndarray:
-        """log_density(c, group) is that of each row under component c of its group, base 2."""
+        """Return the most probable component of each row (n,); -1 where there is none.
+
+        log_density(c, group) is the log density (n,), base 2, of each row under component c of its group.
+        """
         group = np.repeat(np.arange(len(self)), np.diff(self.offsets))
         labels, highest = np.full(len(group), -1, np.int32), np.full(len(group), -np.inf)
         with np.errstate(all="ignore"):  # weight 0, groups without a fit, rows out of reach

@@ -36,13 +36,16 @@ class ManyGaussianFits(ManyFits):
         return (as_column(values, "values"),), added
 
     def params(self, group: int) -> GaussianParams:
-        """The mixture of one group, for `posterior` and the other building blocks."""
+        """Return the mixture of one group, for `posterior` and the other building blocks."""
         columns = self.means[group, :, np.newaxis], self.variances[group, :, np.newaxis]
         return GaussianParams(self.weights[group], *columns, "diag")
 
     def labels(self, values: ArrayLike) -> np.ndarray:
-        """(n,) int32 most probable component of each row, of the rows of the fit or others in the same groups; -1 where
-        there is none: in groups without a fit, and where a value is NaN."""
+        """Return the most probable component of each row (n,), as int32.
+
+        The rows are those of the fit, or others in the same groups.  A row has -1 where there is no component: in
+        groups without a fit, and where a value is NaN.
+        """
         x = as_column(values, "values")
         check_length(x, "values", int(self.offsets[-1]))
 

@@ -188,8 +188,10 @@ def fit_data(
 
 
 def unfinished(mixture: M, X: ArrayLike | None, rows: RowSource) -> M:
-    """Return a copy that takes the new attributes: after an interruption, or a warning that is an error, the estimator
-    is as it was."""
+    """Return a copy that takes the new attributes, so that the estimator changes when all of them are known.
+
+    After an interruption, or a warning that is an error, it is as it was.
+    """
     fitted = object.__new__(type(mixture))
     fitted.__dict__.update(mixture.__dict__)
     learn_features(fitted, described_by(X), rows.n_features)

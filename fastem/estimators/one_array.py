@@ -99,38 +99,40 @@ class OneArrayMixture(Mixture):
         return self._become(fit_batch(self, X, None, sample_weight))
 
     def fit_predict(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> np.ndarray:
-        """Fit, then the most probable component of each row: (n,) ints.  Arguments and errors as for fit."""
+        """Fit, and return the most probable component of each row: (n,) ints.  Arguments and errors as for fit."""
         return self.fit(X, y, sample_weight).predict(X)
 
     def predict(self, X: ArrayLike) -> np.ndarray:
-        """Most probable component of each row of X (n, d): (n,) ints in 0 .. k - 1."""
+        """Return the most probable component of each row of X (n, d): (n,) ints in 0 .. k - 1."""
         return self._posterior(X, None, "labels")
 
     def predict_proba(self, X: ArrayLike) -> np.ndarray:
-        """Responsibilities of the components for each row of X (n, d): (n, k), rows sum to 1."""
+        """Return the responsibilities of the components for each row of X (n, d): (n, k), rows sum to 1."""
         return self._posterior(X, None, "resp")
 
     def score_samples(self, X: ArrayLike) -> np.ndarray:
-        """Log density of each row of X (n, d), of counts log probability: (n,), natural logarithm; at least -6.9e299,
-        however far out."""
+        """Return the log density, of counts the log probability, of each row of X (n, d): (n,), natural logarithm.
+
+        It is at least -6.9e299, however far out a row is.
+        """
         return self._posterior(X, None, "log_prob")
 
     def score(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> float:
-        """Mean log density over the rows of X (n, d), weighted by sample_weight (n,)."""
+        """Return the mean log density over the rows of X (n, d), weighted by sample_weight (n,)."""
         return self._mean_log_prob(X, None, sample_weight)
 
     def aic(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Akaike information criterion on X (n, d); the lower the better."""
+        """Return the Akaike information criterion on X (n, d); the lower the better."""
         return self._criterion(self._score(X, None, sample_weight), lambda total: 2.0)
 
     def bic(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Bayesian information criterion on X (n, d), n being the total weight; the lower the better."""
+        """Return the Bayesian information criterion on X (n, d), n being the total weight; the lower the better."""
         return self._criterion(self._score(X, None, sample_weight), math.log)
 
     def standard_errors(
         self, X: ArrayLike, *, sample_weight: ArrayLike | None = None, method: str = "louis"
     ) -> StandardErrors:
-        """Standard errors of the fitted parameters, from the information that the rows hold.
+        """Return standard errors of the fitted parameters, from the information that the rows hold.
 
         They are those of a maximum of the likelihood: fit with a small tol and reg_covar (`stopping="gradient"` with an
         `acceleration` gets there), and pass the rows of the fit.

@@ -18,10 +18,11 @@ class PlainEstimator:
 
     @classmethod
     def _names(cls) -> list[str]:
+        """Return the names of the arguments of the constructor, in their order."""
         return list(inspect.signature(cls).parameters)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Constructor parameters and their values; `deep` is there for scikit-learn."""
+        """Return the arguments of the constructor by name; `deep` is there for scikit-learn, and ignored."""
         return {name: getattr(self, name) for name in self._names()}
 
     def set_params(self, **params: Any) -> Self:
@@ -52,6 +53,8 @@ try:
 except ImportError:
 
     class DensityMixin:  # type: ignore[no-redef]
+        """A base class that says what the estimator estimates: densities."""
+
         _estimator_type = "DensityEstimator"
 
     class ConvergenceWarning(UserWarning):  # type: ignore[no-redef]
@@ -67,7 +70,7 @@ except ImportError:
         estimator.n_features_in_ = n_features
 
     def same_features(estimator: BaseEstimator, X: object) -> None:
-        """Names of features are compared where scikit-learn is installed."""
+        """Do nothing: names of features are compared where scikit-learn is installed."""
 
 else:
 
