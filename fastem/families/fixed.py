@@ -67,6 +67,7 @@ FixedLike = Fixed | Collection[str] | Mapping[str, ArrayLike]
 
 
 def _mask(value: ArrayLike, name: str, k: int) -> Mask:
+    """Convert the mask (k,) of one parameter to an array of bools; ValueError for anything else."""
     try:
         array = np.asarray(value)
     except ValueError:  # ragged

@@ -21,8 +21,10 @@ EQUAL = 1e-6
 
 
 class kept(Generic[T]):  # noqa: N801 - a decorator
-    """functools.cached_property without the lock that it has before Python 3.12: a child that is forked while another
-    thread holds that would wait for it for ever."""
+    """functools.cached_property without the lock that it has before Python 3.12.
+
+    A child that is forked while another thread holds that lock would wait for it for ever.
+    """
 
     def __init__(self, function: Callable[[Any], T]) -> None:
         self.function = function
@@ -40,8 +42,11 @@ class kept(Generic[T]):  # noqa: N801 - a decorator
 
 
 class Chart(NamedTuple):
-    """Coordinates of one parameter about a fit: the family's natural ones, scaled so that the information of a row that
-    is known to be of a component is the identity on them (of a count, its trials)."""
+    """Coordinates of one parameter about a fit, in which the information of a row is the identity.
+
+    They are the family's natural ones, scaled so that the information of a row that is known to be of a component is
+    the identity on them (of a count, its trials).
+    """
 
     name: str
     jacobians: Array  #              (k, m, m) parameters by coordinates; (1, m, m) where all components share them
@@ -122,8 +127,10 @@ class Params(ABC):
 
     @abstractmethod
     def scores(self, c: int, *data: np.ndarray) -> tuple[Array, Array]:
-        """Return (n, m) the slopes of component c's log density by the coordinates of the charts, and what information
-        a row has on each."""
+        """Return (n, m) slopes of component c's log density by the coordinates of the charts, and the information.
+
+        The information (n, m) is what each row has on each coordinate.
+        """
 
     @abstractmethod
     def sample(
@@ -165,8 +172,10 @@ class Params(ABC):
     # ---- components
 
     def order(self, by: str) -> NDArray[np.intp]:
-        """Return the indices of the components in ascending order of a parameter; of vectors, by their first element,
-        then the second."""
+        """Return the indices of the components in ascending order of a parameter.
+
+        Vectors are ordered by their first element, then the second.
+        """
         values: Array = getattr(self, by)
         return np.lexsort(values.reshape(len(values), -1).T[::-1])
 
@@ -180,8 +189,10 @@ class Params(ABC):
         return replace(rest, weights=rest.weights / rest.weights.sum())
 
     def split(self, donor: int, place: int | None = None) -> Self:
-        """Return a mixture in which two halves of the donor take its place and that of another component; None adds one
-        behind the last."""
+        """Return a mixture in which two halves of the donor take its place and that of another component.
+
+        None for a place adds a component behind the last.
+        """
         if place is not None:
             return self._split(donor, place)
         k = len(self.weights)
@@ -241,22 +252,29 @@ class Params(ABC):
     # ---- variances: of families that have any
 
     def smallest_eigenvalue(self, component: int) -> float:
-        """Return that of the component's covariance; NaN where the family has none."""
+        """Return the smallest eigenvalue of the component's covariance; NaN where the family has none."""
         return float("nan")
 
     def relative_variances(self) -> tuple[Array, Array] | None:
-        """Return (k,) the smallest and (k,) the largest variance of each component in any direction, over the mean
-        variance there; NaN where numbers do not reach.  None where the family has no variances."""
+        """Return the smallest and the largest variance (k,) of each component in any direction.
+
+        They are relative to the mean variance in that direction; NaN where numbers do not reach.  None where the family
+        has no variances.
+        """
         return None
 
     def narrower_than(self, widths: Array) -> NDArray[np.bool_] | None:
-        """Return (k,) whether a standard deviation of a component is below widths (d,).  None where the likelihood has
-        a bound without that."""
+        """Return (k,) whether a standard deviation of a component is below widths (d,).
+
+        None where the likelihood has a bound without that.
+        """
         return None
 
     def with_proven_variances(self, counts: Array, components: list[int], widths: Array) -> Self:
-        """Return these parameters, with the variances that counts (k,) of rows, rounded to `widths`, prove for some of
-        the components."""
+        """Return these parameters, with no more precision of some components than their rows prove.
+
+        counts (k,) are the rows of the components, which have been rounded to `widths` (d,).
+        """
         return self
 
 

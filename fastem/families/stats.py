@@ -87,6 +87,7 @@ class Stats(ABC, Generic[P]):
                 raise ValueError(f"{name} must be finite and of shape {expected}, got {found.shape}: {found}")
 
     def sum_names(self) -> list[str]:
+        """Return the names of the fields that add, which are all but the parameters and their precision."""
         return [each.name for each in fields(self) if each.name not in ("params", "single")]
 
     @kept
@@ -106,8 +107,10 @@ class Stats(ABC, Generic[P]):
 
     @property
     def rounding(self) -> float:
-        """An upper bound of the rounding error of loglik, but for the base measure, which is the same in every sweep;
-        and with that of the next iteration, of how far EM may fall (docs/numerics.md derives it for float64)."""
+        """An upper bound of the rounding error of loglik, but for the base measure, which is the same in every sweep.
+
+        With that of the next iteration it bounds how far EM may fall (docs/numerics.md derives it for float64).
+        """
         with np.errstate(over="ignore", invalid="ignore"):  # where rows are out of reach: infinite
             terms, whitening = self._rounded()
         sums = (ADDITIONS + 8 + 2 * self.params.n_features) * (terms + 2 * max(self.entropy, 0.0))
@@ -126,17 +129,25 @@ class Stats(ABC, Generic[P]):
 
     @abstractmethod
     def gradient(self, reached: P, at: P, fixed: FixedLike = ()) -> Array:
-        """Return the gradient of the log likelihood at the parameters of these sums, by ``to_vector(at, fixed)``;
-        `reached` are the parameters after the M-step."""
+        """Return the gradient of the log likelihood at the parameters of these sums, by ``to_vector(at, fixed)``.
+
+        `reached` are the parameters after the M-step.
+        """
 
     @abstractmethod
     def _rounded(self) -> tuple[float, float]:
-        """Return sum w r of the absolute values of the terms of log(weight_k p_k(x)); and, in units of rounding, what
-        computing these terms, and the M-step that led to the parameters, may have changed the log likelihood by."""
+        """Return two sums from which `rounding` bounds the error of the log likelihood.
+
+        The first is sum w r of the absolute values of the terms of log(weight_k p_k(x)); the second, in units of
+        rounding, what computing these terms, and the M-step that led to the parameters, may have changed the log
+        likelihood by.
+        """
 
     def mixing_weights(self, fixed: Fixed) -> Array:
-        """Return (k,) the maximum likelihood mixing weights; 0 for an empty component.  Free weights share what the
-        fixed ones leave."""
+        """Return (k,) the maximum likelihood mixing weights; 0 for an empty component.
+
+        Free weights share what the fixed ones leave.
+        """
         counts, least = self.counts.tolist(), EMPTY * self.total
         shares = self.counts / math.fsum(counts)
         if not min(counts) > least:

@@ -45,7 +45,7 @@ class BinomialParams(Params):
     row_kind = RowKind.COUNTS_WITH_TRIALS
 
     def __post_init__(self) -> None:
-        """The kernels trust these shapes."""
+        """Convert the arrays to float64, and check their shapes, which the kernels trust."""
         for name in self.parameter_names:
             object.__setattr__(self, name, as_float64(getattr(self, name), name))
         check_matrix(self.probs, "probs")
@@ -173,8 +173,10 @@ class BinomialStats(Stats[BinomialParams]):
         return np.concatenate([weight_slopes(self.counts, self.params.weights, fixed.free("weights")), slopes.ravel()])
 
     def _rounded(self) -> tuple[float, float]:
-        """Logarithms in the tables are precise to four units; probs after an M-step, and 1 - probs, to half a unit
-        of 1."""
+        """Return the two sums of `Stats._rounded`.
+
+        Logarithms in the tables are precise to four units; probs after an M-step, and 1 - probs, to half a unit of 1.
+        """
         params = self.params
         terms = dot(self.counts, log_sizes(params.weights))
         terms += (self.successes * log_sizes(params.probs) + self.failures * log_sizes(1 - params.probs)).sum()

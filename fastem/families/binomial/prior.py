@@ -54,7 +54,7 @@ class BinomialPrior:
             object.__setattr__(self, name, as_number(getattr(self, name), name, 1.0))
 
     def stats(self, params: BinomialParams) -> BinomialStats:
-        """What it adds to the statistics of the rows at these parameters; loglik is its log density there."""
+        """Return what it adds to the statistics of the rows at these parameters; loglik is its log density there."""
         zero = BinomialStats.zero(params)
         return replace(
             zero,
@@ -65,6 +65,7 @@ class BinomialPrior:
         )
 
     def _beta(self, probs: Array) -> float:
+        """Return the log density of the probabilities, summed over components and columns: Beta."""
         a, b, p = self.successes, self.failures, np.clip(probs, SMALLEST_PROB, 1 - SMALLEST_PROB)
         constant = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b)
         return float(((a - 1) * np.log(p) + (b - 1) * np.log1p(-p) + constant).sum())

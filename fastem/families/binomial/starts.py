@@ -18,8 +18,10 @@ from fastem.families.counts import fill_rates, starting_rates
 def start_from(
     given: Mapping[str, Array], rows: RowSource, k: int, *, method: str, rng: np.random.Generator
 ) -> BinomialParams:
-    """Return starting parameters that take what is given of weights and probs; rows of NaN among the probs are
-    found."""
+    """Return starting parameters that take what is given of weights and probs.
+
+    Rows of NaN among the probs are found as all of them are where none is given.
+    """
     probs = fill_rates(given.get("probs"), k, rows.n_features, partial(find_probs, rows, method=method, rng=rng))
     return BinomialParams(given.get("weights", np.full(k, 1 / k)), probs)
 

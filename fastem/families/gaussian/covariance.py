@@ -75,8 +75,10 @@ class Covariance(ABC):
     @staticmethod
     @abstractmethod
     def of_scatter(scatter: Array, shares: Array, reg_covar: float | Array) -> Array:
-        """Return the array that maximises Q, reg_covar added to the variances: from the scatter (k, d, d) or (k, d) of
-        each component about its mean, and the shares (k,) of the rows."""
+        """Return the array that maximises Q, with reg_covar added to the variances.
+
+        scatter (k, d, d) or (k, d) is that of each component about its mean; shares (k,) are those of the rows.
+        """
 
     @staticmethod
     @abstractmethod
@@ -107,8 +109,10 @@ class Covariance(ABC):
 
     @abstractmethod
     def split(self, donor: int, place: int, units: Array) -> tuple[Array, Array]:
-        """Return (d,) how far the halves of the donor are from its mean, along its longest axis in these units, and the
-        array with their covariances."""
+        """Return how far the halves of the donor are from its mean, (d,), and the array with their covariances.
+
+        They lie along its longest axis in these units (d,).
+        """
 
     # ---- variances
 
@@ -179,19 +183,25 @@ class Covariance(ABC):
         """Return covariances that are raised to what an M-step leaves them: reg_covar and variances of (d,)."""
 
     def variance_floor(self, scatter: Array, shares: Array, delta: Array, means: Array) -> Array:
-        """Return (k, d), or (d,) of a shared covariance, the variances that are rounding: of the rows, by their mean
-        squares, or of the scatter, which delta^2 has been taken from."""
+        """Return the variances that are rounding: (k, d), or (d,) of a shared covariance.
+
+        They are those of the rows, by their mean squares, or of the scatter, which delta^2 has been taken from.
+        """
         return np.maximum(rounding_variances(shares, scatter, means), RESOLUTION * delta**2)
 
     def check_scales(self, means: Array, before: Array) -> None:
-        """Refuse rows that are so close to 0 that their variances are no numbers to reckon with.  The means `before`
-        the M-step count as well: of rows that are far from them little is left to tell."""
+        """Raise ValueError for rows that are so close to 0 that their variances are no numbers to reckon with.
+
+        The means `before` the M-step count as well: of rows that are far from them little is left to tell.
+        """
         sds = np.sqrt(np.maximum(self.variances(), 0.0))
         check_magnitudes(np.max([np.abs(means), np.abs(before), sds], axis=(0, 1)), SMALLEST_MAGNITUDE)
 
     def floor_ratios(self, weights: Array, means: Array, reg_covar: float | Array) -> Array:
-        """Return (k,) the smallest eigenvalue of each covariance over the floor under it; where it is far above 1, a
-        lower bound."""
+        """Return (k,) the smallest eigenvalue of each covariance over the floor under it.
+
+        Where it is far above 1, it is a lower bound.
+        """
         variances = self.variances()
         least = reg_covar + FLOOR_SAFETY * rounding_variances(weights, variances, means)
         with np.errstate(over="ignore"):  # of variances that are far above their floor
@@ -200,8 +210,10 @@ class Covariance(ABC):
     # ---- what rows prove
 
     def proven_share(self, count: float) -> float:
-        """Return which share of the precision so many rows prove: where its mean is 1 / (1 - used / m) of the true one,
-        1 - used / m."""
+        """Return which share of the precision so many rows prove.
+
+        The mean of the precision of m rows is 1 / (1 - used / m) of the true one, and 1 - used / m is the share.
+        """
         used = self.n_used(self.k, self.d)
         return 1.0 - used / count if count > used else 0.0
 
@@ -215,8 +227,10 @@ class Covariance(ABC):
     @staticmethod
     @abstractmethod
     def blended(own: Array, share: float, whole: Array, least: Array) -> Array:
-        """Return the covariance of which the precision is `share` that of `own` (and `least`), the rest that of
-        `whole`."""
+        """Return the covariance whose precision is a mean: `share` of that of `own`, the rest of that of `whole`.
+
+        The variances `least` (d,) are added to `own`.
+        """
 
     # ---- coordinates
 

@@ -47,11 +47,12 @@ class GaussianFamily(Family[GaussianParams, GaussianStats]):
 
     @property
     def _is_automatic(self) -> bool:
+        """Whether what is added to variances is still to be found from the rows."""
         return isinstance(self.reg_covar, str) and self.reg_covar == "auto"
 
     @property
     def _added(self) -> float | Array:
-        """What is added to variances; ValueError where that depends on rows that are not known yet."""
+        """What is added to variances, one number or (d,); ValueError where that depends on rows not known yet."""
         if isinstance(self.reg_covar, str):
             raise ValueError("reg_covar='auto' depends on the rows: call for_rows first")
         return self.reg_covar

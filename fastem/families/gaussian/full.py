@@ -56,7 +56,7 @@ class Full(Covariance):
 
     @staticmethod
     def n_used(k: int, d: int) -> float:
-        """Return that of a Wishart distribution."""
+        """Return d + 2, as the mean of an inverse Wishart distribution has it."""
         return d + 2.0
 
     @staticmethod
@@ -85,9 +85,11 @@ class Full(Covariance):
         return a[:, :, np.newaxis] * b[:, np.newaxis, :]
 
     def split(self, donor: int, place: int, units: Array) -> tuple[Array, Array]:
-        """With R R^T the covariance and u a direction of length 1, the halves are at APART R u from the mean, with the
-        covariance R (1 - APART^2 u u^T) R^T: positive definite whatever the units of the features are, as a difference
-        of covariances is not."""
+        """Split the donor along its longest axis, with halves that are positive definite whatever the units are.
+
+        With R R^T the covariance and u a direction of length 1, the halves are at APART R u from the mean, with the
+        covariance R (1 - APART^2 u u^T) R^T; a difference of covariances might not be definite.
+        """
         R = square_root(self._of(donor))
         scaled = R / units[:, np.newaxis]
         u = eigh(product(scaled.T, scaled))[1][:, -1]
@@ -95,10 +97,12 @@ class Full(Covariance):
         return APART * times(R, u), self._with_halves(donor, place, halved)
 
     def _of(self, component: int) -> Array:
+        """Return the matrix (d, d) of a component."""
         matrix: Array = self.values[component]
         return matrix
 
     def _with_halves(self, donor: int, place: int, factor: Array) -> Array:
+        """Return the array in which both halves of a split have the matrix F F^T of this factor."""
         values = self.values.copy()
         values[[donor, place]] = product(factor, factor.T)
         return values
@@ -131,7 +135,7 @@ class Full(Covariance):
 
     @kept
     def whitening(self) -> tuple[Array, Array] | None:
-        """Inverse Cholesky factors and pivots of the matrices, or None where rounding has left an indefinite one.
+        """The inverse Cholesky factors and pivots of the matrices; None where rounding has left an indefinite one.
 
         Kept: the M-step that judges its covariances and the sweep that follows need the same.
         """
@@ -171,8 +175,11 @@ class Full(Covariance):
         return found
 
     def floored(self, smallest: Array) -> Self:
-        """Judge matrices by the variance that each feature has left given those before it (the pivots of Cholesky), so
-        that features of different units do not hide each other."""
+        """Return definite matrices with variances of at least `smallest`; the same object where they are that already.
+
+        They are judged by the variance that each feature has left given those before it (the pivots of Cholesky), so
+        that features of different units do not hide each other.
+        """
         if self.whitening is not None:
             pivots = self.whitening[1]
             if (pivots >= np.maximum(self.d * EPS * diagonal(self.values), smallest)).all():
@@ -236,7 +243,7 @@ class Full(Covariance):
         return values
 
     def gradient(self, reached: Self, counts: tuple[Array, Array], delta: Array, units: Array) -> Array:
-        """C^-T (C^-1 B C^-T - n), with B = sum w r (x - mean)(x - mean)^T as the M-step left it."""
+        """Return C^-T (C^-1 B C^-T - n), with B = sum w r (x - mean)(x - mean)^T as the M-step left it."""
         n, B = self._scatter(reached, counts, delta)
         L = self.inverse_cholesky()
         whitened = product(product(L, B), L.mT) - n * np.eye(self.d)
@@ -250,7 +257,7 @@ class Full(Covariance):
         return n, n * reached.values + m * delta[:, :, np.newaxis] * delta[:, np.newaxis, :]
 
     def jacobians(self) -> tuple[Array, NDArray[np.intp]]:
-        """Return those of the lower triangles, row by row: of C (I + V) C^T, V symmetric, sqrt 2 t on its diagonal."""
+        """Return those of lower triangles, row by row: of C (I + V) C^T, V symmetric with sqrt 2 t on its diagonal."""
         i, j, scale = triangle(self.d)
         C, a, b = self.cholesky().reshape(-1, self.d, self.d), i[:, np.newaxis], j[:, np.newaxis]
         square = np.empty((self.d, self.d), np.intp)

@@ -37,8 +37,10 @@ def rounding_variances(shares: Array, variances: Array, means: Array) -> Array:
 
 
 def nearest_definite(covariances: Array, smallest: float | Array) -> Array:
-    """Return matrices with variances of at least `smallest`, and with eigenvalues of the correlations that are above
-    rounding."""
+    """Return matrices that are positive definite, with variances of at least `smallest`.
+
+    The eigenvalues of their correlations are above rounding.
+    """
     sds = np.sqrt(np.maximum(diagonal(covariances), smallest))
     outer = sds[..., :, np.newaxis] * sds[..., np.newaxis, :]
     with np.errstate(over="ignore"):  # of what cancellation has left of variances
@@ -71,8 +73,10 @@ def squared_norms(L: Array, z: Array) -> Array:
 
 
 def triangle(d: int) -> tuple[np.ndarray, np.ndarray, Array]:
-    """Return the rows and columns of a lower triangle, and scales of its elements: 1 / sqrt 2 on the diagonal, where
-    E z^4 - 1 = 2, and 1 elsewhere, where E (z_i z_j)^2 = 1."""
+    """Return the rows and the columns of a lower triangle (d, d), and scales of its elements.
+
+    A scale is 1 / sqrt 2 on the diagonal, where E z^4 - 1 = 2, and 1 elsewhere, where E (z_i z_j)^2 = 1.
+    """
     i, j = np.tril_indices(d)
     return i, j, np.where(i == j, math.sqrt(0.5), 1.0)
 
@@ -83,16 +87,21 @@ def diagonal(matrices: Array) -> Array:
 
 
 def square_root(covariance: Array) -> Array:
-    """Return R with R R^T = covariance, or the nearest to it that is definite; from the correlations, which have no
-    units."""
+    """Return R with R R^T = covariance, or the nearest to it that is definite.
+
+    It is computed from the correlations, which have no units.
+    """
     sds = np.sqrt(covariance.diagonal())
     values, vectors = eigh(covariance / sds / sds[:, np.newaxis])
     return np.asarray(vectors * np.sqrt(np.maximum(values, len(sds) * RESOLUTION)) * sds[:, np.newaxis])
 
 
 def smallest_eigenvalue_by_inverse(inverse_cholesky: Array) -> float:
-    """Return the smallest eigenvalue of a covariance as the largest of its inverse, which is precise where features
-    have units that are far apart, as that of the covariance itself is not."""
+    """Return the smallest eigenvalue of a covariance, from the Cholesky factor of its inverse.
+
+    As the largest one of the inverse it is precise where features have units that are far apart; computed from the
+    covariance itself it is not.
+    """
     with np.errstate(over="ignore"):
         return float(1 / largest_eigenvalue(inverse_cholesky))
 

@@ -77,7 +77,7 @@ class GaussianParams(Params):
         return STRUCTURES[covariance_type].shape(k, d)
 
     def __post_init__(self) -> None:
-        """The kernels trust these shapes."""
+        """Convert the arrays to float64, and check their shapes, which the kernels trust."""
         check_choice(self.covariance_type, "covariance_type", COVARIANCE_TYPES)
         for name in self.parameter_names:
             object.__setattr__(self, name, as_float64(getattr(self, name), name))
@@ -87,8 +87,7 @@ class GaussianParams(Params):
         check_shape(self.covariances, "covariances", self.covariance_shape(self.covariance_type, k, d))
 
     def with_values(self, weights: Array, means: Array, structure: Covariance) -> GaussianParams:
-        """Return parameters that an M-step has made of these: their shapes need no check, and their structure keeps
-        the factors that it has."""
+        """Return parameters that an M-step has made, without a check; their structure keeps the factors that it has."""
         values = {"weights": weights, "means": means, "covariances": structure.values, "structure": structure}
         return GaussianParams.unchecked(**values, covariance_type=self.covariance_type)
 
@@ -103,7 +102,7 @@ class GaussianParams(Params):
         return STRUCTURES[self.covariance_type](self.covariances, *self.means.shape)
 
     def __getstate__(self) -> dict[str, object]:
-        """What is kept is made anew where it arrives: it is as large as the covariances."""
+        """Leave out what is kept: it is as large as the covariances, and is made again where it arrives."""
         return {each.name: getattr(self, each.name) for each in fields(self)}
 
     @property
@@ -112,6 +111,7 @@ class GaussianParams(Params):
 
     @property
     def is_matrix(self) -> bool:
+        """Whether covariances are matrices, and not variances alone."""
         return self.structure.is_matrix
 
     def _n_free(self, fixed: Fixed) -> int:
@@ -143,7 +143,7 @@ class GaussianParams(Params):
 
     @kept
     def _tables(self) -> tuple[Array, Array, Array]:
-        """Kept: whoever predicts row by row needs the same each time."""
+        """The tables of the kernels, kept: whoever predicts row by row needs the same each time."""
         factors = self.structure.precision_factors()
         log_norm = log2_weights(self.weights)
         log_norm += np.log2(diagonal(factors) if factors.ndim == 3 else factors).sum(axis=1)
@@ -190,7 +190,7 @@ class GaussianParams(Params):
         return np.asarray((self.variances() < widths**2).any(axis=1) & (self.weights > 0))
 
     def with_proven_variances(self, counts: Array, components: list[int], widths: Array) -> GaussianParams:
-        """The precision of each of the components is a mean of its own and that of all rows.
+        """Return parameters in which the precision of some components is a mean of their own and that of all rows.
 
         The inverse of the covariance of m rows is too large, on the average by m / (m - d - 2) (that of a Wishart
         distribution is): the share (m - d - 2) / m of it is proven.  The rest is as if nothing was known but all rows.
@@ -200,21 +200,18 @@ class GaussianParams(Params):
         return replace(self, covariances=self.structure.proven(counts, components, least, whole))
 
     def collapsed(self, reg_covar: float | Array) -> NDArray[np.bool_]:
-        """Return (k,) whether a component has no variance of its own in some direction: none but the floor, which
-        reg_covar and rounding are.  Where all rows lie in a plane that is no fault of a component's."""
+        """Return (k,) whether a component has no variance of its own in some direction, unless all rows have none."""
         found = self.floor_ratios(reg_covar) <= COLLAPSED_RATIO
         if found.any() and self.pooled().floor_ratios(reg_covar)[0] <= COLLAPSED_RATIO:
             return np.zeros(len(found), np.bool_)
         return found
 
     def floor_ratios(self, reg_covar: float | Array) -> Array:
-        """Return (k,) the smallest eigenvalue of each covariance, each feature in units of the floor of its variance;
-        where it is far above 1, a lower bound.  A tied covariance is no component's own: infinite."""
+        """Return (k,) the smallest eigenvalue of each covariance over the floor of its variances; infinite if tied."""
         return self.structure.floor_ratios(self.weights, self.means, reg_covar)
 
     def above_floor(self, reached: Self, *, fixed: FixedLike = (), reg_covar: float | Array = 0.0) -> GaussianParams:
-        """Return these parameters with no free variance below what the M-step that has led to `reached` leaves one:
-        reg_covar and the resolution of the data."""
+        """Return parameters with no free variance below what the M-step that has led to `reached` leaves one."""
         structure = self.structure
         free = structure.free(self.as_fixed(fixed).free("covariances"))
         if not free.any():
@@ -233,8 +230,7 @@ class GaussianParams(Params):
         return replace(self, weights=self.weights[components], means=self.means[components], covariances=covariances)
 
     def fill_missing(self, means: Array, where: NDArray[np.bool_]) -> GaussianParams:
-        """Return these components at `where` among others with the given means, which take 1 / k of the weight and the
-        mean covariance."""
+        """Return these components at `where`; others get their means here, weight 1 / k and the mean covariance."""
         k = len(means)
         weights, means = np.full(k, 1 / k), means.copy()
         weights[where] = self.weights * where.mean()
@@ -273,12 +269,11 @@ class GaussianParams(Params):
 
     @kept
     def units(self) -> Array:
-        """(d,) a standard deviation of each feature, over the components."""
+        """The standard deviations (d,) of the features, over the components."""
         return self.structure.units()
 
     def to_vector(self, at: Self, fixed: FixedLike = ()) -> Array:
-        """Return what is free in the units of `at`: log weights, means, and log standard deviations or, of matrices,
-        Cholesky factors with the logarithm of their diagonals."""
+        """Return what is free in the units of `at`: log weights, means, and covariances as their structure has them."""
         fixed = self.as_fixed(fixed)
         means = (self.means / at.units)[fixed.free("means")]
         covariances = self.structure.to_vector(at.units, self.structure.free(fixed.free("covariances")))
@@ -302,8 +297,10 @@ class GaussianParams(Params):
         )
 
     def scores(self, c: int, *data: np.ndarray) -> tuple[Array, Array]:
-        """Return Hermite's polynomials of z = C^-1 (x - mean): z, and (z_i z_j - [i = j]) / sqrt(1 + [i = j]); and the
-        information of a row, 1 on each."""
+        """Return Hermite's polynomials of z = C^-1 (x - mean), and the information of a row on each, which is 1.
+
+        The polynomials are z, and (z_i z_j - [i = j]) / sqrt(1 + [i = j]).
+        """
         factor, z = self.precision_factors()[c], data[0] - self.means[c]
         z = product(z, factor.T) if factor.ndim == 2 else z * factor
         found = np.hstack([z, self.structure.scores(z)])
@@ -345,8 +342,7 @@ class GaussianStats(Stats[GaussianParams]):
         return np.concatenate([weight_slopes(self.counts, params.weights, free), means.ravel(), covariances.ravel()])
 
     def _rounded(self) -> tuple[float, float]:
-        """The terms are log weights, log scales and |L (x - mean)|^2 / 2; L (x - mean) is a sum, and L the inverse of a
-        factor of the covariances; a mean is off by half a unit, near the maximum of Q."""
+        """Return the two sums of `Stats._rounded`: see `loglik_terms`."""
         params, second = self.params, self.second
         factors, roots = params.precision_factors(), np.sqrt(params.variances())
         return loglik_terms(self.counts, second, params.weights, params.means, factors, roots)
@@ -377,8 +373,7 @@ class GaussianStats(Stats[GaussianParams]):
         return at.with_values(weights, means, floored)
 
     def _keep(self, fixed: Fixed) -> tuple[NDArray[np.bool_] | None, NDArray[np.bool_] | None]:
-        """Return (k,) which components keep their means, and (k,) which their covariances: those that are fixed or have
-        no rows.  None where there are none."""
+        """Return (k,) which means and which covariances stay, of fixed and of empty components; None if all move."""
         least, no_prior = EMPTY * self.total, self.scatter_counts is self.mean_counts
         if not fixed and no_prior and min(self.mean_counts.tolist()) > least:  # 5 us of a small fit's iteration
             return None, None

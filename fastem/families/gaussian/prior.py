@@ -23,8 +23,9 @@ from fastem.validation.settings import as_number
 @public
 @dataclass(frozen=True, eq=False)
 class GaussianPrior:
-    """Prior of a Gaussian mixture, for GaussianMixture(prior=...): Dirichlet on the weights, normal-inverse-Wishart on
-    means and covariances, the same for every component.
+    """Prior of a Gaussian mixture, for GaussianMixture(prior=...), the same for every component.
+
+    It is Dirichlet on the weights, and normal-inverse-Wishart on means and covariances:
 
     covariance ~ inverse Wishart(scale, degrees_of_freedom);  mean ~ normal(mean, covariance / mean_precision).
     Diagonal: every variance on its own, with the diagonal of scale.  Spherical: one variance, with the mean of that
@@ -85,7 +86,7 @@ class GaussianPrior:
             keep("scale", as_scale_matrix(self.scale, "scale"))
 
     def check(self, covariance_type: str, d: int) -> None:
-        """ValueError unless it is one for such a mixture."""
+        """Raise ValueError unless this is a prior of mixtures of d features with this type of covariances."""
         if self.mean is not None:
             as_array(self.mean, "mean", (d,))
         if self.scale is not None:
@@ -94,14 +95,16 @@ class GaussianPrior:
             as_number(self._freedom(size), "degrees_of_freedom", size - 1, strictly=True)
 
     def _freedom(self, size: int) -> float:
+        """Return the degrees of freedom of the inverse Wishart distribution of matrices of this size."""
         return size + 2.0 if self.degrees_of_freedom is None else self.degrees_of_freedom
 
     def stats(self, params: GaussianParams) -> GaussianStats:
-        """What it adds to the statistics of the rows at these parameters; loglik is its log density there."""
+        """Return what it adds to the statistics of the rows at these parameters; loglik is its log density there."""
         with np.errstate(over="ignore"):  # of a density that is far out
             return self._stats(params)
 
     def _stats(self, params: GaussianParams) -> GaussianStats:
+        """Return the statistics of `stats`; a log density that is far out may overflow."""
         zero, (k, d) = GaussianStats.zero(params), params.means.shape
         loglik = dirichlet(params.weights, self.concentration)
         mean_counts, scatter_counts, second = np.zeros(k), np.zeros(k), np.zeros((k, d, d))
@@ -129,7 +132,7 @@ class GaussianPrior:
         )
 
     def _log_normal(self, params: GaussianParams, offset: Array) -> float:
-        """Log density of the means, given the covariances."""
+        """Return the log density of the means, given the covariances; offset (k, d) is `mean` about them."""
         factors = params.precision_factors()
         whitened = times(factors, offset) if factors.ndim == 3 else factors * offset
         log_dets = -2 * np.log(diagonal(factors) if factors.ndim == 3 else factors).sum()
@@ -145,5 +148,5 @@ class GaussianPrior:
 
 
 def log_multigamma(a: float, size: int) -> float:
-    """Logarithm of the multivariate gamma function."""
+    """Return the logarithm of the multivariate gamma function of matrices of this size."""
     return size * (size - 1) / 4 * math.log(math.pi) + sum(math.lgamma(a - j / 2) for j in range(size))

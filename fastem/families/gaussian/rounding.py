@@ -28,8 +28,9 @@ LARGEST = 1e18
 
 
 def sums_are_sufficient(means: Array, factors: Array, variances: Callable[[], Array]) -> bool:
-    """Return whether rows may be summed in float32, a tile at a time: at these means (k, d), with these precision
-    factors and variances (k, d).
+    """Return whether rows may be summed in float32, a tile at a time, at means (k, d) with these precision factors.
+
+    variances() returns those of the features, (k, d).
 
     Means are then rounded to 2^-24 of their distance from the middle, which must be REACH of a component's standard
     deviations at most; and covariances to some 2^-24 of the variances, which must leave something of the least variance

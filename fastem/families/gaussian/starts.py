@@ -34,8 +34,10 @@ def start_from(
     reg_covar: float | Array,
     rng: np.random.Generator,
 ) -> GaussianParams:
-    """Return starting parameters that take what is given of weights, means and precisions; rows of NaN among the means
-    are found as the rest is."""
+    """Return starting parameters that take what is given of weights, means and precisions.
+
+    Rows of NaN among the means are found as the rest is.
+    """
     weights, means, precisions = (given.get(name) for name in ("weights", "means", "precisions"))
     gaps = np.array([False] if means is None else np.isnan(means).all(axis=1))
     if weights is not None and means is not None and precisions is not None and not gaps.any():
@@ -95,6 +97,8 @@ def feature_scale(X: np.ndarray, weights: Array) -> Array:
 
 
 def random_partition(k: int, rng: np.random.Generator) -> Partition:
+    """Return a partition with responsibilities (b, k) that are drawn at random, and sum to 1 in each row."""
+
     def responsibilities(block: slice) -> Array:
         resp = rng.random((block.stop - block.start, k))
         return np.asarray(resp / resp.sum(axis=1, keepdims=True))
@@ -123,6 +127,10 @@ def relative_extents(params: GaussianParams, scale: Array) -> Array:
 
 
 def block_stats(origin: GaussianParams, residual: Array, weights: Array, resp: Array) -> GaussianStats:
+    """Return the statistics of a block of rows about the means of `origin`, which all components share.
+
+    residual (b, d) are the rows about these means, and resp (b, k) their responsibilities.
+    """
     weighted = weights[:, np.newaxis] * resp
     if origin.is_matrix:
         second = np.stack([outer_sums(residual * column[:, np.newaxis], residual) for column in weighted.T])
@@ -134,5 +142,6 @@ def block_stats(origin: GaussianParams, residual: Array, weights: Array, resp: A
 
 
 def row_blocks(n: int, length: int = 4096) -> Iterator[slice]:
+    """Yield slices that cut n rows into blocks, the last of which may be shorter."""
     for begin in range(0, n, length):
         yield slice(begin, min(n, begin + length))
