@@ -36,11 +36,13 @@ ROUNDING = 1e-12
 
 
 class Accelerator(Protocol):
-    """What it remembers are lists of tuples of vectors, so that it can be kept on disk."""
+    """A method that accelerates EM; it remembers lists of tuples of vectors, so that it can be kept on disk."""
 
     def direction(self, x: Array, f: Array, gradient: Array) -> Array | None:
-        """Estimate the direction from x to the maximum by its EM step f = G(x) - x and the gradient there; None if it
-        is not known."""
+        """Estimate the direction from x to the maximum, by its EM step f = G(x) - x and the gradient there.
+
+        None says that it is not known.
+        """
 
     def reject(self) -> None:
         """Forget what has led to a lower log likelihood."""
@@ -98,6 +100,7 @@ class QuasiNewton:
         return self._newton_step(f, gradient) if self.pairs else None
 
     def _newton_step(self, f: Array, gradient: Array) -> Array:
+        """Return the Newton step by the BFGS updates of H from all pairs, of which there is at least one."""
         S, Y, Z = (np.array(values) for values in zip(*self.pairs, strict=True))
         products = product(S, Y.T)
         inverse = inverse_lower(np.triu(products).T)  # of R^T
@@ -186,11 +189,15 @@ class Extrapolation(Generic[P]):
 
     @property
     def gain(self) -> float:
-        """What the log likelihood still had to gain (a total) by the parabola along the direction: the most of the last
-        few iterations, since near a saddle a single one says too little.  Infinite before there are as many."""
+        """What the log likelihood still had to gain (a total) by the parabola along the direction.
+
+        It is the most of the last few iterations, since near a saddle a single one says too little; infinite before
+        there are as many.
+        """
         return max(self.gains[-CAUTION:]) if len(self.gains) >= CAUTION else math.inf
 
     def _within_trust_radius(self, direction: Array, f: Array) -> Array:
+        """Shorten a direction that is longer than trust_radius EM steps f, after a radius that limited is widened."""
         if self.limited:
             self.trust_radius *= WIDER
         self.size = norm(direction) / norm(f)

@@ -62,12 +62,12 @@ class Journal:
         self.runs.append(run)
 
     def keep(self, run: Run[P, S]) -> None:
-        """After an iteration."""
+        """Write the file after an iteration, if the last writing is `every` seconds ago."""
         if time.monotonic() - self.written >= self.every:
             self.write()
 
     def close(self) -> None:
-        """The fit has ended, or its time was over; of one that was interrupted the last good file stays."""
+        """Write the file at the end of a fit; after an interruption the last good file stays."""
         if not (self.runs and self.runs[-1].interrupted):
             self.write()
 
@@ -91,6 +91,7 @@ class Journal:
         return True
 
     def write(self, path: Path | None = None) -> None:
+        """Write all runs to `path`, or to the file of the checkpoint, and note the time."""
         packed = [pack(run) for run in self.runs] + self.kept[len(self.runs) :]
         header = {
             "identity": self.identity, "random_state": self.random_state, "runs": [scalars for scalars, _ in packed]
@@ -100,6 +101,7 @@ class Journal:
         self.written = time.monotonic()
 
     def _read(self) -> None:
+        """Read the runs of the fit that wrote the file; ValueError if it was another fit."""
         header, arrays = read(self.path, KIND, LAYOUT)
         check_same_fit(header.get("identity"), self.identity, self.path)
         self.random_state = header.get("random_state")
@@ -109,7 +111,7 @@ class Journal:
 
 
 def pack(run: Run[P, S]) -> tuple[dict[str, Any], dict[str, Array]]:
-    """A run between two sweeps as numbers and arrays."""
+    """Convert a run between two sweeps to numbers and arrays."""
     at = run.extrapolation
     scalars = {name: getattr(run, name) for name in RUN_SCALARS}
     scalars |= {name: getattr(at, attribute) for name, attribute in EXTRAPOLATION_SCALARS.items()}
@@ -148,11 +150,12 @@ def unpack(run: Run[P, S], scalars: dict[str, Any], arrays: dict[str, Array]) ->
 
 
 def arrays_of(params: Params) -> dict[str, Array]:
+    """Return the arrays of parameters, by the names of their fields."""
     return {f.name: value for f in fields(params) if isinstance(value := getattr(params, f.name), np.ndarray)}
 
 
 def described(value: object) -> Any:
-    """A setting as JSON can hold it; of arrays their hash."""
+    """Convert a setting to what JSON can hold; arrays are described by their hash."""
     if value is None or isinstance(value, (bool, np.bool_, str)):
         return bool(value) if isinstance(value, np.bool_) else value
     if isinstance(value, numbers.Real):

@@ -22,7 +22,7 @@ RESEEDS = 2
 
 @dataclass(frozen=True)
 class CollapseMonitor:
-    """Looks at the components after each M-step, and does as the policy says about those that have collapsed."""
+    """An observer of the components after each M-step, which treats those that have collapsed as the policy says."""
 
     policy: str
     collapsed: Callable[[Any], NDArray[np.bool_]]
@@ -42,7 +42,10 @@ class CollapseMonitor:
         return replace(fit, collapses=(*past, *now), remaining_gain=gain)
 
     def __call__(self, stats: S, reached: P, iteration: int, collapses: list[Collapse]) -> tuple[P, str] | None:
-        """`Mend` of `em`."""
+        """Return parameters instead of those that the M-step has reached, and how they were made; None for no others.
+
+        What was found is added to `collapses`.
+        """
         gone = ~stats.live | self.collapsed(reached)
         if not gone.any():
             return None
@@ -69,15 +72,18 @@ class CollapseMonitor:
 
 
 def inseparable(params: Params, live: NDArray[np.bool_]) -> np.ndarray:
-    """Components with rows that equal one before them: they have the same responsibilities, but for a factor, and so
-    the same parameters after every M-step."""
+    """Return which components with rows equal one before them.
+
+    They have the same responsibilities, but for a factor, and so the same parameters after every M-step.
+    """
     return np.flatnonzero(params.equal_to_earlier() & live)
 
 
 def renumbered(collapse: Collapse, order: np.ndarray) -> Collapse:
-    """Of components that have been put in this order."""
+    """Return the same event for components that have been put in this order."""
     return replace(collapse, component=int(np.flatnonzero(order == collapse.component)[0]))
 
 
 def reseeds(collapses: list[Collapse]) -> int:
+    """Count how often a component has been reseeded."""
     return sum(each.action == "reseed" for each in collapses)

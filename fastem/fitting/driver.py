@@ -190,7 +190,7 @@ def em(
     max_time: float | None = None,
     on_interrupt: str = "raise",
 ) -> Fit[P, S]:
-    """Expectation-maximisation from one start.
+    """Run expectation-maximisation from one start.
 
     Parameters
     ----------
@@ -327,8 +327,11 @@ def rounding_of(stats: object) -> float:
 
 
 def still_to_gain(logliks: list[float]) -> float:
-    """Aitken: gains that fall by the same factor from one iteration to the next add up to a geometric series.  Infinite
-    where that is not known: of fewer than three values, of gains that do not fall, after a fall."""
+    """Estimate by Aitken's rule what the log likelihood still has to gain.
+
+    Gains that fall by the same factor from one iteration to the next add up to a geometric series.  The result is
+    infinite where that is not known: of fewer than three values, of gains that do not fall, after a fall.
+    """
     if len(logliks) < 3:
         return math.inf
     before, last = logliks[-2] - logliks[-3], logliks[-1] - logliks[-2]
@@ -340,5 +343,5 @@ def still_to_gain(logliks: list[float]) -> float:
 
 
 def fell(loglik: float, before: float) -> bool:
-    """Also where the new one is not a number."""
+    """Return whether the log likelihood has fallen by more than rounding, or is not a number."""
     return not loglik >= before - ROUNDING * abs(before)

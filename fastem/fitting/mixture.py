@@ -104,7 +104,7 @@ def fit_mixture(
 
 
 def steps_of(rows: RowSource, family: Family[P, S], settings: FitSettings) -> Steps[P, S]:
-    """The E-step on these rows and the M-step of this family; a prior adds what rows of its own would."""
+    """Return the E-step on these rows and the M-step of this family; a prior adds what rows of its own would."""
     fixed = settings.fixed
     return Steps(
         sweep=sweep_of(rows, family, settings),

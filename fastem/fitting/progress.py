@@ -86,6 +86,7 @@ class Lines(Progress):
             self._since = now
 
     def _write(self, line: str) -> None:
+        """Write a line to standard output."""
         sys.stdout.write(line + "\n")
 
 
@@ -223,6 +224,7 @@ class PlainScreen:
         self.stream.flush()
 
     def _write(self, text: str) -> None:
+        """Write a line over the last one, cut or padded to the width of the terminal."""
         columns = os.get_terminal_size(self.stream.fileno()).columns or COLUMNS
         width = columns - 1  # a character in the last column would begin another line
         self.stream.write(f"\r{text[:width]:{width}}")

@@ -70,7 +70,7 @@ class Ascent:
 
     @property
     def holds(self) -> bool:
-        """Return whether rounding explains every fall."""
+        """Whether rounding explains every fall."""
         return self.largest_fall <= self.bound < math.inf
 
 

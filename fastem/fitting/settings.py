@@ -96,7 +96,7 @@ def documented(kind: T) -> T:
 
 
 def documentation(declared: Field[Any]) -> str:
-    """The entry of a setting in a numpydoc section."""
+    """Write the entry of a setting in a numpydoc section."""
     indent, (kind, doc) = " " * 4, (declared.metadata["kind"], declared.metadata["doc"])
     words = [fill(each, WIDTH, break_on_hyphens=False, break_long_words=False) for each in doc.split("\n\n")]
     lines = "\n".join(words).splitlines()
@@ -236,5 +236,5 @@ def of_a_fit(settings: FitSettings, **changes: object) -> FitSettings:
 
 
 def unaltering(kind: type) -> set[str]:
-    """The settings of a dataclass that do not alter where a fit ends."""
+    """Return the names of the settings of a dataclass that do not alter where a fit ends."""
     return {each.name for each in fields(kind) if not each.metadata["alters_fit"]}

@@ -10,7 +10,7 @@ those summed at early parameters; with 1/2 late batches bring their noise.  Chos
 
 
 def step(seen: S, batch: S) -> S:
-    """The sums of all rows so far, those seen before having been summed at older parameters.
+    """Return the sums of all rows so far, those seen before having been summed at older parameters.
 
     Stepwise EM of Cappe and Moulines (2009): s <- (1 - rate) s + rate s_batch, of sums per row.
     """

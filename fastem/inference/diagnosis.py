@@ -31,7 +31,7 @@ class Diagnosis:
 
     @property
     def spurious(self) -> list[int]:
-        """Components about which there are complaints."""
+        """The components about which there are complaints."""
         return [component for component, each in enumerate(self.complaints) if each]
 
     def __str__(self) -> str:
@@ -44,7 +44,7 @@ class Diagnosis:
 
 
 def diagnosis(params: Params, counts: Array, collapsed: set[int]) -> Diagnosis:
-    """Of fitted parameters, the weights of their rows, and the components that have no extent of their own."""
+    """Judge fitted parameters by the weights (k,) of the rows and by which components have no extent of their own."""
     k = len(counts)
     with np.errstate(all="ignore"):
         ratios, equal = params.relative_variances(), params.equal_to_earlier()

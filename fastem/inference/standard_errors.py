@@ -68,7 +68,7 @@ class StandardErrors:
 
 
 class Coordinates:
-    """One for each parameter, in the order of `parameters_covariance`: those of the weights, then chart by chart."""
+    """Coordinates of all parameters, in the order of `parameters_covariance`: those of the weights, then by chart."""
 
     def __init__(self, params: Params, fixed: Fixed) -> None:
         self.weights = params.weights / params.weights.sum()
@@ -80,11 +80,11 @@ class Coordinates:
         self.free, self.unknown = interior & ~known, ~interior & ~known
 
     def _interior(self, chart: Chart) -> NDArray[np.bool_]:
-        """An empty component has nothing to tell of what is its own."""
+        """Return which coordinates are off the boundary; an empty component says nothing of what is its own."""
         return chart.inside if len(chart.inside) == 1 else chart.inside & (self.weights > 0)[:, np.newaxis]
 
     def _known(self, chart: Chart, fixed: Fixed) -> NDArray[np.bool_]:
-        """What is fixed; what components share is fixed where it is for one of them."""
+        """Return which coordinates are fixed; what components share is fixed where it is for one of them."""
         known = fixed.mask(chart.name)
         if chart.name == "weights":
             check_all_or_none_fixed(known, "weights")
@@ -95,16 +95,16 @@ class Coordinates:
         return len(self.free)
 
     def _blocks(self, chart: Chart, begin: int) -> np.ndarray:
-        """(k, m), or (1, m) where they are shared: positions of a chart's coordinates."""
+        """Return the positions (k, m) of the coordinates of a chart; (1, m) where all components share them."""
         return np.arange(begin, begin + chart.inside.size).reshape(chart.inside.shape)
 
     def of_components(self) -> np.ndarray:
-        """(k, q) positions of the coordinates that each component's density depends on."""
+        """Return the positions (k, q) of the coordinates that each component's density depends on."""
         parts = [self._blocks(chart, begin) for chart, begin in zip(self.charts, self.begins, strict=True)]
         return np.hstack([np.broadcast_to(part, (len(self.weights), part.shape[1])) for part in parts])
 
     def jacobian(self) -> Array:
-        """(p, p) parameters by coordinates."""
+        """Return the derivatives (p, p) of the parameters by the coordinates."""
         found = np.zeros((len(self), len(self)))
         for chart, begin in zip(self.charts, self.begins, strict=True):
             for block, values in zip(self._blocks(chart, begin), chart.jacobians, strict=True):
@@ -112,25 +112,26 @@ class Coordinates:
         return found
 
     def shaped(self, values: Array) -> dict[str, Array]:
-        """One value for each parameter -> group by group, as the parameters are shaped."""
+        """Return one value (p,) for each parameter by its name, shaped as the parameter is."""
         return {chart.name: values[begin + chart.places] for chart, begin in zip(self.charts, self.begins, strict=True)}
 
 
 def weights_chart(weights: Array) -> Chart:
-    """Log weights times sqrt(weights), of weights made to sum to 1: so along sqrt(weights) nothing changes."""
+    """Return the chart of log weights times sqrt(weights), whose sum is 1: so along sqrt(weights) nothing changes."""
     root = np.sqrt(weights)
     jacobian = np.diag(root) - np.outer(weights, root)
     return Chart("weights", jacobian[np.newaxis], np.arange(len(weights)), weights[np.newaxis] > 0)
 
 
 class Summed(Protocol):
-    """Rows, wherever they are."""
+    """Rows, wherever they are, that sum what a function makes of them."""
 
-    def summed(self, call: Callable[[Rows], Sums]) -> Sums: ...
+    def summed(self, call: Callable[[Rows], Sums]) -> Sums:
+        """Return the sum of what `call` makes of the rows in each of the places where they are."""
 
 
 def standard_errors(rows: Summed, params: Params, *, fixed: FixedLike = (), method: str = "louis") -> StandardErrors:
-    """Standard errors at `params`, which maximise the likelihood of the rows in all groups that are not fixed."""
+    """Return standard errors at `params`, which maximise the likelihood of the rows in all that is not fixed."""
     check_choice(method, "method", METHODS)
     at = Coordinates(params, params.as_fixed(fixed))
     with np.errstate(over="ignore", invalid="ignore"):  # of rows that are far out: told by the next line
@@ -148,7 +149,7 @@ def standard_errors(rows: Summed, params: Params, *, fixed: FixedLike = (), meth
 
 
 def inverse_root(complete: Array, observed: Array) -> Array:
-    """R with R R^T = observed^-1; complete (p,) is what to measure its eigenvalues against."""
+    """Return R with R R^T = observed^-1; complete (p,) is what to measure its eigenvalues against."""
     units = np.sqrt(np.where(complete > 0, complete, 1.0))[:, np.newaxis]
     shares = observed / units / units.T
     whitened = inverse_cholesky(shares)
@@ -162,7 +163,7 @@ def inverse_root(complete: Array, observed: Array) -> Array:
 
 
 def information(sums: Sums, at: Coordinates, method: str) -> Array:
-    """(p, p) the information of the rows."""
+    """Return the information (p, p) of the rows."""
     if method != "opg":
         return np.asarray(np.diag(sums.complete) - sums.within + sums.between)
     root, k, observed = np.sqrt(at.weights), len(at.weights), sums.between.copy()
@@ -171,7 +172,7 @@ def information(sums: Sums, at: Coordinates, method: str) -> Array:
 
 
 def sums_of(rows: Rows, params: Params, at: Coordinates, squared: bool) -> Sums:
-    """Sums over the rows; those of squared weights only if they are asked for, since they take a third of the time."""
+    """Return sums over the rows, those of squared weights if `squared`: they take a third of the time."""
     found, columns, slopes = Sums.zero(len(at), squared), at.of_components(), weights_scores(at.weights)
     for block in rows.slices(max(1, min(SLOT_ROWS, BLOCK_BYTES // (8 * len(at))))):
         found.add(block, params, columns, slopes)
@@ -179,7 +180,7 @@ def sums_of(rows: Rows, params: Params, at: Coordinates, squared: bool) -> Sums:
 
 
 def weights_scores(weights: Array) -> Array:
-    """(k, k) slopes of each component's log weight, in its row, by the coordinates of weights_chart.
+    """Return the slopes (k, k) of each component's log weight, in its row, by the coordinates of weights_chart.
 
     None has a slope along sqrt(weights), where nothing changes.  A complete row is taken to tell 1 of it all the same:
     so its information is the identity, as on every other chart, and no matrix is singular for that direction alone.
@@ -190,7 +191,7 @@ def weights_scores(weights: Array) -> Array:
 
 @dataclass
 class Sums:
-    """With s_ik the slopes of component k's log density and weight at row i, and s_i = sum_k r_ik s_ik."""
+    """Sums over rows, with s_ik the slopes of component k's log density and weight, and s_i = sum_k r_ik s_ik."""
 
     complete: Array  #  (p,)    sum w r (-d2 log complete), a diagonal
     within: Array  #    (p, p)  sum w r s_ik s_ik^T
@@ -199,13 +200,14 @@ class Sums:
 
     @classmethod
     def zero(cls, p: int, squared: bool) -> Sums:
+        """Return the sums of no rows for p coordinates, with or without those of squared weights."""
         return cls(np.zeros(p), np.zeros((p, p)), np.zeros((p, p)), np.zeros((p, p) if squared else (0, 0)))
 
     def __add__(self, other: Sums) -> Sums:
         return Sums(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(self)))
 
     def add(self, rows: Rows, params: Params, columns: np.ndarray, slopes: Array) -> None:
-        """columns (k, q): which coordinates the scores of each component are by."""
+        """Add the sums of some rows; columns (k, q) are the coordinates of the scores of each component."""
         resp, w = rows.posterior(params, "resp").resp, rows.sample_weight[:, np.newaxis]
         mean = np.zeros((len(rows), len(self.complete)))
         for c in np.flatnonzero(params.weights).tolist():
@@ -222,8 +224,10 @@ class Sums:
 
 
 def squares(weighted: Array, scores: Array, backend: Backend) -> Array:
-    """(p, p) sum over rows of weighted^T scores, which is symmetric: some columns at a time, down to the diagonal.
-    Threads share them."""
+    """Return sum over rows of weighted^T scores, which is symmetric, as a matrix (p, p).
+
+    Some columns are computed at a time, down to the diagonal.  Threads share them.
+    """
     p = scores.shape[1]
     found = np.empty((p, p))
 

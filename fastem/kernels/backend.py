@@ -164,9 +164,11 @@ def share_edges(offsets: np.ndarray) -> np.ndarray:
 def distinct_keys(
     X: np.ndarray, trials: np.ndarray, sample_weight: np.ndarray, most: int
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """Find the distinct rows (m, 2 d) of X (n, d) and trials (n, d), whole numbers, as first met, and the sums of the
-    weights of their equals (m,); None if m > most.  Counts without trials have trials (n, 0), and rows (m, d).  One
-    compiled call, whichever twin sweeps."""
+    """Find the distinct rows of X (n, d) and trials (n, d), whole numbers, and the sums of the weights of their equals.
+
+    The rows (m, 2 d) are as first met, the sums (m,); None if m > most.  Counts without trials have trials (n, 0), and
+    rows (m, d).  One compiled call, whichever twin sweeps.
+    """
     d = X.shape[1]
     keys, weights = np.empty((most, 2 * d), np.int64), np.empty(most)
     table = np.full(1 << (2 * most).bit_length(), -1, np.int32)

@@ -24,6 +24,7 @@ def cython_twin() -> ModuleType:
 
 @cache
 def kernels_of(forced: str | None) -> ModuleType:
+    """Import the kernels of this instruction set; None chooses the best."""
     return importlib.import_module(module_of(instruction_set(forced)))
 
 
@@ -46,6 +47,7 @@ def linear_kernels() -> ModuleType:
 
 @cache
 def linear_kernels_of(forced: str | None) -> ModuleType:
+    """Import the kernels of linear algebra of this instruction set; None chooses the best."""
     return importlib.import_module(module_of(instruction_set(forced), "_linear"))
 
 
