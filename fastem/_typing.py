@@ -12,7 +12,7 @@ import numpy.typing as npt
 from numpy.typing import DTypeLike
 
 Array = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
-"""As NDArray[np.float64], with lengths that are known to be whole numbers."""
+"""NDArray[np.float64] with lengths that are known to be whole numbers."""
 PathLike: TypeAlias = str | os.PathLike[str]
 RandomState: TypeAlias = (
     "int | np.random.Generator | np.random.RandomState | np.random.BitGenerator | np.random.SeedSequence | None"
@@ -55,7 +55,7 @@ class SweptStats(Protocol):
 
     @property
     def total(self) -> float:
-        """Total weight of the rows."""
+        """The total weight of the rows."""
 
 
 S_co = TypeVar("S_co", bound=SweptStats, covariant=True)
@@ -66,15 +66,15 @@ class SweptParams(Protocol[S_co]):
 
     @property
     def row_kind(self) -> RowKind:
-        """What the rows are."""
+        """The kind of rows that these are parameters of."""
 
     @property
     def n_features(self) -> int:
-        """Columns of X."""
+        """The number of columns of X."""
 
     @property
     def weights(self) -> Array:
-        """(k,) mixing weights."""
+        """The mixing weights (k,)."""
 
     @property
     def kernel(self) -> SweepKernels:
@@ -82,11 +82,11 @@ class SweptParams(Protocol[S_co]):
 
     @property
     def sums_length(self) -> int:
-        """How many sums a kernel makes of a slot; the last two are the log likelihood and the entropy."""
+        """The number of sums that a kernel makes of a slot; the last two are the log likelihood and the entropy."""
 
     @property
     def log_base_measure(self) -> Callable[..., Array | None]:
-        """A function of the arrays of rows -> (n,) the part of log p(x) that no parameter enters, or None for none."""
+        """A function of the arrays of rows, which returns (n,) the part of log p(x) without parameters, or None."""
 
     def check(self) -> None:
         """Raise ValueError or TypeError where the values are not those of a mixture."""

@@ -63,6 +63,7 @@ class Delimited:
         self.names = [""] * self.dialect.has_row_names + header
 
     def _note(self, text: str) -> None:
+        """Add a note on a difference from plain CSV, with the name of the source before it."""
         self.notes.append(f"{self.source}: {text}")
 
     def _refuse_other_kinds(self, begin: bytes) -> None:

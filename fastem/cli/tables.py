@@ -137,6 +137,7 @@ class ParquetTable(Table):
         return [self._read([self.names[place] for place in places]) for places in groups]
 
     def _read(self, names: list[str]) -> np.ndarray:
+        """Return an array (n, columns) of the columns with these names."""
         chunks = [X for (X,) in from_arrow(self.source, names)]
         return np.concatenate(chunks) if chunks else np.empty((0, len(names)))
 

@@ -33,7 +33,7 @@ class Posterior(NamedTuple):
 
 
 Sums = tuple[Array, list[float], list[float]]
-"""Of a sweep: the folded sums (m,); and numbers that are added exactly, in any order, to the log likelihood and to its
+"""The folded sums (m,) of a sweep, and numbers that are added exactly, in any order, to the log likelihood and to its
 terms that no parameter enters."""
 
 

@@ -281,7 +281,7 @@ class RowBuffer:
 
     @property
     def free(self) -> int:
-        """How many rows may be appended."""
+        """The number of rows that may be appended."""
         return self.length - self.n
 
     def pop(self) -> Arrays:

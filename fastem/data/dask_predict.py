@@ -22,7 +22,7 @@ class DaskArray(Protocol):
 
     @property
     def shape(self) -> tuple[float, ...]:
-        """Lengths; NaN where one is unknown."""
+        """The length of each dimension; NaN where one is unknown."""
 
     @property
     def ndim(self) -> int: ...

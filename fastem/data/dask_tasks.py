@@ -126,7 +126,7 @@ class Partition(NamedTuple):
 
 
 class Survey(NamedTuple):
-    """What is asked of each partition once."""
+    """The answers of a partition, which is asked once, when rows are opened."""
 
     n: int
     form: Form | None

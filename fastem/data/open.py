@@ -242,7 +242,7 @@ def open_rows(
 
 
 class Settings(TypedDict):
-    """What sweeps the rows."""
+    """The settings of the backend that sweeps the rows."""
 
     dtype: DType
     backend: str

@@ -54,11 +54,11 @@ class RowSource(Protocol):
 
     @property
     def row_kind(self) -> RowKind:
-        """What the rows are: parameters of the same kind can sweep them."""
+        """The kind of the rows: parameters of the same kind can sweep them."""
 
     @property
     def n_features(self) -> int:
-        """Columns of X."""
+        """The number of columns of X."""
 
     @property
     def most_trials(self) -> int:

@@ -44,7 +44,7 @@ INSTEAD = {
     "_print_verbose_msg_iter_end": REPORT,
     "_print_verbose_msg_init_end": REPORT,
 }
-"""Of the base classes and GaussianMixture of scikit-learn 1.3 to 1.9: the hook, and how its effect is had here.
+"""The hooks of scikit-learn 1.3 to 1.9, in its base classes and GaussianMixture, and how their effect is had here.
 `_n_parameters` is not among them, since fastem calls it as well."""
 
 OF_PREDICTIONS = {name for name, instead in INSTEAD.items() if instead is DENSITY}

@@ -47,9 +47,9 @@ class ManyFits:
 
     kernel: ClassVar[str]
     parameter_names: ClassVar[tuple[str, ...]]
-    """Of a component, beside its weight; components are in the order of the first."""
+    """The parameters of a component, besides its weight; components are in the order of the first."""
     ranges: ClassVar[dict[str, tuple[float, float]]]
-    """In which starts lie, by name."""
+    """The least and the largest value of a start, by the name of the parameter."""
 
     @staticmethod
     def read(values: ArrayLike, trials: ArrayLike | None, added: tuple[float, float]) -> ManyRows:
@@ -68,27 +68,27 @@ class ManyFits:
 
     @property
     def fitted(self) -> np.ndarray:
-        """(m,) groups that have parameters."""
+        """Whether each group (m,) has parameters."""
         return np.asarray(self.status <= FitStatus.MAX_ITER)
 
     @property
     def converged(self) -> np.ndarray:
-        """(m,) groups that met `tol`."""
+        """Whether the fit of each group (m,) met `tol`."""
         return np.asarray(self.status == FitStatus.CONVERGED)
 
     @property
     def n_parameters(self) -> int:
-        """Free parameters of each mixture."""
+        """The number of free parameters of each mixture."""
         return self.weights.shape[1] * (1 + len(self.parameter_names)) - 1
 
     @property
     def aic(self) -> Array:
-        """(m,) Akaike's criterion: the lower the better."""
+        """Akaike's criterion (m,) of each group: the lower the better."""
         return 2 * self.n_parameters - 2 * self.loglik
 
     @property
     def bic(self) -> Array:
-        """(m,) Schwarz's criterion: the lower the better."""
+        """Schwarz's criterion (m,) of each group: the lower the better."""
         return self.n_parameters * np.log(np.where(self.fitted, self.total, np.nan)) - 2 * self.loglik
 
     def _labels(self, log_density: Callable[[int, np.ndarray], Array]) -> np.ndarray:

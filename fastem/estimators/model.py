@@ -36,7 +36,7 @@ from fastem.validation.settings import as_generator, check_choice, check_no_mask
 M = TypeVar("M", bound=MixtureState)
 
 FLOAT32_TOL = 1e-6
-"""Of the mean log likelihood: what its rounding in float32 hides."""
+"""What rounding in float32 hides of a mean log likelihood."""
 
 
 def check_settings(mixture: MixtureState) -> FitSettings:

@@ -48,7 +48,7 @@ class Family(ABC, Generic[P, S]):
     """
 
     name: ClassVar[str]
-    """By which users choose it, and the registry finds it."""
+    """The name by which users choose it, and the registry finds it."""
     params_type: ClassVar[type[Params]]
     stats_type: ClassVar[type[Stats[Any]]]
     prior_type: ClassVar[type[Prior[Any, Any]]]

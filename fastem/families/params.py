@@ -146,7 +146,7 @@ class Params(ABC):
 
     @property
     def n_parameters(self) -> int:
-        """Free parameters of the model."""
+        """The number of free parameters of the model."""
         return self.n_free()
 
     def n_free(self, fixed: FixedLike = ()) -> int:

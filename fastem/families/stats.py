@@ -102,7 +102,7 @@ class Stats(ABC, Generic[P]):
 
     @kept
     def live(self) -> NDArray[np.bool_]:
-        """(k,) whether a component has any weight of the rows."""
+        """Whether a component (k,) has any weight of the rows."""
         return self.row_counts > EMPTY * self.total
 
     @property

@@ -21,7 +21,7 @@ from fastem.kernels.linear import dot, eigh, inverse_lower, norm, product, times
 MEMORY = 15
 """Differences that Anderson's method mixes."""
 RIDGE = 1e-10
-"""Of the largest squared singular value of these differences."""
+"""The ridge, as a share of the largest squared singular value of these differences."""
 PAIRS = 30
 """Differences that the quasi-Newton method keeps."""
 CURVATURE = 1e-12
@@ -32,7 +32,7 @@ went well, and where it lowered the log likelihood."""
 CAUTION = 3
 """Iterations whose estimates of the remaining gain must agree on how small it is."""
 ROUNDING = 1e-12
-"""Of the log likelihood: a change by less is none."""
+"""A change by less than this share of the log likelihood is none."""
 
 
 class Accelerator(Protocol):

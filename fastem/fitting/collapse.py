@@ -17,7 +17,7 @@ from fastem.validation.settings import raise_collapsed
 
 POLICIES = ("floor", "reseed", "drop", "raise")
 RESEEDS = 2
-"""For each component, in a run: then it is left to the floor, so that a fit ends."""
+"""How often a component is reseeded in a run; then it is left to the floor, so that a fit ends."""
 
 
 @dataclass(frozen=True)

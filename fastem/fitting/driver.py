@@ -20,7 +20,7 @@ from fastem.fitting.settings import STOPPING, Callback, FitSettings, check_each
 from fastem.kernels.linear import norm
 
 NEGLIGIBLE = 1e-4
-"""Of the log likelihood, or of the weight of the rows if that is more: a bound of rounding above it certifies nothing.
+"""A bound of rounding above this share of the log likelihood, or of the weight if that is more, certifies nothing.
 A tenth of the default tol; sums of well-conditioned rows are good to 1e-12, those in float32 to 1e-5."""
 
 ParameterHook = Callable[[S, P, int, list[Collapse]], tuple[P, str] | None]

@@ -34,7 +34,7 @@ class Run(Protocol):
 
     @property
     def trace(self) -> list[Trace]:
-        """What each iteration reached."""
+        """The log likelihood, and what else each iteration reached."""
 
     @property
     def steps(self) -> Sequence[str]:

@@ -47,7 +47,7 @@ class Collapse:
 
 
 NEAR = 1e-3
-"""Of the mean log likelihood: a fit that has more to gain is not at its maximum, whatever its stop rule says."""
+"""A fit whose mean log likelihood has more to gain is not at its maximum, whatever its stop rule says."""
 
 
 @public
@@ -126,12 +126,12 @@ class Fit(Generic[P, S]):
 
     @property
     def n_sweeps(self) -> int:
-        """Passes over the data, the last one and those at rejected extrapolations included."""
+        """The number of passes over the data, the last one and those at rejected extrapolations included."""
         return self.n_iter + self.history.step.count("rejected") + 1
 
     @property
     def lower_bound(self) -> float:
-        """Log likelihood before the last M-step, by which scikit-learn compares starts."""
+        """The log likelihood before the last M-step, by which scikit-learn compares starts."""
         return float(self.history.loglik[-1]) if self.n_iter else self.loglik
 
 

@@ -12,7 +12,7 @@ from fastem.families.params import Params
 from fastem.families.weights import EMPTY
 
 THIN = 1e-4
-"""Of the pooled variance: a component that is thinner in some direction may be a spurious maximum."""
+"""A component with less than this share of the pooled variance in some direction may be a spurious maximum."""
 
 
 @public

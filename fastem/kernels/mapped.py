@@ -11,7 +11,7 @@ import numpy as np
 from numpy.lib.array_utils import byte_bounds
 
 BYTES_AT_A_TIME = 1 << 26
-"""Of a mapped array, between one release of its pages and the next: with less of them, that begins to take time."""
+"""Bytes of a mapped array between two releases of its pages: with fewer of them, to release begins to take time."""
 
 POSITIONS_AT_A_TIME = BYTES_AT_A_TIME >> 21
 """Scattered rows: each loads the pages around it, up to 2 MiB where the system has such."""

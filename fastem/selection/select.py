@@ -256,17 +256,21 @@ class Fits:
         return best
 
     def _fit(self, setting: Setting) -> Mixture:
+        """Fit the mixture of a setting to all rows, with its doubtful log likelihood."""
         mixture = fit(with_settings(self.estimator, setting), self.data)
         self._add_doubts(mixture)
         return mixture
 
     def _add_doubts(self, mixture: Mixture) -> None:
+        """Set which components of a mixture are suspect, and how much of its log likelihood is in doubt."""
         add_doubts(mixture, partial(open_float64, mixture, self.data), self.step)
 
     def _path(self, setting: Setting) -> Path | None:
+        """Return the file of a setting; None if there is no folder."""
         return None if self.folder is None else self.folder / f"{'-'.join(map(str, setting.values()))}.npz"
 
     def _save(self, setting: Setting, mixture: Mixture) -> None:
+        """Save a mixture to the file of its setting, if there is a folder."""
         path = self._path(setting)
         if path is not None:
             mixture.save(path)

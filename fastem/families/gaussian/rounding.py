@@ -17,7 +17,7 @@ from fastem.kernels.linear import dot, product, times
 FLOAT32_UNIT = FLOAT32_EPS / 2
 """What rounding to float32 changes a number by, relatively, at most."""
 SHIFT = 1e-5
-"""Of a standard deviation, or of a variance in any direction: rounding parameters to float32 may move them so far."""
+"""How far rounding to float32 may move parameters, as a share of a standard deviation, or of a variance."""
 REACH = 1000.0
 """Residuals are then good to 1e-4 of a standard deviation in float32."""
 SPREAD = 30.0
