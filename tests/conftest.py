@@ -12,6 +12,8 @@ settings.register_profile("long", max_examples=20_000, **SLOW_IS_FINE)
 settings.register_profile("torture-small", max_examples=300, **SLOW_IS_FINE)
 settings.load_profile("house")
 
+collect_ignore_glob = ["conftest.py", "*/conftest.py"]  # of doctests: all have one name
+
 NUMBA = pytest.param("numba", marks=pytest.mark.numba)
 TWINS = ("cython", NUMBA)
 EVERY_TWIN = (*(f"cython-{isa}" for isa in INSTRUCTION_SETS), NUMBA)

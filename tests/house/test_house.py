@@ -14,6 +14,7 @@ from fastem.families.registry import NAMES
 
 PACKAGE = Path(__file__).parents[2] / "fastem"
 KERNELS = PACKAGE / "kernels"
+TESTS = Path(__file__).parents[1]
 LAYERS = (
     {"__main__", *NAMES},
     {"cli"},
@@ -176,7 +177,7 @@ def test_twins_have_equal_kernels_and_arguments():
 def test_naive_imports_nothing_of_ours():
     modules = {
         name.split(".")[0]
-        for node in ast.walk(tree_of(Path(__file__).parents[1] / "support" / "naive.py"))
+        for node in ast.walk(tree_of(TESTS / "support" / "naive.py"))
         if isinstance(node, ast.Import | ast.ImportFrom)
         for name in ([alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module])
     }
@@ -218,7 +219,10 @@ def test_one_version_everywhere():
     assert re.search(r"^## (\S+)", (root / "CHANGELOG.md").read_text(), re.MULTILINE)[1] == version
 
 
-@pytest.mark.parametrize("path", sorted({*SOURCES, *PACKAGE.rglob("*.pxi")}), ids=lambda path: path.name)
+WRITTEN = sorted({*SOURCES, *PACKAGE.rglob("*.pxi"), *TESTS.rglob("*.py")})
+
+
+@pytest.mark.parametrize("path", WRITTEN, ids=lambda path: path.name)
 def test_no_file_is_long(path):
     most = 350 if path.suffix == ".pxi" else 400
     assert len(path.read_text().splitlines()) <= most

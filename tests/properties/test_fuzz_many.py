@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import strategies
 from support.asserts import assert_shares
-from test_fuzz import within
+from support.fuzzing import within
 
 from fastem import FitStatus, fit_many
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from builds import ROOT, SMALL
 
-sys.path.extend((str(ROOT / "tests"), str(ROOT / "tests" / "persistence")))
+sys.path.append(str(ROOT / "tests"))
 
-import test_models
+from support import saved_models
 
 import fastem
 
@@ -23,9 +23,9 @@ def models(folder):
     """-> how many were refused; the others are the model itself."""
     refused = 0
     for name in ("full", "counts"):
-        mixture, path = test_models.fitted(name), folder / f"{name}.npz"
+        mixture, path = saved_models.fitted(name), folder / f"{name}.npz"
         mixture.save(path)
-        refused += test_models.mutants_refused(path, mixture, MUTANTS // 2, np.random.default_rng(len(name)))
+        refused += saved_models.mutants_refused(path, mixture, MUTANTS // 2, np.random.default_rng(len(name)))
     return refused
 
 
@@ -33,14 +33,14 @@ def checkpoints(folder):
     """-> how many were refused; the others lead to the fit itself."""
     rng, path, refused = np.random.default_rng(0), folder / "fit.npz", 0
     mixture = fastem.GaussianMixture(2, random_state=0, acceleration="anderson", tol=1e-9, checkpoint=path)
-    expected = fastem.GaussianMixture(2, random_state=0, acceleration="anderson", tol=1e-9).fit(test_models.X)
-    mixture.set_params(max_time=0.0).fit(test_models.X)
+    expected = fastem.GaussianMixture(2, random_state=0, acceleration="anderson", tol=1e-9).fit(saved_models.X)
+    mixture.set_params(max_time=0.0).fit(saved_models.X)
     content = path.read_bytes()
     mixture.set_params(max_time=None)
     for _ in range(MUTANTS // 10):
-        path.write_bytes(test_models.mutated(content, rng))
+        path.write_bytes(saved_models.mutated(content, rng))
         try:
-            mixture.fit(test_models.X)
+            mixture.fit(saved_models.X)
         except ValueError:
             refused += 1
         else:

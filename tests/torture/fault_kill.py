@@ -6,9 +6,9 @@ from pathlib import Path
 
 from builds import ROOT, SMALL
 
-sys.path.extend((str(ROOT / "tests"), str(ROOT / "tests" / "fitting")))
+sys.path.append(str(ROOT / "tests"))
 
-import test_stopped
+from support.stopping import killed_and_resumed
 
 KILLS = 10 if SMALL else 50
 AT_A_TIME = 10
@@ -21,7 +21,7 @@ def main():
     met = 0
     for seed in range(KILLS // AT_A_TIME):
         with tempfile.TemporaryDirectory() as place:
-            met += test_stopped.killed_and_resumed(Path(place), AT_A_TIME, seed, ITERATIONS)
+            met += killed_and_resumed(Path(place), AT_A_TIME, seed, ITERATIONS)
     assert met > KILLS // 2, "most kills came when the fit had ended: they are of no use"
     sys.stdout.write(f"{KILLS} kills, {met} of them in a fit: the same bits each time\n")
 

@@ -1,0 +1,22 @@
+"""A cluster of this machine, and fits on it."""
+
+import dask.array as da
+from distributed import LocalCluster
+
+import fastem
+from fastem.data.slots import SLOT_ROWS
+from support.chunks import rows
+
+N = 5 * SLOT_ROWS + 1234
+
+
+def started(n_workers, **options):
+    options |= {"threads_per_worker": 1, "dashboard_address": ":0", "host": "127.0.0.1"}
+    return LocalCluster(n_workers=n_workers, **options)
+
+
+def mixture(**settings):
+    return fastem.GaussianMixture(3, **({"random_state": 0, "tol": 1e-5, "max_iter": 500} | settings))
+
+
+LAZY = da.from_array(rows(N), chunks=(SLOT_ROWS, 2))
