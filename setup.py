@@ -1,13 +1,15 @@
 """The compiled kernels; everything else about the package is in pyproject.toml.
 
 Each source is compiled for each instruction set, and that of sweeps for each precision of its lanes: fastem._kernels,
-fastem._linear and fastem._many run on any processor, others where it has what they need; backend.py picks when the
-package is imported.  No -ffast-math and no -Ofast: they delete the treatment of infinities on which the kernels rely
-and, with some compilers, change the arithmetic of the whole process.
+fastem._linear and fastem._many run on any processor, others where it has what they need; twins.py picks when the
+package is imported.  FASTEM_BUILD=native leaves out the sets that this machine would not pick.  No -ffast-math and no
+-Ofast: they delete the treatment of infinities on which the kernels rely and, with some compilers, change the arithmetic
+of the whole process.
 """
 
 import os
 import platform
+import re
 import shutil
 import sys
 import sysconfig
@@ -22,6 +24,10 @@ VARIANTS = {
     "_avx2": ["-mavx2", "-mfma"],
     "_avx512": ["-mavx512f", "-mavx512dq", "-mfma", "-mprefer-vector-width=512"],
 }
+PROCESSOR_HAS = {"_avx2": {"avx2", "fma"}, "_avx512": {"avx512f", "avx512dq", "fma"}}
+"""What Linux calls the instructions of each set."""
+CPUINFO = Path("/proc/cpuinfo")
+BUILDS = ("all", "native")
 
 CYTHONIZE = {
     "build_dir": "build/cython",
@@ -51,6 +57,18 @@ def refuse_fast_math(environment):
             )
 
 
+def built_variants(environment):
+    """All variants; or the best that this machine runs, where FASTEM_BUILD is "native" and Linux tells which."""
+    build = environment.get("FASTEM_BUILD") or "all"
+    if build not in BUILDS:
+        sys.exit(f"FASTEM_BUILD={build!r} is none of {', '.join(BUILDS)}")
+    if build == "all" or not CPUINFO.exists():
+        return VARIANTS
+    flags = set(re.search(r"^flags\s*:(.*)$", CPUINFO.read_text(), re.MULTILINE)[1].split())
+    usable = [isa for isa in VARIANTS if PROCESSOR_HAS[isa] <= flags]
+    return {isa: VARIANTS[isa] for isa in usable[-1:]}
+
+
 def extension(source, suffix, flags, macros):
     """One variant; a module is named after its source, so each has a copy."""
     copy = Path("build/variants") / f"{source}{suffix}.pyx"
@@ -71,7 +89,7 @@ def extensions():
     """Sweeps with lanes of float64, and of float32 for float32 rows; linear algebra; many fits; for every instruction
     set."""
     x86 = os.name != "nt" and platform.machine() in ("x86_64", "AMD64")
-    for isa, flags in ({"": [], **VARIANTS} if x86 else {"": []}).items():
+    for isa, flags in ({"": [], **built_variants(os.environ)} if x86 else {"": []}).items():
         yield extension("_kernels", isa, [*OPTIMISE, *flags], [])
         yield extension("_kernels", f"_single{isa}", [*OPTIMISE, *flags], [("FASTEM_SINGLE", "1")])
         yield extension("_linear", isa, [*OPTIMISE, *flags], [])
