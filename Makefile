@@ -10,22 +10,26 @@ PIP := $(RUN) -m pip install --quiet --disable-pip-version-check --no-compile
 # OpenBLAS shall choose its own kernels, here and in scikit-learn.
 unexport OPENBLAS_CORETYPE OPENBLAS_L2_SIZE
 
-.PHONY: demo test test-fast test-slow torture conformance lint docs wheel wheel-test wheel-suite kernels clean \
+.PHONY: demo test test-fast test-numba test-slow every-set torture conformance lint docs wheel wheel-test wheel-suite kernels clean \
   bench bench-quick bench-answers bench-check bench-peers bench-spark bench-keep keep bench-compare
 
 # Processes that share the tests; tests/conftest.py says what runs in the same one.
 WORKERS ?= 2
 # Threads of other libraries that wait would take the cores from the other process: tests take up to ten times as long.
 YIELDING := OMP_WAIT_POLICY=passive OPENBLAS_NUM_THREADS=1
-PYTEST := $(YIELDING) $(RUN) -m pytest -q -n $(WORKERS) --dist loadgroup
+PYTEST := $(YIELDING) $(RUN) -m pytest -q -n $(WORKERS)
 
 demo: $(VENV)/demo.ready
 	$(RUN) examples/demo.py
 
+# Compiles each kernel of the Numba twin once; `make test-numba` runs the other tests of that twin, with all compilations.
 test: $(VENV)/test.ready
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -m "not slow and not numba_again"
 
-# The loop of work, two minutes: leaves out tests that start processes and those of the Numba twin, which is compiled when they run.
+test-numba: $(VENV)/test.ready
+	$(PYTEST) -m "numba_again and not slow"
+
+# The loop of work, a minute: leaves out tests that start processes and those of the Numba twin, which is compiled when they run.
 test-fast: $(VENV)/test.ready
 	$(PYTEST) -m "not slow and not process and not numba"
 
@@ -51,7 +55,7 @@ lint: $(VENV)/lint.ready
 # One wheel for Python 3.11 and all that follow, with every instruction set inside, made from the sdist beside it.
 wheel: $(VENV)/wheel.ready
 	rm -rf build/wheel dist
-	$(RUN) -m build --outdir build/wheel
+	FASTEM_BUILD=all $(RUN) -m build --outdir build/wheel
 	PATH="$(BIN):$$PATH" $(RUN) -m auditwheel repair --strip --wheel-dir dist build/wheel/*.whl
 	mv build/wheel/*.tar.gz dist
 	$(BIN)/abi3audit --strict dist/*.whl
@@ -96,7 +100,7 @@ bench-answers: $(VENV)/bench.ready
 
 # Is a kernel slower than it was, does a fit take more memory than is promised?  Instructions under valgrind, times beside
 # frozen kernels, peak memory beside its budget.
-bench-check: $(VENV)/bench.ready
+bench-check: $(VENV)/bench.ready every-set
 	$(RUN) bench/memory.py
 	$(RUN) bench/instructions.py
 	$(RUN) bench/ratio.py
@@ -137,17 +141,24 @@ bench/output/armadillo: bench/peers/armadillo.cpp
 $(RUN):
 	$(PYTHON) -m venv $(VENV)
 
+# What setup.py compiles: "native" leaves out the instruction sets that this machine would not pick, "all" is what wheels have.
+FASTEM_BUILD ?= native
+
 # The kernels are compiled in place, so that the tree at hand is what runs; those that have not changed are not compiled again.
 $(READY): pyproject.toml setup.py $(wildcard fastem/*.pyx fastem/kernels/*.pxi fastem/kernels/*.h) | $(RUN)
 	rm -f fastem/*.so  # one of another name, as for this Python alone, would be found first
 	$(PIP) "cython>=3.1" "setuptools>=77"
-	$(PIP) --no-build-isolation --editable .
+	FASTEM_BUILD=$(FASTEM_BUILD) $(PIP) --no-build-isolation --editable .
 	touch $@
 
 # What an extra of pyproject.toml asks for.
 $(VENV)/%.ready: pyproject.toml | $(READY)
 	$(PIP) "fastem[$*]"
 	touch $@
+
+# Benchmarks measure sets that this machine would not pick.
+every-set: $(READY)
+	FASTEM_BUILD=all $(RUN) setup.py --quiet build_ext --inplace
 
 # Alone: for a tree that runs in the environment of another (bench/history.py).
 kernels:

@@ -168,8 +168,9 @@ print(os.waitpid(child, 0)[1])"""
 # ------------------------------------------------------------------------------------------------------------- doctor
 
 
+@pytest.mark.numba
 @pytest.mark.process
-def test_the_doctor_finds_nothing_here():
+def test_the_doctor_finds_nothing_here_with_numba():
     run = subprocess.run([sys.executable, "-m", "fastem", "doctor"], capture_output=True, text=True, timeout=300)
     assert (run.returncode, run.stderr) == (0, "")
     assert run.stdout == f"{fastem.show_config()}\n{ALL_IS_WELL}\n"
@@ -191,7 +192,8 @@ def test_the_doctor_names_a_malformed_variable(variable):
     assert lines[-1].startswith(variable)
 
 
-def test_the_doctor_finds_kernels_that_answer_wrong(twin, monkeypatch, capsys):
+@pytest.mark.numba
+def test_the_doctor_finds_numba_or_cython_kernels_that_answer_wrong(twin, monkeypatch, capsys):
     accumulate = clinic.accumulate
 
     def wrong(params, X, backend):

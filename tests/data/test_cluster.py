@@ -40,7 +40,9 @@ def test_blocks_cut_at_slots_have_the_bits_of_rows_in_memory(place, dtype, weigh
 @pytest.mark.parametrize("settings", [
     {"n_init": 5, "init_params": "random"},
     {"reg_covar": "auto", "acceleration": "quasi-newton", "tol": 1e-8, "covariance_type": "diag"},
-    {"prior": fastem.GaussianPrior(mean=[0.0, 0.0], scale=np.eye(2)), "backend": "numba"},
+    pytest.param(
+        {"prior": fastem.GaussianPrior(mean=[0.0, 0.0], scale=np.eye(2)), "backend": "numba"}, marks=pytest.mark.numba
+    ),
 ], ids=["screened", "accelerated", "numba"])  # fmt: skip
 def test_every_kind_of_fit_has_the_same_bits(settings):
     X = rows(N)

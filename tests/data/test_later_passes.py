@@ -72,7 +72,7 @@ def test_chunks_of_another_form_in_a_later_pass_are_refused(name, passes, twin):
 
 @pytest.mark.process
 @pytest.mark.numba
-def test_narrower_chunks_in_a_later_pass_do_not_end_the_process(tmp_path):
+def test_narrower_chunks_in_a_later_pass_on_numba_do_not_end_the_process(tmp_path):
     """Long read-only ones are swept where they are: kernels would read what lies behind them."""
     code = f"""
 import numpy as np, fastem

@@ -261,8 +261,9 @@ def test_an_empty_component_of_float32_rows_has_no_part(twin):
 
 
 @pytest.mark.numba
+@pytest.mark.numba_again  # with threads, from d = 7 on
 @pytest.mark.parametrize("d", range(1, 14))
-def test_twins_agree(d):
+def test_cython_and_numba_agree(d):
     """Many slots, none of them full at the end, all kinds."""
     rng = np.random.default_rng(d)
     X, w = rng.normal(size=(2 * SLOT_ROWS + 77, d)) * 3, rng.random(2 * SLOT_ROWS + 77)

@@ -221,7 +221,8 @@ def nowhere_to_cache(tmp_path):
     return path | {"HOME": os.devnull, "XDG_CACHE_HOME": os.devnull, "NUMBA_CACHE_DIR": ""}
 
 
-def test_kernels_compile_where_no_cache_can_be_written(nowhere_to_cache):
+@pytest.mark.numba
+def test_numba_kernels_compile_where_no_cache_can_be_written(nowhere_to_cache):
     code = """
 import numba, numpy as np, fastem
 from fastem.kernels import numba as kernels
@@ -236,6 +237,7 @@ print(fastem.__file__, fastem.accumulate(params, [[0.0], [1.0]], backend="numba"
     assert fitted == f"{nowhere_to_cache['PYTHONPATH']}/fastem/__init__.py [2.]"
 
 
+@pytest.mark.numba
 def test_the_number_of_threads_of_numba_is_the_callers_again(monkeypatch):
     """After every call, also one that fails."""
     numba = pytest.importorskip("numba")

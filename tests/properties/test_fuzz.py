@@ -50,9 +50,10 @@ components = st.sampled_from([1, 1, 2, 3, 5, 40, 1000])
 # ---------------------------------------------------------------------------------------------------------- estimators
 
 
-@pytest.mark.numba
-@given(st.data(), strategies.engines, components, normal_settings())
-def test_a_gaussian_fit_of_any_rows(data, engine, k, settings):
+@strategies.engines
+@given(st.data(), components, normal_settings())
+def test_a_gaussian_fit_of_any_rows(engines, data, k, settings):
+    engine = data.draw(engines)
     X = data.draw(strategies.singles(strategies.matrices()))
     w = data.draw(strategies.weights_of(len(X)))
     rows, sample_weight = data.draw(strategies.dressed(X)), data.draw(strategies.dressed(w))
@@ -66,9 +67,10 @@ def test_a_gaussian_fit_of_any_rows(data, engine, k, settings):
         assert mixture.sample(3)[0].shape == (3, X.shape[1])
 
 
-@pytest.mark.numba
-@given(st.data(), strategies.engines, components, binomial_settings())
-def test_a_binomial_fit_of_any_counts(data, engine, k, settings):
+@strategies.engines
+@given(st.data(), components, binomial_settings())
+def test_a_binomial_fit_of_any_counts(engines, data, k, settings):
+    engine = data.draw(engines)
     X, trials = data.draw(strategies.counts_of())
     w = data.draw(strategies.weights_of(len(X)))
     rows, tosses = data.draw(strategies.dressed(X)), data.draw(strategies.dressed(trials))
@@ -90,9 +92,10 @@ def climb(params, sweep, **terms):
         params = stats.maximize(**terms)
 
 
-@pytest.mark.numba
-@given(st.data(), strategies.engines, st.integers(1, 4), st.sampled_from(TYPES))
-def test_em_on_any_rows_never_falls(data, engine, k, kind):
+@strategies.engines
+@given(st.data(), st.integers(1, 4), st.sampled_from(TYPES))
+def test_em_on_any_rows_never_falls(engines, data, k, kind):
+    engine = data.draw(engines)
     X = data.draw(strategies.matrices())
     w = data.draw(strategies.weights_of(len(X)))
     with within(engine):
@@ -102,9 +105,10 @@ def test_em_on_any_rows_never_falls(data, engine, k, kind):
             assert_no_fall_but_rounding(climb(start, rows.sweep, reg_covar=0.0))
 
 
-@pytest.mark.numba
-@given(st.data(), strategies.engines, st.integers(1, 4))
-def test_em_on_any_counts_never_falls(data, engine, k):
+@strategies.engines
+@given(st.data(), st.integers(1, 4))
+def test_em_on_any_counts_never_falls(engines, data, k):
+    engine = data.draw(engines)
     X, trials = data.draw(strategies.counts_of())
     w = data.draw(strategies.weights_of(len(X)))
     with within(engine):
@@ -113,9 +117,10 @@ def test_em_on_any_counts_never_falls(data, engine, k):
             assert_no_fall_but_rounding(climb(start, rows.sweep))
 
 
-@pytest.mark.numba
-@given(st.data(), strategies.engines)
-def test_predictions_of_any_rows(data, engine):
+@strategies.engines
+@given(st.data())
+def test_predictions_of_any_rows(engines, data):
+    engine = data.draw(engines)
     with np.errstate(over="ignore"):
         X = np.nan_to_num(data.draw(strategies.matrices(d=2)) * data.draw(st.sampled_from([1.0, 1e100, 1e160])))
     with within(engine):

@@ -37,9 +37,10 @@ def assert_stats(stats):
     assert_shares(reached.weights, 1e-12)
 
 
-@pytest.mark.numba
-@given(st.data(), strategies.engines, st.sampled_from(TYPES))
-def test_a_sweep_at_any_normal_parameters(data, engine, kind):
+@strategies.engines
+@given(st.data(), st.sampled_from(TYPES))
+def test_a_sweep_at_any_normal_parameters(engines, data, kind):
+    engine = data.draw(engines)
     X = data.draw(strategies.matrices(d=data.draw(st.integers(1, 3))))
     good = good_parameters(kind, 2, X.shape[1])
     name = data.draw(st.sampled_from(sorted(good)))
@@ -52,9 +53,10 @@ def test_a_sweep_at_any_normal_parameters(data, engine, kind):
         assert_shares(found.resp, 1e-12)
 
 
-@pytest.mark.numba
-@given(st.data(), strategies.engines)
-def test_a_sweep_at_any_binomial_parameters(data, engine):
+@strategies.engines
+@given(st.data())
+def test_a_sweep_at_any_binomial_parameters(engines, data):
+    engine = data.draw(engines)
     X, trials = data.draw(strategies.counts_of())
     good = {"weights": np.full(2, 0.5), "probs": np.random.default_rng(0).random((2, X.shape[1]))}
     name = data.draw(st.sampled_from(sorted(good)))

@@ -63,9 +63,10 @@ def assert_labels(labels, fits, offsets, has_value):
     assert (labels < fits.weights.shape[1]).all()
 
 
-@pytest.mark.numba
-@given(st.data(), strategies.engines, components, settings)
-def test_a_fit_of_any_values_in_groups(data, engine, k, rules):
+@strategies.engines
+@given(st.data(), components, settings)
+def test_a_fit_of_any_values_in_groups(engines, data, k, rules):
+    engine = data.draw(engines)
     values = data.draw(with_holes(data.draw(strategies.matrices(d=1))[:, 0]))
     values = data.draw(strategies.singles(st.just(values)))
     offsets, w = data.draw(offsets_of(len(values))), data.draw(strategies.weights_of(len(values)))
@@ -77,9 +78,10 @@ def test_a_fit_of_any_values_in_groups(data, engine, k, rules):
         assert_labels(fits.labels(rows), fits, offsets, ~np.isnan(values))
 
 
-@pytest.mark.numba
-@given(st.data(), strategies.engines, components, settings)
-def test_a_fit_of_any_counts_in_groups(data, engine, k, rules):
+@strategies.engines
+@given(st.data(), components, settings)
+def test_a_fit_of_any_counts_in_groups(engines, data, k, rules):
+    engine = data.draw(engines)
     successes, trials = data.draw(strategies.counts_of(d=1))
     values = data.draw(with_holes(successes[:, 0]))
     tosses = trials if trials.ndim == 0 else data.draw(with_holes(np.broadcast_to(trials, successes.shape)[:, 0]))
@@ -95,7 +97,7 @@ def test_a_fit_of_any_counts_in_groups(data, engine, k, rules):
 
 @pytest.mark.numba
 @given(st.data(), components, settings)
-def test_twins_find_the_same_faults(data, k, rules):
+def test_cython_and_numba_find_the_same_faults(data, k, rules):
     values = data.draw(with_holes(data.draw(strategies.matrices(d=1))[:, 0]))
     offsets, w = data.draw(offsets_of(len(values))), data.draw(strategies.weights_of(len(values)))
     with within(arguments=ARGUMENTS):

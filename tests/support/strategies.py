@@ -8,6 +8,7 @@ import fractions
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import strategies as st
 
 from fastem.kernels.twins import INSTRUCTION_SETS, instruction_set
@@ -25,8 +26,14 @@ def usable(isa):
         return False
 
 
-ENGINES = [("cython", isa) for isa in INSTRUCTION_SETS if usable(isa)] + [("numba", None)]
-engines = st.sampled_from(ENGINES)
+ENGINES = {
+    "cython": st.sampled_from([("cython", isa) for isa in INSTRUCTION_SETS if usable(isa)]),
+    "numba": st.just(("numba", None)),
+}
+engines = pytest.mark.parametrize(
+    "engines",
+    [pytest.param(ENGINES["cython"], id="cython"), pytest.param(ENGINES["numba"], id="numba", marks=pytest.mark.numba)],
+)
 
 
 # -------------------------------------------------------------------------------------------------------------- values
