@@ -30,7 +30,7 @@ def short_blocks(monkeypatch):
 def test_chunks_have_the_bits_of_rows_in_memory(size, weighted, n_threads, kind, short_blocks):
     n = N if size > 1 else SLOT_ROWS + 100
     X, w = rows(n), np.random.default_rng(1).random(n) if weighted else None
-    settings = {"covariance_type": kind, "random_state": 0, "max_iter": 4, "tol": 0.0}
+    settings = {"covariance_type": kind, "random_state": 0, "max_iter": 2, "tol": 0.0}
     with pytest.warns(fastem.ConvergenceWarning):
         memory = fastem.GaussianMixture(3, **settings).fit(X, sample_weight=w)
     source = cut(size, X, w) if weighted else cut(size, X)
@@ -58,10 +58,10 @@ def test_every_kind_of_fit_has_the_same_bits(settings, dtype, twin):
     assert from_chunks.n_features_in_ == 1
 
 
-@pytest.mark.parametrize("size", [7, 1000, 20_000])
+@pytest.mark.parametrize("size", [7, 1000, 9_000])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_chunks_of_counts_have_the_bits_of_rows_in_memory(size, weighted):
-    X, trials, w = counts(20_000, d=2)
+    X, trials, w = counts(9_000, d=2)
     arrays = (X, trials, w) if weighted else (X, trials)
     memory = fastem.BinomialMixture(2, random_state=0).fit(X, trials=trials, sample_weight=w if weighted else None)
     assert_same_bits(memory, fastem.BinomialMixture(2, random_state=0).fit(chunks=cut(size, *arrays)))

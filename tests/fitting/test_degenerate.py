@@ -205,7 +205,7 @@ def test_an_extrapolation_goes_no_lower_than_the_m_step(kind, reg_covar):
 @pytest.mark.parametrize("reg_covar", [0.0, 1e-6])
 def test_accelerated_fits_do_not_fall_where_a_component_collapses(acceleration, reg_covar):
     """Univariate, on equal rows beside others: the floor of its variance is no place to come down to from below."""
-    for seed in range(8):
+    for seed in range(4):
         rng = np.random.default_rng(seed)
         X = np.concatenate([rng.normal(size=(30, 1)), np.full((10, 1), 3.0), 3.0 + 1e-9 * rng.normal(size=(4, 1))])
         mixture = fastem.GaussianMixture(

@@ -104,7 +104,7 @@ def test_every_public_name_is_there():
 def test_no_fit_falls_by_more_than_is_explained(world, acceleration):
     fit = fastem.em(
         lambda params: fastem.accumulate(params, world.X), lambda stats: stats.maximize(reg_covar=0.0),
-        normal_params(world, "full"), tol=0.0, max_iter=150, acceleration=acceleration,
+        normal_params(world, "full"), tol=0.0, max_iter=75, acceleration=acceleration,
     )  # fmt: skip
     logliks = [*fit.history.loglik, fit.loglik]
     assert fit.ascent.largest_fall == max(0.0, *(-np.diff(logliks)))
@@ -159,7 +159,7 @@ def test_a_larger_fall_that_is_explained_does_not_hide_one_that_is_not():
 @pytest.mark.parametrize("kind", ["full", "tied", "diag", "spherical"])
 def test_no_fit_is_certified_that_falls_by_more_than_a_small_share(kind, acceleration):
     """A component on a line, on equal rows, nearly collinear columns, weights of every size."""
-    for seed in range(6):
+    for seed in range(3):
         rng = np.random.default_rng(seed)
         X, w = rng.normal(size=(40, 2)), rng.random(40) * 10.0 ** rng.integers(-3, 4)
         X[:12] = (np.linspace(5, 6, 12)[:, None] * [1.0, 0.3], [3.0, 3.0], X[:12, :1] * [1, 1] + 1e-9 * X[:12])[

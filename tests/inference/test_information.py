@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from support import datasets
-from support.fits_at_maximum import AT_MAXIMUM, Truth, agree, binomial, gaussian, kinds, methods, pack
+from support.fits_at_maximum import AT_MAXIMUM, Truth, agree, binomial, gaussian, kinds, methods, pack, truth_of
 
 from fastem import BinomialMixture, GaussianMixture
 from fastem.inference.standard_errors import METHODS
@@ -25,7 +25,7 @@ coins = pytest.mark.parametrize(
 def test_normal_information_is_that_of_differences(world, kind, method):
     mixture = gaussian(world, kind)
     errors = mixture.standard_errors(world.X, method=method)
-    agree(errors.parameters_covariance, Truth(mixture, world.X, errors=errors).covariance(method))
+    agree(errors.parameters_covariance, truth_of(mixture, world).covariance(method))
 
 
 @methods
@@ -33,7 +33,7 @@ def test_normal_information_is_that_of_differences(world, kind, method):
 def test_binomial_information_is_that_of_differences(world, method):
     mixture = binomial(world)
     errors = mixture.standard_errors(world.X, trials=world.trials, method=method)
-    agree(errors.parameters_covariance, Truth(mixture, world.X, world.trials, errors).covariance(method))
+    agree(errors.parameters_covariance, truth_of(mixture, world, world.trials).covariance(method))
 
 
 @kinds

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from support import datasets, naive
-from support.fits_at_maximum import Truth, agree, binomial, gaussian, kinds, methods
+from support.fits_at_maximum import Truth, agree, binomial, gaussian, kinds, methods, truth_of
 
 import fastem
 from fastem import BinomialMixture, GaussianMixture, GaussianParams
@@ -98,8 +98,7 @@ def test_what_is_fixed_is_known(kind, group, method):
     found = mixture.standard_errors(world.X, method=method)
     for name in ("weights", "means", "covariances"):
         assert ((getattr(found, name) == 0) == (name == group)).all()
-    truth = Truth(mixture, world.X, errors=found, free=found.parameters_covariance.diagonal() > 0)
-    agree(found.parameters_covariance, truth.covariance(method))
+    agree(found.parameters_covariance, truth_of(mixture, world, fixed=(group,)).covariance(method))
 
 
 @methods
@@ -108,10 +107,9 @@ def test_a_mask_holds_those_of_its_components(kind, group, method):
     world = datasets.overlapping
     mixture = gaussian(world, kind, fixed={group: [True, False, False]})
     errors = mixture.standard_errors(world.X, method=method)
-    free = errors.parameters_covariance.diagonal() > 0
     assert np.array_equal(getattr(errors, group)[0], np.zeros_like(getattr(errors, group)[0]))
     assert (getattr(errors, group)[1:] > 0).all()
-    agree(errors.parameters_covariance, Truth(mixture, world.X, errors=errors, free=free).covariance(method))
+    agree(errors.parameters_covariance, truth_of(mixture, world, fixed=f"one of {group}").covariance(method))
 
 
 def test_a_prior_is_refused():

@@ -45,6 +45,7 @@ def test_coins():
     assert fastem.bootstrap_test(one, 1, estimator=COINS, trials=TRIALS, n_bootstrap=19).p_value > 0.1
 
 
+@pytest.mark.slow
 def test_p_is_as_small_as_it_should_be_where_k_is_enough():
     """Of 60 data sets of one component, those with p <= 0.2 are Binomial(60, 0.2): 12, within three deviations."""
     rng = np.random.default_rng(2)
