@@ -2,9 +2,9 @@
 
 Each source is compiled for each instruction set, and that of sweeps for each precision of its lanes: fastem._kernels,
 fastem._linear and fastem._many run on any processor, others where it has what they need; twins.py picks when the
-package is imported.  FASTEM_BUILD=native leaves out the sets that this machine would not pick.  No -ffast-math and no
--Ofast: they delete the treatment of infinities on which the kernels rely and, with some compilers, change the arithmetic
-of the whole process.
+package is imported. FASTEM_BUILD=native leaves out the sets that this machine would not pick. No -ffast-math and no
+-Ofast: they delete the treatment of infinities on which the kernels rely and, with some compilers, change the
+arithmetic of the whole process.
 """
 
 import os
