@@ -22,6 +22,14 @@ class CountsWorld:
     probs: np.ndarray           # (k, m)
 
 
+@dataclass(frozen=True)
+class EventsWorld:
+    name: str
+    X: np.ndarray               # (n, d)  counts without a limit, whole numbers in float64
+    weights: np.ndarray         # (k,)
+    rates: np.ndarray           # (k, d)
+
+
 # ---------------------------------------------------------------------------------------------------- how they are made
 
 
@@ -64,6 +72,15 @@ def counts_world(name, seed, trials, weights, probs) -> CountsWorld:
     labels = rng.choice(len(weights), size=len(trials), p=weights)
     X = rng.binomial(trials, probs[labels]).astype(float)
     return CountsWorld(name, X, trials.astype(float), (weights + 1 / len(weights)) / 2, 0.8 * probs + 0.1)
+
+
+def events_world(name, seed, n, weights, rates) -> EventsWorld:
+    """Draws of the given mixture; the start pulls every rate a fifth of its way to the mean of its column, weights half
+    way to equal."""
+    rng = np.random.default_rng(seed)
+    weights, rates = np.array(weights), np.array(rates, dtype=float)
+    X = rng.poisson(rates[rng.choice(len(weights), size=n, p=weights)]).astype(float)
+    return EventsWorld(name, X, (weights + 1 / len(weights)) / 2, 0.8 * rates + 0.2 * (weights @ rates))
 
 
 # ----------------------------------------------------------------------------------------------------------- univariate
@@ -157,3 +174,19 @@ certain = replace(counts_world("certain", 25, varying_trials(26, 707, 1, 9), [0.
                   probs=np.array([[0.0], [0.4], [1.0]]))
 
 COUNTS_WORLDS = [two_coins, three_coins, three_questions, certain]
+
+
+# --------------------------------------------------------------------------------------------------------------- events
+
+one_rate = events_world("one_rate", 30, 501, [1.0], [[3.5]])
+two_rates = events_world("two_rates", 31, 1003, [0.4, 0.6], [[1.0], [7.0]])
+three_rates = events_world("three_rates", 32, 1203, [0.2, 0.5, 0.3], [[0.3], [5.0], [40.0]])
+three_columns = events_world("three_columns", 33, 905, [0.45, 0.55], [[2.0, 0.5, 30.0], [5.0, 4.0, 12.0]])
+# the second column never has an event, in both components: rates of exactly 0
+silent_column = events_world("silent_column", 34, 707, [0.35, 0.65], [[2.0, 0.0, 9.0], [8.0, 0.0, 3.0]])
+# a component that has no event at all, known as such
+without_events = replace(events_world("without_events", 35, 707, [0.3, 0.7], [[0.0], [2.5]]),
+                         rates=np.array([[0.0], [2.0]]))
+many_events = events_world("many_events", 36, 501, [0.5, 0.5], [[1e6, 3.0], [1.002e6, 4.0]])
+
+EVENTS_WORLDS = [one_rate, two_rates, three_rates, three_columns, silent_column, without_events, many_events]

@@ -48,6 +48,16 @@ def binomial_densities(X, trials, probs):
     return (a - b - c + kernel).sum(axis=2), *(size.astype(float) for size in sizes)
 
 
+def poisson_densities(X, rates):
+    """Log densities (n, k); and the absolute values of the terms that they are sums of: those of the factorials (n,),
+    and those that depend on the parameters (n, k)."""
+    x, rate = exactly(X)[:, np.newaxis], exactly(rates)
+    factorials = np.vectorize(lambda a: mp.loggamma(a + 1), otypes=[object])(x)
+    logs = np.vectorize(lambda a, b: a * mp.log(b) if a > 0 else mp.mpf(0), otypes=[object])(x, rate)
+    sizes = factorials.sum(axis=(1, 2)), (np.abs(logs) + rate).sum(axis=2)
+    return (logs - rate - factorials).sum(axis=2), *(size.astype(float) for size in sizes)
+
+
 def posterior(densities, weights):
     """Log densities of the mixture (n,) and responsibilities (n, k)."""
     joint = densities + log(exactly(weights))

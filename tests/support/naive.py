@@ -61,6 +61,15 @@ def binomial_log_density(X, trials, probs):
     return log_density
 
 
+def poisson_log_density(X, rates):
+    """log prod_j exp(-rate_j) rate_j^x_j / x_j! -> (n, k); rates (k, d); 0^0 = 1."""
+    log_density = np.empty((len(X), len(rates)))
+    log_factorials = np.vectorize(lambda a: math.lgamma(a + 1), otypes=[float])(X)
+    for c, rate in enumerate(rates):
+        log_density[:, c] = np.sum(xlogy(X, rate) - rate - log_factorials, axis=1)
+    return log_density
+
+
 def posterior(log_density, weights):
     """log p(x) = log sum_k weight_k p_k(x) and resp_k = weight_k p_k(x) / p(x) -> log_prob (n,), resp (n, k).
 
@@ -102,6 +111,14 @@ def binomial_sums(X, trials, sample_weight, weights, probs):
     successes, failures = shares.T @ X, shares.T @ (trials - X)
     loglik, entropy = weighted_total(sample_weight, log_prob), entropy_of(sample_weight, resp)
     return shares.sum(axis=0), successes, failures, loglik, entropy
+
+
+def poisson_sums(X, sample_weight, weights, rates):
+    """-> counts (k,), events (k, d) = sum w r x, loglik, entropy."""
+    log_prob, resp = posterior(poisson_log_density(X, rates), weights)
+    shares = sample_weight[:, None] * resp
+    loglik, entropy = weighted_total(sample_weight, log_prob), entropy_of(sample_weight, resp)
+    return shares.sum(axis=0), shares.T @ X, loglik, entropy
 
 
 # ----------------------------------------------------------------------------------------------------------- the M-step
@@ -175,6 +192,20 @@ def binomial_em(X, trials, sample_weight, weights, probs, n_iter):
         tosses = successes + failures
         weights, probs = counts / counts.sum(), np.where(tosses == 0, probs, ratio(successes, tosses))
     return weights, probs, logliks
+
+
+def poisson_em(X, sample_weight, weights, rates, n_iter):
+    """-> weights, rates after n_iter iterations, and the log likelihood before each M-step.
+
+    A component without rows keeps its rates.
+    """
+    logliks = []
+    for _ in range(n_iter):
+        counts, events, loglik, _ = poisson_sums(X, sample_weight, weights, rates)
+        logliks.append(loglik)
+        weights = counts / counts.sum()
+        rates = np.where(counts[:, None] == 0, rates, ratio(events, counts[:, None]))
+    return weights, rates, logliks
 
 
 # ------------------------------------------------------------------------------------------------ starts of many fits
@@ -291,3 +322,20 @@ def loop_em_step_binomial(successes, trials, weights, probs):
         new_weights.append(sum(r[c] for r in resp) / len(samples))
         new_probs.append(heads / tosses)
     return new_weights, new_probs, loop_q(samples, resp, weights, components, loop_binomial_density)
+
+
+def loop_poisson_density(x, rate):
+    """exp(-rate) rate^x / x!, x below 170; 0^0 = 1."""
+    return math.exp(-rate) * rate**x / math.factorial(int(x))
+
+
+def loop_em_step_poisson(counts, weights, rates):
+    """One EM iteration of a univariate Poisson mixture -> weights, rates, q; lists of floats."""
+    components = [(rate,) for rate in rates]
+    resp = loop_resp(counts, weights, components, loop_poisson_density)
+    new_weights, new_rates = [], []
+    for c in range(len(weights)):
+        count = sum(r[c] for r in resp)
+        new_weights.append(count / len(counts))
+        new_rates.append(sum(r[c] * x for r, x in zip(resp, counts, strict=True)) / count)
+    return new_weights, new_rates, loop_q(counts, resp, weights, components, loop_poisson_density)

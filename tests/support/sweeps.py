@@ -3,6 +3,7 @@
 from fastem.data.open import open_rows
 from fastem.families.binomial.model import BinomialParams
 from fastem.families.gaussian.model import GaussianParams
+from fastem.families.poisson.model import PoissonParams
 from support import naive
 
 KINDS = ("full", "tied", "diag", "spherical")
@@ -15,6 +16,10 @@ def normal_params(world, kind):
 
 def binomial_params(world):
     return BinomialParams(world.weights.copy(), world.probs.copy())
+
+
+def poisson_params(world):
+    return PoissonParams(world.weights.copy(), world.rates.copy())
 
 
 def sweep(params, X, twin, sample_weight=None, trials=None, n_threads=None, dtype=None):
