@@ -17,7 +17,10 @@ collect_ignore_glob = ["conftest.py", "*/conftest.py"]  # of doctests: all have 
 NUMBA = pytest.param("numba", marks=pytest.mark.numba)
 TWINS = ("cython", NUMBA)
 EVERY_TWIN = (*(f"cython-{isa}" for isa in INSTRUCTION_SETS), NUMBA)
-ON_EVERY_TWIN = ("test_accuracy", "test_bits", "test_groups", "test_kernels", "test_many", "test_statistics")
+ON_EVERY_TWIN = (
+    "test_accuracy", "test_bits", "test_groups", "test_kernels", "test_many", "test_many_poisson",
+    "test_poisson_kernels", "test_statistics",
+)  # fmt: skip
 """Elsewhere the compiled sums are not what is on trial."""
 FIRST_ON_NUMBA = ("test_kernels", "test_statistics", "test_fit", "test_starts", "test_predictions")
 """Here the Numba twin is on trial with one compilation of each kernel, for float64 rows and one thread; elsewhere with

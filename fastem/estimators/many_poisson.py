@@ -41,7 +41,7 @@ class ManyPoissonFits(ManyFits):
         groups; -1 where there is none: in groups without a fit, and where a value is no count."""
         x = as_column(values, "values", whole=True)
         check_length(x, "values", int(self.offsets[-1]))
-        x = np.where((x >= 0) & (x <= LARGEST_COUNT), x, np.nan)
+        x = np.where((x >= 0) & (x <= LARGEST_COUNT) & (x == np.floor(x)), x, np.nan)
 
         def log_density(c: int, group: np.ndarray) -> Array:
             rates = self.rates[group, c]

@@ -9,18 +9,12 @@ import mpmath as mp
 import numpy as np
 import pytest
 from support import exact, naive
+from support.exact import LOG_PROB, RESP, SMALLEST_SHARE, SUMS, UNIT, row_units, shares_off
 from support.sweeps import sweep
 
 from fastem import BinomialParams, GaussianParams
 from fastem.data.open import open_rows
-from fastem.families.stats import UNIT
 from fastem.kernels.backend import Backend
-
-LOG_PROB, RESP, SUMS = 8, 8, 16
-"""Promised, in these units; docs/numerics.md has what was measured."""
-
-SMALLEST_SHARE = 2.0**-890
-"""A density below 2^-900 of the largest counts as 2^-900 of it: so, of what a few dozen rows add up to, may all."""
 
 
 def rows_of(rng, params, n):
@@ -102,17 +96,6 @@ def units(params, squares):
     scales = scales if scales.ndim == 2 else scales.diagonal(axis1=1, axis2=2)
     sizes = np.abs(np.log(params.weights)) + np.abs(np.log(scales)).sum(axis=1) + d
     return UNIT * (sizes + conditions(params) * (d + squares))
-
-
-def row_units(resp, unit):
-    return (resp.astype(float) * unit).sum(axis=1) + UNIT
-
-
-def shares_off(resp, unit):
-    """(n, k) what the errors of log densities may change responsibilities by: d r_k = r_k sum_j r_j (e_k - e_j)."""
-    r = resp.astype(float)
-    others = (1 - resp).astype(float)
-    return r * (others * unit + (r * unit).sum(axis=1, keepdims=True) - r * unit)
 
 
 normal = pytest.mark.parametrize("name", NORMAL_CASES)

@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 import pytest
-from support.groups import assert_equal_bits, both_families, family
+from support.groups import all_families, assert_equal_bits, family
 
 from fastem import fit_many
 from fastem.kernels.backend import Backend
@@ -26,8 +26,8 @@ def shares(monkeypatch):
     monkeypatch.setattr("fastem.kernels.backend.SHARES_AT_A_TIME", 2)
 
 
-def fitted(twin, kind=0, n_threads=2):
-    rows, offsets, fit = both_families(sizes=SIZES)[kind]
+def fitted(twin, kind="gaussian", n_threads=2):
+    rows, offsets, fit = all_families(sizes=SIZES)[kind]
     return fit(rows, offsets, backend=twin, n_threads=n_threads)
 
 
@@ -125,7 +125,7 @@ def test_ctrl_c_ends_a_long_call(twin):
 
 
 def test_a_mapped_file_has_the_bits_of_memory(tmp_path, twin, shares):
-    rows, offsets, fit = both_families(sizes=SIZES)[0]
+    rows, offsets, fit = all_families(sizes=SIZES)["gaussian"]
     path = tmp_path / "values.npy"
     np.save(path, rows)
     mapped = np.load(path, mmap_mode="r")

@@ -16,6 +16,15 @@ log = np.vectorize(lambda a: mp.log(a) if a > 0 else mp.mpf("-inf"), otypes=[obj
 exp = np.vectorize(mp.exp, otypes=[object])
 LOG_2_PI = mp.log(2 * mp.pi)
 
+UNIT = 2.0**-53
+"""What rounding changes a float64 by, relatively, at most."""
+
+LOG_PROB, RESP, SUMS = 8, 8, 16
+"""Promised, in units of what one rounding of all that enters may do; docs/numerics.md has what was measured."""
+
+SMALLEST_SHARE = 2.0**-890
+"""A density below 2^-900 of the largest counts as 2^-900 of it: so may all of what a few dozen rows add up to."""
+
 
 def inverse_cholesky(covariance):
     """L with L^T L = covariance^-1, and the logarithms of its diagonal."""
@@ -83,3 +92,15 @@ def normal_step(X, resp, means):
 def errors(found, truth):
     """|found - truth| as float64."""
     return np.abs(exactly(found) - truth).astype(float)
+
+
+def row_units(resp, unit):
+    """(n,) what the log density of a row may be off by, where those of its components (n, k) may be off by `unit`."""
+    return (resp.astype(float) * unit).sum(axis=1) + UNIT
+
+
+def shares_off(resp, unit):
+    """(n, k) what the errors of log densities may change responsibilities by: d r_k = r_k sum_j r_j (e_k - e_j)."""
+    r = resp.astype(float)
+    others = (1 - resp).astype(float)
+    return r * (others * unit + (r * unit).sum(axis=1, keepdims=True) - r * unit)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fastem.estimators.fit_many import fit_many
+from fastem.families.registry import NAMES
 
 # A dozen iterations, each good to a few units in the last place, summed in another order; seen: 2e-14.
 RTOL = 1e-12
@@ -33,6 +34,15 @@ def count_groups(seed=0, sizes=SIZES):
     return rng.binomial(trials, probs), trials, offsets_of(sizes)
 
 
+def event_groups(seed=0, sizes=SIZES):
+    """Two rates in each group."""
+    rng = np.random.default_rng(seed)
+    pairs = rng.gamma(1.0, 6.0, size=(len(sizes), 2))
+    return rng.poisson(pairs[np.repeat(np.arange(len(sizes)), sizes), rng.integers(0, 2, sum(sizes))]), offsets_of(
+        sizes
+    )
+
+
 def results(fits):
     return {field.name: getattr(fits, field.name) for field in fields(fits) if field.name != "offsets"}
 
@@ -48,8 +58,8 @@ def assert_close(a, b, rtol=RTOL):
         np.testing.assert_allclose(results(b)[name], value, rtol=rtol, atol=rtol * scale, err_msg=name)
 
 
-def both_families(seed=0, sizes=SIZES):
-    """The rows of both, and how each is fitted."""
+def all_families(seed=0, sizes=SIZES):
+    """The rows of each, and how it is fitted."""
     x, offsets = normal_groups(seed, sizes)
     counts, trials, _ = count_groups(seed, sizes)
 
@@ -59,7 +69,16 @@ def both_families(seed=0, sizes=SIZES):
     def normal(values, offsets, **options):
         return fit_many(values, offsets, 2, **options)
 
-    return [(x, offsets, normal), (np.column_stack([counts, trials]), offsets, binomial)]
+    def poisson(values, offsets, **options):
+        return fit_many(values, offsets, 2, family="poisson", **options)
+
+    rows = {
+        "gaussian": (x, offsets, normal),
+        "binomial": (np.column_stack([counts, trials]), offsets, binomial),
+        "poisson": (event_groups(seed, sizes)[0], offsets, poisson),
+    }
+    assert tuple(rows) == NAMES, "each family has rows here"
+    return rows
 
 
-family = pytest.mark.parametrize("family", [0, 1], ids=["gaussian", "binomial"])
+family = pytest.mark.parametrize("family", NAMES)
