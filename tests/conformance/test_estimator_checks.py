@@ -11,7 +11,7 @@ COINS = {"n_trials": 100_000}  # more than the checks count to
 
 def expected_failures(estimator):
     """One of these that would pass fails."""
-    if isinstance(estimator, fastem.BinomialMixture):
+    if isinstance(estimator, fastem.BinomialMixture | fastem.PoissonMixture):
         return {"check_sample_weight_equivalence_on_dense_data": "not of counts; test_estimators.py has its own"}
     return {}
 
@@ -26,6 +26,9 @@ def expected_failures(estimator):
         fastem.BinomialMixture(**COINS),
         fastem.BinomialMixture(2, **COINS),
         fastem.BinomialMixture(2, init_params="random", n_init=2, **COINS),
+        fastem.PoissonMixture(),
+        fastem.PoissonMixture(2),
+        fastem.PoissonMixture(2, init_params="random", n_init=2),
     ],
     expected_failed_checks=expected_failures,
 )
