@@ -10,7 +10,7 @@ import fastem
 
 @dataclass(frozen=True)
 class Case:
-    """n points of d features, k components; family is "normal" (d = 1), a covariance type or "binomial"."""
+    """n points of d features, k components; family is "normal" (d = 1), a covariance type, "binomial" or "poisson"."""
 
     family: str
     n: int
@@ -32,6 +32,14 @@ class Case:
     @property
     def is_binomial(self) -> bool:
         return self.family == "binomial"
+
+    @property
+    def is_poisson(self) -> bool:
+        return self.family == "poisson"
+
+    @property
+    def row_kind(self) -> str:
+        return {"binomial": "counts with trials", "poisson": "counts"}.get(self.family, "real numbers")
 
     @property
     def covariance_type(self) -> str:
@@ -60,7 +68,7 @@ class Problem:
     case: Case
     X: np.ndarray  #              (n, d)
     trials: np.ndarray | None  #  (n, d) tosses, for a binomial mixture
-    start: fastem.GaussianParams | fastem.BinomialParams
+    start: fastem.GaussianParams | fastem.BinomialParams | fastem.PoissonParams
 
 
 QUICK = bool(os.environ.get("FASTEM_BENCH_QUICK"))
@@ -85,6 +93,7 @@ FULL_8 = sized(Case("full", 500_000, 8, 10))
 FULL_32 = sized(Case("full", 200_000, 32, 16))
 DIAG_8 = sized(Case("diag", 500_000, 8, 10))
 BINOMIAL = sized(Case("binomial", 1_000_000, 1, 3, trials=50))
+POISSON = sized(Case("poisson", 1_000_000, 1, 3))
 
 TWINS = ("cython", "numba")
 
@@ -99,6 +108,7 @@ CASES = (
     sized(Case("tied", 500_000, 8, 10)),
     sized(Case("spherical", 500_000, 8, 10)),
     BINOMIAL,
+    POISSON,
 )
 
 SINGLE_CASES = tuple(replace(case, dtype="float32") for case in (NORMAL, FULL_2, FULL_8, FULL_32, DIAG_8))
@@ -107,7 +117,8 @@ THREAD_CASES = tuple(replace(case, threads=2) for case in (NORMAL, FULL_2, FULL_
 
 def make(case: Case) -> Problem:
     rng = np.random.default_rng(case.n + case.d)
-    return binomial_problem(case, rng) if case.is_binomial else normal_problem(case, rng)
+    makers = {"counts with trials": binomial_problem, "counts": poisson_problem, "real numbers": normal_problem}
+    return makers[case.row_kind](case, rng)
 
 
 def normal_problem(case: Case, rng: np.random.Generator) -> Problem:
@@ -142,8 +153,15 @@ def normal_params(case: Case, means: np.ndarray) -> fastem.GaussianParams:
 
 
 def binomial_problem(case: Case, rng: np.random.Generator) -> Problem:
-    """Evenly spaced coins; the start is a little off."""
-    probs = np.linspace(0.2, 0.8, case.k)[:, np.newaxis]
+    """Evenly spaced coins, the same in all columns; the start is a little off."""
+    probs = np.tile(np.linspace(0.2, 0.8, case.k)[:, np.newaxis], case.d)
     X = rng.binomial(case.trials, probs[rng.integers(case.k, size=case.n)]).astype(case.dtype)
     start = fastem.BinomialParams(np.full(case.k, 1 / case.k), probs + 0.05)
     return Problem(case, X, np.full(X.shape, float(case.trials)), start)
+
+
+def poisson_problem(case: Case, rng: np.random.Generator) -> Problem:
+    """Rates that grow by the same factor; the start is a little off."""
+    rates = np.geomspace(2.0, 40.0, case.k)[:, np.newaxis] * np.linspace(1.0, 1.5, case.d)
+    X = rng.poisson(rates[rng.integers(case.k, size=case.n)]).astype(case.dtype)
+    return Problem(case, X, None, fastem.PoissonParams(np.full(case.k, 1 / case.k), 1.1 * rates))

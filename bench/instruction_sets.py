@@ -17,8 +17,7 @@ REPEATS = 15
 def sampler(problem, isa):
     """Opens the rows under one instruction set; -> runs a sweep and tells its time."""
     os.environ["FASTEM_ISA"] = isa
-    binomial = problem.case.is_binomial
-    rows = open_rows(problem.X, problem.trials, has_trials=binomial, n_threads=1)
+    rows = open_rows(problem.X, problem.trials, row_kind=problem.case.row_kind, n_threads=1)
     scale = 1e9 / (problem.case.n * problem.case.k)
     return lambda: scale * measure.seconds(lambda: rows.sweep(problem.start))
 

@@ -43,7 +43,7 @@ def counted() -> dict[str, Case]:
 
 def sweep(case: Case) -> None:
     problem = make(with_injected(replace(case, n=ROWS)))
-    with open_rows(problem.X, problem.trials, has_trials=case.is_binomial, n_threads=1) as rows:
+    with open_rows(problem.X, problem.trials, row_kind=case.row_kind, n_threads=1) as rows:
         rows.sweep(problem.start)
 
 

@@ -64,7 +64,7 @@ naive = load("naive", Path(__file__).parents[1] / "tests" / "support" / "naive.p
 def opened(problem: Problem, twin: str) -> Iterator[Rows]:
     """The rows as a fit holds them: checked once, threads alive."""
     case = problem.case
-    options: dict[str, Any] = {"has_trials": case.is_binomial, "fitting": not case.is_binomial}
+    options: dict[str, Any] = {"row_kind": case.row_kind, "fitting": case.row_kind == "real numbers"}
     with open_rows(problem.X, problem.trials, backend=twin, n_threads=case.threads, **options) as rows:
         yield rows
 
@@ -89,6 +89,8 @@ def loop_iteration(problem: Problem) -> Callable[[], tuple[Any, ...]]:
     if problem.case.is_binomial:
         tosses, probs = problem.trials.ravel().tolist(), start.probs.ravel().tolist()
         return lambda: naive.loop_em_step_binomial(values, tosses, weights, probs)
+    if problem.case.is_poisson:
+        return lambda: naive.loop_em_step_poisson(values, weights, start.rates.ravel().tolist())
     if problem.case.d == 1:
         means, sds = start.means.ravel().tolist(), np.sqrt(start.covariances.ravel()).tolist()
         return lambda: naive.loop_em_step(values, weights, means, sds)
@@ -129,7 +131,7 @@ def sklearn_iterations(problem: Problem, iterations: int) -> Any:
 
 
 def sklearn_takes_part(case: Case) -> bool:
-    return HAS_SKLEARN and not case.is_binomial
+    return HAS_SKLEARN and case.row_kind == "real numbers"
 
 
 # ------------------------------------------------------------------------------------------------- answers come first
@@ -149,9 +151,9 @@ def check_against_loop(problem: Problem, twin: str) -> None:
         stats = rows.sweep(part.start)
     *expected, q = loop_answer(problem)
     np.testing.assert_allclose(stats.q, q, rtol=LOOP_RTOL)
-    if problem.case.is_binomial:
+    if problem.case.row_kind != "real numbers":
         params = stats.maximize()
-        compare([params.weights, params.probs], expected, LOOP_RTOL)
+        compare([getattr(params, name) for name in params.parameter_names], expected, LOOP_RTOL)
     else:
         params = stats.maximize(reg_covar=0.0)
         expected[2] = loop_covariances(expected, part)

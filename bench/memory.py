@@ -42,6 +42,8 @@ def rows_of(case: Case) -> np.ndarray:
         labels = rng.integers(case.k, size=(len(part), 1))
         if case.is_binomial:
             part[:] = rng.binomial(case.trials, (1 + labels) / (1 + case.k))
+        elif case.is_poisson:
+            part[:] = rng.poisson(10.0 * (1 + labels))
         else:
             part[:] = rng.standard_normal(part.shape) + 3 * labels
     return X
@@ -51,6 +53,8 @@ def fit(case: Case, X: np.ndarray) -> None:
     settings = {"max_iter": 2, "tol": 0.0, "random_state": 0}
     if case.is_binomial:
         fastem.BinomialMixture(case.k, **settings).fit(X, trials=case.trials)
+    elif case.is_poisson:
+        fastem.PoissonMixture(case.k, **settings).fit(X)
     else:
         fastem.GaussianMixture(case.k, covariance_type=case.covariance_type, **settings).fit(X)
 
@@ -61,7 +65,7 @@ def budget(case: Case) -> int:
     second = case.d**2 if case.family in ("full", "tied") else case.d
     wave = max(SUMS_BYTES, threads * 8 * (2 + case.k * (1 + case.d + second)))
     start = 8 * max(START_ROWS, ROWS_PER_MEAN * case.k * (case.d + 1)) * (2 * case.d + case.k)
-    return wave + start + (threads * TABLE_BYTES if case.is_binomial else 0) + SLACK
+    return wave + start + (threads * TABLE_BYTES if case.row_kind != "real numbers" else 0) + SLACK
 
 
 # -------------------------------------------------------------------------------------------------- in its own process
