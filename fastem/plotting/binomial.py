@@ -12,7 +12,7 @@ from fastem._public import public
 from fastem.data.open import posterior
 from fastem.families.binomial.model import BinomialParams
 from fastem.plotting.counts import EXACT_COUNTS, MOST_BARS, draw_shares, normal_shares
-from fastem.plotting.style import AxesLike, as_names, bin_edges, legend, panels
+from fastem.plotting.style import AxesLike, as_names, bin_edges, check_family, legend, panels
 from fastem.validation.arrays import as_counts, as_sample_weight, check_enough_rows
 
 if TYPE_CHECKING:
@@ -90,6 +90,7 @@ class BinomialMixtureDisplay:
         ax : d matplotlib Axes, default=None
             Where to plot. None is a new figure.
         """
+        check_family(mixture, "binomial")
         params = mixture.params_
         trials = mixture.n_trials if trials is None else trials
         successes, n_trials = as_counts(X, trials, n_features=params.n_features, owner="BinomialMixture")

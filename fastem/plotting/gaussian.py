@@ -22,6 +22,7 @@ from fastem.plotting.style import (
     AxesLike,
     as_names,
     bin_edges,
+    check_family,
     import_matplotlib,
     legend,
     panels,
@@ -112,6 +113,7 @@ class GaussianMixtureDisplay:
         ax : matplotlib Axes, or d^2 of them for the pairs of d > 2 features, default=None
             Where to plot. None is a new figure.
         """
+        check_family(mixture, "gaussian")
         params = mixture.params_
         rows = as_matrix(X, n_features=params.n_features, owner="GaussianMixture")
         weights = None if sample_weight is None else as_sample_weight(sample_weight, len(rows))

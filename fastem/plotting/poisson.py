@@ -12,7 +12,7 @@ from fastem._public import public
 from fastem.data.open import posterior
 from fastem.families.poisson.model import PoissonParams
 from fastem.plotting.counts import EXACT_COUNTS, MOST_BARS, draw_shares, normal_shares
-from fastem.plotting.style import AxesLike, as_names, bin_edges, legend, panels
+from fastem.plotting.style import AxesLike, as_names, bin_edges, check_family, legend, panels
 from fastem.validation.arrays import as_count_matrix, as_sample_weight
 
 if TYPE_CHECKING:
@@ -81,6 +81,7 @@ class PoissonMixtureDisplay:
         ax : d matplotlib Axes, default=None
             Where to plot. None is a new figure.
         """
+        check_family(mixture, "poisson")
         params = mixture.params_
         counts = as_count_matrix(X, n_features=params.n_features, owner="PoissonMixture")
         weights = None if sample_weight is None else as_sample_weight(sample_weight, len(counts))

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, TypeAlias, TypedDict
 
 import numpy as np
 
+from fastem.estimators.registry import estimator_type
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
@@ -43,6 +45,13 @@ def import_matplotlib(name: str) -> ModuleType:
         return importlib.import_module(f"matplotlib.{name}")
     except ImportError as error:
         raise ImportError("displays need matplotlib: pip install 'fastem[plot]'") from error
+
+
+def check_family(mixture: object, family: str) -> None:
+    """Raise TypeError unless this is an estimator of the family."""
+    kind = estimator_type(family)
+    if not isinstance(mixture, kind):
+        raise TypeError(f"mixture must be a {kind.__name__}, got {type(mixture).__name__}")
 
 
 def panels(

@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 
 import fastem
+from fastem.estimators.registry import estimator_type
+from fastem.families.registry import NAMES
 from fastem.plotting import binomial, convergence, gaussian, style
+from fastem.plotting.registry import display_type
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt
@@ -222,6 +225,16 @@ def test_only_what_is_fitted_is_drawn():
     for shown in (fastem.ConvergenceDisplay, fastem.GaussianMixtureDisplay):
         with pytest.raises(fastem.NotFittedError):
             shown.from_estimator(fastem.GaussianMixture(), *([PLANE] if shown is fastem.GaussianMixtureDisplay else []))
+
+
+@pytest.mark.parametrize("family", NAMES)
+def test_a_display_draws_the_mixtures_of_its_family(family):
+    display = display_type(family)
+    for other in [estimator_type(name)(1) for name in NAMES if name != family] + ["mixture", None]:
+        with pytest.raises(
+            TypeError, match=f"mixture must be a {family.capitalize()}Mixture, got {type(other).__name__}"
+        ):
+            display.from_estimator(other, PLANE)
 
 
 def test_bad_arguments_are_named():
