@@ -79,9 +79,8 @@ def fit_many(
     reg_covar : float or "auto", default=1e-6
         Added to the variances of Gaussian mixtures.  "auto" is 1e-6 of the variance of each group.
     weights_init, ..._init : array-like of shape (k,) or (m, k), default=None
-        Where to begin instead, in all groups or in each, for every array of parameters that the result has: means_init
-        and variances_init of Gaussian mixtures, probs_init of binomial ones.  Entries that are NaN, but of weights, are
-        found.
+        Where to begin instead, in all groups or in each, for every array of parameters that the result has, such as
+        means_init and variances_init of Gaussian mixtures.  Entries that are NaN, but of weights, are found.
     n_threads : int, default=None
         Number of threads; None is one for each core this process may use.
     backend : {"auto", "cython", "numba"}, default="auto"

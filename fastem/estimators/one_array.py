@@ -134,8 +134,8 @@ class OneArrayMixture(Mixture):
     ) -> StandardErrors:
         """Return standard errors of the fitted parameters, from the information that the rows hold.
 
-        They are those of a maximum of the likelihood: fit with a small tol and reg_covar (`stopping="gradient"` with an
-        `acceleration` gets there), and pass the rows of the fit.
+        They are those of a maximum of the likelihood: fit with a small tol (`stopping="gradient"` with an
+        `acceleration` gets there) and, where variances have a floor, a small reg_covar; and pass the rows of the fit.
 
         Parameters
         ----------

@@ -47,9 +47,9 @@ SMALLEST_SHARE = 1e-10
 class StandardErrors:
     """Standard errors of the parameters of a mixture, shaped as they are: symmetric matrices of them for matrices.
 
-    Each is an attribute with the name of the parameter: weights (k,) and, of a Gaussian mixture, means (k, d) and
-    covariances, of a binomial one probs (k, d).  A parameter that is held fixed has 0; one on the boundary (a weight of
-    0, and the component behind it; a probability of 0 or 1) has none: NaN.
+    Each is an attribute with the name of the parameter: weights (k,) and those that the family has, such as means
+    (k, d) and covariances of a Gaussian mixture.  A parameter that is held fixed has 0; one on the boundary of its
+    range (a weight of 0, and the component behind it; a probability of 0 or 1) has none: NaN.
 
     parameters_covariance (p, p) is the covariance of all parameters in the order of `by_name`: the k weights (rows sum
     to 0 over them); then the others, component by component; covariances by their variances or by their lower triangle,
