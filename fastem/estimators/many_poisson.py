@@ -37,8 +37,11 @@ class ManyPoissonFits(ManyFits):
         return PoissonParams(self.weights[group], self.rates[group, :, np.newaxis])
 
     def labels(self, values: ArrayLike) -> np.ndarray:
-        """Return (n,) int32, the most probable component of each row, of the rows of the fit or others in the same
-        groups; -1 where there is none: in groups without a fit, and where a value is no count."""
+        """Return the most probable component of each row, (n,) int32.
+
+        The rows are those of the fit, or others in the same groups.  It is -1 where there is none: in groups without a
+        fit, and where a value is no count.
+        """
         x = as_column(values, "values", whole=True)
         check_length(x, "values", int(self.offsets[-1]))
         x = np.where((x >= 0) & (x <= LARGEST_COUNT) & (x == np.floor(x)), x, np.nan)

@@ -107,7 +107,7 @@ class PoissonMixture(OneArrayMixture):
         return PoissonFamily()
 
     def __sklearn_tags__(self) -> Any:
-        """Counts: whole numbers from 0."""
+        """Return the tags of an estimator whose rows are whole numbers from 0."""
         tags = super().__sklearn_tags__()
         tags.input_tags.categorical = tags.input_tags.positive_only = True
         return tags

@@ -52,7 +52,7 @@ class PoissonParams(Params):
     row_kind = RowKind.COUNTS
 
     def __post_init__(self) -> None:
-        """The kernels trust these shapes."""
+        """Check the shapes, which the kernels trust."""
         for name in self.parameter_names:
             object.__setattr__(self, name, as_float64(getattr(self, name), name))
         check_matrix(self.rates, "rates")

@@ -18,8 +18,10 @@ from fastem.families.poisson.model import PoissonParams
 def start_from(
     given: Mapping[str, Array], rows: RowSource, k: int, *, method: str, rng: np.random.Generator
 ) -> PoissonParams:
-    """Return starting parameters that take what is given of weights and rates; rows of NaN among the rates are
-    found."""
+    """Return starting parameters that take what is given of weights and rates.
+
+    Rows of NaN among the rates are found.
+    """
     rates = fill_rates(given.get("rates"), k, rows.n_features, partial(find_rates, rows, method=method, rng=rng))
     return PoissonParams(given.get("weights", np.full(k, 1 / k)), rates)
 
