@@ -9,6 +9,8 @@ import pytest
 import fastem
 from fastem import BinomialMixture, GaussianMixture, GaussianPrior
 from fastem.estimators import fitted_settings
+from fastem.estimators.registry import estimator_type
+from fastem.families.registry import NAMES
 
 RNG = np.random.default_rng(0)
 X = np.concatenate([RNG.normal(size=(60, 2)) @ [[1.0, -0.9], [0.0, 0.3]], RNG.normal(size=(40, 2)) + 5.0])
@@ -89,8 +91,8 @@ def test_a_partial_fit_remembers_too():
 
 def test_the_table_names_every_setting_there_is():
     """A new setting has to be said to change nothing, or to be refused where it has changed."""
-    for kind in (GaussianMixture, BinomialMixture):
-        settings = set(kind().get_params(deep=False)) - {"probs_init", "n_trials"}
+    for kind in map(estimator_type, NAMES):
+        settings = set(kind().get_params(deep=False)) - {"probs_init", "rates_init", "n_trials"}
         assert settings <= set(fitted_settings.SETTINGS) | set(OTHERS)
 
 

@@ -180,7 +180,7 @@ def test_same_bits_for_any_number_of_threads(d, dtype, twin, monkeypatch):
 
 @pytest.mark.numba
 @worlds
-def test_sums_of_all_twins_and_instruction_sets_agree(world, monkeypatch):
+def test_sums_of_numba_and_all_instruction_sets_agree(world, monkeypatch):
     found = []
     for isa in processor_sets():
         monkeypatch.setenv("FASTEM_ISA", isa)

@@ -13,6 +13,8 @@ import pytest
 import fastem
 from fastem import BinomialMixture, GaussianMixture, GaussianParams, GaussianPrior
 from fastem._errstate import own
+from fastem.estimators.registry import estimator_type
+from fastem.families.registry import NAMES
 
 KINDS = ("full", "tied", "diag", "spherical")
 ACCELERATIONS = (None, "anderson", "squarem", "quasi-newton")
@@ -332,7 +334,7 @@ ONE_CHUNK = [
 
 
 @pytest.mark.parametrize("chunks", ONE_CHUNK, ids=lambda value: type(value).__name__)
-@pytest.mark.parametrize("kind", [GaussianMixture, BinomialMixture])
+@pytest.mark.parametrize("kind", [estimator_type(name) for name in NAMES])
 def test_an_array_is_not_its_chunks(kind, chunks):
     with pytest.raises(ValueError, match=r"chunks must be an iterable of arrays of rows.*got one .*pass \[X\]"):
         kind(1).fit(chunks=chunks)

@@ -25,6 +25,8 @@ from support.fuzzing import (
 
 import fastem
 from fastem import BinomialMixture, GaussianMixture, GaussianParams
+from fastem.estimators.registry import estimator_type
+from fastem.families.registry import NAMES
 
 # ---------------------------------------------------------------------------------------------------------- the laws
 
@@ -159,10 +161,10 @@ def test_spoilt_weights_are_refused(data, method):
         pytest.fail("taken")
 
 
-SETTINGS = {GaussianMixture: GaussianMixture().get_params(), BinomialMixture: BinomialMixture().get_params()}
+SETTINGS = {kind: kind().get_params() for kind in map(estimator_type, NAMES)}
 
 
-@given(st.data(), st.sampled_from([GaussianMixture, BinomialMixture]))
+@given(st.data(), st.sampled_from(list(SETTINGS)))
 def test_any_setting(data, cls):
     name, value = data.draw(st.sampled_from(sorted(SETTINGS[cls]))), data.draw(strategies.NONSENSE)
     mixture = cls(**{"n_components": 2, "random_state": 0, name: value})

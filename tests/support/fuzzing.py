@@ -28,8 +28,8 @@ DOCUMENTED = (
 )
 ERRORS = (ValueError, BadValueError, TypeError, ImportError, fastem.NotFittedError, fastem.CollapsedComponentError)
 ARGUMENTS = (
-    r"\b(X|trials|sample_weight|params|weights|means|covariances|probs|precision|dtype|backend|method|fixed|mean|scale"
-    r"|n_samples|n_components|tol|reg_covar|max_iter|n_init|init_params|random_state|warm_start|verbose|prior"
+    r"\b(X|trials|sample_weight|params|weights|means|covariances|probs|rates|precision|dtype|backend|method|fixed|mean"
+    r"|scale|n_samples|n_components|tol|reg_covar|max_iter|n_init|init_params|random_state|warm_start|verbose|prior"
     r"|verbose_interval|order_by|stopping|acceleration|warm_sweeps|n_threads|n_trials|n_features|has_trials"
     r"|covariance_type|mean_precision|on_collapse|max_time|on_interrupt|callback|checkpoint|checkpoint_every"
     r"|degrees_of_freedom|concentration|wanted|centers|successes|failures|rows)\b"
