@@ -68,7 +68,7 @@ def fit_many_poisson(const number[:, :] X,              # IN     (n, 1)    count
             g.weights, g.location = &weights[i, 0], &rates[i, 0]
             status[i] = load_events(&g, X, sample_weight, &log_factorials[0], offsets[i], offsets[i + 1])
             if status[i] == CONVERGED:
-                start_rates(&g, 2.0 * g.key[0])
+                start_rates(&g, min(2.0 * g.key[0], LARGEST_COUNT))
                 status[i] = em(&g, poisson_tables, poisson_density, poisson_sums, maximize_poisson, tol, max_iter,
                                &loglik[i], &n_iter[i])
             else:

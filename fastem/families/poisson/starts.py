@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import partial
 
@@ -13,6 +14,7 @@ from fastem.data.row_source import RowSource
 from fastem.data.rows import Rows
 from fastem.families.counts import fill_rates, starting_rates
 from fastem.families.poisson.model import PoissonParams
+from fastem.validation.arrays import LARGEST_COUNT
 
 
 def start_from(
@@ -34,5 +36,7 @@ def find_rates(rows: RowSource, k: int, *, method: str, rng: np.random.Generator
     rows = subsample(rows, start_size(rows, k), rng).collapsed(most=1.0)
     roots = np.sqrt(rows.data[0].astype(np.float64) + 0.5)  # never 0, from which no M-step returns
     masses = np.broadcast_to(rows.sample_weight[:, np.newaxis], roots.shape)
-    of_roots, highest = Rows((roots,), rows.sample_weight, rows.backend), 2 * float(roots.max())
-    return starting_rates(of_roots, masses, k, method=method, rng=rng, highest=highest) ** 2
+    of_roots = Rows((roots,), rows.sample_weight, rows.backend)
+    highest = min(2 * float(roots.max()), math.sqrt(LARGEST_COUNT))
+    rates = starting_rates(of_roots, masses, k, method=method, rng=rng, highest=highest) ** 2
+    return np.minimum(rates, LARGEST_COUNT)

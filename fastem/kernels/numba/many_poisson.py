@@ -95,7 +95,7 @@ def fit_poissons(share, tiles, X, sample_weight, offsets, edges, tol, max_iter, 
         if status[i] != CONVERGED:
             weights[i], rates[i], loglik[i] = math.nan, math.nan, math.nan
             continue
-        start_rates(n, pairs, found, 2.0 * pairs[0][0], *params)
+        start_rates(n, pairs, found, min(2.0 * pairs[0][0], LARGEST_COUNT), *params)
         status[i], varying, n_iter[i] = em_poisson(n, total, tol, max_iter, 0.0, group, tables, sums, lanes, params)
         loglik[i] = max(varying + base_measure, LOWEST_LOGLIK)
 
