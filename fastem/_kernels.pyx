@@ -18,9 +18,10 @@ A family is two functions of a tile, `densities` and `moments`, and a `Family`, 
 know of it; all else is written once.  A new family is a file in kernels/ and one include here.
 """
 from cython cimport floating
-from libc.stdint cimport uint64_t
+from libc.math cimport INFINITY, fabs, log1p, log2, sqrt
+from libc.stdint cimport int8_t, uint64_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 include "kernels/simd.pxi"
 
@@ -30,9 +31,22 @@ cdef extern from *:
     #define LOW_DENSITIES 8             /* features of which the residuals of a vector stay in registers */
     #define LOW_MOMENTS 4               /* features of which the moments of a component do */
     #define FIBONACCI 0x9e3779b97f4a7c15u  /* 2^64 over the golden ratio, odd */
+    #define LOG2E 1.4426950408889634
+    #define LOG2_2PI 2.651496129472319
+    #define ROOT_OF_HALF_LOG2E 0.8493218002880191
+    #define UNIT 0x1p-53             /* as stats.UNIT, and binomial's SMALLEST_PROB */
+    #define EPS 0x1p-52
+    #define EMPTY 0x1p-850           /* as weights.EMPTY */
+    #define SMALLEST_WEIGHT 1e-300   /* as weights.SMALLEST_WEIGHT */
+    #define LOG_ZERO (-1e290)        /* as counts.LOG_ZERO */
+    #define RESOLUTION 0x1p-50       /* as matrices.RESOLUTION */
+    #define SMALLEST_VARIANCE 1e-200 /* as matrices.SMALLEST_VARIANCE */
+    #define NO_CHANGE 1e-12          /* as acceleration.ROUNDING */
     """
     const Py_ssize_t VECTORS
     const uint64_t FIBONACCI
+    const double LOG2E, LOG2_2PI, ROOT_OF_HALF_LOG2E, UNIT, EPS, EMPTY, SMALLEST_WEIGHT, LOG_ZERO, RESOLUTION
+    const double SMALLEST_VARIANCE, NO_CHANGE
     enum: LOW_MOMENTS
     enum: LOW_DENSITIES
 
@@ -49,9 +63,11 @@ def core_of_caller():
 
 include "kernels/tile.pxi"
 include "kernels/slots.pxi"
+include "kernels/iterate.pxi"
 include "kernels/normal.pxi"
 include "kernels/mvnormal_diag.pxi"
 include "kernels/mvnormal_full.pxi"
+include "kernels/iterate_gaussian.pxi"
 include "kernels/binomial.pxi"
 include "kernels/poisson.pxi"
 include "kernels/distinct.pxi"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from enum import Enum
-from typing import NamedTuple, Protocol, TypeAlias, TypeVar
+from typing import NamedTuple, Protocol, Self, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -41,13 +41,28 @@ class RowKind(Enum):
 
 
 class SweepKernels(NamedTuple):
-    """The two kernels that read rows with the parameters of a density, by their names, which are the same in each twin.
+    """The kernels that read rows with the parameters of a density, by their names, which are the same in each twin.
 
-    accumulate(*rows, slot_rows, *tables, sums); posterior(*rows, *tables, log_prob, resp, labels).
+    accumulate(*rows, slot_rows, *tables, sums); posterior(*rows, *tables, log_prob, resp, labels);
+    iterate(*rows, slot_rows, *state, last, *m_step, sums, trace, rule), all of EM on few rows.
     """
 
     accumulate: str
     posterior: str
+    iterate: str
+
+
+State = tuple[Array, Array, Array]
+"""Parameters as `iterate` reads and writes them: weights (k,), what says where a component is (k, d), and its spread as
+a vector, which has no elements where it has none."""
+
+
+class MStep(NamedTuple):
+    """What an M-step in a kernel must know beyond the sums."""
+
+    added: Array  # (d,) to variances, or (0,)
+    fixed: npt.NDArray[np.int8]  # (3, k) which parameters of which components stay, or (0, k)
+    structure: int  # of the spread: 0 each component has its own, 1 all have one, 2 all features have one
 
 
 class SweptStats(Protocol):
@@ -90,6 +105,12 @@ class SweptParams(Protocol[S_co]):
 
     def check(self) -> None:
         """Raise ValueError or TypeError where the values are not those of a mixture."""
+
+    def state(self) -> State:
+        """Return copies of the parameters, for `iterate` to write to."""
+
+    def with_state(self, weights: Array, location: Array, spread: Array) -> Self:
+        """Return the parameters that `iterate` has reached."""
 
     def tables(self) -> tuple[Array, ...]:
         """Return what the kernels read: float64, C order."""

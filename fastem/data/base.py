@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import math
 from copy import copy
-from typing import NamedTuple, Self, TypeVar
+from typing import Generic, NamedTuple, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastem._errstate import own_methods
 from fastem._public import public
-from fastem._typing import Array, DType, RowKind, SweptParams, SweptStats
+from fastem._typing import Array, DType, MStep, RowKind, SweptParams, SweptStats
 from fastem.data.slots import LOWEST_LOGLIK, all_finite
 from fastem.kernels.backend import Backend
 from fastem.kernels.twins import BACKENDS
 from fastem.validation.settings import as_integer, check_bool, check_choice, check_dtype
 
 S = TypeVar("S", bound=SweptStats)
+P = TypeVar("P", bound=SweptParams[SweptStats])
 
 POSTERIOR_TYPES: dict[str, DType] = {"log_prob": np.float64, "resp": np.float64, "labels": np.int32}
 """The types of what the kernels find for each row, in the order of `Posterior`."""
@@ -30,6 +31,30 @@ class Posterior(NamedTuple):
     log_prob: Array  #: (n,)
     resp: Array  #: (n, k)
     labels: NDArray[np.int32]  #: (n,)
+
+
+STOP_RULES = ("loglik", "q", "aitken")
+"""The stop rules that a kernel knows."""
+
+
+class StopRule(NamedTuple):
+    """When EM in a kernel ends: as `stopping` and tol say, with what is known of the iterations before."""
+
+    stopping: str
+    tol: float
+    criterion: float  # of the last iteration
+    logliks: list[float]  # of the last two iterations, or fewer
+
+
+class Iterations(NamedTuple, Generic[P]):
+    """What EM in a kernel has done."""
+
+    trace: Array  # (n, 2) log likelihood and entropy of each iteration
+    params: P  # to be swept next
+    last_params: P  # of the last iteration, if there was one
+    last_sums: Array  # of the last iteration
+    fall: float  # the largest fall of the log likelihood, which is within its rounding
+    fell_at: int  # iterations before it
 
 
 Sums = tuple[Array, list[float], list[float]]
@@ -87,6 +112,17 @@ class SweptRows:
             self.check_values()
             sums[-2] = math.nan
         return params.stats(sums, float32)
+
+    def can_iterate(self, params: SweptParams[SweptStats]) -> bool:
+        """Return whether EM from these parameters may run in a kernel: where rows are few, and in memory."""
+        return False
+
+    def iterate(self, params: P, m_step: MStep, rule: StopRule, most: int) -> Iterations[P]:
+        """Run EM in a kernel until the stop rule is met, but for `most` iterations at the most.
+
+        It ends before an iteration in which something happens that the driver has to see.
+        """
+        raise NotImplementedError
 
     def _sums(self, params: SweptParams[SweptStats], tables: tuple[Array, ...], float32: bool, with_base: bool) -> Sums:
         """Return the folded sums of all rows; those of the base measure if they are asked for."""

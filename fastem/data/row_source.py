@@ -6,7 +6,8 @@ from typing import Protocol, Self, TypeVar
 
 import numpy as np
 
-from fastem._typing import RowKind, SweptParams, SweptStats
+from fastem._typing import MStep, RowKind, SweptParams, SweptStats
+from fastem.data.base import Iterations, P, StopRule
 from fastem.data.rows import Rows
 
 S = TypeVar("S", bound=SweptStats)
@@ -70,6 +71,15 @@ class RowSource(Protocol):
 
     def sweep(self, params: SweptParams[S]) -> S:
         """Return the statistics of all rows at `params`: one fused E-step and accumulation."""
+
+    def can_iterate(self, params: SweptParams[SweptStats]) -> bool:
+        """Return whether EM from these parameters may run in a kernel: where rows are few, and in memory."""
+
+    def iterate(self, params: P, m_step: MStep, rule: StopRule, most: int) -> Iterations[P]:
+        """Run EM in a kernel until the stop rule is met, but for `most` iterations at the most.
+
+        It ends before an iteration in which something happens that the driver has to see.
+        """
 
     def in_float64(self) -> RowSource:
         """Return the same rows, with sums in float64."""

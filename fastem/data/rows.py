@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from fastem._errstate import own_methods
 from fastem._public import public
-from fastem._typing import Array, DType, RowKind, SweptParams, SweptStats
-from fastem.data.base import POSTERIOR_TYPES, Posterior, Sums, SweptRows
+from fastem._typing import Array, DType, MStep, RowKind, SweptParams, SweptStats
+from fastem.data.base import POSTERIOR_TYPES, STOP_RULES, Iterations, P, Posterior, StopRule, Sums, SweptRows, total_of
 from fastem.data.distinct import MOST_DISTINCT, DistinctCounts, distinct_rows, of_chunk
 from fastem.data.slots import SLOT_ROWS, as_table, fold, slot_count
-from fastem.kernels.backend import Backend
+from fastem.kernels.backend import PARALLEL_WORK, Backend
 from fastem.kernels.linear import dot
 from fastem.kernels.mapped import Mapping, gather, in_use, rows_at_a_time
 from fastem.validation.arrays import as_weights, check_finite
@@ -34,6 +34,8 @@ DIGEST_ROWS = 1 << 18
 """Rows that are hashed at a time; a fingerprint depends on it."""
 CALL_WORK = 1 << 29
 """Rows x sums of a slot in one call of the kernels, a tenth of a second or two: an interruption waits for its end."""
+ITERATIONS = 256
+"""Iterations in one call of a kernel, some tenths of a second: an interruption waits for its end."""
 TILE_ROWS = 256
 """Rows of a tile of either twin."""
 DENSITY_WORK = 32
@@ -191,6 +193,32 @@ class Rows(SweptRows):
         tables = as_table(centers), as_table(scale)
         sums, _ = self._folded("nearest", tables, (distances, labels), k + k * d + 1)
         return distances, labels, sums[:k], sums[k:-1].reshape(k, d), float(sums[-1])
+
+    # --------------------------------------------------------------------------------------------------- EM in a kernel
+
+    def can_iterate(self, params: SweptParams[SweptStats]) -> bool:
+        few = len(self) * params.sums_length <= PARALLEL_WORK
+        return few and not self._mapped and hasattr(self.backend.kernels, params.kernel.iterate)
+
+    def iterate(self, params: P, m_step: MStep, rule: StopRule, most: int) -> Iterations[P]:
+        self.check_params(params)
+        if self._log_base_measure is None:
+            self._log_base_measure = total_of(self.base_terms(params))
+        state, length = params.state(), params.sums_length
+        last, sums = np.empty(sum(array.size for array in state)), np.empty((2 + slot_count(len(self)), length))
+        trace = np.empty((min(most, ITERATIONS), 2))
+        known = (*[0.0] * (2 - len(rule.logliks)), *rule.logliks)
+        total = float(self.sample_weight.sum())
+        limits = np.array([
+            STOP_RULES.index(rule.stopping), rule.tol, total, self._log_base_measure, rule.criterion,
+            len(rule.logliks), *known, 0.0, 0.0,
+        ])  # fmt: skip
+        kernel = getattr(self.backend.kernels, params.kernel.iterate)
+        n = kernel(*self._arrays, SLOT_ROWS, *state, last, *m_step, sums, trace, limits)
+        last_state = np.split(last, np.cumsum([array.size for array in state[:2]]))
+        last_params = params.with_state(last_state[0], last_state[1].reshape(state[1].shape), last_state[2])
+        fall, fell_at = limits[-2:].tolist()
+        return Iterations(trace[:n], params.with_state(*state), last_params, sums[0], fall, int(fell_at))
 
     # ----------------------------------------------------------------------------------------------------- predictions
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastem._typing import RowKind
+from fastem._typing import MStep, RowKind
 from fastem.data.row_source import RowSource
 from fastem.families.fixed import Fixed
 from fastem.families.params import Params
@@ -107,6 +107,11 @@ class Family(ABC, Generic[P, S]):
     @abstractmethod
     def maximize(self, stats: S, fixed: Fixed | None = None) -> P:
         """Return the parameters that the M-step reaches."""
+
+    def m_step(self, params: P, fixed: Fixed) -> MStep:
+        """Return what the M-step must know that a kernel takes from these parameters."""
+        masks = [fixed.mask(name) for name in self.parameter_names] if fixed else np.empty((0, len(params.weights)))
+        return MStep(np.empty(0), np.asarray(masks, np.int8), 0)
 
     def apply_floor(self, proposal: P, reached: P, fixed: Fixed | None = None) -> P:
         """Return extrapolated parameters with no variance below what the M-step that led to `reached` leaves one."""

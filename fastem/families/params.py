@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from fastem._typing import Array, RowKind, SweepKernels
+from fastem._typing import Array, RowKind, State, SweepKernels
 from fastem.families.fixed import Fixed, FixedLike
 from fastem.families.weights import n_free_weights
 from fastem.kernels.linear import dot
@@ -110,6 +110,18 @@ class Params(ABC):
     @abstractmethod
     def log_base_measure(self, *data: np.ndarray) -> Array | None:
         """Return (n,) the part of log p(x) that no parameter enters; None where there is none."""
+
+    # ---- EM in a kernel
+
+    def state(self) -> State:
+        """Return copies of the parameters, for a kernel to write to: here of a family with one beside the weights."""
+        (name,) = self.parameter_names[1:]
+        return self.weights.copy(), np.array(getattr(self, name), np.float64, order="C"), np.empty(0)
+
+    def with_state(self, weights: Array, location: Array, spread: Array) -> Self:
+        """Return the parameters that a kernel has reached from this state."""
+        (name,) = self.parameter_names[1:]
+        return self.unchecked(weights=weights, **{name: location})
 
     # ---- coordinates
 

@@ -28,6 +28,22 @@ ParameterHook = Callable[[S, P, int, list[Collapse]], tuple[P, str] | None]
 instead, and how they were reached; or None."""
 
 
+class Iterated(NamedTuple, Generic[P, S]):
+    """What a call of `Iterate` has done: see data.base.Iterations."""
+
+    trace: list[Trace]
+    params: P
+    last_params: P
+    last_stats: S | None
+    fall: float
+    fell_at: int
+
+
+Iterate = Callable[[P, float, list[float], int], Iterated[P, S]]
+"""params, criterion and log likelihoods of the last iterations, most iterations -> what has been done.  It ends before
+an iteration in which anything but a plain EM step may happen, or at the one that meets the stop rule."""
+
+
 @dataclass(frozen=True)
 class Steps(Generic[P, S]):
     """The two functions of EM, and what else depends on the model."""
@@ -37,6 +53,7 @@ class Steps(Generic[P, S]):
     apply_floor: Floor[P] | None = None  # for an extrapolation, before it is swept
     after_m_step: ParameterHook[S, P] | None = None
     final_sweep: Callable[[P], tuple[P, S]] | None = None  # params after the last M-step -> those of the fit
+    iterate: Iterate[P, S] | None = None  # many of the iterations in one call
 
 
 class Trace(NamedTuple):
@@ -104,6 +121,26 @@ class Run(Generic[P, S]):
             return math.inf
         return max(bound, ROUNDING * abs(stats.loglik)) if self.step == "accelerated" else bound
 
+    def iterate(self, iterate: Iterate[P, S], stopping: str, most: int) -> bool:
+        """Go on by plain iterations in one call; return whether there were any."""
+        before = len(self.trace)
+        known = [each.loglik for each in self.trace[max(self.since, before - 2) :]]
+        found = iterate(self.params, self.criterion, known, most)
+        if found.last_stats is None:
+            return False
+        self.trace += found.trace
+        self.steps += [self.step, *["plain"] * (len(found.trace) - 1)]
+        self.params, self.extrapolation.reached, self.step = found.params, found.params, "plain"
+        self.last_stats, self.swept = found.last_stats, (found.last_params, found.last_stats, len(self.trace) - 1)
+        if found.fall > self.fall:
+            self.fall, self.fall_bound = found.fall, self._bound_of_fall(found.last_stats)
+            self.fell_at = before + found.fell_at
+        total = found.last_stats.total
+        criteria = [each.q if stopping == "q" else each.loglik / total for each in found.trace[-2:]]
+        self.previous, self.criterion = criteria[0] if len(criteria) > 1 else self.criterion, criteria[-1]
+        self._set_distance(stopping, total, 0.0)
+        return True
+
     def advance(self, stats: S, reached: P, stopping: str) -> None:
         """Go from the accepted sweep, and what its M-step has reached, to the next parameters."""
         self.last_stats = stats
@@ -118,10 +155,14 @@ class Run(Generic[P, S]):
                 gradient = stats.gradient(reached, self.extrapolation.start, self.fixed)
                 slope = norm(gradient)
                 self.params, self.step = self.extrapolation.after(self.params, stats.loglik, reached, gradient)
+        self._set_distance(stopping, stats.total, slope)
+
+    def _set_distance(self, stopping: str, total: float, slope: float) -> None:
+        """Set what tol is compared with; slope is the length of the gradient."""
         if stopping == "aitken":
-            self.distance = self.remaining(self.trace) / stats.total
+            self.distance = self.remaining(self.trace) / total
         elif stopping == "gradient":
-            self.distance = slope / stats.total
+            self.distance = slope / total
         else:
             self.distance = abs(self.criterion - self.previous)
 
@@ -287,12 +328,19 @@ def run_em(
     observers, begun = observers or Observers(), time.perf_counter()
     tol, stopping, progress, journal = float(settings.tol), settings.stopping, observers.progress, observers.journal
     run: Run[P, S] = Run(start, settings.acceleration, settings.fixed, previous, steps.apply_floor)
+    vain, patience = 1, 0  # where `iterate` has done nothing, the driver takes one iteration, then two, four ...
     if journal is not None:
         journal.resume(run)
     try:
         while not run.distance < tol and len(run.trace) < settings.max_iter:
             if run.swept is not None and time.monotonic() >= deadline:
                 return run.finish("max_time is over", cut_short=True)
+            if steps.iterate is not None and len(run.trace) >= patience:
+                if run.iterate(steps.iterate, stopping, settings.max_iter - len(run.trace)):
+                    if progress is not None:
+                        progress(run)
+                    continue
+                vain, patience = 2 * vain, len(run.trace) + vain
             if not run.accept(stats := steps.sweep(run.params)):
                 continue
             reached = steps.maximize(stats)

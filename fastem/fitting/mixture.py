@@ -11,12 +11,13 @@ from typing import Generic
 
 import numpy as np
 
+from fastem.data.base import STOP_RULES, StopRule
 from fastem.data.kmeans import start_size, subsample
 from fastem.data.row_source import RowSource
 from fastem.families.base import Family, P, S
 from fastem.fitting.checkpoint import Journal
 from fastem.fitting.collapse import CollapseMonitor
-from fastem.fitting.driver import Observers, Steps, run_em
+from fastem.fitting.driver import Iterate, Iterated, Observers, Steps, Trace, run_em
 from fastem.fitting.progress import Bar, Lines, Progress
 from fastem.fitting.restarts import CARRIED, SCREEN_ITERATIONS, best_first, coarse_to_fine, outcome
 from fastem.fitting.result import Fit
@@ -110,7 +111,28 @@ def steps_of(rows: RowSource, family: Family[P, S], settings: FitSettings) -> St
         sweep=sweep_of(rows, family, settings),
         maximize=lambda stats: family.maximize(stats, fixed),
         apply_floor=lambda proposal, reached: family.apply_floor(proposal, reached, fixed),
+        iterate=iterate_of(rows, family, settings),
     )
+
+
+def iterate_of(rows: RowSource, family: Family[P, S], settings: FitSettings) -> Iterate[P, S] | None:
+    """Run EM in a kernel, where rows are few and the settings ask for plain iterations that nobody looks at."""
+    stopping, tol = settings.stopping, float(settings.tol)
+    watched = settings.callback or settings.checkpoint or settings.verbose or settings.max_time is not None
+    plain = settings.acceleration is None and settings.prior is None and settings.on_collapse == "floor"
+    if watched or not plain or stopping not in STOP_RULES:
+        return None
+
+    def iterate(params: P, criterion: float, logliks: list[float], most: int) -> Iterated[P, S]:
+        if not rows.can_iterate(params):
+            return Iterated([], params, params, None, 0.0, 0)
+        m_step = family.m_step(params, params.as_fixed(settings.fixed))
+        found = rows.iterate(params, m_step, StopRule(stopping, tol, criterion, logliks), most)
+        trace = [Trace(loglik, loglik - entropy, entropy) for loglik, entropy in found.trace.tolist()]
+        stats = found.last_params.stats(found.last_sums) if trace else None
+        return Iterated(trace, found.params, found.last_params, stats, found.fall, found.fell_at)
+
+    return iterate
 
 
 def sweep_of(rows: RowSource, family: Family[P, S], settings: FitSettings) -> Callable[[P], S]:

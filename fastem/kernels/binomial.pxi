@@ -65,3 +65,61 @@ def posterior_binomial(const number[:, :] X,            # IN   (n, d)  successes
     with nogil:
         posterior_rows(&t, X, trials, log_prob, resp, labels)
     free(block)
+
+
+cdef void binomial_tables(Model *m) noexcept nogil:
+    """As BinomialParams.tables."""
+    cdef Py_ssize_t c, at
+    cdef double *log_q = <double *> m.tile.scaling
+    for c in range(m.tile.k):
+        m.tile.log_norm[c] = <real> log2(m.params.weights[c])
+    for at in range(m.tile.k * m.tile.d):
+        m.tile.location[at] = <real> max(log2(m.params.location[at]), LOG_ZERO)
+        log_q[at] = max(log1p(-m.params.location[at]) * LOG2E, LOG_ZERO)
+
+
+cdef bint binomial_maximize(Model *m, const double *sums) noexcept nogil:
+    """As BinomialStats.maximize, where every component has trials in every column."""
+    cdef Py_ssize_t c, j, at, k = m.tile.k, d = m.tile.d
+    cdef const double *successes = sums + k
+    cdef const double *failures = sums + k + k * d
+    cdef double nothing, prob
+    if not maximize_weights(m, sums):
+        return False
+    for j in range(d):
+        nothing = 0.0
+        for c in range(k):
+            nothing += EMPTY * (successes[c * d + j] + failures[c * d + j])
+        for c in range(k):
+            at = c * d + j
+            m.reached.location[at] = m.params.location[at]
+            if is_fixed(m, 1, c):
+                continue
+            if not successes[at] + failures[at] > nothing:
+                return False
+            prob = successes[at] / (successes[at] + failures[at])
+            if successes[at] > nothing:
+                prob = max(prob, SMALLEST_WEIGHT)
+            if failures[at] > nothing:
+                prob = min(prob, 1.0 - UNIT)
+            m.reached.location[at] = prob
+    return True
+
+
+def iterate_binomial(const number[:, :] X,           # IN     (n, d)  successes
+                     const number[:, :] trials,      # IN     (n, d)
+                     const double[:] sample_weight,  # IN     (n,)
+                     Py_ssize_t slot_rows,           # IN
+                     double[::1] weights,            # IN/OUT (k,)
+                     double[:, ::1] probs,           # IN/OUT (k, d)
+                     double[::1] spread,             # IN     (0,)
+                     double[::1] last,               # OUT    (k + k d,)  weights and probs of the last iteration
+                     const double[::1] added,        # IN     (0,)
+                     const int8_t[:, ::1] fixed,     # IN     (2, k)  or (0, k)
+                     int structure,                  # IN             0
+                     double[:, ::1] sums,            # OUT    (2 + s, k + 2 k d + 2)
+                     double[:, ::1] trace,           # OUT    (m, 2)  as for iterate_normal
+                     double[::1] rule):              # IN/OUT (10,)
+    # -> iterations, m at the most
+    return run_counts(&BINOMIAL, binomial_tables, binomial_maximize, X, trials, sample_weight, slot_rows, weights,
+                      probs, spread, last, added, fixed, sums, trace, rule)

@@ -54,3 +54,54 @@ def posterior_poisson(const number[:, :] X,            # IN   (n, d)  counts
     with nogil:
         posterior_rows(&t, X, X, log_prob, resp, labels)
     free(block)
+
+
+cdef void poisson_tables(Model *m) noexcept nogil:
+    """As PoissonParams.tables."""
+    cdef Py_ssize_t c, j, d = m.tile.d
+    cdef double expected
+    for c in range(m.tile.k):
+        expected = 0.0
+        for j in range(d):
+            expected += m.params.location[c * d + j]
+            m.tile.location[c * d + j] = <real> max(log2(m.params.location[c * d + j]), LOG_ZERO)
+        m.tile.log_norm[c] = <real> (log2(m.params.weights[c]) - expected * LOG2E)
+
+
+cdef bint poisson_maximize(Model *m, const double *sums) noexcept nogil:
+    """As PoissonStats.maximize."""
+    cdef Py_ssize_t c, j, at, k = m.tile.k, d = m.tile.d
+    cdef const double *events = sums + k
+    cdef double nothing
+    if not maximize_weights(m, sums):
+        return False
+    for j in range(d):
+        nothing = 0.0
+        for c in range(k):
+            nothing += EMPTY * events[c * d + j]
+        for c in range(k):
+            at = c * d + j
+            m.reached.location[at] = m.params.location[at]
+            if not is_fixed(m, 1, c):
+                m.reached.location[at] = events[at] / sums[c]
+                if events[at] > nothing:
+                    m.reached.location[at] = max(m.reached.location[at], SMALLEST_WEIGHT)
+    return True
+
+
+def iterate_poisson(const number[:, :] X,           # IN     (n, d)  counts
+                    const double[:] sample_weight,  # IN     (n,)
+                    Py_ssize_t slot_rows,           # IN
+                    double[::1] weights,            # IN/OUT (k,)
+                    double[:, ::1] rates,           # IN/OUT (k, d)
+                    double[::1] spread,             # IN     (0,)
+                    double[::1] last,               # OUT    (k + k d,)  weights and rates of the last iteration
+                    const double[::1] added,        # IN     (0,)
+                    const int8_t[:, ::1] fixed,     # IN     (2, k)  or (0, k)
+                    int structure,                  # IN             0
+                    double[:, ::1] sums,            # OUT    (2 + s, k + k d + 2)
+                    double[:, ::1] trace,           # OUT    (m, 2)  as for iterate_normal
+                    double[::1] rule):              # IN/OUT (10,)
+    # -> iterations, m at the most
+    return run_counts(&POISSON, poisson_tables, poisson_maximize, X, X, sample_weight, slot_rows, weights, rates,
+                      spread, last, added, fixed, sums, trace, rule)

@@ -41,7 +41,7 @@ class BinomialParams(Params):
     probs: Array
 
     parameter_names: ClassVar = ("weights", "probs")
-    kernel = SweepKernels("accumulate_binomial", "posterior_binomial")
+    kernel = SweepKernels("accumulate_binomial", "posterior_binomial", "iterate_binomial")
     row_kind = RowKind.COUNTS_WITH_TRIALS
 
     def __post_init__(self) -> None:

@@ -19,7 +19,7 @@ class Diagonal(Covariance):
     """Variances (k, d)."""
 
     is_matrix = False
-    kernel = SweepKernels("accumulate_mvnormal_diag", "posterior_mvnormal_diag")
+    kernel = SweepKernels("accumulate_mvnormal_diag", "posterior_mvnormal_diag", "iterate_mvnormal_diag")
 
     @staticmethod
     def shape(k: int, d: int) -> tuple[int, ...]:

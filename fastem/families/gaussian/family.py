@@ -9,7 +9,7 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastem._typing import Array, RowKind
+from fastem._typing import Array, MStep, RowKind
 from fastem.data.row_source import RowSource
 from fastem.families.base import Family
 from fastem.families.fixed import Fixed
@@ -92,6 +92,16 @@ class GaussianFamily(Family[GaussianParams, GaussianStats]):
 
     def maximize(self, stats: GaussianStats, fixed: Fixed | None = None) -> GaussianParams:
         return stats.maximize(fixed=() if fixed is None else fixed, reg_covar=self._added)
+
+    def m_step(self, params: GaussianParams, fixed: Fixed) -> MStep:
+        structure, d = params.structure, params.n_features
+        found = super().m_step(params, fixed)
+        if structure.is_shared and fixed:
+            found.fixed[2] = found.fixed[2].any()
+        added = np.broadcast_to(np.asarray(self._added, np.float64), d).copy()
+        return found._replace(
+            added=added, structure=1 if structure.is_shared else 2 if structure.values.ndim < 2 else 0
+        )
 
     def apply_floor(
         self, proposal: GaussianParams, reached: GaussianParams, fixed: Fixed | None = None

@@ -44,7 +44,7 @@ class Full(Covariance):
     """Matrices (k, d, d)."""
 
     is_matrix = True
-    kernel = SweepKernels("accumulate_mvnormal_full", "posterior_mvnormal_full")
+    kernel = SweepKernels("accumulate_mvnormal_full", "posterior_mvnormal_full", "iterate_mvnormal_full")
 
     @staticmethod
     def shape(k: int, d: int) -> tuple[int, ...]:

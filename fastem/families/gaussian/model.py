@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fastem._errstate import own_methods
 from fastem._public import public
-from fastem._typing import Array, RowKind, SweepKernels
+from fastem._typing import Array, RowKind, State, SweepKernels
 from fastem.data.slots import as_table, refuse_nan
 from fastem.families.fixed import Fixed, FixedLike
 from fastem.families.gaussian.covariance import Covariance
@@ -39,7 +39,7 @@ from fastem.validation.parameters import (
 )
 from fastem.validation.settings import as_reg_covar, check_choice
 
-UNIVARIATE = SweepKernels("accumulate_normal", "posterior_normal")
+UNIVARIATE = SweepKernels("accumulate_normal", "posterior_normal", "iterate_normal")
 
 
 @public
@@ -149,6 +149,12 @@ class GaussianParams(Params):
         log_norm += np.log2(diagonal(factors) if factors.ndim == 3 else factors).sum(axis=1)
         log_norm -= 0.5 * self.means.shape[1] * math.log2(2 * math.pi)
         return as_table(log_norm), as_table(self.means), as_table(factors * math.sqrt(LOG2E / 2))
+
+    def state(self) -> State:
+        return self.weights.copy(), np.array(self.means, order="C"), np.array(self.covariances, order="C").ravel()
+
+    def with_state(self, weights: Array, location: Array, spread: Array) -> GaussianParams:
+        return self.with_values(weights, location, self.structure.like(spread.reshape(self.covariances.shape)))
 
     def log_base_measure(self, *data: np.ndarray) -> None:
         return None

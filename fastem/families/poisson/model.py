@@ -48,7 +48,7 @@ class PoissonParams(Params):
     rates: Array
 
     parameter_names: ClassVar = ("weights", "rates")
-    kernel = SweepKernels("accumulate_poisson", "posterior_poisson")
+    kernel = SweepKernels("accumulate_poisson", "posterior_poisson", "iterate_poisson")
     row_kind = RowKind.COUNTS
 
     def __post_init__(self) -> None:
