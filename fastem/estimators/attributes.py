@@ -84,8 +84,11 @@ def set_params(mixture: MixtureState, params: Params, dtype: type[np.floating]) 
     dtype = float_type_for(dtype, arrays_of(params).values(), attributes.values())
     set_attributes(mixture, {name: value.astype(dtype, copy=False) for name, value in attributes.items()})
     fitted_settings.note(mixture)
-    mixture.__dict__.pop("_made", None)
-    mixture.params_  # noqa: B018 - made once, now
+    if dtype is np.float64:
+        mixture.keep_params(params)
+    else:
+        vars(mixture).pop("_made", None)
+        mixture.params_  # noqa: B018 - made once, now
 
 
 def set_fit(mixture: MixtureState, fit: Fit[P, S], dtype: type[np.floating]) -> None:

@@ -70,7 +70,8 @@ class Mixture(DensityMixin, BaseEstimator, MixtureState):
             params.check()
             check_n_features_in(getattr(self, "n_features_in_", params.n_features), params.n_features)
             self._follow(params, changed)
-            made = self._made = self._keep_made(params)
+            self.keep_params(params)
+            made = self._made
         return made.value
 
     def _follow(self, params: Params, changed: set[str]) -> None:
@@ -79,11 +80,11 @@ class Mixture(DensityMixin, BaseEstimator, MixtureState):
             others = self.attribute_map.read_only - changed
             set_attributes(self, {k: v for k, v in self.attribute_map.write(params).items() if k in others})
 
-    def _keep_made(self, params: Params) -> MadeOf:
+    def keep_params(self, params: Params) -> None:
         """Keep these parameters, made of the attributes as they are: nobody shall write them any more."""
         for array in arrays_of(params).values():
             array.flags.writeable = False
-        return MadeOf.of(params, self._arrays())
+        self._made = MadeOf.of(params, self._arrays())
 
     def _arrays(self) -> dict[str, np.ndarray]:
         """Return the attributes that the parameters are read from."""

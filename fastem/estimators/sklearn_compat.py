@@ -76,7 +76,11 @@ else:
 
     def learn_features(estimator: BaseEstimator, X: object, n_features: int) -> None:
         """Remember the number of features and, if X is a data frame, their names."""
-        validate_data(estimator, X if hasattr(X, "columns") else np.empty((1, n_features)), skip_check_array=True)
+        if hasattr(X, "columns"):
+            validate_data(estimator, X, skip_check_array=True)
+        else:
+            estimator.n_features_in_ = n_features
+            vars(estimator).pop("feature_names_in_", None)
 
     def same_features(estimator: BaseEstimator, X: object) -> None:
         """Warn or raise, as scikit-learn does, if a data frame has not the features of the fit."""

@@ -11,6 +11,7 @@ import numpy as np
 from fastem._typing import Array
 from fastem.estimators.settings import MixtureSettings
 from fastem.families.base import Family
+from fastem.families.params import Params
 from fastem.families.stats import Stats
 from fastem.fitting.result import Ascent, Collapse, History, Start
 
@@ -78,6 +79,10 @@ class MixtureState(MixtureSettings):
     @property
     def params_(self) -> Any:
         """The fitted parameters as a value of the building blocks."""
+        raise NotImplementedError
+
+    def keep_params(self, params: Params) -> None:
+        """Keep parameters that have been made of the attributes as they are."""
         raise NotImplementedError
 
     def count_parameters(self) -> int:

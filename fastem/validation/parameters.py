@@ -10,6 +10,11 @@ from fastem.exceptions import IdentifiabilityWarning, warn
 from fastem.kernels import linear
 from fastem.validation.arrays import LARGEST_MAGNITUDE, as_numeric, check_finite, check_not
 
+SUM_TOL = 1.01e-6
+"""By how much the sum of mixing weights may miss 1, as in scikit-learn."""
+CLEARLY = 1e-8
+"""Pivots above this share of the variances are far above their rounding."""
+
 
 def as_float64(values: object, name: str) -> np.ndarray:
     """Convert values to an aligned float64 array, as kernels read it; return one that is this already."""
@@ -92,7 +97,7 @@ def as_mixing_weights(values: object, name: str, k: int) -> np.ndarray:
             f"The parameter {name!r} should be in the range [0, 1], but got max value {array.min():.5f}, "
             f"min value {array.max():.5f}"
         )
-    if not np.isclose(array.sum(), 1.0, rtol=1e-6):
+    if not abs(float(array.sum()) - 1.0) <= SUM_TOL:
         raise ValueError(f"The parameter {name!r} should be normalized, but got sum(weights) = {array.sum():.5f}")
     return np.asarray(array / array.sum())
 
@@ -116,10 +121,20 @@ def as_positive_definite(
     if not matrices:
         check_not(lambda block: block <= 0, array, f"{name!r} should be positive")
         return array
+    if are_clearly_definite(array):
+        return array
     for index, matrix in enumerate(array if array.ndim == 3 else array[np.newaxis]):
         if not is_positive_definite(matrix, -rounding * len(matrix)):
             raise ValueError(f"{name!r} should be symmetric, positive-definite; matrix {index} is not")
     return array
+
+
+def are_clearly_definite(matrices: np.ndarray) -> bool:
+    """Return True where a factorisation shows that all matrices are symmetric and positive definite; it is quick."""
+    if not (matrices == matrices.mT).all():
+        return False
+    found = linear.inverse_cholesky(matrices)
+    return found is not None and bool((found[1] > CLEARLY * matrices.diagonal(axis1=-2, axis2=-1)).all())
 
 
 def is_positive_definite(matrix: np.ndarray, least: float) -> bool:
