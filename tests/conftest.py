@@ -67,6 +67,12 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture
+def swept_in_python(monkeypatch):
+    """Fits of few rows too are driven sweep by sweep, not in one compiled call."""
+    monkeypatch.setattr("fastem.data.base.PARALLEL_WORK", 0)
+
+
+@pytest.fixture
 def twin(request, monkeypatch):
     name, _, isa = request.param.partition("-")
     if isa:

@@ -13,7 +13,7 @@ from fastem._errstate import own_methods
 from fastem._public import public
 from fastem._typing import Array, DType, MStep, RowKind, SweptParams, SweptStats
 from fastem.data.slots import LOWEST_LOGLIK, all_finite
-from fastem.kernels.backend import Backend
+from fastem.kernels.backend import PARALLEL_WORK, Backend
 from fastem.kernels.twins import BACKENDS
 from fastem.validation.settings import as_integer, check_bool, check_choice, check_dtype
 
@@ -113,9 +113,13 @@ class SweptRows:
             sums[-2] = math.nan
         return params.stats(sums, float32)
 
+    def __len__(self) -> int:
+        raise NotImplementedError
+
     def can_iterate(self, params: SweptParams[SweptStats]) -> bool:
-        """Return whether EM from these parameters may run in a kernel: where rows are few, and in memory."""
-        return False
+        """Return whether EM from these parameters may run in a kernel: where rows are so few that one thread sweeps."""
+        few = len(self) * params.sums_length <= PARALLEL_WORK
+        return few and hasattr(self.backend.kernels, params.kernel.iterate)
 
     def iterate(self, params: P, m_step: MStep, rule: StopRule, most: int) -> Iterations[P]:
         """Run EM in a kernel until the stop rule is met, but for `most` iterations at the most.

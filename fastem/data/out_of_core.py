@@ -7,8 +7,8 @@ from typing import Self, TypeVar
 import numpy as np
 
 from fastem._errstate import own_methods
-from fastem._typing import SweptParams, SweptStats
-from fastem.data.base import SweptRows
+from fastem._typing import MStep, SweptParams, SweptStats
+from fastem.data.base import Iterations, P, StopRule, SweptRows
 from fastem.data.chunk_source import Arrays, Form, check_same_weight
 from fastem.data.distinct import MOST_DISTINCT, DistinctCounts, pays, tested_step
 from fastem.data.rows import Rows
@@ -26,9 +26,7 @@ class OutOfCoreRows(SweptRows):
 
     _form: Form
     _total_weight: float
-
-    def __len__(self) -> int:
-        raise NotImplementedError
+    _few: Rows | None = None
 
     @property
     def precision(self) -> type[np.floating]:
@@ -41,6 +39,14 @@ class OutOfCoreRows(SweptRows):
         if self._form.weighted:
             check_same_weight(stats.total, self._total_weight)
         return stats
+
+    def iterate(self, params: P, m_step: MStep, rule: StopRule, most: int) -> Iterations[P]:
+        """Bring all rows to memory, since they are few, and run EM on them."""
+        if self._few is None:
+            rows = self.take(np.arange(len(self)))
+            arrays = (*rows.data, rows.sample_weight) if self._form.weighted else rows.data
+            self._few = Rows.of(arrays, self.row_kind, self.backend, self.dtype)
+        return self._few.iterate(params, m_step, rule, most)
 
     def take(self, positions: np.ndarray) -> Rows:
         """Return the rows at these positions, in this order: in memory."""

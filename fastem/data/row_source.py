@@ -73,7 +73,7 @@ class RowSource(Protocol):
         """Return the statistics of all rows at `params`: one fused E-step and accumulation."""
 
     def can_iterate(self, params: SweptParams[SweptStats]) -> bool:
-        """Return whether EM from these parameters may run in a kernel: where rows are few, and in memory."""
+        """Return whether EM from these parameters may run in a kernel: where rows are so few that one thread sweeps."""
 
     def iterate(self, params: P, m_step: MStep, rule: StopRule, most: int) -> Iterations[P]:
         """Run EM in a kernel until the stop rule is met, but for `most` iterations at the most.

@@ -19,7 +19,7 @@ from fastem._typing import Array, DType, MStep, RowKind, SweptParams, SweptStats
 from fastem.data.base import POSTERIOR_TYPES, STOP_RULES, Iterations, P, Posterior, StopRule, Sums, SweptRows, total_of
 from fastem.data.distinct import MOST_DISTINCT, DistinctCounts, distinct_rows, of_chunk
 from fastem.data.slots import SLOT_ROWS, as_table, fold, slot_count
-from fastem.kernels.backend import PARALLEL_WORK, Backend
+from fastem.kernels.backend import Backend
 from fastem.kernels.linear import dot
 from fastem.kernels.mapped import Mapping, gather, in_use, rows_at_a_time
 from fastem.validation.arrays import as_weights, check_finite
@@ -195,10 +195,6 @@ class Rows(SweptRows):
         return distances, labels, sums[:k], sums[k:-1].reshape(k, d), float(sums[-1])
 
     # --------------------------------------------------------------------------------------------------- EM in a kernel
-
-    def can_iterate(self, params: SweptParams[SweptStats]) -> bool:
-        few = len(self) * params.sums_length <= PARALLEL_WORK
-        return few and not self._mapped and hasattr(self.backend.kernels, params.kernel.iterate)
 
     def iterate(self, params: P, m_step: MStep, rule: StopRule, most: int) -> Iterations[P]:
         self.check_params(params)

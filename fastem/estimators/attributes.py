@@ -82,7 +82,8 @@ def set_params(mixture: MixtureState, params: Params, dtype: type[np.floating]) 
     """Set the attributes of these parameters: in `dtype` where it can hold them, else in float64."""
     attributes = mixture.attribute_map.write(params)
     dtype = float_type_for(dtype, arrays_of(params).values(), attributes.values())
-    set_attributes(mixture, {name: value.astype(dtype, copy=False) for name, value in attributes.items()})
+    read_only = mixture.attribute_map.read_only
+    set_attributes(mixture, {name: each.astype(dtype, copy=name not in read_only) for name, each in attributes.items()})
     fitted_settings.note(mixture)
     if dtype is np.float64:
         mixture.keep_params(params)

@@ -8,8 +8,6 @@ from __future__ import annotations
 import inspect
 from typing import Any, Self
 
-import numpy as np
-
 __all__ = ["BaseEstimator", "ConvergenceWarning", "DensityMixin", "NotFittedError", "learn_features", "same_features"]
 
 

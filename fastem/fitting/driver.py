@@ -88,6 +88,7 @@ class Run(Generic[P, S]):
         self.cut_short = False
         self.interrupted = False  # in the middle of an iteration
         self.swept: tuple[P, S, int] | None = None  # the last params, their statistics, iterations to them
+        self.swept_in_kernel = False  # by `iterate`
         self.last_stats: S | None = None  # of the last iteration on the trace
         self.kept_rounding = 0.0  # of those, where they were of another process
 
@@ -107,7 +108,7 @@ class Run(Generic[P, S]):
             bound = self._bound_of_fall(stats)
             if (fall > bound, fall) > (self.fall > self.fall_bound, self.fall):
                 self.fall, self.fall_bound, self.fell_at = fall, bound, len(self.trace)
-        self.swept = params, stats, len(self.trace)
+        self.swept, self.swept_in_kernel = (params, stats, len(self.trace)), False
 
     @property
     def rounding(self) -> float:
@@ -132,6 +133,7 @@ class Run(Generic[P, S]):
         self.steps += [self.step, *["plain"] * (len(found.trace) - 1)]
         self.params, self.extrapolation.reached, self.step = found.params, found.params, "plain"
         self.last_stats, self.swept = found.last_stats, (found.last_params, found.last_stats, len(self.trace) - 1)
+        self.swept_in_kernel = True
         if found.fall > self.fall:
             self.fall, self.fall_bound = found.fall, self._bound_of_fall(found.last_stats)
             self.fell_at = before + found.fell_at
@@ -181,6 +183,16 @@ class Run(Generic[P, S]):
     def final_sweep(self, sweep: Callable[[P], tuple[P, S]]) -> None:
         """Sweep once more, at what the last M-step has reached."""
         self._note(*sweep(self.extrapolation.reached))
+
+    def stop(self, reason: str, sweep: Callable[[P], S]) -> Fit[P, S]:
+        """Build the result of a run that is cut short.
+
+        Where a kernel has swept last, one more sweep finds the statistics that the fit of so many iterations ends with.
+        """
+        if self.swept is not None and self.swept_in_kernel:
+            params, _, n_iter = self.swept
+            self.swept = params, sweep(params), n_iter
+        return self.finish(reason, cut_short=True)
 
     def finish(self, reason: str, *, converged: bool = False, cut_short: bool = False) -> Fit[P, S]:
         """Build the result from the last parameters whose statistics are known."""
@@ -328,24 +340,24 @@ def run_em(
     observers, begun = observers or Observers(), time.perf_counter()
     tol, stopping, progress, journal = float(settings.tol), settings.stopping, observers.progress, observers.journal
     run: Run[P, S] = Run(start, settings.acceleration, settings.fixed, previous, steps.apply_floor)
-    vain, patience = 1, 0  # where `iterate` has done nothing, the driver takes one iteration, then two, four ...
+    watched = (
+        bool(observers.on_iteration or journal or steps.after_m_step or settings.callback or settings.verbose)
+        or deadline < math.inf
+    )  # each iteration, so that there is one in a call
     if journal is not None:
         journal.resume(run)
     try:
         while not run.distance < tol and len(run.trace) < settings.max_iter:
             if run.swept is not None and time.monotonic() >= deadline:
-                return run.finish("max_time is over", cut_short=True)
-            if steps.iterate is not None and len(run.trace) >= patience:
-                if run.iterate(steps.iterate, stopping, settings.max_iter - len(run.trace)):
-                    if progress is not None:
-                        progress(run)
+                return run.stop("max_time is over", steps.sweep)
+            most = 1 if watched else settings.max_iter - len(run.trace)
+            if steps.iterate is None or not run.iterate(steps.iterate, stopping, most):
+                swept = steps.sweep(run.params)
+                if not run.accept(swept):
                     continue
-                vain, patience = 2 * vain, len(run.trace) + vain
-            if not run.accept(stats := steps.sweep(run.params)):
-                continue
-            reached = steps.maximize(stats)
-            run.advance(stats, reached, stopping)
-            n_iter = len(run.trace)
+                run.advance(swept, steps.maximize(swept), stopping)
+            stats, reached, n_iter = run.last_stats, run.extrapolation.reached, len(run.trace)
+            assert stats is not None
             if observers.on_iteration is not None:
                 observers.on_iteration(n_iter, stats, run.criterion - run.previous)
             if progress is not None:
@@ -357,13 +369,13 @@ def run_em(
             if journal is not None:
                 journal.keep(run)
             if settings.callback is not None and settings.callback(n_iter, stats.loglik, time.perf_counter() - begun):
-                return run.finish("callback returned True", cut_short=True)
+                return run.stop("callback returned True", steps.sweep)
         run.final_sweep(steps.final_sweep or (lambda params: (params, steps.sweep(params))))
     except KeyboardInterrupt:
         run.interrupted = True
         if settings.on_interrupt == "raise" or run.swept is None:
             raise
-        return run.finish("interrupted", cut_short=True)
+        return run.stop("interrupted", steps.sweep)
     converged = run.distance < tol
     reason = f"{STOPPING[stopping]} below tol={tol:g}" if converged else f"max_iter={settings.max_iter} reached"
     return run.finish(reason, converged=converged)

@@ -116,11 +116,9 @@ def steps_of(rows: RowSource, family: Family[P, S], settings: FitSettings) -> St
 
 
 def iterate_of(rows: RowSource, family: Family[P, S], settings: FitSettings) -> Iterate[P, S] | None:
-    """Run EM in a kernel, where rows are few and the settings ask for plain iterations that nobody looks at."""
+    """Run EM in a kernel, where rows are few and iterations are plain."""
     stopping, tol = settings.stopping, float(settings.tol)
-    watched = settings.callback or settings.checkpoint or settings.verbose or settings.max_time is not None
-    plain = settings.acceleration is None and settings.prior is None and settings.on_collapse == "floor"
-    if watched or not plain or stopping not in STOP_RULES:
+    if settings.acceleration is not None or settings.prior is not None or stopping not in STOP_RULES:
         return None
 
     def iterate(params: P, criterion: float, logliks: list[float], most: int) -> Iterated[P, S]:

@@ -236,7 +236,7 @@ FAULTS = {
     ("name", "passes"),
     [(name, passes) for name in FAULTS for passes in (0, 1, 4) if passes or name not in ("fewer", "none", "more")],
 )
-def test_a_fault_names_its_place_and_leaves_the_estimator(name, passes):
+def test_a_fault_names_its_place_and_leaves_the_estimator(name, passes, swept_in_python):
     fault, error, message = FAULTS[name]
     mixture = fastem.GaussianMixture(3, random_state=0, tol=1e-9).fit(rows(seed=1))
     before, threads = dict(vars(mixture)), threading.active_count()

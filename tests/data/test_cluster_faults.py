@@ -93,7 +93,7 @@ def test_a_task_that_raises_is_named(place):
     (lambda X: np.where(np.arange(len(X))[:, np.newaxis] == 5, np.nan, X), "partition 1: X must be finite.* row 4101"),
     (lambda X: X[:-1], "partition 1, from row 4096: 4095 rows; it had 4096 when it was first read"),
 ], ids=["nan", "rows"])  # fmt: skip
-def test_blocks_that_change_are_noticed(late, message):
+def test_blocks_that_change_are_noticed(late, message, swept_in_python):
     with dask.config.set(scheduler="synchronous"), pytest.raises(ValueError, match=message):
         mixture().fit(LAZY.map_blocks(Changing(4, late), dtype=np.float64))
 
@@ -118,7 +118,7 @@ def slowly(X):
 
 
 @pytest.mark.filterwarnings("ignore")  # of Dask, about the worker
-def test_a_worker_that_is_killed_does_not_show(monkeypatch):
+def test_a_worker_that_is_killed_does_not_show(monkeypatch, swept_in_python):
     X = rows(N)
     memory = mixture().fit(X)
     with started(2) as two, Client(two) as client:
@@ -130,7 +130,7 @@ def test_a_worker_that_is_killed_does_not_show(monkeypatch):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_without_workers_a_fit_ends_and_its_checkpoint_goes_on(tmp_path, monkeypatch):
+def test_without_workers_a_fit_ends_and_its_checkpoint_goes_on(tmp_path, monkeypatch, swept_in_python):
     """As long as a fit really waits, make torture does."""
     monkeypatch.setattr(dask_runner, "WORKERLESS_SECONDS", 2.0)
     kept = mixture(checkpoint=tmp_path / "fit.npz", checkpoint_every=0.0)

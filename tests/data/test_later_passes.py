@@ -15,6 +15,8 @@ from fastem.data import dask_partitions
 from fastem.data.chunk_source import SAMPLED_STEP
 from fastem.data.slots import SLOT_ROWS
 
+pytestmark = pytest.mark.usefixtures("swept_in_python")  # few rows are read once
+
 N = 3 * SLOT_ROWS + 1234
 WEIGHTS = np.random.default_rng(1).random(N) + 0.5
 

@@ -94,7 +94,7 @@ SOURCES = {
 
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("acceleration", [None, "squarem"])
-def test_a_terminal_has_a_bar_of_every_source(source, acceleration, drawn_by, terminal, capfd):
+def test_a_terminal_has_a_bar_of_every_source(source, acceleration, drawn_by, terminal, capfd, swept_in_python):
     X, settings = rows(N), {"acceleration": acceleration, "tol": 1e-8}
     found = mixture(**settings).fit(**SOURCES[source](X))
     text = terminal.told()
@@ -126,7 +126,7 @@ def test_a_bar_leaves_the_terminal_as_it_was(drawn_by, terminal):
         assert text.endswith("\x1b[2K")
 
 
-def test_starts_are_told_apart(drawn_by, terminal):
+def test_starts_are_told_apart(drawn_by, terminal, swept_in_python):
     mixture(n_init=3, init_params="random").fit(rows(N))
     text = terminal.told()
     assert text.index("sweep 1,") < text.index("start 2, sweep 1,") < text.index("start 3, sweep 1,")
@@ -237,7 +237,7 @@ def test_fits_of_several_threads_show_one_bar(terminal, monkeypatch):
     assert changes == len({*map(id, shown)})  # none comes between the drawings of another
 
 
-def test_an_interrupted_fit_takes_its_bar_away(terminal, monkeypatch):
+def test_an_interrupted_fit_takes_its_bar_away(swept_in_python, terminal, monkeypatch):
     monkeypatch.setitem(sys.modules, "rich.progress", None)
     seen = []
 

@@ -59,7 +59,7 @@ def test_time_is_that_of_all_starts(monkeypatch):
 
 @pytest.mark.parametrize("sweep", [2, 7])
 @pytest.mark.parametrize("fit", [normal, binomial])
-def test_an_interrupted_fit_returns_where_it_swept_last(fit, sweep, monkeypatch):
+def test_an_interrupted_fit_returns_where_it_swept_last(fit, sweep, monkeypatch, swept_in_python):
     expected = fit(max_iter=sweep - 2)
     interrupted_at(sweep, monkeypatch)
     found = fit(on_interrupt="return")
@@ -71,7 +71,9 @@ def test_an_interrupted_fit_returns_where_it_swept_last(fit, sweep, monkeypatch)
 
 
 @pytest.mark.parametrize(("sweep", "on_interrupt"), [(1, "return"), (5, "raise")])
-def test_an_interruption_that_returns_nothing_leaves_the_estimator_as_it_was(sweep, on_interrupt, monkeypatch):
+def test_an_interruption_that_returns_nothing_leaves_the_estimator_as_it_was(
+    sweep, on_interrupt, monkeypatch, swept_in_python
+):
     mixture = fastem.GaussianMixture(3, on_interrupt=on_interrupt, **SETTINGS).fit(CLOSE)
     before = dict(vars(mixture))
     interrupted_at(sweep, monkeypatch)
