@@ -20,8 +20,9 @@ from fastem._typing import Array, PathLike
 from fastem.families.base import P, S
 from fastem.families.params import Params
 from fastem.fitting.acceleration import CAUTION
-from fastem.fitting.driver import Run, Trace
+from fastem.fitting.driver import Run
 from fastem.fitting.result import STEPS, Collapse
+from fastem.fitting.steps import Trace
 from fastem.validation.settings import check_same_fit
 
 KIND, LAYOUT = "fastem checkpoint", 1

@@ -17,11 +17,12 @@ from fastem.data.row_source import RowSource
 from fastem.families.base import Family, P, S
 from fastem.fitting.checkpoint import Journal
 from fastem.fitting.collapse import CollapseMonitor
-from fastem.fitting.driver import Iterate, Iterated, Observers, Steps, Trace, run_em
+from fastem.fitting.driver import Observers, run_em
 from fastem.fitting.progress import Bar, Lines, Progress
 from fastem.fitting.restarts import CARRIED, SCREEN_ITERATIONS, best_first, coarse_to_fine, outcome
 from fastem.fitting.result import Fit
 from fastem.fitting.settings import FitSettings
+from fastem.fitting.steps import Iterate, Iterated, Steps, Trace
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from multiprocessing import current_process
 from typing import Protocol, Self, TextIO
 
-from fastem.fitting.driver import Trace
+from fastem.fitting.steps import Trace
 
 PATIENCE_SECONDS = 1.0
 """Time before a fit shows a bar."""
