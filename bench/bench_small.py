@@ -1,0 +1,121 @@
+"""Small fits beside scikit-learn's: from equal starts, and by default; and what an iteration costs beside its kernel.
+
+    python bench/bench_small.py [seed, default 0]
+
+Rows are drawn anew from the seed.  Fits from equal starts take 40 iterations in both packages, and their parameters are
+compared before anything is timed; default fits may end at different maxima, so the mean log likelihoods stand in the
+table.  Times are medians of turns, one package after the other.
+"""
+
+import statistics
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from unittest.mock import patch
+
+import measure
+import numpy as np
+from sklearn.mixture import GaussianMixture as Theirs
+
+import fastem
+from fastem.data.open import open_rows
+
+SHAPES = ((272, 2, 2), (1000, 2, 2), (1000, 8, 5), (2000, 1, 2), (2000, 2, 5), (5000, 2, 5), (20_000, 2, 5), (20_000, 8, 5))
+ITERATIONS = 40
+RTOL = 1e-6
+"""scikit-learn adds 10 eps to its counts, and has another order of sums; seen after 40 iterations: 1e-9."""
+TURNS = 7
+LEAST_SECONDS = 0.05
+"""Of one turn: a fit of a millisecond is repeated."""
+MOST_FITS = 30
+
+
+def rows(n: int, d: int, k: int, rng: np.random.Generator) -> np.ndarray:
+    """Return rows of k components, some of which overlap."""
+    means = rng.normal(0, 2.5, (k, d))
+    return means[rng.integers(k, size=n)] + rng.standard_normal((n, d)) @ rng.normal(0, 0.7, (d, d))
+
+
+def seconds(calls: list[Callable[[], object]]) -> list[float]:
+    """Return the median seconds of each call, timed in turns."""
+    repeats = []
+    for call in calls:
+        begin = time.perf_counter()
+        call()
+        repeats.append(int(np.clip(LEAST_SECONDS / (time.perf_counter() - begin), 1, MOST_FITS)))
+    found: list[list[float]] = [[] for _ in calls]
+    for _ in range(TURNS):
+        for call, count, times in zip(calls, repeats, found, strict=True):
+            time.sleep(measure.REST)
+            begin = time.perf_counter()
+            for _ in range(count):
+                call()
+            times.append((time.perf_counter() - begin) / count)
+    return [statistics.median(times) for times in found]
+
+
+def check_equal(ours: fastem.GaussianMixture, theirs: Theirs) -> None:
+    """Raise AssertionError where two fits have not reached the same parameters."""
+    assert ours.n_iter_ == theirs.n_iter_ == ITERATIONS
+    for name in ("weights_", "means_", "covariances_"):
+        np.testing.assert_allclose(getattr(ours, name), getattr(theirs, name), rtol=RTOL, atol=RTOL)
+
+
+def from_equal_starts(X: np.ndarray, k: int) -> list[float]:
+    """Time 40 iterations from the same weights, means and precisions."""
+    d = X.shape[1]
+    start = {"weights_init": np.full(k, 1 / k), "means_init": X[:k], "precisions_init": np.array([np.eye(d)] * k)}
+    settings = {"n_components": k, "max_iter": ITERATIONS, "tol": 0.0, **start}
+    check_equal(fastem.GaussianMixture(**settings).fit(X), Theirs(**settings).fit(X))
+    return seconds([lambda: fastem.GaussianMixture(**settings).fit(X), lambda: Theirs(**settings).fit(X)])
+
+
+def by_default(X: np.ndarray, k: int) -> tuple[list[float], list[float]]:
+    """Time default fits; their mean log likelihoods come with the times."""
+    ours, theirs = fastem.GaussianMixture(k, random_state=0), Theirs(k, random_state=0)
+    times = seconds([lambda: ours.fit(X), lambda: theirs.fit(X)])
+    return times, [ours.score(X), theirs.score(X)]
+
+
+def iteration(X: np.ndarray, k: int) -> tuple[float, float, float]:
+    """Return the seconds of an iteration in one compiled call, of one that Python drives, and of the kernel alone."""
+    settings = {"n_components": k, "tol": 0.0, "random_state": 0}
+    short, long = (fastem.GaussianMixture(**settings, max_iter=most) for most in (100, 500))
+
+    def one() -> float:
+        few, many = seconds([lambda: short.fit(X), lambda: long.fit(X)])
+        return (many - few) / (long.max_iter - short.max_iter)
+
+    compiled = one()
+    with patch("fastem.data.base.PARALLEL_WORK", 0):
+        driven = one()
+    params = short.params_
+    tables, sums = params.tables(), np.empty((1, params.sums_length))
+    with open_rows(X, fitting=True) as opened:
+        kernel = getattr(opened.backend.kernels, params.kernel.accumulate)
+        (alone,) = seconds([lambda: kernel(X, opened.sample_weight, 4096, *tables, sums)])
+    return compiled, driven, alone
+
+
+def main() -> None:
+    """Print the tables."""
+    warnings.simplefilter("ignore")
+    rng = np.random.default_rng(int(sys.argv[1]) if len(sys.argv) > 1 else 0)
+    X = rows(272, 2, 2, rng)
+    compiled, driven, alone = (1e6 * found for found in iteration(X, 2))
+    print(f"An iteration at n = 272, d = 2, k = 2: {compiled:.1f} us in one compiled call, {driven:.1f} us where Python")
+    print(f"drives it; the kernel of its sweep takes {alone:.1f} us.\n")
+    print("| n | d | k | 40 iterations, fastem ms | scikit-learn ms | times | default fit, fastem ms | scikit-learn ms | times"
+          " | mean log likelihood | scikit-learn |")
+    print("|---|---|---|---|---|---|---|---|---|---|---|")
+    for n, d, k in SHAPES:
+        X = rows(n, d, k, rng)
+        ours, theirs = (1e3 * found for found in from_equal_starts(X, k))
+        (own, other), (score, other_score) = by_default(X, k)
+        print(f"| {n} | {d} | {k} | {ours:.2f} | {theirs:.1f} | {theirs / ours:.0f} | {1e3 * own:.2f} | {1e3 * other:.1f} |"
+              f" {other / own:.1f} | {score:.4f} | {other_score:.4f} |", flush=True)  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
