@@ -118,8 +118,7 @@ class SweptRows:
 
     def can_iterate(self, params: SweptParams[SweptStats]) -> bool:
         """Return whether EM from these parameters may run in a kernel: where rows are so few that one thread sweeps."""
-        few = len(self) * params.sums_length <= PARALLEL_WORK
-        return few and hasattr(self.backend.kernels, params.kernel.iterate)
+        return len(self) * params.sums_length <= PARALLEL_WORK
 
     def iterate(self, params: P, m_step: MStep, rule: StopRule, most: int) -> Iterations[P]:
         """Run EM in a kernel until the stop rule is met, but for `most` iterations at the most.

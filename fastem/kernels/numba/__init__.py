@@ -16,6 +16,8 @@ The design notes of `_kernels.pyx` and `_many.pyx` hold here too, but for these 
     times as long with it.
  h. Kernels ask for no memory: an exception in a thread is lost, and rows of `sums` with it; one in a compiled function
     keeps a reference to every argument.  Tiles are made in Python, one for each share of the work.
+ i. `iterate_*` runs on the thread that calls, so `iterate_*.serial` is the kernel itself.  Of its two tiles one is for
+    sweeps, the other holds what the M-step needs.
 
 A family is two functions of a tile, `densities` and `moments`; all else is written once.  The kernels are those of the
 modules of this folder.

@@ -19,11 +19,13 @@ POINTWISE = {"contract",  # a * b + c in one instruction
              "arcp"}      # x / y as x * (1 / y).  Never nnan or ninf: densities meet infinities, and callers NaN
 POLICY = {"nogil": True,              # callers have threads of their own
           "error_model": "numpy"}     # no branch for a division by zero
-INNER = {"forceinline": True,         # else every call of a tile counts references to its arrays, atomically
-         "no_cpython_wrapper": True,  # not called from Python: half the time of compilation
+INNER = {"no_cpython_wrapper": True,  # not called from Python: half the time of compilation
          "no_cfunc_wrapper": True}
 
-pointwise = njit(fastmath=POINTWISE, **POLICY, **INNER)
+# Inlined: else every call of a tile counts references to its arrays, atomically.
+pointwise = njit(fastmath=POINTWISE, **POLICY, **INNER, forceinline=True)
+# Not inlined, and so compiled once: between two sweeps a call costs nothing.
+once = njit(fastmath=POINTWISE, **POLICY, **INNER)
 
 
 def stamp_of(folder: Path) -> str:
@@ -46,60 +48,71 @@ class Kernel:
     argument, its tiles, is not for callers.
     """
 
-    serial: Kernel
-
-    def __init__(self, function: FunctionType, parallel: bool, height: Callable[..., int]) -> None:
+    def __init__(self, function: FunctionType, parallel: bool, height: Callable[..., int], n_tiles: int = 1) -> None:
         update_wrapper(self, function)
         self.function = function
         self.parallel = parallel
         self.height = height  # of a tile: its rows, from the kernel's arguments
-        self.dispatchers: dict[np.dtype[Any], Callable[..., None]] = {}
+        self.n_tiles = n_tiles  # where there are no threads, each of which has one
+        self.serial = self    # the same loop on the calling thread
+        self.dispatchers: dict[np.dtype[Any], Callable[..., Any]] = {}
 
-    def __call__(self, X: np.ndarray, *args: Any) -> None:
+    def __call__(self, X: np.ndarray, *args: Any) -> Any:
         dispatcher = self.dispatchers.get(X.dtype) or self.compile(X.dtype)
-        dispatcher(X, *args, self.tiles(X, *args))
+        return dispatcher(X, *args, self.tiles(X, *args))
 
     def tiles(self, *args: Any) -> np.ndarray:
         """Return a tile for each share of the work."""
-        return new_tiles(numba.get_num_threads() if self.parallel else 1, self.height(*args))
+        return new_tiles(numba.get_num_threads() if self.parallel else self.n_tiles, self.height(*args))
 
     def compile_ahead(self) -> None:
         for dtype in (np.dtype(np.float32), np.dtype(np.float64)):
             if dtype not in self.dispatchers:
                 self.compile(dtype)
 
-    def compile(self, dtype: np.dtype[Any]) -> Callable[..., None]:
-        floating = numba.from_dtype(dtype)
-        declared = [rows(floating) if t is rows else t for t in self.function.__annotations__.values()]
+    def compile(self, dtype: np.dtype[Any]) -> Callable[..., Any]:
+        floating, declared = numba.from_dtype(dtype), dict(self.function.__annotations__)
+        returned = declared.pop("return", types.void)
+        signature = returned(*(rows(floating) if t is rows else t for t in declared.values()))
         try:
-            dispatcher = self.jit(types.void(*declared), cache=True)
+            dispatcher = self.jit(signature, cache=True)
         except (RuntimeError, OSError):  # no directory that can be written, or it is full: for this process alone
-            dispatcher = self.jit(types.void(*declared), cache=False)
+            dispatcher = self.jit(signature, cache=False)
         self.dispatchers[dtype] = dispatcher
         return dispatcher
 
-    def jit(self, signature: types.Type, cache: bool) -> Callable[..., None]:
+    def jit(self, signature: types.Type, cache: bool) -> Callable[..., Any]:
         """Compile it, or read it from Numba's cache on disk.
 
         The cache lies where Numba's rules put it: NUMBA_CACHE_DIR, else our __pycache__, else the user's directory.
         Nothing public says "the user's directory" for one function alone, and a setting would move those of others.
         """
         options = {"fastmath": POINTWISE, **POLICY, "parallel": self.parallel, "cache": cache}
-        compiled: Callable[..., None] = njit(signature, **options)(self.function)
+        compiled: Callable[..., Any] = njit(signature, **options)(self.function)
         return np.errstate(all="ignore")(compiled) if numba.config.DISABLE_JIT else compiled
 
 
 def kernel(function: FunctionType, height: Callable[..., int] | None = None) -> Kernel:
-    """Make a kernel of a function: parallel, with `.serial`, which runs the same loop on the calling thread."""
+    """Make a kernel of a function: parallel, with `.serial`, which runs the same loop without threads."""
     height = height or height_of(function)
-    function.__qualname__ += f".{STAMP}"
     serial = FunctionType(function.__code__, function.__globals__, function.__name__)
     serial.__annotations__ = function.__annotations__
     # The cache knows a function by its qualified name, not by how it is compiled: equal names would mix the two up.
     serial.__qualname__ = function.__qualname__ + ".serial"
-    both = Kernel(function, True, height)
-    both.serial = Kernel(serial, False, height)
+    both = Kernel(stamped(function), True, height)
+    both.serial = Kernel(stamped(serial), False, height)
     return both
+
+
+def serial_kernel(function: FunctionType, height: Callable[..., int], n_tiles: int) -> Kernel:
+    """Make a kernel of a function that knows no threads: `.serial` is the kernel itself."""
+    return Kernel(stamped(function), False, height, n_tiles)
+
+
+def stamped(function: FunctionType) -> FunctionType:
+    """Put the stamp of the sources into the name under which Numba's cache knows a function."""
+    function.__qualname__ += f".{STAMP}"
+    return function
 
 
 def height_of(function: FunctionType) -> Callable[..., int]:
@@ -108,10 +121,14 @@ def height_of(function: FunctionType) -> Callable[..., int]:
     location, sources = declared.index(matrix), declared.count(rows)
 
     def height(*args: Any) -> int:
-        k, d = args[location].shape
-        return 9 + int(k) + (1 + sources) * int(d)
+        return tile_rows(*args[location].shape, sources)
 
     return height
+
+
+def tile_rows(k: int, d: int, sources: int) -> int:
+    """Return what `height_of` counts."""
+    return 9 + k + (1 + sources) * d
 
 
 def rows(floating: types.Type) -> types.Type:
