@@ -1,0 +1,522 @@
+"""EM in a kernel against EM by the driver in Python, on both twins: the same iterations, and the same ends."""
+
+import math
+import re
+from itertools import pairwise
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from support.asserts import same_fit
+
+import fastem
+from fastem._typing import MStep
+from fastem.data.base import STOP_RULES, StopRule
+from fastem.data.open import open_rows
+from fastem.data.rows import ITERATIONS
+from fastem.data.slots import SLOT_ROWS
+
+KINDS = ("full", "tied", "diag", "spherical")
+DIMENSIONS = (1, 2, 3, 5, 9)
+
+RTOL = 1e-12
+"""Of the size of what is compared.  One sweep is good to 1e-14 (test_bits.py); tens of iterations carry that on."""
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::fastem.ConvergenceWarning", "ignore::fastem.EmptyComponentWarning", "ignore::fastem.EqualComponentWarning"
+)
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """The number of iterations of each call of a kernel."""
+    found, iterate = [], fastem.Rows.iterate
+
+    def counted(*arguments):
+        result = iterate(*arguments)
+        found.append(len(result.trace))
+        return result
+
+    monkeypatch.setattr(fastem.Rows, "iterate", counted)
+    return found
+
+
+def copy_of(mixture, **settings):
+    return type(mixture)(**mixture.get_params() | settings)
+
+
+def in_python(mixture):
+    """The same mixture, whose iterations are looked at: the driver takes each of them."""
+    return copy_of(mixture, callback=lambda *_: None)
+
+
+def close(found, expected, size=None, rtol=RTOL):
+    size = np.abs(expected).max() if size is None else size
+    np.testing.assert_allclose(found, expected, rtol=0, atol=rtol * size)
+
+
+def assert_same_iterations(found, expected, rtol=RTOL):
+    assert (found.n_iter_, found.stop_reason_) == (expected.n_iter_, expected.stop_reason_)
+    assert (found.converged_, found.n_sweeps_) == (expected.converged_, expected.n_sweeps_)
+    assert found.history_.step == expected.history_.step
+    size = abs(expected.loglik_) + expected.counts_.sum()
+    for name in ("loglik", "q", "entropy"):
+        close(getattr(found.history_, name), getattr(expected.history_, name), size, rtol)
+    for name in ("weights", "means", "covariances", "probs", "rates"):
+        if hasattr(expected.params_, name):
+            close(getattr(found.params_, name), getattr(expected.params_, name), rtol=rtol)
+    close(found.counts_, expected.counts_, rtol=rtol)
+    close(found.loglik_, expected.loglik_, size, rtol)
+    assert_same_certificate(found, expected, size)
+
+
+def assert_same_certificate(found, expected, size):
+    """Aitken's rule divides by the last gain, and so does what rounding changes in it."""
+    assert found.ascent_.holds == expected.ascent_.holds
+    close(found.ascent_.largest_fall, expected.ascent_.largest_fall, size)
+    assert math.isfinite(found.remaining_gain_) == math.isfinite(expected.remaining_gain_)
+    if math.isfinite(expected.remaining_gain_):
+        assert found.remaining_gain_ == pytest.approx(expected.remaining_gain_, rel=1e-4, abs=RTOL * size)
+
+
+def assert_runs_in_a_kernel(calls, mixture, *rows, **given):
+    """All of its iterations, and as in Python."""
+    found = copy_of(mixture).fit(*rows, **given)
+    assert sum(calls) == found.n_iter_ > 0
+    before = len(calls)
+    assert_same_iterations(found, in_python(mixture).fit(*rows, **given))
+    assert len(calls) == before
+
+
+def values(d, n=600):
+    """Three components that overlap."""
+    rng = np.random.default_rng(d)
+    means = 1.5 * np.arange(3)[:, np.newaxis] * np.linspace(1.0, 0.3, d)
+    labels = rng.integers(3, size=n)
+    return means[labels] + rng.normal(size=(n, d)) * np.linspace(0.5, 1.0, 3)[labels, np.newaxis] + 10.0
+
+
+def gaussian(kind, twin, d, **settings):
+    """From a start that is given: it costs no k-means."""
+    A = np.eye(d) + 0.1
+    start = {"full": np.tile(A, (3, 1, 1)), "tied": A, "diag": np.full((3, d), 2.0), "spherical": np.full(3, 2.0)}
+    given = {"weights_init": [0.2, 0.3, 0.5], "precisions_init": start[kind], "random_state": 0}
+    means = 10.0 + np.arange(3)[:, np.newaxis] * np.linspace(1.2, 0.5, d)
+    plain = {"backend": twin, "covariance_type": kind, "means_init": means, "tol": 1e-5, "max_iter": 40}
+    return fastem.GaussianMixture(3, **given | plain | settings)
+
+
+def gammas(n):
+    return np.random.default_rng(5).gamma(1.0, size=n)
+
+
+def counts(d, n=600):
+    rng = np.random.default_rng(d)
+    return rng.integers(3, size=(n, 1)), rng
+
+
+def successes(d, n=600):
+    labels, rng = counts(d, n)
+    return rng.binomial(25, np.array([0.2, 0.4, 0.7])[labels] * np.ones(d))
+
+
+def events(d, n=600):
+    labels, rng = counts(d, n)
+    return rng.poisson(np.array([2.0, 5.0, 11.0])[labels] * np.ones(d))
+
+
+PLAIN = {"acceleration": None, "tol": 1e-5, "max_iter": 60, "stopping": "loglik"}
+
+
+def binomial(twin, d, **settings):
+    start = {"weights_init": [0.2, 0.3, 0.5], "probs_init": np.array([[0.3], [0.5], [0.6]]) * np.ones(d)}
+    return fastem.BinomialMixture(3, n_trials=25, backend=twin, **start | PLAIN | settings)
+
+
+def poisson(twin, d, **settings):
+    start = {"weights_init": [0.2, 0.3, 0.5], "rates_init": np.array([[3.0], [4.0], [9.0]]) * np.ones(d)}
+    return fastem.PoissonMixture(3, backend=twin, **start | PLAIN | settings)
+
+
+COUNTS = pytest.mark.parametrize(("mixture", "rows"), [(binomial, successes), (poisson, events)])
+STOPPING = pytest.mark.parametrize("stopping", STOP_RULES)
+
+
+# ------------------------------------------------------------------------------------------------ the same iterations
+
+
+@pytest.mark.parametrize("d", DIMENSIONS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_gaussian_fit_in_a_kernel_is_that_of_the_driver(kind, d, calls, twin):
+    assert_runs_in_a_kernel(calls, gaussian(kind, twin, d), values(d))
+
+
+@pytest.mark.parametrize("d", [1, 3])
+@COUNTS
+def test_a_fit_of_counts_in_a_kernel_is_that_of_the_driver(mixture, rows, d, calls, twin):
+    assert_runs_in_a_kernel(calls, mixture(twin, d), rows(d))
+
+
+@STOPPING
+@pytest.mark.parametrize("d", [1, 2])
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_stop_rule_stops_at_the_same_iteration(kind, d, stopping, calls, twin):
+    tol = {"loglik": 1e-4, "q": 1e-1, "aitken": 1e-3}[stopping]
+    mixture = gaussian(kind, twin, d, stopping=stopping, tol=tol, max_iter=500)
+    assert_runs_in_a_kernel(calls, mixture, values(d))
+    assert mixture.fit(values(d)).converged_
+
+
+@STOPPING
+@COUNTS
+def test_every_stop_rule_stops_counts_at_the_same_iteration(mixture, rows, stopping, calls, twin):
+    tol = {"loglik": 1e-4, "q": 1e-2, "aitken": 1e-3}[stopping]
+    assert_runs_in_a_kernel(calls, mixture(twin, 2, stopping=stopping, tol=tol, max_iter=500), rows(2))
+
+
+@pytest.mark.parametrize("n", [600, 2 * SLOT_ROWS + 77], ids=["one slot", "three slots"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_weights_of_rows_and_several_slots(kind, n, calls, twin):
+    for d in (1, 2):
+        calls.clear()
+        assert_runs_in_a_kernel(calls, gaussian(kind, twin, d), values(d, n), sample_weight=gammas(n))
+    calls.clear()
+    assert_runs_in_a_kernel(calls, gaussian(kind, twin, 2), values(2, n))
+
+
+@pytest.mark.parametrize("n", [600, 2 * SLOT_ROWS + 77], ids=["one slot", "three slots"])
+@COUNTS
+def test_weights_of_counts_and_several_slots(mixture, rows, n, calls, twin):
+    assert_runs_in_a_kernel(calls, mixture(twin, 3), rows(3, n), sample_weight=gammas(n))
+
+
+@pytest.mark.parametrize("reg_covar", [0.0, 1e-3, "auto"])
+@pytest.mark.parametrize("d", [1, 2])
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_added_to_variances(kind, d, reg_covar, calls, twin):
+    X = values(d) * np.linspace(1.0, 30.0, d)
+    given = {"means_init": gaussian(kind, twin, d).means_init * np.linspace(1.0, 30.0, d), "precisions_init": None}
+    tol = 1e-4 if reg_covar == 1e-3 else 1e-5  # it moves the maximum of Q: far on, the log likelihood falls
+    assert_runs_in_a_kernel(calls, gaussian(kind, twin, d, reg_covar=reg_covar, tol=tol, **given), X)
+
+
+FIXED = (
+    ("weights",),
+    ("means",),
+    ("covariances",),
+    ("weights", "means"),
+    {"weights": [True, False, False]},
+    {"means": [True, False, True], "weights": [False, True, False]},
+    {"covariances": [True, True, True], "means": [False, True, False]},
+)
+
+
+@pytest.mark.parametrize("fixed", FIXED, ids=str)
+@pytest.mark.parametrize("d", [1, 2])
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_fixed_stays(kind, d, fixed, calls, twin):
+    mixture = gaussian(kind, twin, d, fixed=fixed)
+    assert_runs_in_a_kernel(calls, mixture, values(d))
+    found, start = mixture.fit(values(d)), gaussian(kind, twin, d, max_iter=0).fit(values(d))
+    for name in fixed:
+        mask = fixed[name] if isinstance(fixed, dict) else [True] * 3
+        stays = slice(None) if (name, kind) == ("covariances", "tied") else np.array(mask)
+        np.testing.assert_array_equal(getattr(found.params_, name)[stays], getattr(start.params_, name)[stays])
+
+
+@pytest.mark.parametrize("kind", ["full", "diag", "spherical"])
+def test_covariances_of_some_components_stay(kind, calls, twin):
+    assert_runs_in_a_kernel(calls, gaussian(kind, twin, 3, fixed={"covariances": [False, True, False]}), values(3))
+
+
+@pytest.mark.parametrize("mask", [None, [True, False, False]], ids=["all", "one"])
+@pytest.mark.parametrize("name", ["weights", "location"])
+@COUNTS
+def test_what_is_fixed_of_counts_stays(mixture, rows, name, mask, calls, twin):
+    name = {"location": "probs" if mixture is binomial else "rates"}.get(name, name)
+    fixed = (name,) if mask is None else {name: mask}
+    assert_runs_in_a_kernel(calls, mixture(twin, 2, fixed=fixed), rows(2))
+
+
+@pytest.mark.row_type
+@pytest.mark.parametrize("d", [1, 3])
+@pytest.mark.parametrize("kind", ["full", "diag"])
+def test_rows_of_float32_are_summed_in_float64(kind, d, calls, twin):
+    """The driver sums tiles of them in float32; the parameters of the fit are rounded to it."""
+    X = values(d).astype(np.float32)
+    found = gaussian(kind, twin, d, max_iter=20, tol=0.0).fit(X)
+    assert sum(calls) == found.n_iter_ == 20
+    expected = in_python(gaussian(kind, twin, d, max_iter=20, tol=0.0)).fit(X.astype(np.float64))
+    close(found.history_.loglik, expected.history_.loglik)
+    close(found.means_, expected.means_, rtol=2.0**-23)
+    close(found.covariances_, expected.covariances_, rtol=2.0**-23)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_component(kind, calls, twin):
+    mixture = fastem.GaussianMixture(1, covariance_type=kind, backend=twin, tol=1e-9)
+    for d in (1, 2):
+        calls.clear()
+        assert_runs_in_a_kernel(calls, mixture, values(d))
+
+
+def test_rows_of_any_layout(calls, twin):
+    X = values(3)
+    expected = gaussian("full", twin, 3).fit(X)
+    for other in (np.asfortranarray(X), np.repeat(X, 2, axis=0)[::2], X[::-1].copy()[::-1]):
+        same_fit(gaussian("full", twin, 3).fit(other), expected)
+    assert sum(calls) == 4 * expected.n_iter_
+
+
+# ---------------------------------------------------------------------------------------- what is left to the driver
+
+
+@pytest.mark.parametrize("d", [1, 2])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_component_that_loses_its_rows(kind, d, calls, twin):
+    X = values(d)
+    means = np.concatenate([gaussian(kind, twin, d).means_init[:2], np.full((1, d), 1e4)])
+    mixture = gaussian(kind, twin, d, means_init=means)
+    found = mixture.fit(X)
+    assert found.weights_[2] == 0.0
+    assert sum(calls) == 0
+    assert_same_iterations(found, in_python(mixture).fit(X))
+
+
+@COUNTS
+def test_a_component_of_counts_that_loses_its_rows(mixture, rows, calls, twin):
+    start = {"probs_init": [[0.3], [0.5], [1.0]]} if mixture is binomial else {"rates_init": [[3.0], [4.0], [1e5]]}
+    found = mixture(twin, 1, **start).fit(rows(1))
+    assert found.weights_[2] == 0.0
+    assert sum(calls) == 0
+    assert_same_iterations(found, in_python(mixture(twin, 1, **start)).fit(rows(1)))
+
+
+@pytest.mark.parametrize("reg_covar", [0.0, 1e-6])
+@pytest.mark.parametrize("d", [1, 2])
+@pytest.mark.parametrize("kind", ["full", "diag", "spherical"])
+def test_a_variance_at_its_floor(kind, d, reg_covar, calls, twin):
+    """A component on equal rows has a variance that is rounding or, above it, what is added."""
+    X = np.concatenate([values(d), np.full((60, d), 30.0)])
+    means = np.concatenate([gaussian(kind, twin, d).means_init[:2], np.full((1, d), 30.0)])
+    mixture = gaussian(kind, twin, d, means_init=means, reg_covar=reg_covar, max_iter=80)
+    found, expected = mixture.fit(X), in_python(mixture).fit(X)
+    assert expected.collapses_
+    assert sum(calls) < found.n_iter_ or reg_covar
+    assert [each.component for each in found.collapses_] == [each.component for each in expected.collapses_]
+    assert (found.n_iter_, found.stop_reason_) == (expected.n_iter_, expected.stop_reason_)
+    thin = RTOL if reg_covar else 1e-9  # a variance of 1e-30: its density moves with every bit of the mean
+    close(found.history_.loglik, expected.history_.loglik, rtol=thin)
+    close(found.means_, expected.means_, rtol=thin)
+    close(found.covariances_, expected.covariances_, rtol=thin)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_rows_in_a_plane(kind, calls, twin):
+    """With nothing added their covariance is singular."""
+    X = values(2)[:, [0, 0]] * [1.0, 2.0]
+    means = (10.0 + np.arange(3)[:, np.newaxis]) * [1.0, 2.0]
+    mixture = gaussian(kind, twin, 2, means_init=means, reg_covar=0.0)
+    found, expected = copy_of(mixture).fit(X), in_python(mixture).fit(X)
+    assert (found.n_iter_, found.stop_reason_) == (expected.n_iter_, expected.stop_reason_)
+    if kind in ("full", "tied"):
+        assert sum(calls) < found.n_iter_
+    else:
+        assert sum(calls) == found.n_iter_
+        assert_same_iterations(found, expected)
+
+
+@pytest.mark.parametrize("far", [1e8, 1e100])
+@pytest.mark.parametrize("kind", KINDS)
+def test_rows_that_are_far_out(kind, far, calls, twin):
+    X = values(2)
+    X[7, 0] = far
+    mixture = gaussian(kind, twin, 2, tol=0.0, max_iter=6)  # far on, all that tells the others apart is rounding
+    found, expected = mixture.fit(X), in_python(mixture).fit(X)
+    assert (found.n_iter_, found.stop_reason_) == (expected.n_iter_, expected.stop_reason_)
+    close(found.history_.loglik, expected.history_.loglik)
+    close(found.means_, expected.means_)
+    close(found.covariances_, expected.covariances_)
+
+
+def test_sums_that_are_not_finite(calls, twin):
+    """The log likelihood of far rows with weights overflows, which the driver takes for the lowest."""
+    X = values(1)
+    mixture = gaussian("full", twin, 1, means_init=[[9.0], [10.0], [1e120]], max_iter=5)
+    given = {"sample_weight": np.full(len(X), 1e10)}
+    X[3] = -1e130
+    found, expected = mixture.fit(X, **given), in_python(mixture).fit(X, **given)
+    assert_same_iterations(found, expected)
+
+
+@pytest.mark.parametrize("d", [1, 2])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_log_likelihood_that_falls(kind, d, calls, twin):
+    """What is added to variances moves the M-step away from the maximum of Q."""
+    mixture = gaussian(kind, twin, d, reg_covar=1.0, tol=0.0, max_iter=30)
+    found, expected = mixture.fit(values(d)), in_python(mixture).fit(values(d))
+    falls = [before - after for before, after in pairwise(expected.history_.loglik)]
+    assert max(falls) > 1e-6
+    assert sum(calls) < found.n_iter_
+    assert_same_iterations(found, expected)
+    assert found.ascent_.iteration == expected.ascent_.iteration > 0
+    assert found.ascent_.largest_fall == pytest.approx(max(falls), rel=1e-6)
+
+
+# ------------------------------------------------------------------------------------------------ how a fit goes on
+
+
+@pytest.mark.parametrize("max_iter", [0, 1, 2])
+def test_few_iterations(max_iter, calls, twin):
+    mixture = gaussian("full", twin, 2, max_iter=max_iter)
+    assert_same_iterations(mixture.fit(values(2)), in_python(mixture).fit(values(2)))
+    assert sum(calls) == max_iter
+
+
+def test_more_iterations_than_a_call_takes(calls, twin):
+    mixture = gaussian("diag", twin, 2, tol=0.0, max_iter=ITERATIONS + 30)
+    found, expected = mixture.fit(values(2)), in_python(mixture).fit(values(2))
+    assert sum(calls) >= ITERATIONS
+    assert len(calls) > 1
+    # at its maximum EM is still, but for rounding: hundreds of steps, each of some units in the last place
+    assert_same_iterations(found, expected, rtol=1e-10)
+
+
+def test_a_call_that_ends_is_gone_on_with(calls, twin, monkeypatch):
+    for stopping in STOP_RULES:
+        mixture = gaussian("full", twin, 2, stopping=stopping, tol=1e-4)
+        whole = copy_of(mixture).fit(values(2))
+        for most in (1, 2, 3):
+            calls.clear()
+            with monkeypatch.context() as patch:
+                patch.setattr("fastem.data.rows.ITERATIONS", most)
+                same_fit(copy_of(mixture).fit(values(2)), whole)
+            assert max(calls) == most
+
+
+def test_a_warm_start_goes_on(twin, calls):
+    mixture = gaussian("full", twin, 2, warm_start=True, max_iter=5, tol=1e-9)
+    expected = in_python(mixture)
+    for _ in range(3):
+        assert_same_iterations(mixture.fit(values(2)), expected.fit(values(2)))
+    assert sum(calls) == 15
+
+
+def test_partial_fits(twin, calls):
+    mixture, batches = gaussian("diag", twin, 2), np.array_split(values(2), 3)
+    expected = in_python(mixture)
+    for batch in batches:
+        mixture.partial_fit(batch)
+        expected.partial_fit(batch)
+        close(mixture.means_, expected.means_)
+        close(mixture.covariances_, expected.covariances_)
+    assert sum(calls) > 0
+
+
+def test_a_selection(twin, calls):
+    estimator = fastem.GaussianMixture(backend=twin, tol=1e-5, max_iter=40, random_state=0)
+    given = {"n_components": range(1, 4), "covariance_types": ["full", "tied"], "split_merge": False}
+    found = fastem.select(values(2), estimator=estimator, **given)
+    assert sum(calls) > 0
+    expected = fastem.select(values(2), estimator=in_python(estimator), **given)
+    assert found.best.n_components == expected.best.n_components
+    assert_same_iterations(found.best, expected.best)
+
+
+def test_a_checkpoint_leaves_iterations_to_the_driver(twin, calls, tmp_path):
+    mixture = gaussian("full", twin, 2)
+    found = mixture.fit(values(2))
+    before = len(calls)
+    kept = copy_of(mixture, checkpoint=tmp_path / "fit").fit(values(2))
+    assert len(calls) == before
+    assert_same_iterations(found, kept)
+
+
+def interrupted(monkeypatch):
+    """The second call of a kernel is interrupted."""
+    iterate, begun = fastem.Rows.iterate, []
+
+    def once(*arguments):
+        begun.append(None)
+        if len(begun) == 2:
+            raise KeyboardInterrupt
+        return iterate(*arguments)
+
+    monkeypatch.setattr("fastem.data.rows.ITERATIONS", 7)
+    monkeypatch.setattr(fastem.Rows, "iterate", once)
+
+
+def test_an_interruption_between_two_calls_returns_where_the_first_swept_last(twin, monkeypatch):
+    expected = in_python(gaussian("full", twin, 2, max_iter=6)).fit(values(2))
+    interrupted(monkeypatch)
+    found = gaussian("full", twin, 2, on_interrupt="return").fit(values(2))
+    assert (found.n_iter_, found.stop_reason_, found.cut_short_) == (6, "interrupted", True)
+    close(found.history_.loglik, expected.history_.loglik)
+    close(found.loglik_, expected.loglik_)
+    close(found.means_, expected.means_)
+    close(found.covariances_, expected.covariances_)
+    close(found.counts_, expected.counts_)
+
+
+def test_an_interruption_between_two_calls_leaves_the_mixture_as_it_was(twin, monkeypatch):
+    interrupted(monkeypatch)
+    mixture = gaussian("full", twin, 2)
+    with pytest.raises(KeyboardInterrupt):
+        mixture.fit(values(2))
+    assert not hasattr(mixture, "means_")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_same_bits_whatever_the_number_of_threads(kind, twin, calls):
+    X = values(2, 2 * SLOT_ROWS + 77)
+    expected = gaussian(kind, twin, 2, n_threads=1).fit(X)
+    same_fit(gaussian(kind, twin, 2, n_threads=2).fit(X), expected)
+    assert sum(calls) == 2 * expected.n_iter_
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_chunks_are_swept_by_the_driver_and_end_where_memory_does(kind, twin, calls):
+    X = values(2)
+    found = gaussian(kind, twin, 2).fit(X)
+    before = len(calls)
+    assert_same_iterations(gaussian(kind, twin, 2).fit(chunks=[X[:200], X[200:]]), found)
+    assert len(calls) == before
+
+
+# ---------------------------------------------------------------------------------------------------- the stop rule
+
+KERNELS = Path(fastem.__file__).parent / "kernels"
+
+
+def struct_fields():
+    (body,) = re.findall(r"cdef struct StopRule:(.*?)\n\n", (KERNELS / "iterate.pxi").read_text(), re.DOTALL)
+    return re.findall(r"^    double (\w+)", body, re.MULTILINE)
+
+
+def test_the_stop_rule_has_one_order():
+    """That of the struct, of the names in the Numba twin, and of what the rows hand to either."""
+    fields, given = struct_fields(), {}
+
+    def kernel(*arguments):
+        rule = arguments[-1]
+        given.update(zip(fields, rule.tolist(), strict=True))
+        rule[fields.index("fall")], rule[fields.index("fell_at")] = 0.5, 3.0
+        return 1
+
+    with open_rows(np.arange(4.0)[:, np.newaxis], sample_weight=[1.0, 2.0, 3.0, 4.0]) as rows:
+        rows.backend.kernels = SimpleNamespace(iterate_normal=kernel)
+        params = fastem.GaussianParams(np.ones(1), np.zeros((1, 1)), np.ones((1, 1, 1)))
+        m_step = MStep(np.zeros(1), np.empty((0, 1), np.int8), 0)
+        found = rows.iterate(params, m_step, StopRule("aitken", 0.25, -3.0, [-8.0, -7.0]), 5)
+    known = {"known": 2.0, "before": -8.0, "previous": -7.0, "fall": 0.0, "fell_at": 0.0}
+    assert given == {"code": 2.0, "tol": 0.25, "total": 10.0, "base": 0.0, "criterion": -3.0, **known}
+    assert (found.fall, found.fell_at) == (0.5, 3)
+
+
+@pytest.mark.numba
+def test_the_twins_name_the_stop_rule_alike():
+    from fastem.kernels.numba import iterate  # Numba may be missing
+
+    assert [getattr(iterate, name.upper()) for name in struct_fields()] == list(range(10))
+    assert [getattr(iterate, name.upper()) for name in STOP_RULES] == [0, 1, 2]
