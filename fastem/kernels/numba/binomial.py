@@ -14,6 +14,7 @@ from fastem.kernels.numba.iterate import (
     location_inout,
     maximize_weights,
     model_of,
+    put_params,
     state_inout,
 )
 from fastem.kernels.numba.jit import (
@@ -102,9 +103,9 @@ def binomial_tables(m):
     """As BinomialParams.tables."""
     k, d = m.center.shape
     for c in range(k):
-        m.log_norm[c] = np.log2(m.params.weights[c])
+        m.log_norm[c] = np.log2(m.params[c])
         for j in range(d):
-            prob = m.params.location[c * d + j]
+            prob = m.params[k + c * d + j]
             m.center[c, j] = max(np.log2(prob), LOG_ZERO)
             m.scaling[c * d + j] = max(np.log1p(-prob) * LOG2E, LOG_ZERO)
 
@@ -116,7 +117,7 @@ def maximize_binomial(m, sums):
     successes, failures = sums[k:k + k * d], sums[k + k * d:]
     if not maximize_weights(m, sums):
         return False
-    copy(m.params.location, m.reached.location)
+    copy(m.params[k:], m.reached[k:])
     for j in range(d):
         nothing = 0.0
         for c in range(k):
@@ -127,7 +128,7 @@ def maximize_binomial(m, sums):
                 continue
             if not successes[at] + failures[at] > nothing:
                 return False
-            m.reached.location[at] = prob_of(successes[at], failures[at], nothing)
+            m.reached[k + at] = prob_of(successes[at], failures[at], nothing)
     return True
 
 
@@ -170,4 +171,5 @@ def iterate_binomial(X: rows,                 # IN     (n, d)  successes
         binomial_share(int64(0), tiles[:1], slot_rows, X, trials, sample_weight, m.log_norm, m.center,
                        m.scaling.reshape(probs.shape), sums[2:])
         goes_on, done = advance_binomial(m, done, sums, trace, rule)
+    put_params(m, weights, probs, spread)
     return done

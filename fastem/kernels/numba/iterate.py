@@ -24,16 +24,10 @@ location_inout = types.Array(types.float64, 2, "C")
 fixed_in = types.Array(types.int8, 2, "C", readonly=True)
 
 
-class Params(NamedTuple):
-    weights: np.ndarray    # (k,)
-    location: np.ndarray   # (k d,)  means, probs or rates
-    spread: np.ndarray     # as the family has it, or empty
-
-
 class Model(NamedTuple):
-    params: Params         # to be swept
-    reached: Params        # by the M-step
-    last: Params           # of the last iteration
+    params: np.ndarray     # weights (k,), location (k d,), spread as the family has it: to be swept
+    reached: np.ndarray    # likewise, by the M-step
+    last: np.ndarray       # likewise, of the last iteration
     fixed: np.ndarray      # (3, k)  weights, location, spread of each component; (0, k) where nothing is
     added: np.ndarray      # (d,)    to variances
     structure: int         # of the spread: 0 each component has its own, 1 all have one, 2 all features have one
@@ -60,30 +54,33 @@ def iterate_kernel(function):
 
 
 def scratch_length(k, d, spread_length, sums_length):
-    """Numbers of the scratch, as `cut_model` cuts them."""
-    return 2 * k + 3 * k * d + spread_length + 2 * (sums_length - 2 - k - k * d) + 2 * d
+    """Numbers of the scratch, as `model_of` cuts them."""
+    return 2 * (k + k * d + spread_length) + k + 2 * k * d + 2 * (sums_length - 2 - k - k * d) + 2 * d
 
 
 @once
 def model_of(tiles, weights, location, spread, last, added, fixed, structure, sums):
-    """The state of the caller, and scratch."""
-    (k, d), scratch = location.shape, borrowed(tiles[1].ravel())
-    params = Params(borrowed(weights), borrowed(location.ravel()), borrowed(spread))
-    size, length = k * d, sums.shape[1] - 2 - k - k * d
-    a = k + size + len(spread)
-    b = a + k + size
-    c = b + 2 * length
-    return Model(params, cut_params(scratch, params), cut_params(borrowed(last), params), borrowed(fixed),
-                 borrowed(added), structure, scratch[a:a + k], scratch[a + k:b].reshape(k, d), scratch[b:b + length],
-                 scratch[b + length:c], scratch[c:c + size], scratch[c + size:c + size + d],
+    """A copy of the parameters, and scratch."""
+    (k, d), length, scratch = location.shape, len(last), borrowed(tiles[1].ravel())
+    size, factors_length = k * d, sums.shape[1] - 2 - k - k * d
+    a = 2 * length + k
+    b = a + size
+    c = b + 2 * factors_length
+    copy(weights, scratch[:k])
+    copy(location.ravel(), scratch[k:k + size])
+    copy(spread, scratch[k + size:length])
+    return Model(scratch[:length], scratch[length:2 * length], borrowed(last), borrowed(fixed), borrowed(added),
+                 structure, scratch[2 * length:a], scratch[a:b].reshape(k, d), scratch[b:b + factors_length],
+                 scratch[b + factors_length:c], scratch[c:c + size], scratch[c + size:c + size + d],
                  scratch[c + size + d:c + size + 2 * d])
 
 
-@pointwise
-def cut_params(flat, like):
-    """Weights, location and spread, one behind the other."""
-    k, end = len(like.weights), len(like.weights) + len(like.location)
-    return Params(flat[:k], flat[k:end], flat[end:end + len(like.spread)])
+@once
+def put_params(m, weights, location, spread):
+    k, end = len(weights), len(weights) + location.size
+    copy(m.params[:k], weights)
+    copy(m.params[k:end], location.ravel())
+    copy(m.params[end:], spread)
 
 
 def advance_of(make_tables, maximize):
@@ -108,8 +105,8 @@ def advance_of(make_tables, maximize):
         if fall > rule[FALL]:
             rule[FALL], rule[FELL_AT] = fall, done
         copy(at_hand, kept)
-        copy_params(m.params, m.last)
-        copy_params(m.reached, m.params)
+        copy(m.params, m.last)
+        copy(m.reached, m.params)
         trace[done, 0], trace[done, 1] = loglik, entropy
         make_tables(m)
         distance = distance_of(rule, loglik, entropy)
@@ -138,13 +135,6 @@ def all_finite(values):
 def copy(source, target):
     for i in range(len(source)):
         target[i] = source[i]
-
-
-@pointwise
-def copy_params(source, target):
-    copy(source.weights, target.weights)
-    copy(source.location, target.location)
-    copy(source.spread, target.spread)
 
 
 @once
@@ -181,21 +171,21 @@ def is_fixed(m, which, c):
 def maximize_weights(m, counts):
     """As Stats.mixing_weights.  -> has every component rows?"""
     total, free, left = 0.0, 0.0, 1.0
-    weights, reached = m.params.weights, m.reached.weights
-    for c in range(len(weights)):
+    k = len(m.log_norm)
+    for c in range(k):
         total += counts[c]
-    for c in range(len(weights)):
+    for c in range(k):
         if not counts[c] > EMPTY * total:
             return False
         if is_fixed(m, 0, c):
-            left -= weights[c]
+            left -= m.params[c]
         else:
             free += counts[c]
-    for c in range(len(weights)):
+    for c in range(k):
         if is_fixed(m, 0, c):
-            reached[c] = weights[c]
+            m.reached[c] = m.params[c]
         elif len(m.fixed) == 0:
-            reached[c] = counts[c] / total
+            m.reached[c] = counts[c] / total
         else:
-            reached[c] = counts[c] / free * max(0.0, left)
+            m.reached[c] = counts[c] / free * max(0.0, left)
     return True

@@ -4,6 +4,7 @@ import math
 import numpy as np
 from numba import int64
 
+from fastem.kernels.numba.cholesky import decompose, invert_transposed
 from fastem.kernels.numba.iterate import (
     advance_of,
     copy,
@@ -13,6 +14,7 @@ from fastem.kernels.numba.iterate import (
     location_inout,
     maximize_weights,
     model_of,
+    put_params,
     state_inout,
 )
 from fastem.kernels.numba.jit import once, pointwise, rows, sums_out, tiles_scratch, vector, weights
@@ -32,12 +34,12 @@ def fill_tables(m, size, step):
     """Factors of a component are `size` numbers, of which every so many is on the diagonal."""
     k, d = len(m.log_norm), len(m.floors)
     for c in range(k):
-        log_norm = np.log2(m.params.weights[c]) - 0.5 * d * LOG2_2PI
+        log_norm = np.log2(m.params[c]) - 0.5 * d * LOG2_2PI
         for j in range(d):
             log_norm += np.log2(m.factors[c * size + j * step])
         m.log_norm[c] = log_norm
         for j in range(d):
-            m.center[c, j] = m.params.location[c * d + j]
+            m.center[c, j] = m.params[k + c * d + j]
     for i in range(k * size):
         m.scaling[i] = m.factors[i] * ROOT_OF_HALF_LOG2E
 
@@ -54,6 +56,12 @@ def full_tables(m):
 
 # --------------------------------------------------------------------------------------------------------- variances
 
+@pointwise
+def first_spread(m):
+    """Where variances or matrices begin among the parameters."""
+    return len(m.log_norm) + len(m.delta)
+
+
 @once
 def begin_diag(m):
     """Factors and tables of the params."""
@@ -61,7 +69,7 @@ def begin_diag(m):
     for c in range(k):
         for j in range(d):
             own = 0 if m.structure == SHARED else c if m.structure == ISOTROPIC else c * d + j
-            m.factors[c * d + j] = 1.0 / math.sqrt(m.params.spread[own])
+            m.factors[c * d + j] = 1.0 / math.sqrt(m.params[k + k * d + own])
     diag_tables(m)
     return True
 
@@ -76,7 +84,7 @@ def maximize_means(m, sums):
         for j in range(d):
             at = c * d + j
             m.delta[at] = 0.0 if is_fixed(m, 1, c) else sums[k + at] / sums[c]
-            m.reached.location[at] = m.params.location[at] + m.delta[at]
+            m.reached[k + at] = m.params[k + at] + m.delta[at]
     return True
 
 
@@ -89,7 +97,7 @@ def fill_floors(m, sums, second, size, step):
         for c in range(k):
             total += sums[c]
         for c in range(k):
-            share, mean, delta = sums[c] / total, m.reached.location[c * d + j], m.delta[c * d + j]
+            share, mean, delta = sums[c] / total, m.reached[k + c * d + j], m.delta[c * d + j]
             square += share * (second[c * size + j * step] / sums[c] - delta * delta + mean * mean)
             lost += share * RESOLUTION * delta * delta
         square = max(RESOLUTION * RESOLUTION * square, SMALLEST_VARIANCE)
@@ -127,7 +135,8 @@ def maximize_diag(m, sums):
 def keep_variances(m, c):
     """Those of the params, of one component."""
     size = 1 if m.structure == ISOTROPIC else len(m.floors)
-    copy(m.params.spread[c * size:(c + 1) * size], m.reached.spread[c * size:(c + 1) * size])
+    begin = first_spread(m) + c * size
+    copy(m.params[begin:begin + size], m.reached[begin:begin + size])
 
 
 @pointwise
@@ -144,7 +153,7 @@ def maximize_variances(m, sums, second, c):
         variance = variance_of(m, sums, second, c, j)
         if not variance >= own_floor(m, c, j):
             return False
-        m.reached.spread[c * d + j] = variance
+        m.reached[first_spread(m) + c * d + j] = variance
         m.factors[c * d + j] = 1.0 / math.sqrt(variance)
     return True
 
@@ -158,7 +167,7 @@ def maximize_isotropic(m, sums, second, c):
         mean, highest = mean + variance_of(m, sums, second, c, j) / d, max(highest, own_floor(m, c, j))
     if not mean >= highest:
         return False
-    m.reached.spread[c] = mean
+    m.reached[first_spread(m) + c] = mean
     for j in range(d):
         m.factors[c * d + j] = 1.0 / math.sqrt(mean)
     return True
@@ -169,7 +178,7 @@ def maximize_shared_variance(m, sums, second):
     """One variance of one feature, for all components."""
     k, total, variance = len(m.log_norm), 0.0, m.added[0]
     if is_fixed(m, 2, 0):
-        m.reached.spread[0] = m.params.spread[0]
+        m.reached[first_spread(m)] = m.params[first_spread(m)]
         return True
     for c in range(k):
         total += sums[c]
@@ -177,7 +186,7 @@ def maximize_shared_variance(m, sums, second):
         variance += sums[c] / total * (second[c] / sums[c] - m.delta[c] * m.delta[c])
     if not variance >= m.floors[0]:
         return False
-    m.reached.spread[0] = variance
+    m.reached[first_spread(m)] = variance
     for c in range(k):
         m.factors[c] = 1.0 / math.sqrt(variance)
     return True
@@ -191,8 +200,8 @@ def begin_full(m):
     size = len(m.floors) * len(m.floors)
     m.floors[:], m.delta[:] = 0.0, 0.0
     for c in range(len(m.log_norm)):
-        begin = 0 if m.structure == SHARED else c * size
-        if not factorise(m, m.params.spread[begin:begin + size], c):
+        begin = first_spread(m) + (0 if m.structure == SHARED else c * size)
+        if not factorise(m, m.params[begin:begin + size], c):
             return False
     full_tables(m)
     return True
@@ -210,10 +219,10 @@ def maximize_full(m, sums):
     if m.structure == SHARED:
         return maximize_shared_matrix(m, sums, second)
     for c in range(k):
-        own = slice(c * d * d, (c + 1) * d * d)
-        matrix = m.reached.spread[own]
+        begin = first_spread(m) + c * d * d
+        matrix = m.reached[begin:begin + d * d]
         if is_fixed(m, 2, c):
-            copy(m.params.spread[own], matrix)
+            copy(m.params[begin:begin + d * d], matrix)
             continue
         matrix[:] = 0.0
         add_scatter(m, sums, second, c, 1.0, matrix)
@@ -226,9 +235,9 @@ def maximize_full(m, sums):
 @pointwise
 def maximize_shared_matrix(m, sums, second):
     """One matrix for all components."""
-    size, total, matrix = len(m.floors) * len(m.floors), 0.0, m.reached.spread
+    size, total, matrix = len(m.floors) * len(m.floors), 0.0, m.reached[first_spread(m):]
     if is_fixed(m, 2, 0):
-        copy(m.params.spread, matrix)
+        copy(m.params[first_spread(m):], matrix)
         return True
     for c in range(len(m.log_norm)):
         total += sums[c]
@@ -274,38 +283,6 @@ def factorise(m, matrix, c):
     return True
 
 
-@pointwise
-def decompose(d, A, pivots):
-    """S = U^T U: U above the diagonal of A, and on it 1 / U_jj.  False where S is not definite."""
-    for j in range(d):
-        pivots[j] = A[j * d + j]
-        if not pivots[j] > 0.0:
-            return False
-        A[j * d + j] = 1.0 / math.sqrt(pivots[j])
-        for p in range(j + 1, d):
-            A[j * d + p] *= A[j * d + j]
-        for i in range(j + 1, d):
-            factor = A[j * d + i]
-            for p in range(i, d):
-                A[i * d + p] -= factor * A[j * d + p]
-    return True
-
-
-@pointwise
-def invert_transposed(d, A):
-    """U above the diagonal of A, 1 / U_jj on it -> L = U^-T, lower.  Row i of U L^T = 1 tells row i of L."""
-    for i in range(d):
-        for j in range(i):
-            A[i * d + j] = 0.0
-        for p in range(i):
-            factor = A[p * d + i]
-            A[p * d + i] = 0.0
-            for j in range(p + 1):
-                A[i * d + j] -= factor * A[p * d + j]
-        for j in range(i):
-            A[i * d + j] *= A[i * d + i]
-
-
 # ----------------------------------------------------------------------------------------------------------- kernels
 
 advance_diag = advance_of(diag_tables, maximize_diag)
@@ -335,6 +312,7 @@ def iterate_normal(X: rows,                  # IN     (n, 1)
         diag_share(int64(0), tiles[:1], slot_rows, X, X[:, :0], sample_weight, m.log_norm, m.center,
                    m.scaling.reshape(means.shape), sums[2:])
         goes_on, done = advance_diag(m, done, sums, trace, rule)
+    put_params(m, weights, means, variances)
     return done
 
 
@@ -361,6 +339,7 @@ def iterate_mvnormal_diag(X: rows,                 # IN     (n, d)
         diag_share(int64(0), tiles[:1], slot_rows, X, X[:, :0], sample_weight, m.log_norm, m.center,
                    m.scaling.reshape(means.shape), sums[2:])
         goes_on, done = advance_diag(m, done, sums, trace, rule)
+    put_params(m, weights, means, variances)
     return done
 
 
@@ -388,4 +367,5 @@ def iterate_mvnormal_full(X: rows,                  # IN     (n, d)
         full_share(int64(0), tiles[:1], slot_rows, X, X[:, :0], sample_weight, m.log_norm, m.center,
                    m.scaling.reshape(k, d, d), sums[2:])
         goes_on, done = advance_full(m, done, sums, trace, rule)
+    put_params(m, weights, means, covariances)
     return done

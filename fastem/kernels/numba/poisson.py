@@ -13,6 +13,7 @@ from fastem.kernels.numba.iterate import (
     location_inout,
     maximize_weights,
     model_of,
+    put_params,
     state_inout,
 )
 from fastem.kernels.numba.jit import (
@@ -93,10 +94,10 @@ def poisson_tables(m):
     for c in range(k):
         expected = 0.0
         for j in range(d):
-            rate = m.params.location[c * d + j]
+            rate = m.params[k + c * d + j]
             expected += rate
             m.center[c, j] = max(np.log2(rate), LOG_ZERO)
-        m.log_norm[c] = np.log2(m.params.weights[c]) - expected * LOG2E
+        m.log_norm[c] = np.log2(m.params[c]) - expected * LOG2E
 
 
 @once
@@ -106,7 +107,7 @@ def maximize_poisson(m, sums):
     events = sums[k:]
     if not maximize_weights(m, sums):
         return False
-    copy(m.params.location, m.reached.location)
+    copy(m.params[k:], m.reached[k:])
     for j in range(d):
         nothing = 0.0
         for c in range(k):
@@ -115,7 +116,7 @@ def maximize_poisson(m, sums):
             at = c * d + j
             if not is_fixed(m, 1, c):
                 rate = events[at] / sums[c]
-                m.reached.location[at] = max(rate, SMALLEST_WEIGHT) if events[at] > nothing else rate
+                m.reached[k + at] = max(rate, SMALLEST_WEIGHT) if events[at] > nothing else rate
     return True
 
 
@@ -146,4 +147,5 @@ def iterate_poisson(X: rows,                 # IN     (n, d)  counts
         poisson_share(int64(0), tiles[:1], slot_rows, X, X[:, :0], sample_weight, m.log_norm, m.center, m.center,
                       sums[2:])
         goes_on, done = advance_poisson(m, done, sums, trace, rule)
+    put_params(m, weights, rates, spread)
     return done
