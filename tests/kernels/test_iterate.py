@@ -225,9 +225,11 @@ def test_what_is_fixed_stays(kind, d, fixed, calls, twin):
         np.testing.assert_array_equal(getattr(found.params_, name)[stays], getattr(start.params_, name)[stays])
 
 
-@pytest.mark.parametrize("kind", ["full", "diag", "spherical"])
-def test_covariances_of_some_components_stay(kind, calls, twin):
-    assert_runs_in_a_kernel(calls, gaussian(kind, twin, 3, fixed={"covariances": [False, True, False]}), values(3))
+@pytest.mark.parametrize("d", [1, 3])
+@pytest.mark.parametrize("kind", KINDS)
+def test_covariances_of_some_components_stay(kind, d, calls, twin):
+    """One that all components share stays where it stays for any of them."""
+    assert_runs_in_a_kernel(calls, gaussian(kind, twin, d, fixed={"covariances": [False, True, False]}), values(d))
 
 
 @pytest.mark.parametrize("mask", [None, [True, False, False]], ids=["all", "one"])
@@ -381,6 +383,18 @@ def test_more_iterations_than_a_call_takes(calls, twin):
     assert len(calls) > 1
     # at its maximum EM is still, but for rounding: hundreds of steps, each of some units in the last place
     assert_same_iterations(found, expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_fall_within_rounding_is_told_where_it_happened(kind, calls, twin, monkeypatch):
+    """At its maximum EM rises and falls by units in the last place."""
+    monkeypatch.setattr("fastem.data.rows.ITERATIONS", 50)
+    found = gaussian(kind, twin, 2, tol=0.0, max_iter=3000).fit(values(2))
+    falls = [before - after for before, after in pairwise([*found.history_.loglik, found.loglik_])]
+    assert sum(calls) > 50
+    assert found.ascent_.holds
+    assert found.ascent_.largest_fall == max(falls) > 0.0
+    assert found.ascent_.iteration == 1 + np.argmax(falls)
 
 
 def test_a_call_that_ends_is_gone_on_with(calls, twin, monkeypatch):

@@ -121,7 +121,8 @@ def height_of(function: FunctionType) -> Callable[..., int]:
     location, sources = declared.index(matrix), declared.count(rows)
 
     def height(*args: Any) -> int:
-        return tile_rows(*args[location].shape, sources)
+        k, d = args[location].shape
+        return tile_rows(k, d, sources)
 
     return height
 
