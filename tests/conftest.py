@@ -24,6 +24,7 @@ ON_EVERY_TWIN = (
 """Elsewhere the compiled sums are not what is on trial."""
 FIRST_ON_NUMBA = (
     "test_kernels",
+    "test_iterate",
     "test_statistics",
     "test_poisson_statistics",
     "test_fit",
