@@ -19,8 +19,8 @@ The design notes of `_kernels.pyx` and `_many.pyx` hold here too, but for these 
  i. `iterate_*` runs on the thread that calls, so `iterate_*.serial` is the kernel itself.  Of its two tiles one is for
     sweeps, the other holds what the M-step needs.
 
-A family is two functions of a tile, `densities` and `moments`; all else is written once.  The kernels are those of the
-modules of this folder.
+A family is two functions of a tile, `densities` and `moments`, and for few rows two of a model, its tables and its
+M-step; all else is written once.  The kernels are those of the modules of this folder.
 """
 from importlib import import_module
 from pkgutil import iter_modules
