@@ -134,7 +134,7 @@ DOOR = [
     ({"n_components": 0}, ValueError, "n_components must be at least 1"),
     ({"n_components": 2.0}, TypeError, "n_components must be an int"),
     ({"n_components": 1025}, ValueError, "n_components must be at most 1024"),
-    ({"family": "poisson"}, ValueError, "family must be one of"),
+    ({"family": "gamma"}, ValueError, "family must be one of"),
     ({"trials": 3}, TypeError, "trials must be left out for family='gaussian'"),
     ({"probs_init": [0.5]}, TypeError, "probs_init must be left out"),
     ({"sample_weight": [1.0, -1.0, 1.0]}, ValueError, "sample_weight must not be negative, got -1.0 at row 1"),
