@@ -20,7 +20,7 @@ know of it; all else is written once.  A new family is a file in kernels/ and on
 from cython cimport floating
 from libc.math cimport INFINITY, fabs, log1p, log2, sqrt
 from libc.stdint cimport int8_t, uint64_t
-from libc.stdlib cimport calloc, free
+from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
 include "kernels/simd.pxi"

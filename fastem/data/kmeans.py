@@ -7,8 +7,8 @@ import numpy as np
 from fastem._typing import Array
 from fastem.data.row_source import RowSource
 from fastem.data.rows import Rows
-from fastem.data.slots import NOT_FINITE
-from fastem.kernels.linear import dot
+from fastem.data.slots import NOT_FINITE, as_table
+from fastem.kernels.backend import spread_rows
 from fastem.validation.arrays import LARGEST_MAGNITUDE
 
 LARGEST = np.float64(LARGEST_MAGNITUDE[np.dtype(np.float64)])
@@ -43,7 +43,17 @@ def subsample(rows: RowSource, size: int, rng: np.random.Generator) -> Rows:
     if not sample.sample_weight.any():
         sample = rows.take(rows.first_weighted(size))
     sample = sample.take(np.flatnonzero(sample.sample_weight))
-    return sample.take(np.lexsort([column for array in sample.data for column in array.T]))
+    return sample.take(sorting([column for array in sample.data for column in array.T]))
+
+
+def sorting(columns: list[np.ndarray]) -> np.ndarray:
+    """Return the order of rows by their last column, equal ones by that before it, and so on: as np.lexsort.
+
+    One column is sorted where that tells all rows apart, as of real numbers: a tenth of the time.
+    """
+    order = np.argsort(columns[-1], kind="stable")
+    ordered = columns[-1][order]
+    return order if (ordered[1:] != ordered[:-1]).all() else np.lexsort(columns)
 
 
 def spread_centers(rows: Rows, k: int, scale: Array, rng: np.random.Generator) -> Array:
@@ -51,26 +61,10 @@ def spread_centers(rows: Rows, k: int, scale: Array, rng: np.random.Generator) -
 
     Each center is the best of 2 + log k draws, as in scikit-learn.
     """
-    X, weights = rows.data[0], rows.sample_weight
-    draws = 2 + int(np.log(k))
-    chosen = [weighted_draw(weights, 1, rng)[0]]
-    nearest = rows.nearest(X[chosen].astype(np.float64), scale)[0]
-    while len(chosen) < k:
-        candidates = weighted_draw(weights * nearest, draws, rng)
-        fields = [np.minimum(nearest, rows.nearest(X[[c]].astype(np.float64), scale)[0]) for c in candidates]
-        winner = min(range(draws), key=lambda i: dot(weights, fields[i]))
-        chosen.append(candidates[winner])
-        nearest = fields[winner]
-    return X[chosen].astype(np.float64)
-
-
-def weighted_draw(weights: Array, size: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw indices in proportion to weights; evenly where all are 0 (every point is a center already)."""
-    ends = np.cumsum(weights)
-    if not ends[-1] > 0:
-        return rng.integers(len(weights), size=size)
-    drawn = np.searchsorted(ends, rng.random(size) * ends[-1], side="right")
-    return np.asarray(np.minimum(drawn, len(weights) - 1))
+    first, others = rng.random(1), rng.random((k - 1, 2 + int(np.log(k))))
+    uniforms = np.concatenate([np.full((1, others.shape[1]), first), others])
+    chosen = spread_rows(rows.data[0], rows.sample_weight, as_table(scale), uniforms)
+    return np.asarray(rows.data[0][chosen], np.float64)
 
 
 def lloyd(rows: Rows, centers: Array, scale: Array) -> Array:

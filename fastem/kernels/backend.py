@@ -161,6 +161,16 @@ def share_edges(offsets: np.ndarray) -> np.ndarray:
     return np.unique(np.append(np.searchsorted(work, wanted), len(offsets) - 1)).astype(np.int64)
 
 
+def spread_rows(X: np.ndarray, sample_weight: np.ndarray, scale: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
+    """Choose rows (k,) of X (n, d) by greedy k-means++, in one compiled call, whichever twin sweeps.
+
+    uniforms (k, m) from 0 to 1 draw m candidates each time, by squared distances in units of scale (d,).
+    """
+    chosen = np.empty(len(uniforms), np.int64)
+    cython_twin().spread_rows(X, sample_weight, X[:1].astype(np.float64), scale, uniforms, chosen)
+    return chosen
+
+
 def distinct_keys(
     X: np.ndarray, trials: np.ndarray, sample_weight: np.ndarray, most: int
 ) -> tuple[np.ndarray, np.ndarray] | None:

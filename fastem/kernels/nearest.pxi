@@ -58,3 +58,91 @@ def nearest(const floating[:, :] X,         # IN   (n, d)
                     out[k + k * d] += w * t.total[i]
                 row += rows
     free(block)
+
+
+cdef Py_ssize_t drawn(const double *ends, Py_ssize_t n, double uniform) noexcept nogil:
+    """The first row whose end is above this share of the last; any row where all are 0."""
+    cdef Py_ssize_t low = 0, high = n - 1, middle
+    if not ends[n - 1] > 0.0:
+        return min(n - 1, <Py_ssize_t> (uniform * n))
+    while low < high:
+        middle = (low + high) // 2
+        if ends[middle] > uniform * ends[n - 1]:
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+cdef void fields_of(Tile *t, const floating[:, :] X, const double[:] sample_weight, const double[::1] scale,
+                    const int64_t *candidates, Py_ssize_t count, const double *nearest_so_far, double *fields,
+                    double *potentials) noexcept nogil:
+    """fields (count, n): the squared distance of each row to its nearest center, with each of the candidates as one
+    more; potentials: their weighted sums."""
+    cdef Py_ssize_t n = X.shape[0], row = 0, rows, c, i, j
+    cdef double *field
+    cdef real z, center
+    for c in range(count):
+        potentials[c] = 0.0
+    while row < n:
+        rows = min(TILE, n - row)
+        load_columns(X, row, rows, TILE, t.origin, t.x)
+        for c in range(count):
+            field = fields + c * n + row
+            for i in range(TILE):
+                t.density[i] = 0.0
+            for j in range(t.d):
+                center = <real> (X[candidates[c], j] - t.origin[j])
+                for i in range(TILE):
+                    z = (t.x[j * COLUMN + i] - center) * <real> scale[j]
+                    t.density[i] += z * z
+            for i in range(rows):
+                field[i] = min(nearest_so_far[row + i], <double> t.density[i])
+                potentials[c] += sample_weight[row + i] * field[i]
+        row += rows
+
+
+def spread_rows(const floating[:, :] X,           # IN     (n, d)
+                const double[:] sample_weight,    # IN     (n,)
+                const double[:, ::1] middle,      # IN     (1, d)    of the rows
+                const double[::1] scale,          # IN     (d,)      as for nearest
+                const double[:, ::1] uniforms,    # IN     (k, m)    random numbers from 0 to 1: m candidates each time
+                int64_t[::1] chosen):             # OUT    (k,)      rows
+    # -> rows far from each other, by k-means++ (Arthur and Vassilvitskii 2007): of m rows that are drawn by their squared
+    #    distance to the nearest one chosen so far, that which leaves the least sum of these; the first by its weight
+    cdef Py_ssize_t n = X.shape[0], k = uniforms.shape[0], m = uniforms.shape[1], step, i, c, best
+    cdef double total
+    cdef Tile t
+    cdef real *block = new_tile(&t, &NEAREST, NULL, middle, NULL, 0)
+    cdef double *work = <double *> malloc((2 * n + m * n + m) * sizeof(double) + m * sizeof(int64_t))
+    cdef double *ends = work + n
+    cdef double *fields = ends + n
+    cdef double *potentials = fields + m * n
+    cdef int64_t *candidates = <int64_t *> (potentials + m)
+    if work == NULL:
+        free(block)
+        raise MemoryError(f"no memory for {m} candidates among {n} rows")
+    with nogil:
+        for step in range(k):
+            total = 0.0
+            for i in range(n):
+                total += sample_weight[i] * work[i] if step else sample_weight[i]
+                ends[i] = total
+            if step == 0:
+                chosen[0] = drawn(ends, n, uniforms[0, 0])
+                for i in range(n):
+                    work[i] = INFINITY
+                fields_of(&t, X, sample_weight, scale, &chosen[0], 1, work, fields, potentials)
+                memcpy(work, fields, n * sizeof(double))
+                continue
+            for c in range(m):
+                candidates[c] = drawn(ends, n, uniforms[step, c])
+            fields_of(&t, X, sample_weight, scale, candidates, m, work, fields, potentials)
+            best = 0
+            for c in range(1, m):
+                if potentials[c] < potentials[best]:
+                    best = c
+            chosen[step] = candidates[best]
+            memcpy(work, fields + best * n, n * sizeof(double))
+    free(work)
+    free(block)

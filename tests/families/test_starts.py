@@ -5,11 +5,12 @@ import pytest
 from sklearn.cluster import KMeans
 from support import naive
 
-from fastem.data.kmeans import lloyd, spread_centers, subsample, weighted_draw
+from fastem.data.kmeans import lloyd, sorting, spread_centers, subsample
 from fastem.data.open import open_rows
 from fastem.families.binomial.starts import find_probs
 from fastem.families.counts import spread_quantiles
 from fastem.families.gaussian.starts import START_METHODS, feature_scale, partition_params, partition_start
+from fastem.kernels.backend import spread_rows
 
 KINDS = ("full", "tied", "diag", "spherical")
 
@@ -81,11 +82,48 @@ def test_a_constant_feature_has_scale_one():
     assert feature_scale(np.full((10_001, 1), 0.1), np.ones(10_001)) == 1.0  # their mean is 0.1 but for rounding
 
 
-def test_weights_draw_in_proportion():
-    counts = np.bincount(weighted_draw(np.array([0.0, 1.0, 3.0, 0.0]), 4000, rng()), minlength=4)
+def first_rows(X, weights, draws, random):
+    """The rows that k-means++ begins with, drawn again and again."""
+    uniforms = random.random((draws, 1, 1))
+    return np.concatenate([spread_rows(X, weights, np.ones(X.shape[1]), each) for each in uniforms])
+
+
+def test_the_first_center_is_drawn_in_proportion_to_the_weights():
+    X, weights = np.arange(4.0)[:, np.newaxis], np.array([0.0, 1.0, 3.0, 0.0])
+    counts = np.bincount(first_rows(X, weights, 4000, rng()), minlength=4)
     assert counts[0] == counts[3] == 0
     assert counts[2] / 4000 == pytest.approx(0.75, abs=0.04)  # five standard errors
-    assert set(weighted_draw(np.zeros(3), 100, rng())) == {0, 1, 2}
+
+
+def test_seeds_are_those_of_a_loop_over_rows():
+    """k-means++, greedy: the law in plain NumPy."""
+    X = blobs().astype(np.float32).astype(np.float64)
+    weights, scale = rng().uniform(0, 2, len(X)), np.array([1.0, 3.0])
+    uniforms = rng().random((6, 3))
+    chosen = [int(np.searchsorted(np.cumsum(weights), uniforms[0, 0] * weights.sum(), side="right"))]
+    nearest = (((X - X[chosen[0]]) * scale) ** 2).sum(axis=1)
+    for draw in uniforms[1:]:
+        ends = np.cumsum(weights * nearest)
+        candidates = np.searchsorted(ends, draw * ends[-1], side="right")
+        fields = [np.minimum(nearest, (((X - X[c]) * scale) ** 2).sum(axis=1)) for c in candidates]
+        best = int(np.argmin([(weights * field).sum() for field in fields]))
+        chosen.append(int(candidates[best]))
+        nearest = fields[best]
+    for dtype in (np.float64, np.float32):
+        found = spread_rows(X.astype(dtype), weights, scale, uniforms)
+        np.testing.assert_array_equal(found, chosen)
+
+
+def test_where_all_rows_are_centers_any_row_is_drawn():
+    X = np.array([[1.0], [1.0], [1.0]])
+    found = {tuple(spread_rows(X, np.ones(3), np.ones(1), each)) for each in rng().random((100, 2, 2))}
+    assert {second for _, second in found} == {0, 1, 2}
+
+
+@pytest.mark.parametrize("values", [10**6, 3])
+def test_rows_are_sorted_as_lexsort_does(values):
+    columns = list(rng().integers(values, size=(3, 500)).astype(float))
+    np.testing.assert_array_equal(sorting(columns), np.lexsort(columns))
 
 
 def test_seeds_spread_over_far_clusters():
