@@ -17,12 +17,13 @@ from fastem.estimators.many_fits import ManyFits
 from fastem.families.gaussian.starts import RELATIVE
 from fastem.families.registry import NAMES, class_of
 from fastem.validation.groups import (
+    as_grouping,
     as_n_components,
-    as_offsets,
     as_row_weights,
     as_starting_weights,
     as_starts,
     check_family_arguments,
+    one_behind_the_other,
 )
 from fastem.validation.settings import as_integer, as_non_negative, check_choice
 
@@ -30,9 +31,10 @@ from fastem.validation.settings import as_integer, as_non_negative, check_choice
 @own
 def fit_many(
     values: ArrayLike,
-    offsets: ArrayLike,
+    offsets: ArrayLike | None = None,
     n_components: int = 1,
     *,
+    groups: ArrayLike | None = None,
     family: str = "gaussian",
     trials: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
@@ -56,21 +58,21 @@ def fit_many(
 
     Parameters
     ----------
-    values : array-like of shape (n,)
-        The rows of all groups, one behind the other.  float32 and float64 arrays, and integers of counts, are not
-        copied; the arithmetic is float64.
-    offsets : array-like of int, shape (m + 1,)
-        Group g is ``values[offsets[g]:offsets[g + 1]]``, as Arrow and Awkward have it.  Groups may be empty.  Of a
-        table with a group in each row: ``table.ravel(), np.arange(len(table) + 1) * table.shape[1]``.  Of labels:
-        ``order = np.argsort(labels, kind="stable")``, then ``values[order]`` and
-        ``np.append(np.unique(labels[order], return_index=True)[1], len(labels))``.
+    values : array-like of shape (n,) or (m, l)
+        The rows of all groups; of a matrix, each of its rows is a group of l values.  float32 and float64 arrays, and
+        integers of counts, are not copied where `groups` is None; the arithmetic is float64.
+    offsets : array-like of int, shape (m + 1,), default=None
+        Group g is ``values[offsets[g]:offsets[g + 1]]``, as Arrow and Awkward have it.  Groups may be empty.
     n_components : int, default=1
         Components of every mixture, k.
+    groups : array-like of shape (n,), default=None
+        In the place of offsets: a label for each value, of any type that a dict can tell apart, none missing; also a
+        column of pandas or Arrow.  The results are in the order of the labels, which are `names`.
     family : str, default="gaussian"
         What the components are: the name of an estimator in small letters, without Mixture.
-    trials : int or array-like of shape (n,), default=None
+    trials : int or array-like, shaped as values, default=None
         Trials of a binomial mixture, whose values are successes; must be left out for others.
-    sample_weight : array-like of shape (n,), default=None
+    sample_weight : array-like, shaped as values, default=None
         0 or from 1e-100 to 1e100; a weight of w counts as w equal rows, a row of weight 0 is as none.
     tol : float, default=1e-3
         A group stops when the change of its mean log likelihood is below tol.
@@ -90,8 +92,9 @@ def fit_many(
     -------
     ManyFits, of the family
         Arrays over the groups: weights (m, k) and the other parameters (m, k), such as means and variances, components
-        in the order of the first of these; loglik, n_iter, status, converged, aic and bic (m,); `labels(values)`, and
-        `params(g)` of one group.
+        in the order of the first of these; loglik, n_iter, status, converged, aic and bic (m,); ``fits[g]``, the
+        mixture of one group, by number or label; `labels(values)` and `predict_proba(values)`; `to_frame()`, all of it
+        as a data frame.
 
     Raises
     ------
@@ -110,16 +113,23 @@ def fit_many(
     array([[0.5, 9.5],
            [5. , 7. ],
            [nan, nan]])
-    >>> fastem.FitStatus(fits.status[2]).name
-    'NOT_FINITE'
+    >>> fits
+    <ManyGaussianFits: 3 groups, 2 components; 2 CONVERGED, 1 NOT_FINITE>
+    >>> genes = fastem.fit_many([5.0, 1.0, 6.0, 2.0], groups=["b", "a", "b", "a"])
+    >>> genes.names, genes["b"].means
+    (array(['a', 'b'], dtype='<U1'), array([[5.5]]))
     """
     check_choice(family, "family", NAMES)
     kind = class_of_many(family)
     given = {name: inits.pop(f"{name}_init", None) for name in kind.parameter_names}
     check_family_arguments(inits, family)
-    rows, settings = kind.read(values, trials, added_variance(reg_covar))
+    rows, settings = kind.read(one_behind_the_other(values), one_behind_the_other(trials), added_variance(reg_covar))
+    n = len(rows[0])
+    grouping, weights = as_grouping(values, n, offsets, groups), as_row_weights(one_behind_the_other(sample_weight), n)
+    if grouping.order is not None:
+        rows, weights = tuple(array[grouping.order] for array in rows), weights[grouping.order]
     rules = as_non_negative(tol, "tol"), as_integer(max_iter, "max_iter", 0, most=np.iinfo(np.int32).max)
-    edges, weights = as_offsets(offsets, len(rows[0])), as_row_weights(sample_weight, len(rows[0]))
+    edges = grouping.offsets
     m, k = len(edges) - 1, as_n_components(n_components, edges)
     params = {"weights": as_starting_weights(weights_init, "weights_init", (m, k))}
     params |= {
@@ -132,7 +142,8 @@ def fit_many(
         columns, out = [array[:, np.newaxis] for array in rows], [*params.values(), *found.values()]
         runner.fit_groups(kind.kernel, [*columns, weights], edges, [*rules, *settings], out)
     params = in_order(params, kind.parameter_names[0])
-    return kind(offsets=edges, total=group_totals(edges, weights), **params, **found)
+    total = group_totals(edges, weights)
+    return kind(offsets=edges, total=total, names=grouping.names, order=grouping.order, **params, **found)
 
 
 def class_of_many(family: str) -> type[ManyFits]:

@@ -8,14 +8,14 @@ import numpy as np
 
 from fastem._public import public
 from fastem._typing import Array, ArrayLike
-from fastem.estimators.many_fits import ManyFits, ManyRows
+from fastem.estimators.many_fits import LogDensity, ManyFits, ManyRows
 from fastem.families.binomial.model import BinomialParams
 from fastem.families.counts import LOG_FACTORIALS
-from fastem.validation.groups import as_count_columns, check_length
+from fastem.validation.groups import as_count_columns
 
 
 @public
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ManyBinomialFits(ManyFits):
     """Binomial mixtures of m groups."""
 
@@ -34,14 +34,8 @@ class ManyBinomialFits(ManyFits):
         """Return the mixture of one group, for `posterior` and the other building blocks."""
         return BinomialParams(self.weights[group], self.probs[group, :, np.newaxis])
 
-    def labels(self, values: ArrayLike, trials: ArrayLike) -> np.ndarray:
-        """Return the most probable component of each row (n,), as int32.
-
-        The rows are those of the fit, or others in the same groups.  A row has -1 where there is no component: in
-        groups without a fit, and where successes are not from 0 to trials.
-        """
-        x, n = as_count_columns(values, trials)
-        check_length(x, "values", int(self.offsets[-1]))
+    def _log_density(self, rows: tuple[np.ndarray, ...]) -> LogDensity:
+        x, n = rows
         x = np.where((x >= 0) & (x <= n) & np.isfinite(n), x, np.nan)
         failures = n - x
 
@@ -49,7 +43,7 @@ class ManyBinomialFits(ManyFits):
             p = self.probs[group, c]
             return times_log2(x, p) + times_log2(failures, 1 - p)
 
-        return self._labels(log_density)
+        return log_density
 
 
 def times_log2(counts: np.ndarray, probs: Array) -> Array:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import importlib
+from abc import abstractmethod
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from fastem._public import public
 from fastem._typing import Array, ArrayLike
 from fastem.families.params import Params
+from fastem.validation.groups import check_length, one_behind_the_other
 
 FAR_OUT = -1e300
 """Log density of a row out of reach of a component, as the kernels have it: of such components the first is taken."""
@@ -32,18 +36,26 @@ class FitStatus(IntEnum):
 ManyRows = tuple[tuple[np.ndarray, ...], tuple[float | Array, ...]]
 """The rows of all groups, each (n,), and what else a kernel is given."""
 
+LogDensity = Callable[[int, np.ndarray], Array]
+"""component, group (n,) of each row -> log density (n,), base 2, of the rows under that component of their groups."""
+
 
 @public
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ManyFits:
-    """The mixtures of m groups, components in the order of their means, probs or rates.  NaN where there is no fit."""
+    """The mixtures of m groups, components in the order of their means, probs or rates.  NaN where there is no fit.
 
-    offsets: np.ndarray  # (m + 1,) as given
+    ``fits[g]`` is the mixture of one group, by its number or, where `fit_many` was given labels, by its label.
+    """
+
+    offsets: np.ndarray  # (m + 1,) where each group begins
     weights: Array  #       (m, k)  mixing weights
     loglik: Array  #        (m,)    total log likelihood, at these parameters
     n_iter: np.ndarray  #   (m,)    int32; 0 where there is no fit
     status: np.ndarray  #   (m,)    int8, a FitStatus
     total: Array  #         (m,)    weight of the rows
+    names: np.ndarray | None = field(default=None, kw_only=True)  # (m,) labels of the groups, if they have any
+    order: np.ndarray | None = field(default=None, kw_only=True)  # (n,) rows group by group, where they came otherwise
 
     kernel: ClassVar[str]
     parameter_names: ClassVar[tuple[str, ...]]
@@ -52,19 +64,44 @@ class ManyFits:
     """The least and the largest value of a start, by the name of the parameter."""
 
     @staticmethod
+    @abstractmethod
     def read(values: ArrayLike, trials: ArrayLike | None, added: tuple[float, float]) -> ManyRows:
         """Return the rows of all groups, and what else the kernel is given.
 
         added: what is added to variances, and what share of those of a group.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def params(self, group: int) -> Params:
-        """Return the mixture of one group, for `posterior` and the other building blocks."""
-        raise NotImplementedError
+        """Return the mixture of one group, by its number, for `posterior` and the other building blocks."""
+
+    @abstractmethod
+    def _log_density(self, rows: tuple[np.ndarray, ...]) -> LogDensity:
+        """Return the log density of rows, NaN where a row is none that the family has."""
 
     def __len__(self) -> int:
         return len(self.status)
+
+    def __getitem__(self, group: Any) -> Params:
+        return self.params(self._number(group))
+
+    def __iter__(self) -> Iterator[Params]:
+        return (self.params(group) for group in range(len(self)))
+
+    def _number(self, group: Any) -> int:
+        """Return the number of a group; KeyError for a label, IndexError for a number that there is not."""
+        if self.names is None:
+            return int(range(len(self))[group])
+        found = np.flatnonzero(self.names == group)
+        if not found.size:
+            raise KeyError(f"no group has the label {group!r}")
+        return int(found[0])
+
+    def __repr__(self) -> str:
+        """Say how many groups there are, and what became of them."""
+        counts = Counter(self.status.tolist())
+        ended = ", ".join(f"{count:,} {FitStatus(status).name}" for status, count in sorted(counts.items()))
+        return f"<{type(self).__name__}: {len(self):,} groups, {self.weights.shape[1]} components; {ended or 'none'}>"
 
     @property
     def fitted(self) -> np.ndarray:
@@ -91,16 +128,69 @@ class ManyFits:
         """Schwarz's criterion (m,) of each group: the lower the better."""
         return self.n_parameters * np.log(np.where(self.fitted, self.total, np.nan)) - 2 * self.loglik
 
-    def _labels(self, log_density: Callable[[int, np.ndarray], Array]) -> np.ndarray:
-        """Return the most probable component of each row (n,); -1 where there is none.
+    def to_frame(self) -> Any:
+        """Return a data frame of pandas with a row for each group; ImportError where pandas is not installed.
 
-        log_density(c, group) is the log density (n,), base 2, of each row under component c of its group.
+        Its columns are status (by name), n_iter, total (weight of the rows), loglik, aic, bic, then the weight and the
+        other parameters of each component; its index has the labels of the groups, if they have any.
         """
-        group = np.repeat(np.arange(len(self)), np.diff(self.offsets))
+        try:
+            pandas = importlib.import_module("pandas")
+        except ImportError as error:
+            raise ImportError("to_frame needs pandas: pip install pandas") from error
+        columns: dict[str, object] = {"status": [FitStatus(each).name for each in self.status.tolist()]}
+        columns |= {name: getattr(self, name) for name in ("n_iter", "total", "loglik", "aic", "bic")}
+        for component in range(self.weights.shape[1]):
+            for name in ("weights", *self.parameter_names):
+                columns[f"{name.removesuffix('s')}_{component}"] = getattr(self, name)[:, component]
+        return pandas.DataFrame(columns, index=self.names)
+
+    def labels(self, values: ArrayLike, trials: ArrayLike | None = None) -> np.ndarray:
+        """Return the most probable component of each row, an int32 array shaped as `values`.
+
+        Rows are those of the fit, or others in the same groups.  It is -1 where there is none: in groups without a fit,
+        and where a value is none that the family has, such as NaN or more successes than trials.
+        """
+        log_joint, group, shape = self._joint(values, trials)
         labels, highest = np.full(len(group), -1, np.int32), np.full(len(group), -np.inf)
         with np.errstate(all="ignore"):  # weight 0, groups without a fit, rows out of reach
             for c in range(self.weights.shape[1]):
-                found = np.maximum(np.log2(self.weights[group, c]) + log_density(c, group), FAR_OUT)
+                found = log_joint(c, group)
                 labels[found > highest] = c
                 highest = np.fmax(highest, found)
-        return labels
+        return self._as_given(labels).reshape(shape)
+
+    def predict_proba(self, values: ArrayLike, trials: ArrayLike | None = None) -> Array:
+        """Return the responsibilities (n, k) of the components of its group for each row; NaN where labels are -1.
+
+        The rows of a matrix are given one behind the other.
+        """
+        log_joint, group, _ = self._joint(values, trials)
+        with np.errstate(all="ignore"):  # as for labels
+            joint = np.stack([log_joint(c, group) for c in range(self.weights.shape[1])], axis=1)
+            shares = np.exp2(joint - joint.max(axis=1, keepdims=True))
+            return np.asarray(self._as_given(shares / shares.sum(axis=1, keepdims=True)))
+
+    def _joint(self, values: ArrayLike, trials: ArrayLike | None) -> tuple[LogDensity, np.ndarray, tuple[int, ...]]:
+        """Return log2 of weight times density, the group of each row, and the shape of values.
+
+        Rows are in the order of the groups.
+        """
+        shape = np.shape(values)
+        rows, _ = self.read(one_behind_the_other(values), one_behind_the_other(trials), (0.0, 0.0))
+        check_length(rows[0], "values", int(self.offsets[-1]))
+        density = self._log_density(rows if self.order is None else tuple(array[self.order] for array in rows))
+        group = np.repeat(np.arange(len(self)), np.diff(self.offsets))
+
+        def log_joint(c: int, group: np.ndarray) -> Array:
+            return np.asarray(np.maximum(np.log2(self.weights[group, c]) + density(c, group), FAR_OUT))
+
+        return log_joint, group, shape
+
+    def _as_given(self, found: np.ndarray) -> np.ndarray:
+        """Return what was found of rows in the order of the groups, in that in which the rows were given."""
+        if self.order is None:
+            return found
+        given = np.empty_like(found)
+        given[self.order] = found
+        return given

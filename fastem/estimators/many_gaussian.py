@@ -8,17 +8,17 @@ import numpy as np
 
 from fastem._public import public
 from fastem._typing import Array, ArrayLike
-from fastem.estimators.many_fits import ManyFits, ManyRows
+from fastem.estimators.many_fits import LogDensity, ManyFits, ManyRows
 from fastem.families.gaussian.matrices import LOG2E, SMALLEST_VARIANCE
 from fastem.families.gaussian.model import GaussianParams
 from fastem.validation.arrays import LARGEST_MAGNITUDE
-from fastem.validation.groups import as_column, check_family_arguments, check_length
+from fastem.validation.groups import as_column, check_family_arguments
 
 LARGEST_MEAN = LARGEST_MAGNITUDE[np.dtype(np.float64)]
 
 
 @public
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ManyGaussianFits(ManyFits):
     """Gaussian mixtures of m groups."""
 
@@ -40,17 +40,11 @@ class ManyGaussianFits(ManyFits):
         columns = self.means[group, :, np.newaxis], self.variances[group, :, np.newaxis]
         return GaussianParams(self.weights[group], *columns, "diag")
 
-    def labels(self, values: ArrayLike) -> np.ndarray:
-        """Return the most probable component of each row (n,), as int32.
-
-        The rows are those of the fit, or others in the same groups.  A row has -1 where there is no component: in
-        groups without a fit, and where a value is NaN.
-        """
-        x = as_column(values, "values")
-        check_length(x, "values", int(self.offsets[-1]))
+    def _log_density(self, rows: tuple[np.ndarray, ...]) -> LogDensity:
+        (x,) = rows
 
         def log_density(c: int, group: np.ndarray) -> Array:
             variances = self.variances[group, c]
             return np.asarray(-0.5 * (np.log2(variances) + LOG2E * (x - self.means[group, c]) ** 2 / variances))
 
-        return self._labels(log_density)
+        return log_density

@@ -108,8 +108,8 @@ def spread_rows(const floating[:, :] X,           # IN     (n, d)
                 const double[::1] scale,          # IN     (d,)      as for nearest
                 const double[:, ::1] uniforms,    # IN     (k, m)    random numbers from 0 to 1: m candidates each time
                 int64_t[::1] chosen):             # OUT    (k,)      rows
-    # -> rows far from each other, by k-means++ (Arthur and Vassilvitskii 2007): of m rows that are drawn by their squared
-    #    distance to the nearest one chosen so far, that which leaves the least sum of these; the first by its weight
+    # -> rows far from each other, by k-means++ (Arthur and Vassilvitskii 2007): of m rows that are drawn by their
+    #    squared distance to the nearest one chosen so far, that which leaves the least sum; the first by its weight
     cdef Py_ssize_t n = X.shape[0], k = uniforms.shape[0], m = uniforms.shape[1], step, i, c, best
     cdef double total
     cdef Tile t

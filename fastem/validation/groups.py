@@ -6,6 +6,7 @@ Values of rows are not checked here: the kernels report the groups that cannot b
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -60,6 +61,88 @@ def as_offsets(values: object, n: int) -> np.ndarray:
         group = int(falling[0])
         raise ValueError(f"offsets must not decrease, got {array[group + 1]} after {array[group]} for group {group}")
     return array
+
+
+class Grouping(NamedTuple):
+    """Which rows are of which group."""
+
+    offsets: np.ndarray  # (m + 1,) where each group begins
+    names: np.ndarray | None = None  # (m,) labels
+    order: np.ndarray | None = None  # (n,) rows group by group, where they came otherwise
+
+
+def is_matrix(values: object) -> bool:
+    """Return whether values have two dimensions."""
+    try:
+        return np.ndim(values) == 2  # type: ignore[arg-type]
+    except ValueError:  # ragged: they are refused by name where they are converted
+        return False
+
+
+def one_behind_the_other(values: Any) -> Any:
+    """Return the rows of a matrix, which are groups, one behind the other; anything else as it is."""
+    return np.asarray(values).reshape(-1) if is_matrix(values) else values
+
+
+def as_grouping(values: Any, n: int, offsets: object, groups: object) -> Grouping:
+    """Convert what says how n values are grouped: offsets, labels or, of a matrix, its rows."""
+    if is_matrix(values):
+        if offsets is not None or groups is not None:
+            raise TypeError("offsets and groups must be left out where values are a matrix: each row is a group")
+        m, length = np.shape(values)
+        return Grouping(np.arange(m + 1) * length)
+    if (offsets is None) == (groups is None):
+        given = "neither" if offsets is None else "both"
+        raise TypeError(f"values need offsets or groups, or to be a matrix with a group in each row; got {given}")
+    if groups is None:
+        return Grouping(as_offsets(offsets, n))
+    names, order, edges = as_labelled_groups(groups, n)
+    return Grouping(edges, names, order)
+
+
+def as_labelled_groups(labels: object, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Convert labels of n rows to the groups that they name.
+
+    Returns
+    -------
+    names : (m,) array
+        The labels that there are, in ascending order; in the order of the rows where they cannot be compared.
+    order : (n,) array
+        The rows, group by group, each group in the order in which its rows came.
+    offsets : (m + 1,) array
+        Group g is rows order[offsets[g] : offsets[g + 1]].
+    """
+    array = np.asarray(labels)
+    if array.shape != (n,):
+        raise ValueError(f"groups must have one label for each of the {n} values, got shape {array.shape}")
+    check_no_missing_label(array)
+    try:
+        names, codes = np.unique(array, return_inverse=True)
+    except TypeError:  # of labels that cannot be compared
+        names, codes = labels_as_met(array)
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(codes, minlength=len(names)))])
+    return names, np.argsort(codes, kind="stable"), offsets
+
+
+def check_no_missing_label(labels: np.ndarray) -> None:
+    """Raise ValueError at the first label that is None, NaN, NaT or pandas.NA."""
+    if labels.dtype.kind in "OfmM":
+        missing = [each is None or type(each).__name__ in ("NAType", "NaTType") or each != each for each in labels]
+        if any(missing):
+            row = missing.index(True)
+            raise ValueError(f"groups must have a label for each row, got {labels[row]!r} at row {row}")
+
+
+def labels_as_met(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the distinct labels (m,) in the order of the rows, and which of them each row has (n,)."""
+    place_of: dict[object, int] = {}
+    try:
+        codes = np.array([place_of.setdefault(label, len(place_of)) for label in labels.tolist()])
+    except TypeError as error:
+        raise TypeError(f"groups must have labels that can be told apart by a dict: {error}") from None
+    names = np.empty(len(place_of), object)
+    names[:] = list(place_of)
+    return names, codes
 
 
 def as_n_components(n_components: object, edges: np.ndarray) -> int:

@@ -120,7 +120,7 @@ WRONG = [
     ({"groups": LABELS[:8]}, ValueError, r"groups must have one label for each of the 9 values, got shape \(8,\)"),
     ({"groups": [*LABELS[:8], None]}, ValueError, "groups must have a label for each row, got None at row 8"),
     ({"groups": [1.0, np.nan, *[2.0] * 7]}, ValueError, "groups must have a label for each row, got .*nan.* at row 1"),
-    ({"groups": pd.array([1, 2, None] * 3, dtype="Int64")}, ValueError, "groups must have a label for each row, got .* at row 2"),
+    ({"groups": pd.array([1, 2, None] * 3, dtype="Int64")}, ValueError, "groups must have a label .*, got .* at row 2"),
     ({"groups": pd.to_datetime(["2020-01-01", None] * 4 + ["2020-01-01"])}, ValueError, "at row 1"),
     ({"groups": [[1]] * 9}, ValueError, r"groups must have one label for each of the 9 values, got shape \(9, 1\)"),
     ({"values": VALUES.reshape(3, 3), "groups": LABELS}, TypeError, "offsets and groups must be left out where values"),
