@@ -154,7 +154,9 @@ def test_a_fit_whose_time_is_over_is_the_fit_of_its_iterations():
 
 @pytest.mark.parametrize("settings", [{}, {"acceleration": "quasi-newton", "stopping": "aitken"},
                                       {"acceleration": "anderson", "n_init": 3}])  # fmt: skip
-def test_a_fit_that_was_interrupted_goes_on_from_its_checkpoint_with_the_same_bits(settings, tmp_path, monkeypatch):
+def test_a_fit_that_was_interrupted_goes_on_from_its_checkpoint_with_the_same_bits(
+    settings, tmp_path, monkeypatch, swept_in_python
+):
     expected = fitted(**settings)
     path, sweep, count = tmp_path / "fit.npz", fastem.Rows.sweep, 0
 
