@@ -171,7 +171,7 @@ def end(process):
 @pytest.mark.filterwarnings("ignore")  # of Dask, about the scheduler
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGSTOP])
-def test_without_a_scheduler_a_fit_ends_and_its_checkpoint_goes_on(fault, tmp_path, monkeypatch):
+def test_without_a_scheduler_a_fit_ends_and_its_checkpoint_goes_on(fault, tmp_path, monkeypatch, swept_in_python):
     monkeypatch.setattr(dask_runner, "WORKERLESS_SECONDS", 2.0)
     monkeypatch.setattr(dask_runner, "ANSWER_SECONDS", 1.0)
     kept = mixture(checkpoint=tmp_path / "fit.npz", checkpoint_every=0.0)
