@@ -29,9 +29,10 @@ test: $(VENV)/test.ready
 test-numba: $(VENV)/test.ready
 	$(PYTEST) -m "numba_again and not slow"
 
-# The loop of work, a minute: leaves out tests that start processes and those of the Numba twin, which is compiled when they run.
+# The loop of work: leaves out tests that start processes, those of the Numba twin, which is compiled when they run, and
+# those of instruction sets that this machine would not choose.
 test-fast: $(VENV)/test.ready
-	$(PYTEST) -m "not slow and not process and not numba"
+	$(PYTEST) -m "not slow and not process and not numba and not other_set"
 
 test-slow: $(VENV)/test.ready
 	$(PYTEST) -m slow

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import HealthCheck, settings
 
-from fastem.kernels.twins import INSTRUCTION_SETS, cython_twin
+from fastem.kernels.twins import INSTRUCTION_SETS, cython_twin, instruction_set
 
 SLOW_IS_FINE = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
 settings.register_profile("house", max_examples=150, derandomize=True, **SLOW_IS_FINE)
@@ -16,7 +16,13 @@ collect_ignore_glob = ["conftest.py", "*/conftest.py"]  # of doctests: all have 
 
 NUMBA = pytest.param("numba", marks=pytest.mark.numba)
 TWINS = ("cython", NUMBA)
-EVERY_TWIN = (*(f"cython-{isa}" for isa in INSTRUCTION_SETS), NUMBA)
+BEST_SET = instruction_set(None)
+OTHER_SETS = [isa for isa in INSTRUCTION_SETS if isa != BEST_SET]
+EVERY_TWIN = (
+    f"cython-{BEST_SET}",
+    *(pytest.param(f"cython-{isa}", marks=pytest.mark.other_set) for isa in OTHER_SETS),
+    NUMBA,
+)
 ON_EVERY_TWIN = (
     "test_accuracy", "test_bits", "test_groups", "test_kernels", "test_many", "test_many_poisson",
     "test_poisson_kernels", "test_statistics",
