@@ -18,6 +18,7 @@ from builds import SMALL
 from distributed import Client, LocalCluster
 
 import fastem
+from fastem.data import base
 from fastem.data.slots import SLOT_ROWS
 
 FITS = 3 if SMALL else 20
@@ -95,6 +96,7 @@ def lost(X: np.ndarray, undisturbed: fastem.GaussianMixture) -> None:
 
 
 def main() -> None:
+    base.PARALLEL_WORK = 0  # so few rows would be brought to this process, and no worker be needed
     X = rows()
     undisturbed = mixture().fit(X)
     killed(X, undisturbed)
