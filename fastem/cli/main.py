@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from fastem.cli.streams import EXPECTED_ERRORS, keep_descriptors, one_line, standard_output, write_message
+from fastem.estimators import sklearn_wanted
 
 BAD_INPUT, INTERRUPTED, CLOSED_PIPE = 2, 130, 141
 """Exit codes; the last two are those of a shell for SIGINT and SIGPIPE."""
@@ -18,6 +19,7 @@ BAD_INPUT, INTERRUPTED, CLOSED_PIPE = 2, 130, 141
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command, and return its exit code."""
     keep_descriptors()
+    sklearn_wanted.wanted = "sklearn" in sys.modules
     try:
         try:
             return int(import_module("fastem.cli.commands").run(arguments))

@@ -1,4 +1,4 @@
-"""scikit-learn's base classes, warnings and errors where it is installed; a small stand-in where it is not.
+"""scikit-learn's base classes, warnings and errors where it is installed and wanted; a small stand-in where it is not.
 
 It is loaded with the estimators and not before: `import fastem` and the building blocks do without.
 """
@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import inspect
 from typing import Any, Self
+
+from fastem.estimators import sklearn_wanted
 
 __all__ = ["BaseEstimator", "ConvergenceWarning", "DensityMixin", "NotFittedError", "learn_features", "same_features"]
 
@@ -45,6 +47,8 @@ class PlainEstimator:
 
 
 try:
+    if not sklearn_wanted.wanted:
+        raise ImportError
     from sklearn.base import BaseEstimator, DensityMixin
     from sklearn.exceptions import ConvergenceWarning, NotFittedError
     from sklearn.utils.validation import validate_data
