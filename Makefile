@@ -22,17 +22,18 @@ PYTEST := $(YIELDING) $(RUN) -m pytest -q -n $(WORKERS)
 demo: $(VENV)/demo.ready
 	$(RUN) examples/demo.py
 
-# Compiles each kernel of the Numba twin once; `make test-numba` runs the other tests of that twin, with all compilations.
+# Compiles the kernels of a sweep once for the Numba twin; `make test-numba` runs the other tests of that twin, and compiles
+# the others.
 test: $(VENV)/test.ready
 	$(PYTEST) -m "not slow and not numba_again"
 
 test-numba: $(VENV)/test.ready
 	$(PYTEST) -m "numba_again and not slow"
 
-# The loop of work: leaves out tests that start processes, those of the Numba twin, which is compiled when they run, and
-# those of instruction sets that this machine would not choose.
+# The loop of work: leaves out tests that take a second or start processes, those of the Numba twin, which is compiled when
+# they run, and those of instruction sets that this machine would not choose.
 test-fast: $(VENV)/test.ready
-	$(PYTEST) -m "not slow and not process and not numba and not other_set"
+	$(PYTEST) -m "not slow and not seconds and not process and not numba and not other_set"
 
 test-slow: $(VENV)/test.ready
 	$(PYTEST) -m slow

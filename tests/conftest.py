@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, settings
 from fastem.kernels.twins import INSTRUCTION_SETS, cython_twin, instruction_set
 
 SLOW_IS_FINE = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
-settings.register_profile("house", max_examples=150, derandomize=True, **SLOW_IS_FINE)
+settings.register_profile("house", max_examples=50, derandomize=True, **SLOW_IS_FINE)
 settings.register_profile("torture", max_examples=3_000, **SLOW_IS_FINE)
 settings.register_profile("long", max_examples=20_000, **SLOW_IS_FINE)
 settings.register_profile("torture-small", max_examples=300, **SLOW_IS_FINE)
@@ -28,17 +28,9 @@ ON_EVERY_TWIN = (
     "test_poisson_kernels", "test_statistics",
 )  # fmt: skip
 """Elsewhere the compiled sums are not what is on trial."""
-FIRST_ON_NUMBA = (
-    "test_kernels",
-    "test_iterate",
-    "test_statistics",
-    "test_poisson_statistics",
-    "test_fit",
-    "test_starts",
-    "test_predictions",
-)
-"""Here the Numba twin is on trial with one compilation of each kernel, for float64 rows and one thread; elsewhere with
-all of them, or by a law that its kernels have met here."""
+FIRST_ON_NUMBA = ("test_kernels", "test_statistics", "test_poisson_statistics")
+"""Here the kernels of a sweep are on trial on the Numba twin, with one compilation of each, for float64 rows and one
+thread; `make test-numba` runs that twin elsewhere, with all compilations."""
 
 
 def pytest_generate_tests(metafunc):

@@ -204,6 +204,7 @@ def read(name, content, columns, folder):
 
 
 @pytest.mark.parametrize("name", PLAIN)
+@pytest.mark.seconds
 def test_what_is_plain_is_read_without_a_word(name, tmp_path):
     content, rows, *columns = PLAIN[name]
     assert read(name, content, *(columns or [None]), tmp_path) == (rows, [])

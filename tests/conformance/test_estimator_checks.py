@@ -32,5 +32,6 @@ def expected_failures(estimator):
     ],
     expected_failed_checks=expected_failures,
 )
+@pytest.mark.seconds
 def test_estimator(estimator, check):
     check(estimator)

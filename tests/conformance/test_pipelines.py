@@ -49,6 +49,7 @@ def test_a_clone_holds_the_starts_and_no_fit():
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.seconds
 def test_a_grid_search_chooses_as_with_scikit_learn(n_jobs):
     X = clouds()
     grid = {"n_components": [1, 2, 3], "covariance_type": list(KINDS)}

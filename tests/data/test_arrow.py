@@ -302,6 +302,7 @@ for _ in range(10):
 
 
 @pytest.mark.process
+@pytest.mark.slow
 def test_two_threads_and_two_processes_may_use_one_name(tmp_path):
     """Each fit is that of its own rows, whoever writes when."""
     cache, expected = tmp_path / "cache.npy", {}

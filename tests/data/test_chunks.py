@@ -27,6 +27,7 @@ def short_blocks(monkeypatch):
 @pytest.mark.parametrize("size", [1, 7, 1000, N])
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize(("n_threads", "kind"), [(1, "full"), (2, "full"), (2, "diag")])
+@pytest.mark.seconds
 def test_chunks_have_the_bits_of_rows_in_memory(size, weighted, n_threads, kind, short_blocks):
     n = N if size > 1 else SLOT_ROWS + 100
     X, w = rows(n), np.random.default_rng(1).random(n) if weighted else None
@@ -184,6 +185,7 @@ print(mixture.loglik_ > 0, (held("VmHWM") - before) >> 20)
     ["mixture.fit(X)", "mixture.fit(chunks=lambda: (X[b : b + 1_000_003] for b in range(0, n, 1_000_003)))"],
     ids=["mapped", "chunks"],
 )
+@pytest.mark.slow
 def test_rows_beyond_memory_fit(fit, tmp_path):
     """512 MiB of rows, 160 MiB to allocate; resident memory, pages of the file included, grows by less than that."""
     fitted, grown = python(LIMITED.format(path=str(tmp_path / "zeros"), fit=fit)).split()

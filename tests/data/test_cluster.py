@@ -50,6 +50,7 @@ def test_every_kind_of_fit_has_the_same_bits(settings):
 
 
 @pytest.mark.parametrize("n_workers", [1, 4])
+@pytest.mark.slow
 def test_the_number_of_workers_does_not_show(n_workers):
     X = rows(N)
     with started(n_workers) as some, Client(some):

@@ -118,6 +118,7 @@ def slowly(X):
 
 
 @pytest.mark.filterwarnings("ignore")  # of Dask, about the worker
+@pytest.mark.slow
 def test_a_worker_that_is_killed_does_not_show(monkeypatch, swept_in_python):
     X = rows(N)
     memory = mixture().fit(X)
@@ -130,6 +131,7 @@ def test_a_worker_that_is_killed_does_not_show(monkeypatch, swept_in_python):
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.slow
 def test_without_workers_a_fit_ends_and_its_checkpoint_goes_on(tmp_path, monkeypatch, swept_in_python):
     """As long as a fit really waits, make torture does."""
     monkeypatch.setattr(dask_runner, "WORKERLESS_SECONDS", 2.0)
@@ -202,6 +204,7 @@ def greedy(X, block_id=None):
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("fault", [deadly, pytest.param(greedy, marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_a_block_that_kills_its_workers_is_named(fault, monkeypatch):
     """One try, in the place of Dask's four."""
     found = mixture().fit(rows(100))
@@ -240,6 +243,7 @@ def test_a_fit_of_one_iteration_at_a_time_has_the_bits_of_one(source, tmp_path):
     assert_same_bits(stopped, mixture(**settings).fit(X))
 
 
+@pytest.mark.slow
 def test_the_checkpoint_of_other_blocks_is_refused(tmp_path):
     """Their sums have other bits."""
     kept = mixture(checkpoint=tmp_path / "fit.npz")

@@ -141,6 +141,7 @@ def test_the_same_rows_may_be_cut_otherwise_and_be_whole_numbers_of_another_type
 @pytest.mark.parametrize("kind", ["full", "tied", "diag", "spherical"])
 @pytest.mark.parametrize("acceleration", [None, "anderson", "squarem", "quasi-newton"])
 @pytest.mark.parametrize("passes", [1, 2, 3])
+@pytest.mark.seconds
 def test_a_pass_that_is_not_finite_makes_no_parameters(kind, acceleration, passes):
     """One bad read: all rows, or one that is no row of a sample, and the next pass is good again."""
     spoilt = X.copy()

@@ -254,6 +254,7 @@ def test_a_default_binomial_fit_does_not_rest_on_a_plateau():
     np.testing.assert_allclose(np.sort(found.weights_), [0.182, 0.374, 0.445], atol=1e-3)
 
 
+@pytest.mark.seconds
 def test_of_default_binomial_fits_that_say_converged_nearly_all_are():
     """Within 1e-3 a row of where the same fit goes on to: twenty mixtures of several columns, some of them flat."""
     near = []

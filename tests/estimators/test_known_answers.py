@@ -29,6 +29,7 @@ def test_old_faithful_waiting_time(twin):
 
 
 @pytest.mark.parametrize("k", [3, 4, 5, 6])
+@pytest.mark.seconds
 def test_galaxies(k, twin):
     """At least the log likelihood of scikit-learn's best of as many starts."""
     X = read("galaxies.csv") / 1000
@@ -80,6 +81,7 @@ def test_three_coins(twin):
     np.testing.assert_array_equal(coins.weights_, [0.5, 0.5])
 
 
+@pytest.mark.seconds
 def test_three_coins_with_free_weights(twin):
     heads = np.array([5.0, 9, 8, 4, 7])[:, None]
     held = BinomialMixture(2, weights_init=[0.5, 0.5], probs_init=[0.6, 0.5], fixed=("weights",), backend=twin, **TIGHT)
@@ -138,6 +140,7 @@ def test_two_sex_heights(twin):
 @pytest.mark.parametrize("n_iter", [1, 2, 5, 50])
 @pytest.mark.parametrize("d", [1, 2, 6])
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.seconds
 def test_iterations_equal_scikit_learn(kind, d, n_iter, twin):
     X = clouds(d)
     start = {

@@ -221,6 +221,7 @@ def test_long_predictions_are_made_in_portions_of_the_same_bits(monkeypatch, twi
 
 
 @pytest.mark.parametrize(("d", "k", "kind"), [(1, 3, "full"), (8, 10, "full"), (784, 4, "full"), (2, 200, "diag")])
+@pytest.mark.seconds
 def test_a_portion_of_a_prediction_is_short(d, k, kind):
     """Whatever the model: rows x elements of its tables, each some nanoseconds at the most."""
     params = GaussianParams.from_variances(np.zeros((k, d)), np.ones(d), kind)

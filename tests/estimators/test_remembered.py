@@ -54,6 +54,7 @@ def refused(call, setting):
 @pytest.mark.parametrize("name", READERS)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("other", KINDS)
+@pytest.mark.seconds
 def test_arrays_are_not_read_as_those_of_another_covariance_type(kind, other, name):
     """Two components in two dimensions: tied and diagonal covariances have one shape."""
     mixture = fitted(kind)

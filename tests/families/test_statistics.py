@@ -98,12 +98,14 @@ def test_binomial_em_equals_naive_em(world, twin):
 
 @kinds
 @pytest.mark.parametrize("world", datasets.NORMAL_WORLDS, ids=lambda world: world.name)
+@pytest.mark.seconds
 def test_loglik_never_falls_but_by_rounding(world, kind, twin):
     assert_no_fall_but_rounding(em_steps(normal_params(world, kind), 60, lambda p: sweep(p, world.X, twin)))
 
 
 @kinds
 @healthy
+@pytest.mark.seconds
 def test_loglik_is_q_plus_entropy_and_its_rounding_small(world, kind, twin):
     for stats in em_steps(normal_params(world, kind), 40, lambda p: sweep(p, world.X, twin)):
         assert stats.rounding <= 1e-12 * abs(stats.loglik)

@@ -59,6 +59,7 @@ def test_what_is_fixed_is_no_part_of_a_vector(kind, fixed):
 
 @accelerations
 @every
+@pytest.mark.seconds
 def test_the_same_maximum_in_no_more_sweeps(world, kind, acceleration):
     start = normal_params(world, kind)
     plain, fast = em(start, world.X), em(start, world.X, acceleration=acceleration)
@@ -69,6 +70,7 @@ def test_the_same_maximum_in_no_more_sweeps(world, kind, acceleration):
 
 @accelerations
 @every
+@pytest.mark.seconds
 def test_the_log_likelihood_on_record_never_falls(world, kind, acceleration):
     fit = em(normal_params(world, kind), world.X, acceleration=acceleration)
     assert (np.diff(fit.history.loglik) >= -1e-12 * np.abs(fit.history.loglik[1:])).all()
@@ -90,6 +92,7 @@ def test_saxony_in_sixty_sweeps():
 
 
 @pytest.mark.parametrize(("k", "distance"), [(2, 1.5), (3, 2.0)])
+@pytest.mark.seconds
 def test_overlapping_components_take_tens_of_sweeps(k, distance):
     rng = np.random.default_rng(0)
     X = (np.arange(k) * distance)[rng.integers(k, size=20_000)] + rng.normal(size=20_000)
@@ -112,6 +115,7 @@ def test_a_fixed_group_keeps_its_bits(kind, group, acceleration):
 
 
 @accelerations
+@pytest.mark.seconds
 def test_same_bits_for_any_number_of_threads(acceleration, monkeypatch):
     monkeypatch.setattr("fastem.kernels.backend.PARALLEL_WORK", 0)
     X = np.random.default_rng(0).normal(size=(9_000, 2))

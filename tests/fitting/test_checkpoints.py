@@ -30,6 +30,7 @@ def gone_on_with(fit, path, **settings):
 
 @pytest.mark.parametrize("acceleration", ACCELERATIONS)
 @pytest.mark.parametrize("fit", [normal, binomial])
+@pytest.mark.seconds
 def test_a_fit_of_one_iteration_at_a_time_has_the_bits_of_one(fit, acceleration, tmp_path):
     settings = {"acceleration": acceleration, "max_iter": 20}
     whole = fit(**settings)
@@ -54,6 +55,7 @@ def test_a_fit_of_one_iteration_at_a_time_has_the_bits_of_one(fit, acceleration,
     ],
     ids=lambda settings: "-".join(settings),
 )
+@pytest.mark.seconds
 def test_restarts_random_numbers_and_history_go_on_too(settings, tmp_path):
     """20,000 rows: more than a start looks at, so that there are parts and screening."""
     settings = {"n_components": 3, "n_threads": 1} | SETTINGS | {"max_iter": 30} | settings
@@ -74,6 +76,7 @@ def test_restarts_random_numbers_and_history_go_on_too(settings, tmp_path):
 
 
 @pytest.mark.parametrize("settings", [{"acceleration": "anderson"}, {"n_init": 5, "covariance_type": "diag"}], ids=str)
+@pytest.mark.seconds
 def test_a_fit_of_chunks_goes_on_and_so_does_one_of_the_same_rows_in_memory(settings, tmp_path):
     settings = {"n_components": 3} | SETTINGS | {"max_iter": 10} | settings
     X = np.concatenate([CLOSE + i for i in range(4)])
@@ -94,6 +97,7 @@ def fresh(random_state):
 
 
 @pytest.mark.process
+@pytest.mark.slow
 def test_a_killed_fit_goes_on_and_ends_with_the_same_bits(tmp_path):
     """Killed with SIGKILL, that is; make torture does it 50 times."""
     assert killed_and_resumed(tmp_path, kills=3, seed=0, iterations=60) >= 2
@@ -174,6 +178,7 @@ except ValueError as error:
 
 
 @pytest.mark.process
+@pytest.mark.slow
 def test_of_processes_that_begin_one_file_at_once_one_goes_on(tmp_path):
     streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     command = [sys.executable, "-W", "ignore", "-c", BEGUN, str(tmp_path / "fit.npz")]

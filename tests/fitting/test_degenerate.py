@@ -203,6 +203,7 @@ def test_an_extrapolation_goes_no_lower_than_the_m_step(kind, reg_covar):
 
 @pytest.mark.parametrize("acceleration", ["anderson", "squarem", "quasi-newton"])
 @pytest.mark.parametrize("reg_covar", [0.0, 1e-6])
+@pytest.mark.seconds
 def test_accelerated_fits_do_not_fall_where_a_component_collapses(acceleration, reg_covar):
     """Univariate, on equal rows beside others: the floor of its variance is no place to come down to from below."""
     for seed in range(4):
@@ -231,6 +232,7 @@ def test_equal_components_are_warned_about_and_what_they_could_gain_is_unknown(k
     assert mixture.diagnose().complaints == ((), ("equals a component before it",))
 
 
+@pytest.mark.seconds
 def test_a_fit_of_many_features_on_diagonal_covariances_makes_no_matrix_of_them():
     """One would have 29 GB."""
     X = np.random.default_rng(0).normal(size=(3, 60_000))
@@ -294,6 +296,7 @@ def test_a_component_dropped_at_the_last_iteration_and_an_order():
 
 
 @pytest.mark.parametrize("order_by", [None, "means", "weights"])
+@pytest.mark.seconds
 def test_diagnosis_names_the_component_that_is_collapsed_at_the_end(order_by):
     for seed in range(10):
         rng = np.random.default_rng(seed)

@@ -101,6 +101,7 @@ def test_every_public_name_is_there():
 @pytest.mark.parametrize("acceleration", [None, "anderson", "squarem", "quasi-newton"])
 @pytest.mark.parametrize("world", datasets.NORMAL_WORLDS, ids=lambda world: world.name)
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.seconds
 def test_no_fit_falls_by_more_than_is_explained(world, acceleration):
     fit = fastem.em(
         lambda params: fastem.accumulate(params, world.X), lambda stats: stats.maximize(reg_covar=0.0),
@@ -157,6 +158,7 @@ def test_a_larger_fall_that_is_explained_does_not_hide_one_that_is_not():
 
 @pytest.mark.parametrize("acceleration", [None, "anderson", "squarem", "quasi-newton"])
 @pytest.mark.parametrize("kind", ["full", "tied", "diag", "spherical"])
+@pytest.mark.seconds
 def test_no_fit_is_certified_that_falls_by_more_than_a_small_share(kind, acceleration):
     """A component on a line, on equal rows, nearly collinear columns, weights of every size."""
     for seed in range(3):

@@ -137,6 +137,7 @@ def test_ctrl_c_ends_a_long_fit(twin, on_interrupt):
 # --------------------------------------------------------------------------------------------------------- checkpoints
 
 
+@pytest.mark.seconds
 def test_a_run_torn_on_the_way_to_another_start_is_not_kept(tmp_path, monkeypatch):
     """The lead of the second start on parts of the rows raises: the first is returned, the last good file stays."""
     X = np.concatenate([CLOSE] * 40)

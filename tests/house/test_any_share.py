@@ -28,5 +28,6 @@ def test_annotations_are_those_of_parameters_results_and_assignments():
     assert {ast.unparse(found) for found in any_share.annotations(tree)} == set("ABCDEF")
 
 
+@pytest.mark.seconds
 def test_the_package_is_within_its_limit():
     assert any_share.main() == 0

@@ -22,6 +22,7 @@ coins = pytest.mark.parametrize(
 @methods
 @kinds
 @normals
+@pytest.mark.seconds
 def test_normal_information_is_that_of_differences(world, kind, method):
     mixture = gaussian(world, kind)
     errors = mixture.standard_errors(world.X, method=method)
@@ -30,6 +31,7 @@ def test_normal_information_is_that_of_differences(world, kind, method):
 
 @methods
 @coins
+@pytest.mark.seconds
 def test_binomial_information_is_that_of_differences(world, method):
     mixture = binomial(world)
     errors = mixture.standard_errors(world.X, trials=world.trials, method=method)

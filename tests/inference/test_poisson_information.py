@@ -63,6 +63,7 @@ def agree(found, expected, tolerance=1e-6):
 
 @methods
 @worlds
+@pytest.mark.seconds
 def test_information_is_that_of_differences(world, method):
     mixture = fitted(world)
     errors = mixture.standard_errors(world.X, method=method)
@@ -109,6 +110,7 @@ def test_a_sandwich_does_not_join_equal_rows_and_knows_no_scale_of_weights():
 
 @methods
 @pytest.mark.parametrize("fixed", ["weights", "rates"])
+@pytest.mark.seconds
 def test_what_is_fixed_is_known(fixed, method):
     world = datasets.three_columns
     mixture = fitted(world, fixed=(fixed,))

@@ -92,6 +92,7 @@ def test_float32_rows_tell_the_same():
 @methods
 @pytest.mark.parametrize("group", ["weights", "means", "covariances"])
 @kinds
+@pytest.mark.seconds
 def test_what_is_fixed_is_known(kind, group, method):
     world = datasets.overlapping
     mixture = gaussian(world, kind, fixed=(group,))
@@ -103,6 +104,7 @@ def test_what_is_fixed_is_known(kind, group, method):
 
 @methods
 @pytest.mark.parametrize(("kind", "group"), [("full", "means"), ("diag", "covariances"), ("tied", "means")])
+@pytest.mark.seconds
 def test_a_mask_holds_those_of_its_components(kind, group, method):
     world = datasets.overlapping
     mixture = gaussian(world, kind, fixed={group: [True, False, False]})

@@ -101,6 +101,7 @@ FIXED = (
 @pytest.mark.parametrize("fixed", FIXED, ids=str)
 @pytest.mark.parametrize("d", [1, 2])
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.seconds
 def test_what_is_fixed_stays(kind, d, fixed, calls, twin):
     mixture = gaussian(kind, twin, d, fixed=fixed)
     assert_runs_in_a_kernel(calls, mixture, values(d))

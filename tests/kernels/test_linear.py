@@ -118,6 +118,7 @@ def degenerate():
 
 
 @pytest.mark.parametrize(("name", "S"), list(degenerate()))
+@pytest.mark.seconds
 def test_eigenvalues_are_those_of_60_digits(name, S):
     S = (S + S.T) / 2
     values, vectors = linear.eigh(S)

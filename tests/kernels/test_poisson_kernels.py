@@ -161,6 +161,7 @@ def test_other_types_have_the_sums_and_posteriors_of_floats(world, dtype, twin):
 
 @pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize("d", [1, 2, 9])
+@pytest.mark.seconds
 def test_same_bits_for_any_number_of_threads(d, dtype, twin, monkeypatch):
     monkeypatch.setattr("fastem.kernels.backend.PARALLEL_WORK", 0)
     rng = np.random.default_rng(d)

@@ -65,6 +65,7 @@ def worlds_apart(seed):
 
 
 @pytest.mark.parametrize("begin", range(0, 600, 50))
+@pytest.mark.seconds
 def test_components_are_reseeded_whatever_the_magnitudes(begin):
     for seed in range(begin, begin + 50):
         mixture, X = worlds_apart(seed)
@@ -119,6 +120,7 @@ def far_away(seed):
 
 
 @pytest.mark.parametrize("begin", range(0, 600, 50))
+@pytest.mark.seconds
 def test_starts_that_are_far_away_end_in_finite_numbers_or_are_refused_by_name(begin):
     for seed in range(begin, begin + 50):
         mixture, X = far_away(seed)
@@ -297,6 +299,7 @@ SEEDS = {
 
 
 @pytest.mark.parametrize("kind", SEEDS)
+@pytest.mark.seconds
 def test_random_states_of_numpy_are_taken(kind, tmp_path):
     X = np.random.default_rng(1).normal(size=(100, 2))
 

@@ -47,6 +47,7 @@ def mixture(rng, n):
 
 @pytest.mark.parametrize("seed", range(400))
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::RuntimeWarning")
+@pytest.mark.seconds
 def test_a_fit_of_extreme_rows_is_finite_or_refused(seed):
     rng = np.random.default_rng(seed)
     X = rows(rng)

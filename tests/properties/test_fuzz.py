@@ -1,6 +1,6 @@
 """Any input: an error that names its argument, or a finite result that obeys the laws; on every twin.
 
-`make test` takes 150 examples for each test, always the same ones; with --hypothesis-profile=long it is 20,000, new
+`make test` takes 50 examples for each test, always the same ones; with --hypothesis-profile=long it is 20,000, new
 ones every time.
 """
 

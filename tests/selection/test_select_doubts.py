@@ -37,6 +37,7 @@ def selections():
 
 
 @pytest.mark.parametrize("criterion", CRITERIA)
+@pytest.mark.slow
 def test_a_spike_with_most_of_the_rows_is_a_component(selections, criterion):
     assert selections["spike"][criterion].best.n_components == 2
 
@@ -59,6 +60,7 @@ def test_answers_from_1_to_5_are_not_five_spikes(selections, criterion):
 
 
 @pytest.mark.parametrize("criterion", CRITERIA[:3])
+@pytest.mark.seconds
 def test_far_groups_of_few_rows_for_their_parameters_are_told_apart(criterion):
     assert fastem.select(APART, range(1, 7), criterion=criterion).best.n_components == 5
 
@@ -70,6 +72,7 @@ def test_a_prior_changes_none_of_it():
     assert found.best.n_components == 3
 
 
+@pytest.mark.seconds
 def test_nine_rows_in_a_plane_are_no_component():
     """Three groups in d = 13, standardised, as in the wines of scikit-learn: starts find a component on a few rows."""
     wines = pytest.importorskip("sklearn.datasets").load_wine()
@@ -80,6 +83,7 @@ def test_nine_rows_in_a_plane_are_no_component():
     assert best.counts_.min() > 14
 
 
+@pytest.mark.seconds
 def test_two_galaxies_are_no_component():
     galaxies = Path(__file__).parents[2] / "examples" / "data" / "galaxies.csv"
     found = fastem.select(np.loadtxt(galaxies, skiprows=1)[:, np.newaxis] / 1000, range(1, 8))
@@ -87,6 +91,7 @@ def test_two_galaxies_are_no_component():
 
 
 @pytest.mark.parametrize("unit", [1.0, 1e-5, 1e5])
+@pytest.mark.seconds
 def test_units_change_no_choice(unit):
     """Two stops 108 m apart, in metres or in degrees."""
     rng = np.random.default_rng(0)
@@ -203,6 +208,7 @@ def test_distinct_rows_are_counted_in_many_blocks():
 
 
 @pytest.mark.parametrize("total", [1000.0, 1.0, 0.5])
+@pytest.mark.slow
 def test_weights_that_count_no_rows_choose_as_those_of_mean_1_or_are_told(total):
     rng = np.random.default_rng(0)
     x = np.concatenate([rng.normal(0, 1, 600), rng.normal(1, 1, 400)])[:, np.newaxis]
