@@ -18,7 +18,7 @@ A family is two functions of a tile, `densities` and `moments`, and a `Family`, 
 know of it; all else is written once.  A new family is a file in kernels/ and one include here.
 """
 from cython cimport floating
-from libc.math cimport INFINITY, fabs, log1p, log2, sqrt
+from libc.math cimport INFINITY, NAN, exp, fabs, log, log1p, log2, sqrt
 from libc.stdint cimport int8_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
@@ -38,6 +38,7 @@ cdef extern from *:
     #define EPS 0x1p-52
     #define EMPTY 0x1p-850           /* as weights.EMPTY */
     #define SMALLEST_WEIGHT 1e-300   /* as weights.SMALLEST_WEIGHT */
+    #define LARGEST_COUNT 0x1p53     /* as arrays.LARGEST_COUNT */
     #define LOG_ZERO (-1e290)        /* as counts.LOG_ZERO */
     #define RESOLUTION 0x1p-50       /* as matrices.RESOLUTION */
     #define SMALLEST_VARIANCE 1e-200 /* as matrices.SMALLEST_VARIANCE */
@@ -46,7 +47,7 @@ cdef extern from *:
     const Py_ssize_t VECTORS
     const uint64_t FIBONACCI
     const double LOG2E, LOG2_2PI, ROOT_OF_HALF_LOG2E, UNIT, EPS, EMPTY, SMALLEST_WEIGHT, LOG_ZERO, RESOLUTION
-    const double SMALLEST_VARIANCE, NO_CHANGE
+    const double SMALLEST_VARIANCE, NO_CHANGE, LARGEST_COUNT
     enum: LOW_MOMENTS
     enum: LOW_DENSITIES
 
@@ -64,10 +65,12 @@ def core_of_caller():
 include "kernels/tile.pxi"
 include "kernels/slots.pxi"
 include "kernels/iterate.pxi"
+include "kernels/accelerate.pxi"
 include "kernels/normal.pxi"
 include "kernels/mvnormal_diag.pxi"
 include "kernels/mvnormal_full.pxi"
 include "kernels/iterate_gaussian.pxi"
+include "kernels/coordinates_gaussian.pxi"
 include "kernels/binomial.pxi"
 include "kernels/poisson.pxi"
 include "kernels/distinct.pxi"

@@ -44,7 +44,7 @@ class SweepKernels(NamedTuple):
     """The kernels that read rows with the parameters of a density, by their names, which are the same in each twin.
 
     accumulate(*rows, slot_rows, *tables, sums); posterior(*rows, *tables, log_prob, resp, labels);
-    iterate(*rows, slot_rows, *state, last, *m_step, sums, trace, rule), all of EM on few rows.
+    iterate(*rows, slot_rows, *state, others, *m_step, sums, trace, memory, run), all of EM on few rows.
     """
 
     accumulate: str
@@ -63,6 +63,8 @@ class MStep(NamedTuple):
     added: Array  # (d,) to variances, or (0,)
     fixed: npt.NDArray[np.int8]  # (3, k) which parameters of which components stay, or (0, k)
     structure: int  # of the spread: 0 each component has its own, 1 all have one, 2 all features have one
+    units: Array  # (2, d) of coordinates, those of means and those of standard deviations, or (0, 0)
+    prior: Array  # (m,) what the family's prior is, or (0,)
 
 
 class SweptStats(Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from copy import copy
-from typing import Generic, NamedTuple, Self, TypeVar
+from typing import Any, Generic, NamedTuple, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,26 +33,54 @@ class Posterior(NamedTuple):
     labels: NDArray[np.int32]  #: (n,)
 
 
-STOP_RULES = ("loglik", "q", "aitken")
+STOP_RULES = ("loglik", "q", "aitken", "gradient")
 """The stop rules that a kernel knows."""
+PAIRS = 30
+"""Differences that the quasi-Newton method keeps."""
+
+Vectors = tuple[Array, Array, Array]
+"""Vectors (p,) of the quasi-Newton method: x, f and gradient of an iteration, or differences of them."""
 
 
 class StopRule(NamedTuple):
-    """When EM in a kernel ends: as `stopping` and tol say, with what is known of the iterations before."""
+    """When EM in a kernel ends, and whether it takes quasi-Newton steps."""
 
     stopping: str
     tol: float
+    accelerated: bool
+    n_coordinates: int  # of the parameters that are free
+
+    @property
+    def memory_rows(self) -> int:
+        """Rows of vectors that a kernel needs: the last iteration, this one, scratch, and a pair more than are kept."""
+        return PAIRS + 4 if self.accelerated else 2 if self.stopping == "gradient" else 0
+
+
+class Position(NamedTuple, Generic[P]):
+    """Where EM is between two sweeps."""
+
+    params: P  # to be swept next
+    reached: P  # by the last M-step
+    step: int  # how the params were reached: a place in result.STEPS
     criterion: float  # of the last iteration
     logliks: list[float]  # of the last two iterations, or fewer
+    trust_radius: float  # this and all below as Extrapolation and QuasiNewton have them
+    size: float
+    limited: bool
+    gains: list[float]  # of the last three iterations, or fewer
+    last: list[Vectors]
+    pairs: list[Vectors]
 
 
 class Iterations(NamedTuple, Generic[P]):
     """What EM in a kernel has done."""
 
-    trace: Array  # (n, 2) log likelihood and entropy of each iteration
-    params: P  # to be swept next
-    last_params: P  # of the last iteration, if there was one
-    last_sums: Array  # of the last iteration
+    trace: Array  # (n, 3) log likelihood, entropy and step of each iteration
+    position: Position[P]  # that is reached
+    last_params: P | None  # of the last iteration, if there was one
+    last_stats: Any  # their statistics
+    pending: Any  # statistics of position.params, if they are known: their M-step is one that the driver has to see
+    distance: float  # what tol is compared with
     fall: float  # the largest fall of the log likelihood, which is within its rounding
     fell_at: int  # iterations before it
 
@@ -120,7 +148,7 @@ class SweptRows:
         """Return whether EM from these parameters may run in a kernel: where rows are so few that one thread sweeps."""
         return len(self) * params.sums_length <= PARALLEL_WORK
 
-    def iterate(self, params: P, m_step: MStep, rule: StopRule, most: int) -> Iterations[P]:
+    def iterate(self, position: Position[P], m_step: MStep, rule: StopRule, most: int) -> Iterations[P]:
         """Run EM in a kernel until the stop rule is met, but for `most` iterations at the most.
 
         It ends before an iteration in which something happens that the driver has to see.

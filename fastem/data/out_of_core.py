@@ -8,7 +8,7 @@ import numpy as np
 
 from fastem._errstate import own_methods
 from fastem._typing import MStep, SweptParams, SweptStats
-from fastem.data.base import Iterations, P, StopRule, SweptRows
+from fastem.data.base import Iterations, P, Position, StopRule, SweptRows
 from fastem.data.chunk_source import Arrays, Form, check_same_weight
 from fastem.data.distinct import MOST_DISTINCT, DistinctCounts, pays, tested_step
 from fastem.data.rows import Rows
@@ -40,13 +40,13 @@ class OutOfCoreRows(SweptRows):
             check_same_weight(stats.total, self._total_weight)
         return stats
 
-    def iterate(self, params: P, m_step: MStep, rule: StopRule, most: int) -> Iterations[P]:
+    def iterate(self, position: Position[P], m_step: MStep, rule: StopRule, most: int) -> Iterations[P]:
         """Bring all rows to memory, since they are few, and run EM on them."""
         if self._few is None:
             rows = self.take(np.arange(len(self)))
             arrays = (*rows.data, rows.sample_weight) if self._form.weighted else rows.data
             self._few = Rows.of(arrays, self.row_kind, self.backend, self.dtype)
-        return self._few.iterate(params, m_step, rule, most)
+        return self._few.iterate(position, m_step, rule, most)
 
     def take(self, positions: np.ndarray) -> Rows:
         """Return the rows at these positions, in this order: in memory."""

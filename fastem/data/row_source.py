@@ -7,7 +7,7 @@ from typing import Protocol, Self, TypeVar
 import numpy as np
 
 from fastem._typing import MStep, RowKind, SweptParams, SweptStats
-from fastem.data.base import Iterations, P, StopRule
+from fastem.data.base import Iterations, P, Position, StopRule
 from fastem.data.rows import Rows
 
 S = TypeVar("S", bound=SweptStats)
@@ -75,7 +75,7 @@ class RowSource(Protocol):
     def can_iterate(self, params: SweptParams[SweptStats]) -> bool:
         """Return whether EM from these parameters may run in a kernel: where rows are so few that one thread sweeps."""
 
-    def iterate(self, params: P, m_step: MStep, rule: StopRule, most: int) -> Iterations[P]:
+    def iterate(self, position: Position[P], m_step: MStep, rule: StopRule, most: int) -> Iterations[P]:
         """Run EM in a kernel until the stop rule is met, but for `most` iterations at the most.
 
         It ends before an iteration in which something happens that the driver has to see.

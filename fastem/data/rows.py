@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from fastem._errstate import own_methods
 from fastem._public import public
 from fastem._typing import Array, DType, MStep, RowKind, SweptParams, SweptStats
-from fastem.data.base import POSTERIOR_TYPES, STOP_RULES, Iterations, P, Posterior, StopRule, Sums, SweptRows, total_of
+from fastem.data.base import POSTERIOR_TYPES, Iterations, P, Position, Posterior, StopRule, Sums, SweptRows, total_of
 from fastem.data.distinct import MOST_DISTINCT, DistinctCounts, distinct_rows, of_chunk
+from fastem.data.iterations import iterations, memory_of, packed
 from fastem.data.slots import SLOT_ROWS, as_table, fold, slot_count
 from fastem.kernels.backend import Backend
 from fastem.kernels.linear import dot
@@ -72,6 +73,7 @@ class Rows(SweptRows):
         self.row_kind = row_kind
         self.n_features: int = data[0].shape[1]
         self._arrays = (*data, sample_weight)
+        self._weight: float | None = None  # all of it, when it has been summed
         self._mapped = [array for array in self._arrays if Mapping.of(array)]
         unit = sample_weight.strides == (0,) and sample_weight[0] == 1.0
         self.float32 = backend.has_float32 and data[0].dtype == np.float32 and dtype is None and unit
@@ -196,25 +198,22 @@ class Rows(SweptRows):
 
     # --------------------------------------------------------------------------------------------------- EM in a kernel
 
-    def iterate(self, params: P, m_step: MStep, rule: StopRule, most: int) -> Iterations[P]:
+    def iterate(self, position: Position[P], m_step: MStep, rule: StopRule, most: int) -> Iterations[P]:
+        params, length = position.params, position.params.sums_length
         self.check_params(params)
         if self._log_base_measure is None:
             self._log_base_measure = total_of(self.base_terms(params))
-        state, length = params.state(), params.sums_length
-        last, sums = np.empty(sum(array.size for array in state)), np.empty((2 + slot_count(len(self)), length))
-        trace = np.empty((min(most, ITERATIONS), 2))
-        known = (*[0.0] * (2 - len(rule.logliks)), *rule.logliks)
-        total = float(self.sample_weight.sum())
-        limits = np.array([
-            STOP_RULES.index(rule.stopping), rule.tol, total, self._log_base_measure, rule.criterion,
-            len(rule.logliks), *known, 0.0, 0.0,
-        ])  # fmt: skip
+        if self._weight is None:
+            self._weight = float(self.sample_weight.sum())
+        arrays = params.state()
+        others = np.empty((2, sum(array.size for array in arrays)))
+        others[1] = np.concatenate([array.ravel() for array in position.reached.state()])
+        sums = np.empty((2 + slot_count(len(self)), length))
+        trace, memory = np.empty((min(most, ITERATIONS), 3)), memory_of(position, rule)
+        run = packed(position, rule, self._weight, self._log_base_measure)
         kernel = getattr(self.backend.kernels, params.kernel.iterate)
-        n = kernel(*self._arrays, SLOT_ROWS, *state, last, *m_step, sums, trace, limits)
-        last_state = np.split(last, np.cumsum([array.size for array in state[:2]]))
-        last_params = params.with_state(last_state[0], last_state[1].reshape(state[1].shape), last_state[2])
-        fall, fell_at = limits[-2:].tolist()
-        return Iterations(trace[:n], params.with_state(*state), last_params, sums[0], fall, int(fell_at))
+        n = kernel(*self._arrays, SLOT_ROWS, *arrays, others, *m_step, sums, trace, memory, run)
+        return iterations(position, trace[:n], arrays, others, sums, memory, run)
 
     # ----------------------------------------------------------------------------------------------------- predictions
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastem._typing import MStep, RowKind
+from fastem._typing import Array, MStep, RowKind
 from fastem.data.row_source import RowSource
 from fastem.families.fixed import Fixed
 from fastem.families.params import Params
@@ -27,6 +27,9 @@ class Prior(Protocol[P_contra, S_co]):
 
     def stats(self, params: P_contra) -> S_co:
         """Return what the prior adds to the statistics of the rows at these parameters; loglik is its log density."""
+
+    def terms(self, params: P_contra) -> Array:
+        """Return the prior of parameters like these as numbers, which an `iterate` kernel reads."""
 
 
 class Family(ABC, Generic[P, S]):
@@ -108,10 +111,11 @@ class Family(ABC, Generic[P, S]):
     def maximize(self, stats: S, fixed: Fixed | None = None) -> P:
         """Return the parameters that the M-step reaches."""
 
-    def m_step(self, params: P, fixed: Fixed) -> MStep:
-        """Return what the M-step must know that a kernel takes from these parameters."""
+    def m_step(self, params: P, fixed: Fixed, prior: Prior[P, S] | None = None) -> MStep:
+        """Return what the M-step must know that a kernel takes, in the units of these parameters."""
         masks = [fixed.mask(name) for name in self.parameter_names] if fixed else np.empty((0, len(params.weights)))
-        return MStep(np.empty(0), np.asarray(masks, np.int8), 0)
+        terms = np.empty(0) if prior is None else prior.terms(params)
+        return MStep(np.empty(0), np.asarray(masks, np.int8), 0, np.empty((0, 0)), terms)
 
     def apply_floor(self, proposal: P, reached: P, fixed: Fixed | None = None) -> P:
         """Return extrapolated parameters with no variance below what the M-step that led to `reached` leaves one."""

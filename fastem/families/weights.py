@@ -54,9 +54,13 @@ def softmax(logs: Array, weights: Array, free: NDArray[np.bool_]) -> Array:
 
 def dirichlet(weights: Array, concentration: float) -> float:
     """Return the log density of the mixing weights under the symmetric Dirichlet distribution."""
-    k = len(weights)
     logs = np.log(np.maximum(weights, SMALLEST_WEIGHT))
-    return math.lgamma(k * concentration) - k * math.lgamma(concentration) + (concentration - 1) * float(logs.sum())
+    return dirichlet_constant(len(weights), concentration) + (concentration - 1) * float(logs.sum())
+
+
+def dirichlet_constant(k: int, concentration: float) -> float:
+    """Return the part of this log density in which no weight enters."""
+    return math.lgamma(k * concentration) - k * math.lgamma(concentration)
 
 
 APART = 0.5

@@ -14,16 +14,16 @@ from typing import Generic, Protocol
 import numpy as np
 
 from fastem._typing import Array
+from fastem.data.base import PAIRS, Position, Vectors
 from fastem.families.base import P
 from fastem.families.fixed import FixedLike
+from fastem.fitting.result import STEPS
 from fastem.kernels.linear import dot, eigh, inverse_lower, norm, product, times, weighted_sum
 
 MEMORY = 15
 """Differences that Anderson's method mixes."""
 RIDGE = 1e-10
 """The ridge, as a share of the largest squared singular value of these differences."""
-PAIRS = 30
-"""Differences that the quasi-Newton method keeps."""
 CURVATURE = 1e-12
 """Cosine of a step and the change of the gradient along it, below which the pair tells rounding."""
 TRUST_RADIUS, WIDER, SHORTER = 5.0, 4.0, 0.25
@@ -88,8 +88,8 @@ class QuasiNewton:
     """
 
     def __init__(self) -> None:
-        self.last: list[tuple[Array, Array, Array]] = []  # x, f, gradient of the last iteration, if any
-        self.pairs: list[tuple[Array, Array, Array]] = []  # s, y, z
+        self.last: list[Vectors] = []  # x, f, gradient of the last iteration, if any
+        self.pairs: list[Vectors] = []  # s, y, z
 
     def direction(self, x: Array, f: Array, gradient: Array) -> Array | None:
         for last_x, last_f, last_gradient in self.last:
@@ -186,6 +186,20 @@ class Extrapolation(Generic[P]):
         if not is_finite(proposal):
             return self.fall_back(), "plain"
         return self.floor(proposal, reached), "accelerated"
+
+    def position(self, params: P, step: str, criterion: float, logliks: list[float]) -> Position[P]:
+        """Return where a run is that sweeps `params` next; a kernel can go on from there."""
+        memory = self.accelerator if isinstance(self.accelerator, QuasiNewton) else QuasiNewton()
+        scalars = self.trust_radius, self.size, self.limited, self.gains[-CAUTION:]
+        reached = params if self.accelerator is None else self.reached
+        return Position(params, reached, STEPS.index(step), criterion, logliks, *scalars, memory.last, memory.pairs)
+
+    def resume(self, at: Position[P]) -> None:
+        """Go on from where a kernel has ended."""
+        self.reached, self.gains = at.reached, at.gains
+        self.trust_radius, self.size, self.limited = at.trust_radius, at.size, at.limited
+        if isinstance(self.accelerator, QuasiNewton):
+            self.accelerator.last, self.accelerator.pairs = at.last, at.pairs
 
     @property
     def gain(self) -> float:

@@ -15,7 +15,7 @@ from fastem.data.slots import refuse_nan
 from fastem.families.base import P, S
 from fastem.families.fixed import FixedLike
 from fastem.fitting.acceleration import ROUNDING, Extrapolation, Floor
-from fastem.fitting.result import Ascent, Collapse, Fit, History
+from fastem.fitting.result import STEPS, Ascent, Collapse, Fit, History
 from fastem.fitting.settings import STOPPING, Callback, FitSettings, check_each
 from fastem.fitting.steps import Iterate, Steps, Trace
 from fastem.kernels.linear import norm
@@ -50,6 +50,7 @@ class Run(Generic[P, S]):
         self.interrupted = False  # in the middle of an iteration
         self.swept: tuple[P, S, int] | None = None  # the last params, their statistics, iterations to them
         self.swept_in_kernel = False  # by `iterate`
+        self.pending: S | None = None  # statistics of params, where `iterate` has left their M-step to this driver
         self.last_stats: S | None = None  # of the last iteration on the trace
         self.kept_rounding = 0.0  # of those, where they were of another process
 
@@ -66,7 +67,7 @@ class Run(Generic[P, S]):
         refuse_nan(stats.loglik)
         fall = self.trace[-1].loglik - stats.loglik if len(self.trace) > self.since else 0.0
         if fall > 0:
-            bound = self._bound_of_fall(stats)
+            bound = self._bound_of_fall(stats, self.step)
             if (fall > bound, fall) > (self.fall > self.fall_bound, self.fall):
                 self.fall, self.fall_bound, self.fell_at = fall, bound, len(self.trace)
         self.swept, self.swept_in_kernel = (params, stats, len(self.trace)), False
@@ -76,32 +77,37 @@ class Run(Generic[P, S]):
         """Return what rounding may have changed the last log likelihood on the trace by."""
         return self.kept_rounding if self.last_stats is None else rounding_of(self.last_stats)
 
-    def _bound_of_fall(self, stats: S) -> float:
+    def _bound_of_fall(self, stats: S, step: str) -> float:
         """Bound a fall to these statistics that rounding explains; infinite where that certifies nothing."""
         bound = self.rounding + rounding_of(stats)
         if not bound <= NEGLIGIBLE * max(abs(stats.loglik), stats.total):
             return math.inf
-        return max(bound, ROUNDING * abs(stats.loglik)) if self.step == "accelerated" else bound
+        return max(bound, ROUNDING * abs(stats.loglik)) if step == "accelerated" else bound
 
-    def iterate(self, iterate: Iterate[P, S], stopping: str, most: int) -> bool:
-        """Go on by plain iterations in one call; return whether there were any."""
+    def iterate(self, iterate: Iterate[P], stopping: str, most: int) -> bool:
+        """Go on by iterations in one call; return whether there were any."""
         before = len(self.trace)
         known = [each.loglik for each in self.trace[max(self.since, before - 2) :]]
-        found = iterate(self.params, self.criterion, known, most)
-        if found.last_stats is None:
+        begun = self.extrapolation.position(self.params, self.step, self.criterion, known)
+        found = iterate(begun, self.extrapolation.start, most)
+        if found is None:
             return False
-        self.trace += found.trace
-        self.steps += [self.step, *["plain"] * (len(found.trace) - 1)]
-        self.params, self.extrapolation.reached, self.step = found.params, found.params, "plain"
+        self.extrapolation.resume(found.position)
+        self.params, self.step, self.pending = found.position.params, STEPS[found.position.step], found.pending
+        if found.last_params is None:
+            return False
+        rows = found.trace.tolist()
+        self.trace += [Trace(loglik, loglik - entropy, entropy) for loglik, entropy, _ in rows]
+        self.steps += [STEPS[int(step)] for *_, step in rows]
         self.last_stats, self.swept = found.last_stats, (found.last_params, found.last_stats, len(self.trace) - 1)
         self.swept_in_kernel = True
         if found.fall > self.fall:
-            self.fall, self.fall_bound = found.fall, self._bound_of_fall(found.last_stats)
-            self.fell_at = before + found.fell_at
-        total = found.last_stats.total
-        criteria = [each.q if stopping == "q" else each.loglik / total for each in found.trace[-2:]]
-        self.previous, self.criterion = criteria[0] if len(criteria) > 1 else self.criterion, criteria[-1]
-        self._set_distance(stopping, total, 0.0)
+            self.fall, self.fell_at = found.fall, before + found.fell_at
+            self.fall_bound = self._bound_of_fall(found.last_stats, self.steps[self.fell_at])
+        total, last = found.last_stats.total, self.trace[-2:]
+        criteria = [each.q if stopping == "q" else each.loglik / total for each in last]
+        self.previous = criteria[0] if len(rows) > 1 else self.criterion
+        self.criterion, self.distance = found.position.criterion, found.distance
         return True
 
     def advance(self, stats: S, reached: P, stopping: str) -> None:
@@ -133,7 +139,7 @@ class Run(Generic[P, S]):
         """Go on from other parameters than EM has reached: the log likelihood may fall, and all memory is void."""
         self.params, self.step, self.since = params, step, len(self.trace)
         self.extrapolation = Extrapolation(self.acceleration, params, self.fixed, self.floor)
-        self.criterion, self.distance = -math.inf, math.inf
+        self.criterion, self.distance, self.pending = -math.inf, math.inf, None
 
     def remaining(self, trace: list[Trace]) -> float:
         """Estimate what the log likelihood (a total) still has to gain; infinite where that cannot be known yet."""
@@ -164,7 +170,8 @@ class Run(Generic[P, S]):
         gain = self.remaining([*self.trace[:n_iter], Trace(stats.loglik, stats.q, stats.entropy)])
         self.cut_short = cut_short
         collapses = tuple(each for each in self.collapses if each.iteration <= n_iter)
-        ascent = Ascent(self.fall, self.fall_bound if self.fell_at else self._bound_of_fall(stats), self.fell_at)
+        bound = self.fall_bound if self.fell_at else self._bound_of_fall(stats, self.step)
+        ascent = Ascent(self.fall, bound, self.fell_at)
         return Fit(params, stats, history, converged, reason, gain, cut_short, collapses, ascent)
 
 
@@ -312,8 +319,8 @@ def run_em(
             if run.swept is not None and time.monotonic() >= deadline:
                 return run.stop("max_time is over", steps.sweep)
             most = 1 if watched else settings.max_iter - len(run.trace)
-            if steps.iterate is None or not run.iterate(steps.iterate, stopping, most):
-                swept = steps.sweep(run.params)
+            if steps.iterate is None or run.pending or not run.iterate(steps.iterate, stopping, most):
+                swept, run.pending = run.pending or steps.sweep(run.params), None
                 if not run.accept(swept):
                     continue
                 run.advance(swept, steps.maximize(swept), stopping)

@@ -11,7 +11,8 @@ from typing import Generic
 
 import numpy as np
 
-from fastem.data.base import STOP_RULES, StopRule
+from fastem._typing import MStep
+from fastem.data.base import Iterations, Position, StopRule
 from fastem.data.kmeans import start_size, subsample
 from fastem.data.row_source import RowSource
 from fastem.families.base import Family, P, S
@@ -22,7 +23,7 @@ from fastem.fitting.progress import Bar, Lines, Progress
 from fastem.fitting.restarts import CARRIED, SCREEN_ITERATIONS, best_first, coarse_to_fine, outcome
 from fastem.fitting.result import Fit
 from fastem.fitting.settings import FitSettings
-from fastem.fitting.steps import Iterate, Iterated, Steps, Trace
+from fastem.fitting.steps import Iterate, Steps
 
 
 @dataclass(frozen=True)
@@ -116,20 +117,34 @@ def steps_of(rows: RowSource, family: Family[P, S], settings: FitSettings) -> St
     )
 
 
-def iterate_of(rows: RowSource, family: Family[P, S], settings: FitSettings) -> Iterate[P, S] | None:
-    """Run EM in a kernel, where rows are few and iterations are plain."""
-    stopping, tol = settings.stopping, float(settings.tol)
-    if settings.acceleration is not None or settings.prior is not None or stopping not in STOP_RULES:
+def iterate_of(rows: RowSource, family: Family[P, S], settings: FitSettings) -> Iterate[P] | None:
+    """Run EM in a kernel, where rows are few: plain, or with quasi-Newton steps."""
+    prior, accelerated = settings.prior, settings.acceleration is not None
+    if settings.acceleration not in (None, "quasi-newton"):
         return None
+    known: list[tuple[P, MStep, StopRule]] = []  # of the last call: the same from one to the next
 
-    def iterate(params: P, criterion: float, logliks: list[float], most: int) -> Iterated[P, S]:
-        if not rows.can_iterate(params):
-            return Iterated([], params, params, None, 0.0, 0)
-        m_step = family.m_step(params, params.as_fixed(settings.fixed))
-        found = rows.iterate(params, m_step, StopRule(stopping, tol, criterion, logliks), most)
-        trace = [Trace(loglik, loglik - entropy, entropy) for loglik, entropy in found.trace.tolist()]
-        stats = found.last_params.stats(found.last_sums) if trace else None
-        return Iterated(trace, found.params, found.last_params, stats, found.fall, found.fell_at)
+    def settings_at(start: P) -> tuple[P, MStep, StopRule]:
+        fixed = start.as_fixed(settings.fixed)
+        needed = accelerated or settings.stopping == "gradient"
+        n_coordinates = start.to_vector(start, fixed).size if needed else 0
+        m_step = family.m_step(start, fixed, prior)
+        return start, m_step, StopRule(settings.stopping, float(settings.tol), accelerated, n_coordinates)
+
+    def iterate(position: Position[P], start: P, most: int) -> Iterations[P] | None:
+        if not rows.can_iterate(position.params):
+            return None
+        if not known or known[0][0] is not start:
+            known[:] = [settings_at(start)]
+        _, m_step, rule = known[0]
+        found = rows.iterate(position, m_step, rule, most)
+        if prior is None:
+            return found
+        last, pending = found.last_params, found.pending
+        return found._replace(
+            last_stats=None if last is None else found.last_stats + prior.stats(last),
+            pending=None if pending is None else pending + prior.stats(found.position.params),
+        )
 
     return iterate
 

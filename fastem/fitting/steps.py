@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, NamedTuple
 
+from fastem.data.base import Iterations, Position
 from fastem.families.base import P, S
 from fastem.fitting.acceleration import Floor
 from fastem.fitting.result import Collapse
@@ -15,20 +16,9 @@ ParameterHook = Callable[[S, P, int, list[Collapse]], tuple[P, str] | None]
 instead, and how they were reached; or None."""
 
 
-class Iterated(NamedTuple, Generic[P, S]):
-    """What a call of `Iterate` has done: see data.base.Iterations."""
-
-    trace: list[Trace]
-    params: P
-    last_params: P
-    last_stats: S | None
-    fall: float
-    fell_at: int
-
-
-Iterate = Callable[[P, float, list[float], int], Iterated[P, S]]
-"""params, criterion and log likelihoods of the last iterations, most iterations -> what has been done.  It ends before
-an iteration in which anything but a plain EM step may happen, or at the one that meets the stop rule."""
+Iterate = Callable[[Position[P], P, int], Iterations[P] | None]
+"""Where EM is, the parameters whose units its coordinates have, most iterations -> what has been done.  It ends before
+an iteration that the driver has to see, or at the one that meets the stop rule; None where it is not for these rows."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +30,7 @@ class Steps(Generic[P, S]):
     apply_floor: Floor[P] | None = None  # for an extrapolation, before it is swept
     after_m_step: ParameterHook[S, P] | None = None
     final_sweep: Callable[[P], tuple[P, S]] | None = None  # params after the last M-step -> those of the fit
-    iterate: Iterate[P, S] | None = None  # many of the iterations in one call
+    iterate: Iterate[P] | None = None  # many of the iterations in one call
 
 
 class Trace(NamedTuple):

@@ -16,103 +16,105 @@ cdef void gaussian_tables(Model *m) noexcept nogil:
         scale[j] = m.factors[j] * ROOT_OF_HALF_LOG2E
 
 
-cdef bint gaussian_maximize(Model *m, const double *sums) noexcept nogil:
-    """As GaussianStats.maximize, where no variance is at its floor."""
+cdef bint gaussian_maximize(Model *m) noexcept nogil:
+    """As GaussianStats.maximize, where no pivot of a matrix is at its floor."""
     cdef Py_ssize_t c, j, k = m.tile.k, d = m.tile.d
-    cdef const double *first = sums + k
-    if not maximize_weights(m, sums):
+    cdef const double *first = m.sums + k
+    if not maximize_weights(m):
         return False
     for c in range(k):
         for j in range(d):
-            m.delta[c * d + j] = 0.0 if is_fixed(m, 1, c) else first[c * d + j] / sums[c]
-            m.reached.location[c * d + j] = m.params.location[c * d + j] + m.delta[c * d + j]
-    return maximize_matrices(m, sums) if m.tile.family.full else maximize_variances(m, sums)
+            m.delta[c * d + j] = 0.0 if is_fixed(m, 1, c) else first[c * d + j] / m.location_counts[c]
+            m.made.location[c * d + j] = m.params.location[c * d + j] + m.delta[c * d + j]
+    for j in range(d):
+        m.floors[j] = variance_floor(m, j)
+    return maximize_matrices(m) if m.tile.family.full else maximize_variances(m)
 
 
-cdef inline double variance_floor(const Model *m, const double *sums, Py_ssize_t j) noexcept nogil:
+cdef inline double scatter(const Model *m, Py_ssize_t c, Py_ssize_t i, Py_ssize_t j) noexcept nogil:
+    """second / counts - delta delta^T; of a prior there are other counts behind delta."""
+    cdef Py_ssize_t k = m.tile.k, d = m.tile.d, at = (c * d + i) * d + j if m.tile.family.full else c * d + j
+    cdef double moved = m.delta[c * d + i]
+    if m.prior != NULL:
+        moved *= m.location_counts[c] / m.spread_counts[c]
+    return m.sums[k + k * d + at] / m.spread_counts[c] - moved * m.delta[c * d + j]
+
+
+cdef inline double variance_floor(const Model *m, Py_ssize_t j) noexcept nogil:
     """The variance of feature j that is rounding: as rounding_variances, and what delta^2 has been taken from."""
-    cdef Py_ssize_t c, k = m.tile.k, d = m.tile.d, at
+    cdef Py_ssize_t c, k = m.tile.k, d = m.tile.d
     cdef double square = 0.0, total = 0.0, mean, lost = 0.0, share
-    cdef const double *second = sums + k + k * d
     for c in range(k):
-        total += sums[c]
+        total += m.spread_counts[c]
     for c in range(k):
-        at = (c * d + j) * d + j if m.tile.family.full else c * d + j
-        share, mean = sums[c] / total, m.reached.location[c * d + j]
-        square += share * (second[at] / sums[c] - m.delta[c * d + j] * m.delta[c * d + j] + mean * mean)
+        share, mean = m.spread_counts[c] / total, m.made.location[c * d + j]
+        square += share * (scatter(m, c, j, j) + mean * mean)
         lost += share * RESOLUTION * m.delta[c * d + j] * m.delta[c * d + j]
     square = max(RESOLUTION * RESOLUTION * square, SMALLEST_VARIANCE)
     return max(square, lost) if m.shared else square
 
 
-cdef bint maximize_variances(Model *m, const double *sums) noexcept nogil:
-    """Variances (k, d) or, isotropic, (k,): second / counts - delta^2 + added."""
+cdef bint maximize_variances(Model *m) noexcept nogil:
+    """Variances (k, d) or, isotropic, (k,): scatter + added."""
     cdef Py_ssize_t c, j, k = m.tile.k, d = m.tile.d
     cdef double variance, floor, mean, highest
-    cdef const double *second = sums + k + k * d
-    for j in range(d):
-        m.floors[j] = variance_floor(m, sums, j)
     if m.shared:
-        return maximize_shared_variance(m, sums)
+        return maximize_shared_variance(m)
     for c in range(k):
         if is_fixed(m, 2, c):
-            memcpy(m.reached.spread + (c if m.isotropic else c * d), m.params.spread + (c if m.isotropic else c * d),
+            memcpy(m.made.spread + (c if m.isotropic else c * d), m.params.spread + (c if m.isotropic else c * d),
                    (1 if m.isotropic else d) * sizeof(double))
             continue
         mean = highest = 0.0
         for j in range(d):
-            variance = second[c * d + j] / sums[c] - m.delta[c * d + j] * m.delta[c * d + j] + m.added[j]
+            variance = scatter(m, c, j, j) + m.added[j]
             floor = max(m.floors[j], RESOLUTION * m.delta[c * d + j] * m.delta[c * d + j])
             mean, highest = mean + variance / d, max(highest, floor)
             if not m.isotropic:
                 if not variance >= floor:
                     return False
-                m.reached.spread[c * d + j] = variance
+                m.made.spread[c * d + j] = variance
                 m.factors[c * d + j] = 1.0 / sqrt(variance)
         if m.isotropic:
             if not mean >= highest:
                 return False
-            m.reached.spread[c] = mean
+            m.made.spread[c] = mean
             for j in range(d):
                 m.factors[c * d + j] = 1.0 / sqrt(mean)
     return True
 
 
-cdef bint maximize_shared_variance(Model *m, const double *sums) noexcept nogil:
+cdef bint maximize_shared_variance(Model *m) noexcept nogil:
     """One variance of one feature, for all components."""
     cdef Py_ssize_t c, k = m.tile.k
     cdef double total = 0.0, variance = m.added[0]
     if m.fixed != NULL and m.fixed[2 * k]:
-        m.reached.spread[0] = m.params.spread[0]
+        m.made.spread[0] = m.params.spread[0]
         return True
     for c in range(k):
-        total += sums[c]
+        total += m.spread_counts[c]
     for c in range(k):
-        variance += sums[c] / total * (sums[2 * k + c] / sums[c] - m.delta[c] * m.delta[c])
-    m.reached.spread[0] = variance
+        variance += m.spread_counts[c] / total * scatter(m, c, 0, 0)
+    m.made.spread[0] = variance
     for c in range(k):
         m.factors[c] = 1.0 / sqrt(variance)
     return variance >= m.floors[0]
 
 
-cdef bint maximize_matrices(Model *m, const double *sums) noexcept nogil:
-    """Matrices (k, d, d) or, shared, (d, d): second / counts - delta delta^T, added on the diagonal."""
+cdef bint maximize_matrices(Model *m) noexcept nogil:
+    """Matrices (k, d, d) or, shared, (d, d): scatter, and added on the diagonal."""
     cdef Py_ssize_t c, i, j, k = m.tile.k, d = m.tile.d, size = d * d
     cdef double total = 0.0, share
-    cdef const double *second = sums + k + k * d
     cdef double *matrix
-    for j in range(d):
-        m.floors[j] = variance_floor(m, sums, j)
     for c in range(k):
-        total += sums[c]
-    memset(m.reached.spread, 0, m.spread_length * sizeof(double))
+        total += m.spread_counts[c]
+    memset(m.made.spread, 0, m.spread_length * sizeof(double))
     for c in range(k):
-        matrix = m.reached.spread if m.shared else m.reached.spread + c * size
-        share = sums[c] / total if m.shared else 1.0
+        matrix = m.made.spread if m.shared else m.made.spread + c * size
+        share = m.spread_counts[c] / total if m.shared else 1.0
         for i in range(d):
             for j in range(d):
-                matrix[i * d + j] += share * (
-                    second[c * size + i * d + j] / sums[c] - m.delta[c * d + i] * m.delta[c * d + j])
+                matrix[i * d + j] += share * scatter(m, c, i, j)
         if not m.shared:
             if is_fixed(m, 2, c):
                 memcpy(matrix, m.params.spread + c * size, size * sizeof(double))
@@ -123,14 +125,21 @@ cdef bint maximize_matrices(Model *m, const double *sums) noexcept nogil:
                     return False
     if m.shared:
         if m.fixed != NULL and m.fixed[2 * k]:
-            memcpy(m.reached.spread, m.params.spread, size * sizeof(double))
+            memcpy(m.made.spread, m.params.spread, size * sizeof(double))
             return True
         for i in range(d):
-            m.reached.spread[i * d + i] += m.added[i]
-        if not factorise(m, m.reached.spread, 0):
-            return False
-        for c in range(1, k):
-            memcpy(m.factors + c * size, m.factors, size * sizeof(double))
+            m.made.spread[i * d + i] += m.added[i]
+        return factorise_shared(m, m.made.spread)
+    return True
+
+
+cdef bint factorise_shared(Model *m, const double *matrix) noexcept nogil:
+    """factors of all components <- those of their matrix."""
+    cdef Py_ssize_t c, d = m.tile.d
+    if not factorise(m, matrix, 0):
+        return False
+    for c in range(1, m.tile.k):
+        memcpy(m.factors + c * d * d, m.factors, d * d * sizeof(double))
     return True
 
 
@@ -186,20 +195,25 @@ cdef void invert_transposed(Py_ssize_t d, double *A) noexcept nogil:
             A[i * d + j] *= A[i * d + i]
 
 
-cdef bint factors_of(Model *m) noexcept nogil:
+cdef bint find_gaussian_factors(Model *m) noexcept nogil:
     """Of the params: -> are they definite?"""
+    memset(m.floors, 0, m.tile.d * sizeof(double))
+    memset(m.delta, 0, m.tile.k * m.tile.d * sizeof(double))
+    return factorise_all(m, m.params.spread)
+
+
+cdef bint factorise_all(Model *m, const double *spread) noexcept nogil:
+    """factors <- those of these matrices or variances.  -> is every pivot above its floor?"""
     cdef Py_ssize_t c, j, k = m.tile.k, d = m.tile.d
-    for j in range(d):
-        m.floors[j] = 0.0
-    for j in range(k * d):
-        m.delta[j] = 0.0
+    if m.tile.family.full and m.shared:
+        return factorise_shared(m, spread)
     for c in range(k):
         if m.tile.family.full:
-            if not factorise(m, m.params.spread + (0 if m.shared else c * d * d), c):
+            if not factorise(m, spread + c * d * d, c):
                 return False
             continue
         for j in range(d):
-            m.factors[c * d + j] = 1.0 / sqrt(m.params.spread[0 if m.shared else c if m.isotropic else c * d + j])
+            m.factors[c * d + j] = 1.0 / sqrt(spread[0 if m.shared else c if m.isotropic else c * d + j])
     return True
 
 
@@ -209,16 +223,20 @@ def iterate_normal(const floating[:, :] X,           # IN     (n, 1)
                    double[::1] weights,              # IN/OUT (k,)    to be swept next
                    double[:, ::1] means,             # IN/OUT (k, 1)
                    double[::1] variances,            # IN/OUT (k,) or, shared, (1,)
-                   double[::1] last,                 # OUT    (3 k,)  weights, means and variances of the last iteration
+                   double[:, ::1] others,            # OUT    (2, 3 k)  weights, means and variances of the last
+                                                     #                  iteration, and what it has reached
                    const double[::1] added,          # IN     (1,)    to variances
                    const int8_t[:, ::1] fixed,       # IN     (3, k)  or (0, k)
                    int structure,                    # IN             0; 1 shared
+                   const double[:, ::1] units,       # IN     (2, 1)  of means and of standard deviations
+                   const double[::1] prior,          # IN     (6,)    or (0,)
                    double[:, ::1] sums,              # OUT    (2 + s, 3 k + 2)  row 0: those of the last iteration
-                   double[:, ::1] trace,             # OUT    (m, 2)  log likelihood and entropy of each iteration
-                   double[::1] rule):                # IN/OUT (10,)   a StopRule
+                   double[:, ::1] trace,             # OUT    (m, 3)  log likelihood, entropy, step of each iteration
+                   double[:, :, ::1] memory,         # IN/OUT (34, 3, p), (2, 3, p) for gradients alone, or (0, 3, p)
+                   double[::1] state):               # IN/OUT (24,)   a Run
     # -> iterations, m at the most
-    return run_gaussian(&NORMAL, X, sample_weight, slot_rows, weights, means, variances, last, added, fixed, structure,
-                        sums, trace, rule)
+    return run_gaussian(&NORMAL, X, sample_weight, slot_rows, weights, means, variances, others, added, fixed,
+                        structure, units, prior, sums, trace, memory, state)
 
 
 def iterate_mvnormal_diag(const floating[:, :] X,         # IN     (n, d)
@@ -227,16 +245,19 @@ def iterate_mvnormal_diag(const floating[:, :] X,         # IN     (n, d)
                           double[::1] weights,            # IN/OUT (k,)
                           double[:, ::1] means,           # IN/OUT (k, d)
                           double[::1] variances,          # IN/OUT (k d,) or, isotropic, (k,)
-                          double[::1] last,               # OUT    as for iterate_normal
+                          double[:, ::1] others,          # OUT    as for iterate_normal
                           const double[::1] added,        # IN     (d,)
                           const int8_t[:, ::1] fixed,     # IN     (3, k)  or (0, k)
                           int structure,                  # IN             0; 2 isotropic
+                          const double[:, ::1] units,     # IN     (2, d)
+                          const double[::1] prior,        # IN     (4 + 2 d,)  or (0,)
                           double[:, ::1] sums,            # OUT    (2 + s, k + 2 k d + 2)
-                          double[:, ::1] trace,           # OUT    (m, 2)
-                          double[::1] rule):              # IN/OUT (10,)
+                          double[:, ::1] trace,           # OUT    (m, 3)
+                          double[:, :, ::1] memory,       # IN/OUT as for iterate_normal
+                          double[::1] state):             # IN/OUT (24,)
     # -> iterations, m at the most
-    return run_gaussian(&DIAG, X, sample_weight, slot_rows, weights, means, variances, last, added, fixed,
-                        structure, sums, trace, rule)
+    return run_gaussian(&DIAG, X, sample_weight, slot_rows, weights, means, variances, others, added, fixed,
+                        structure, units, prior, sums, trace, memory, state)
 
 
 def iterate_mvnormal_full(const floating[:, :] X,         # IN     (n, d)
@@ -245,34 +266,39 @@ def iterate_mvnormal_full(const floating[:, :] X,         # IN     (n, d)
                           double[::1] weights,            # IN/OUT (k,)
                           double[:, ::1] means,           # IN/OUT (k, d)
                           double[::1] covariances,        # IN/OUT (k d d,) or, shared, (d d,)
-                          double[::1] last,               # OUT    as for iterate_normal
+                          double[:, ::1] others,          # OUT    as for iterate_normal
                           const double[::1] added,        # IN     (d,)
                           const int8_t[:, ::1] fixed,     # IN     (3, k)  or (0, k)
                           int structure,                  # IN             0; 1 shared
+                          const double[:, ::1] units,     # IN     (2, d)
+                          const double[::1] prior,        # IN     (4 + d + d d,)  or (0,)
                           double[:, ::1] sums,            # OUT    (2 + s, k + k d + k d d + 2)
-                          double[:, ::1] trace,           # OUT    (m, 2)
-                          double[::1] rule):              # IN/OUT (10,)
+                          double[:, ::1] trace,           # OUT    (m, 3)
+                          double[:, :, ::1] memory,       # IN/OUT as for iterate_normal
+                          double[::1] state):             # IN/OUT (24,)
     # -> iterations, m at the most
-    return run_gaussian(&FULL, X, sample_weight, slot_rows, weights, means, covariances, last, added, fixed,
-                        structure, sums, trace, rule)
+    return run_gaussian(&FULL, X, sample_weight, slot_rows, weights, means, covariances, others, added, fixed,
+                        structure, units, prior, sums, trace, memory, state)
 
 
 cdef Py_ssize_t run_gaussian(const Family *family, const floating[:, :] X, const double[:] sample_weight,
                              Py_ssize_t slot_rows, double[::1] weights, double[:, ::1] means, double[::1] spread,
-                             double[::1] last, const double[::1] added, const int8_t[:, ::1] fixed, int structure,
-                             double[:, ::1] sums, double[:, ::1] trace, double[::1] rule) except -1:
+                             double[:, ::1] others, const double[::1] added, const int8_t[:, ::1] fixed,
+                             int structure, const double[:, ::1] units, const double[::1] prior,
+                             double[:, ::1] sums, double[:, ::1] trace, double[:, :, ::1] memory,
+                             double[::1] state) except -1:
     cdef Model m
     cdef Py_ssize_t k = means.shape[0], d = means.shape[1], size = k * d * (d if family.full else 1), done = 0
-    cdef double *block = new_model(&m, weights, means, spread, last, added, fixed, 2 * size + 2 * d)
+    cdef double *block = new_model(&m, weights, means, spread, others, added, fixed, units, prior, size,
+                                   sums.shape[1])
     cdef real *tile = NULL
     try:
-        m.floors, m.pivots = m.factors + 2 * size, m.factors + 2 * size + d
-        tile = new_tile(&m.tile, family, NULL, means, m.factors + size, sums.shape[1] - 2)
-        m.make_tables, m.maximize = gaussian_tables, gaussian_maximize
+        tile = new_tile(&m.tile, family, NULL, means, m.scaling, sums.shape[1] - 2)
+        m.of = &GAUSSIAN
         m.shared, m.isotropic = structure == 1, structure == 2
         with nogil:
-            if factors_of(&m):
-                done = iterate(&m, X, X, sample_weight, slot_rows, sums, trace, rule)
+            if find_gaussian_factors(&m):
+                done = iterate(&m, X, X, sample_weight, slot_rows, sums, trace, memory, state)
     finally:
         free(tile)
         free(block)

@@ -23,11 +23,13 @@ from support.few_rows import (
 )
 
 import fastem
-from fastem._typing import MStep
-from fastem.data.base import STOP_RULES, StopRule
+from fastem.data.base import PAIRS, STOP_RULES, Position, StopRule
+from fastem.data.iterations import FIELDS
 from fastem.data.open import open_rows
 from fastem.data.rows import ITERATIONS
 from fastem.data.slots import SLOT_ROWS
+from fastem.families.gaussian.family import GaussianFamily
+from fastem.fitting.result import STEPS
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::fastem.ConvergenceWarning", "ignore::fastem.EmptyComponentWarning", "ignore::fastem.EqualComponentWarning"
@@ -275,33 +277,45 @@ KERNELS = Path(fastem.__file__).parent / "kernels"
 
 
 def struct_fields():
-    (body,) = re.findall(r"cdef struct StopRule:(.*?)\n\n", (KERNELS / "iterate.pxi").read_text(), re.DOTALL)
+    (body,) = re.findall(r"cdef struct Run:(.*?)\n\n", (KERNELS / "iterate.pxi").read_text(), re.DOTALL)
     return re.findall(r"^    double (\w+)", body, re.MULTILINE)
 
 
-def test_the_stop_rule_has_one_order():
-    """That of the struct, of the names in the Numba twin, and of what the rows hand to either."""
-    fields, given = struct_fields(), {}
+def test_a_run_has_one_order():
+    """That of the struct, and of what the rows hand to either twin."""
+    assert struct_fields() == list(FIELDS)
+
+
+def test_a_kernel_is_handed_what_the_driver_knows():
+    given = {}
 
     def kernel(*arguments):
-        rule = arguments[-1]
-        given.update(zip(fields, rule.tolist(), strict=True))
-        rule[fields.index("fall")], rule[fields.index("fell_at")] = 0.5, 3.0
+        run = arguments[-1]
+        given.update(zip(FIELDS, run.tolist(), strict=True))
+        run[FIELDS.index("fall")], run[FIELDS.index("fell_at")] = 0.5, 3.0
         return 1
 
     with open_rows(np.arange(4.0)[:, np.newaxis], sample_weight=[1.0, 2.0, 3.0, 4.0]) as rows:
         rows.backend.kernels = SimpleNamespace(iterate_normal=kernel)
         params = fastem.GaussianParams(np.ones(1), np.zeros((1, 1)), np.ones((1, 1, 1)))
-        m_step = MStep(np.zeros(1), np.empty((0, 1), np.int8), 0)
-        found = rows.iterate(params, m_step, StopRule("aitken", 0.25, -3.0, [-8.0, -7.0]), 5)
-    known = {"known": 2.0, "before": -8.0, "previous": -7.0, "fall": 0.0, "fell_at": 0.0}
-    assert given == {"code": 2.0, "tol": 0.25, "total": 10.0, "base": 0.0, "criterion": -3.0, **known}
-    assert (found.fall, found.fell_at) == (0.5, 3)
+        m_step = GaussianFamily().m_step(params, params.as_fixed(()))
+        scalars = {"trust_radius": 5.0, "size": 0.5, "limited": True, "gains": [7.0, 8.0], "last": [], "pairs": []}
+        at = Position(params, params, 1, -3.0, [-8.0, -7.0], **scalars)
+        found = rows.iterate(at, m_step, StopRule("aitken", 0.25, False, 0), 5)
+    known = {"known": 2.0, "before": -8.0, "previous": -7.0, "fall": 0.0, "fell_at": 0.0, "step": 1.0, "pending": 0.0}
+    memory = {"accelerated": 0.0, "trust_radius": 5.0, "size": 0.5, "limited": 1.0, "seen": 0.0, "pairs": 0.0}
+    gains = {"gains": 2.0, "gain_0": 0.0, "gain_1": 7.0, "gain_2": 8.0, "distance": np.inf, "oldest": 0.0}
+    rule = {"code": 2.0, "tol": 0.25, "total": 10.0, "base": 0.0, "criterion": -3.0}
+    assert given == rule | known | memory | gains
+    assert (found.fall, found.fell_at, found.position.gains) == (0.5, 3, [7.0, 8.0])
 
 
 @pytest.mark.numba
-def test_the_numba_twin_names_the_stop_rule_alike():
-    from fastem.kernels.numba import iterate  # Numba may be missing
+def test_the_numba_twin_names_a_run_alike():
+    from fastem.kernels.numba import accelerate  # Numba may be missing
 
-    assert [getattr(iterate, name.upper()) for name in struct_fields()] == list(range(10))
-    assert [getattr(iterate, name.upper()) for name in STOP_RULES] == [0, 1, 2]
+    names = {"accelerated": "is_accelerated"}  # a step has that name
+    assert [getattr(accelerate, names.get(name, name).upper()) for name in FIELDS] == list(range(len(FIELDS)))
+    assert [getattr(accelerate, name.upper()) for name in STOP_RULES] == [0, 1, 2, 3]
+    assert [getattr(accelerate, name.upper()) for name in STEPS[:4]] == [0, 1, 2, 3]
+    assert accelerate.MOST_PAIRS == PAIRS

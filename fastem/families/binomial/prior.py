@@ -10,7 +10,7 @@ import numpy as np
 from fastem._public import public
 from fastem._typing import Array
 from fastem.families.binomial.model import SMALLEST_PROB, BinomialParams, BinomialStats
-from fastem.families.weights import dirichlet
+from fastem.families.weights import dirichlet, dirichlet_constant
 from fastem.validation.settings import as_number
 
 
@@ -64,8 +64,18 @@ class BinomialPrior:
             loglik=dirichlet(params.weights, self.concentration) + self._beta(params.probs),
         )
 
+    def terms(self, params: BinomialParams) -> Array:
+        """Return the prior as a kernel reads it, with the constant of its log density."""
+        constant = dirichlet_constant(len(params.weights), self.concentration) + params.probs.size * self._constant
+        return np.array([self.concentration - 1, constant, self.successes - 1, self.failures - 1])
+
     def _beta(self, probs: Array) -> float:
         """Return the log density of the probabilities, summed over components and columns: Beta."""
         a, b, p = self.successes, self.failures, np.clip(probs, SMALLEST_PROB, 1 - SMALLEST_PROB)
-        constant = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b)
-        return float(((a - 1) * np.log(p) + (b - 1) * np.log1p(-p) + constant).sum())
+        return float(((a - 1) * np.log(p) + (b - 1) * np.log1p(-p) + self._constant).sum())
+
+    @property
+    def _constant(self) -> float:
+        """The constant of the log density of one probability."""
+        a, b = self.successes, self.failures
+        return math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b)

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastem._typing import Array, MStep, RowKind
 from fastem.data.row_source import RowSource
-from fastem.families.base import Family
+from fastem.families.base import Family, Prior
 from fastem.families.fixed import Fixed
 from fastem.families.gaussian.matrices import LARGEST_VARIANCE, SMALLEST_VARIANCE
 from fastem.families.gaussian.model import GaussianParams, GaussianStats
@@ -93,14 +93,18 @@ class GaussianFamily(Family[GaussianParams, GaussianStats]):
     def maximize(self, stats: GaussianStats, fixed: Fixed | None = None) -> GaussianParams:
         return stats.maximize(fixed=() if fixed is None else fixed, reg_covar=self._added)
 
-    def m_step(self, params: GaussianParams, fixed: Fixed) -> MStep:
+    def m_step(
+        self, params: GaussianParams, fixed: Fixed, prior: Prior[GaussianParams, GaussianStats] | None = None
+    ) -> MStep:
         structure, d = params.structure, params.n_features
-        found = super().m_step(params, fixed)
+        found = super().m_step(params, fixed, prior)
         if structure.is_shared and fixed:
             found.fixed[2] = found.fixed[2].any()
         added = np.broadcast_to(np.asarray(self._added, np.float64), d).copy()
         return found._replace(
-            added=added, structure=1 if structure.is_shared else 2 if structure.values.ndim < 2 else 0
+            added=added,
+            structure=1 if structure.is_shared else 2 if structure.values.ndim < 2 else 0,
+            units=np.array([params.units, params.units if params.is_matrix else np.ones(d)]),
         )
 
     def apply_floor(

@@ -14,7 +14,7 @@ from fastem._typing import Array
 from fastem.data.slots import LOWEST_LOGLIK
 from fastem.families.gaussian.matrices import diagonal
 from fastem.families.gaussian.model import GaussianParams, GaussianStats
-from fastem.families.weights import dirichlet
+from fastem.families.weights import dirichlet, dirichlet_constant
 from fastem.kernels.linear import times
 from fastem.validation.parameters import as_array, as_float64, as_means, as_scale_matrix
 from fastem.validation.settings import as_number
@@ -131,6 +131,27 @@ class GaussianPrior:
             loglik=max(loglik, LOWEST_LOGLIK),
         )
 
+    def terms(self, params: GaussianParams) -> Array:
+        """Return the prior as a kernel reads it: what it adds to each component, with the constant of its log density.
+
+        concentration - 1, the constant, mean_precision, counts behind the second moments, mean (d,), scale (d, d) or
+        its diagonal.
+        """
+        (k, d), size = params.means.shape, params.n_features if params.is_matrix else 1
+        constant, counts = dirichlet_constant(k, self.concentration), 0.0
+        mean, scale = np.zeros(d), np.zeros((d, d) if params.is_matrix else d)
+        if self.mean_precision > 0:
+            mean, counts = self.mean, counts + 1
+            constant += k * d * math.log(self.mean_precision / (2 * math.pi)) / 2
+        if self.scale is not None:
+            n_shared = params.structure.n_shared
+            scale = params.structure.scale_of(self.scale) / n_shared
+            scale = scale if params.is_matrix else diagonal(scale)
+            counts += (self._freedom(size) + size + 1) / n_shared
+            log_dets, _, log_scale = params.structure.wishart_terms(params.structure.scale_of(self.scale))
+            constant += float(np.broadcast_to(self._wishart_constant(log_scale, size), log_dets.shape).sum())
+        return np.concatenate([[self.concentration - 1, constant, self.mean_precision, counts], mean, scale.ravel()])
+
     def _log_normal(self, params: GaussianParams, offset: Array) -> float:
         """Return the log density of the means, given the covariances; offset (k, d) is `mean` about them."""
         factors = params.precision_factors()
@@ -143,8 +164,13 @@ class GaussianPrior:
         """Return the log density of the covariances, or, of size 1, of the variances: inverse Wishart."""
         structure, freedom = params.structure, self._freedom(size)
         log_dets, traces, log_scale = structure.wishart_terms(structure.scale_of(self.scale))
-        constant = 0.5 * freedom * (log_scale - size * math.log(2)) - log_multigamma(freedom / 2, size)
+        constant = self._wishart_constant(log_scale, size)
         return float((constant - 0.5 * (freedom + size + 1) * log_dets - 0.5 * traces).sum())
+
+    def _wishart_constant(self, log_scale: float | Array, size: int) -> float | Array:
+        """Return the part of the log density of one matrix, or variance, in which it does not enter."""
+        freedom = self._freedom(size)
+        return 0.5 * freedom * (log_scale - size * math.log(2)) - log_multigamma(freedom / 2, size)
 
 
 def log_multigamma(a: float, size: int) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 from fastem._public import public
 from fastem._typing import Array
 from fastem.families.poisson.model import SMALLEST_RATE, PoissonParams, PoissonStats
-from fastem.families.weights import dirichlet
+from fastem.families.weights import dirichlet, dirichlet_constant
 from fastem.validation.settings import as_non_negative, as_number
 
 
@@ -68,7 +68,16 @@ class PoissonPrior:
             loglik=dirichlet(params.weights, self.concentration) + self._gamma(params.rates),
         )
 
+    def terms(self, params: PoissonParams) -> Array:
+        """Return the prior as a kernel reads it, with the constant of its log density."""
+        constant = dirichlet_constant(len(params.weights), self.concentration) + params.rates.size * self._constant
+        return np.array([self.concentration - 1, constant, self.shape - 1, self.rate])
+
     def _gamma(self, rates: Array) -> float:
-        constant = self.shape * math.log(self.rate) - math.lgamma(self.shape) if self.rate > 0 else 0.0
         logs = (self.shape - 1) * np.log(np.maximum(rates, SMALLEST_RATE))
-        return float((logs - self.rate * rates + constant).sum())
+        return float((logs - self.rate * rates + self._constant).sum())
+
+    @property
+    def _constant(self) -> float:
+        """The constant of the log density of one rate."""
+        return self.shape * math.log(self.rate) - math.lgamma(self.shape) if self.rate > 0 else 0.0

@@ -8,36 +8,71 @@ from typing import NamedTuple
 import numpy as np
 from numba import types
 
+from fastem.kernels.numba.accelerate import (
+    ACCELERATED,
+    AITKEN,
+    BASE,
+    BEFORE,
+    CODE,
+    CRITERION,
+    DISTANCE,
+    EMPTY,
+    FALL,
+    FELL_AT,
+    GRADIENT,
+    IS_ACCELERATED,
+    KNOWN,
+    MADE,
+    NO_CHANGE,
+    NOT_FINITE,
+    PENDING,
+    PLAIN,
+    PREVIOUS,
+    REJECTED,
+    SEEN,
+    STEP,
+    TOL,
+    TOTAL,
+    UNIT,
+    UNUSUAL,
+    Q,
+    all_finite,
+    copy,
+    fall_back,
+    inner,
+    is_fixed,
+    largest_gain,
+    propose,
+)
 from fastem.kernels.numba.jit import once, pointwise, rows, serial_kernel, tile_rows
 from fastem.kernels.numba.vectors import ROW, borrowed
 
-EMPTY = 2.0**-850         # as weights.EMPTY
-SMALLEST_WEIGHT = 1e-300  # as weights.SMALLEST_WEIGHT
-UNIT = 2.0**-53           # as stats.UNIT
-NO_CHANGE = 1e-12         # as acceleration.ROUNDING
-
-LOGLIK, Q, AITKEN = range(3)  # as base.STOP_RULES
-CODE, TOL, TOTAL, BASE, CRITERION, KNOWN, BEFORE, PREVIOUS, FALL, FELL_AT = range(10)  # the StopRule of `iterate.pxi`
-
 state_inout = types.Array(types.float64, 1, "C")
 location_inout = types.Array(types.float64, 2, "C")
+memory_inout = types.Array(types.float64, 3, "C")
 fixed_in = types.Array(types.int8, 2, "C", readonly=True)
 
 
 class Model(NamedTuple):
-    params: np.ndarray     # weights (k,), location (k d,), spread as the family has it: to be swept
-    reached: np.ndarray    # likewise, by the M-step
-    last: np.ndarray       # likewise, of the last iteration
-    fixed: np.ndarray      # (3, k)  weights, location, spread of each component; (0, k) where nothing is
-    added: np.ndarray      # (d,)    to variances
-    structure: int         # of the spread: 0 each component has its own, 1 all have one, 2 all features have one
-    log_norm: np.ndarray   # (k,)    tables of the sweep
-    center: np.ndarray     # (k, d)
-    scaling: np.ndarray    # (k d,) or (k d d,)
-    factors: np.ndarray    # (k d,) or (k d d,)  of the params, as the tables have them but for a constant
-    delta: np.ndarray      # (k d,)  how far means go
-    floors: np.ndarray     # (d,)    variances that are rounding
-    pivots: np.ndarray     # (d,)    of a matrix at hand
+    params: np.ndarray         # weights (k,), location (k d,), spread as the family has it: to be swept
+    made: np.ndarray           # likewise, by the M-step at hand
+    proposal: np.ndarray       # likewise, an extrapolation
+    others: np.ndarray         # (2, .)  likewise, of the last iteration, and by its M-step
+    fixed: np.ndarray          # (3, k)  weights, location, spread of each component; (0, k) where nothing is
+    added: np.ndarray          # (d,)    to variances
+    structure: int             # of the spread: 0 each component has its own, 1 all have one, 2 all features have one
+    units: np.ndarray          # (2, d)  of coordinates: those of means, and of standard deviations
+    prior: np.ndarray          # as add_prior reads it; (0,) where there is none
+    log_norm: np.ndarray       # (k,)    tables of the sweep
+    center: np.ndarray         # (k, d)
+    scaling: np.ndarray        # (k d,) or (k d d,)
+    factors: np.ndarray        # (k d,) or (k d d,)  of the params, as the tables have them but for a constant
+    swept_factors: np.ndarray  # likewise, of the params that have been swept
+    sums: np.ndarray           # of the rows and of the prior
+    counts: np.ndarray         # (3, k)  behind weights, first and second moments
+    delta: np.ndarray          # (k d,)  how far means go
+    floors: np.ndarray         # (d,)    variances that are rounding
+    matrices: np.ndarray       # (2, d d) scratch, where factors are matrices
 
 
 def iterate_kernel(function):
@@ -55,24 +90,31 @@ def iterate_kernel(function):
 
 def scratch_length(k, d, spread_length, sums_length):
     """Numbers of the scratch, as `model_of` cuts them."""
-    return 2 * (k + k * d + spread_length) + k + 2 * k * d + 2 * (sums_length - 2 - k - k * d) + 2 * d
+    factors_length = sums_length - 2 - k - k * d
+    states, tables = 3 * (k + k * d + spread_length), 4 * k + 2 * k * d + 3 * factors_length
+    return states + tables + sums_length + d + 2 * (factors_length // k)
 
 
 @once
-def model_of(tiles, weights, location, spread, last, added, fixed, structure, sums):
+def model_of(tiles, weights, location, spread, others, added, fixed, structure, units, prior, sums):
     """A copy of the parameters, and scratch."""
-    (k, d), length, scratch = location.shape, len(last), borrowed(tiles[1].ravel())
+    (k, d), length, scratch = location.shape, others.shape[1], borrowed(tiles[1].ravel())
     size, factors_length = k * d, sums.shape[1] - 2 - k - k * d
-    a = 2 * length + k
+    a = 3 * length + k
     b = a + size
-    c = b + 2 * factors_length
+    c = b + 3 * factors_length
+    e = c + sums.shape[1]
+    f = e + 3 * k
+    g = f + size
     copy(weights, scratch[:k])
     copy(location.ravel(), scratch[k:k + size])
     copy(spread, scratch[k + size:length])
-    return Model(scratch[:length], scratch[length:2 * length], borrowed(last), borrowed(fixed), borrowed(added),
-                 structure, scratch[2 * length:a], scratch[a:b].reshape(k, d), scratch[b:b + factors_length],
-                 scratch[b + factors_length:c], scratch[c:c + size], scratch[c + size:c + size + d],
-                 scratch[c + size + d:c + size + 2 * d])
+    return Model(scratch[:length], scratch[length:2 * length], scratch[2 * length:3 * length],
+                 borrowed(others), borrowed(fixed), borrowed(added), structure,
+                 borrowed(units), borrowed(prior), scratch[3 * length:a], scratch[a:b].reshape(k, d),
+                 scratch[b:b + factors_length], scratch[b + factors_length:b + 2 * factors_length],
+                 scratch[b + 2 * factors_length:c], scratch[c:e], scratch[e:f].reshape(3, k), scratch[f:g],
+                 scratch[g:g + d], scratch[g + d:g + d + 2 * (factors_length // k)].reshape(2, factors_length // k))
 
 
 @once
@@ -83,77 +125,145 @@ def put_params(m, weights, location, spread):
     copy(m.params[end:], spread)
 
 
-def advance_of(make_tables, maximize):
+def advance_of(make_tables, find_factors, add_prior, maximize, to_vector, gradient, from_vector):
     """Return what EM does between two sweeps, of a family that is these functions:
 
     make_tables(model), of params
-    maximize(model, sums) -> is it an M-step as any other?  Then it has filled model.reached
+    find_factors(model), of params -> are they definite?
+    add_prior(model) -> log density of the prior; it adds to model.sums and model.counts
+    maximize(model) -> is it an M-step as any other?  Then it has filled model.made, and its factors
+    to_vector(model, params, vector); the factors are those of these params
+    gradient(model, slopes), of the log likelihood at the params, after the M-step
+    from_vector(model, vector) -> MADE, NOT_FINITE or UNUSUAL; fills model.proposal and its factors
     """
 
     @once
-    def advance(m, done, sums, trace, rule):
+    def advance(m, done, sums, trace, memory, run):
         """-> whether to go on, iterations.  Row 0 of sums is OUT, those of the last iteration; row 1 is at hand."""
-        kept, at_hand, length = borrowed(sums[0]), borrowed(sums[1]), sums.shape[1]
-        fold_slots(borrowed(sums[2:]), at_hand)
-        at_hand[length - 2] += rule[BASE]
-        loglik, entropy = at_hand[length - 2], at_hand[length - 1]
-        fall = rule[PREVIOUS] - loglik if rule[KNOWN] > 0.0 else 0.0
-        if not all_finite(at_hand) or fall > UNIT * (len(m.log_norm) + 10) * rule[TOTAL]:  # a part of Stats.rounding
+        loglik = fold_slots(m, sums, run[BASE])
+        if len(m.prior) > 0:
+            loglik += add_prior(m)
+        if not all_finite(m.sums):
+            loglik = math.nan
+        if run[STEP] == ACCELERATED and not loglik >= run[PREVIOUS] - NO_CHANGE * abs(run[PREVIOUS]):
+            fall_back(run)
+            copy(m.others[1], m.params)
+            run[STEP] = REJECTED
+            if not find_factors(m):
+                return False, done
+            make_tables(m)
+            return True, done
+        run[PENDING] = 1.0 if loglik - loglik == 0.0 else 0.0
+        if run[PENDING] == 0.0 or is_a_fall(m, run, loglik):
             return False, done
-        if not maximize(m, at_hand):
+        if len(memory) > 0:
+            to_vector(m, m.params, memory[1, 0])
+            copy(m.factors, m.swept_factors)
+        if not maximize(m):
             return False, done
-        if fall > rule[FALL]:
-            rule[FALL], rule[FELL_AT] = fall, done
-        copy(at_hand, kept)
-        copy(m.params, m.last)
-        copy(m.reached, m.params)
-        trace[done, 0], trace[done, 1] = loglik, entropy
+        slope, found = 0.0, NOT_FINITE
+        if len(memory) > 0:
+            slope = look_ahead(m, memory)
+        changed = run.copy()
+        if run[IS_ACCELERATED] != 0.0:
+            found = extrapolate(m, changed, memory, loglik)
+            if found == UNUSUAL:
+                return False, done
+            copy(memory[1].ravel(), memory[0].ravel())
+            changed[SEEN] = 1.0
+        note_fall(changed, loglik, done)
+        trace[done, 0], trace[done, 1], trace[done, 2] = loglik, sums[1, sums.shape[1] - 1], run[STEP]
+        changed[STEP], changed[PENDING] = ACCELERATED if found == MADE else PLAIN, 0.0
+        copy(changed, run)
+        go_on(m, found == MADE)
+        copy(sums[1], sums[0])
         make_tables(m)
-        distance = distance_of(rule, loglik, entropy)
-        return done + 1 < len(trace) and not distance < rule[TOL], done + 1
+        run[DISTANCE] = distance_of(run, loglik, trace[done, 1], slope)
+        return done + 1 < len(trace) and not run[DISTANCE] < run[TOL], done + 1
+
+    @once
+    def look_ahead(m, memory):
+        """Row 1 of memory <- x, which is there, the EM step f and the gradient g.  -> length of g"""
+        x, f, g = memory[1, 0], memory[1, 1], memory[1, 2]
+        to_vector(m, m.made, f)
+        for i in range(len(f)):
+            f[i] -= x[i]
+        gradient(m, g)
+        return math.sqrt(inner(g, g))
+
+    @once
+    def extrapolate(m, run, memory, loglik):
+        """As Extrapolation.after.  -> MADE: the proposal is to be swept next; NOT_FINITE: what the M-step has made is;
+        or UNUSUAL"""
+        proposal = memory[2, 1]
+        if not propose(run, memory, loglik):
+            return NOT_FINITE
+        found = from_vector(m, proposal)
+        if found == NOT_FINITE:
+            fall_back(run)
+        return found
 
     return advance
 
 
 @once
-def fold_slots(slots, total):
-    copy(slots[0], total)
-    for s in range(1, len(slots)):
+def fold_slots(m, sums, base):
+    """Row 1 of sums <- those of the slots.  -> log likelihood"""
+    total = borrowed(sums[1])
+    copy(sums[2], total)
+    for s in range(3, len(sums)):
         for i in range(len(total)):
-            total[i] += slots[s, i]
-
-
-@pointwise
-def all_finite(values):
-    nothing = 0.0
-    for i in range(len(values)):
-        nothing += 0.0 * values[i]
-    return nothing == 0.0
+            total[i] += sums[s, i]
+    total[len(total) - 2] += base
+    copy(total, m.sums)
+    for i in range(len(m.log_norm)):
+        m.counts[0, i] = m.counts[1, i] = m.counts[2, i] = total[i]
+    return total[len(total) - 2]
 
 
 @once
-def copy(source, target):
-    for i in range(len(source)):
-        target[i] = source[i]
+def is_a_fall(m, run, loglik):
+    """Has the log likelihood fallen by more than the part of `Stats.rounding` that is certain?"""
+    bound = UNIT * (len(m.log_norm) + 10) * run[TOTAL]
+    if run[STEP] == ACCELERATED:
+        bound = max(bound, NO_CHANGE * abs(run[PREVIOUS]))
+    return run[KNOWN] > 0.0 and run[PREVIOUS] - loglik > bound
 
 
 @once
-def distance_of(rule, loglik, entropy):
+def note_fall(run, loglik, done):
+    fall = run[PREVIOUS] - loglik if run[KNOWN] > 0.0 else 0.0
+    if fall > run[FALL]:
+        run[FALL], run[FELL_AT] = fall, done
+
+
+@once
+def go_on(m, is_accelerated):
+    """To the parameters of the next sweep"""
+    copy(m.params, m.others[0])
+    copy(m.made, m.others[1])
+    copy(m.proposal if is_accelerated else m.made, m.params)
+
+
+@once
+def distance_of(run, loglik, entropy, slope):
     """What tol is compared with, as Run.advance has it."""
-    criterion = loglik - entropy if rule[CODE] == Q else loglik / rule[TOTAL]
-    found = abs(criterion - rule[CRITERION])
-    if rule[CODE] == AITKEN:
-        found = still_to_gain(rule, loglik) / rule[TOTAL]
-    rule[CRITERION], rule[BEFORE], rule[PREVIOUS] = criterion, rule[PREVIOUS], loglik
-    rule[KNOWN] = min(rule[KNOWN] + 1.0, 2.0)
+    criterion = loglik - entropy if run[CODE] == Q else loglik / run[TOTAL]
+    found = abs(criterion - run[CRITERION])
+    if run[CODE] == AITKEN:
+        found = (largest_gain(run) if run[IS_ACCELERATED] != 0.0 else still_to_gain(run, loglik)) / run[TOTAL]
+    elif run[CODE] == GRADIENT:
+        found = slope / run[TOTAL]
+    run[CRITERION], run[BEFORE], run[PREVIOUS] = criterion, run[PREVIOUS], loglik
+    run[KNOWN] = min(run[KNOWN] + 1.0, 2.0)
     return found
 
 
 @pointwise
-def still_to_gain(rule, loglik):
+def still_to_gain(run, loglik):
     """As driver.still_to_gain."""
-    before, last = rule[PREVIOUS] - rule[BEFORE], loglik - rule[PREVIOUS]
-    if rule[KNOWN] < 2.0:
+    before, last = run[PREVIOUS] - run[BEFORE], loglik - run[PREVIOUS]
+    if run[KNOWN] < 2.0:
         return math.inf
     if abs(last) <= NO_CHANGE * abs(loglik):
         return 0.0
@@ -162,30 +272,32 @@ def still_to_gain(rule, loglik):
     return last * last / (before - last)
 
 
-@pointwise
-def is_fixed(m, which, c):
-    return len(m.fixed) > 0 and m.fixed[which, c] != 0
+@once
+def no_factors(m):
+    """Counts have none."""
+    return True
 
 
 @once
-def maximize_weights(m, counts):
+def maximize_weights(m):
     """As Stats.mixing_weights.  -> has every component rows?"""
-    total, free, left = 0.0, 0.0, 1.0
+    total, observed, free, left = 0.0, 0.0, 0.0, 1.0
     k = len(m.log_norm)
     for c in range(k):
-        total += counts[c]
+        observed += m.sums[c]
+        total += m.counts[0, c]
     for c in range(k):
-        if not counts[c] > EMPTY * total:
+        if not min(m.counts[0, c], m.counts[1, c], m.counts[2, c]) > EMPTY * observed:
             return False
         if is_fixed(m, 0, c):
             left -= m.params[c]
         else:
-            free += counts[c]
+            free += m.counts[0, c]
     for c in range(k):
         if is_fixed(m, 0, c):
-            m.reached[c] = m.params[c]
+            m.made[c] = m.params[c]
         elif len(m.fixed) == 0:
-            m.reached[c] = counts[c] / total
+            m.made[c] = m.counts[0, c] / total
         else:
-            m.reached[c] = counts[c] / free * max(0.0, left)
+            m.made[c] = m.counts[0, c] / free * max(0.0, left)
     return True
