@@ -130,9 +130,8 @@ def accelerated(rng: np.random.Generator) -> Iterator[tuple[str, int, int, int, 
 
 def beside_python(rng: np.random.Generator) -> None:
     """Print the table of fits in one compiled call, and where Python drives each iteration."""
-    print(
-        "\n| fit | n | d | k | iterations | compiled ms | Python drives, ms | times |\n|---|---|---|---|---|---|---|---|"
-    )
+    headings = "| fit | n | d | k | iterations | compiled ms | Python drives, ms | times |"
+    print("", headings, "|---" * headings.count(" |") + "|", sep="\n")
     for name, n, d, k, fit in accelerated(rng):
 
         def driven(fit: Fit = fit) -> object:
