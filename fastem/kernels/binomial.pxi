@@ -79,13 +79,12 @@ cdef void binomial_tables(Model *m) noexcept nogil:
 
 
 cdef bint binomial_maximize(Model *m) noexcept nogil:
-    """As BinomialStats.maximize, where every component has trials in every column."""
+    """As BinomialStats.maximize."""
     cdef Py_ssize_t c, j, at, k = m.tile.k, d = m.tile.d
     cdef const double *successes = m.sums + k
     cdef const double *failures = m.sums + k + k * d
     cdef double nothing, prob
-    if not maximize_weights(m):
-        return False
+    maximize_weights(m)
     for j in range(d):
         nothing = 0.0
         for c in range(k):
@@ -93,10 +92,8 @@ cdef bint binomial_maximize(Model *m) noexcept nogil:
         for c in range(k):
             at = c * d + j
             m.made.location[at] = m.params.location[at]
-            if is_fixed(m, 1, c):
+            if is_fixed(m, 1, c) or not successes[at] + failures[at] > nothing:
                 continue
-            if not successes[at] + failures[at] > nothing:
-                return False
             prob = successes[at] / (successes[at] + failures[at])
             if successes[at] > nothing:
                 prob = max(prob, SMALLEST_WEIGHT)

@@ -98,7 +98,7 @@ cdef const double *matrix_from_vector(Model *m, const double *vector, double *ma
 
 
 cdef int raise_proposal(Model *m) noexcept nogil:
-    """As GaussianParams.above_floor.  -> MADE, or UNUSUAL where that takes eigenvalues"""
+    """As GaussianParams.above_floor.  -> MADE, or UNUSUAL where a pivot is at its floor"""
     cdef Py_ssize_t c, j, k = m.tile.k, d = m.tile.d
     cdef double highest = 0.0, mean = 0.0
     cdef double *spread = m.proposal.spread
@@ -117,7 +117,9 @@ cdef int raise_proposal(Model *m) noexcept nogil:
     if not factorise_all(m, spread):
         return UNUSUAL
     for c in range(n_spreads(m) if m.tile.family.full else 0):
-        if not is_fixed(m, 2, c) and is_suspect(m, m.factors + c * d * d):
+        if is_fixed(m, 2, c) or not is_suspect(m, m.factors + c * d * d):
+            continue
+        if d > MOST_ROTATED or not raise_matrix(m, c):
             return UNUSUAL
     return MADE
 
@@ -146,6 +148,21 @@ cdef bint is_suspect(const Model *m, const double *L) noexcept nogil:
         for i in range(j, d):
             trace += L[i * d + j] * L[i * d + j] * m.added[j]
     return trace > 1.0
+
+
+cdef bint raise_matrix(Model *m, Py_ssize_t c) noexcept nogil:
+    """Raise its eigenvalues, each feature in units of the root of what is added, to 1.  -> is every pivot above its
+    floor?"""
+    cdef Py_ssize_t i, j, d = m.tile.d
+    cdef double *matrix = m.proposal.spread + c * d * d
+    cdef double rise
+    for i in range(d):
+        for j in range(d):
+            m.inverse[i * d + j] = matrix[i * d + j] / (sqrt(m.added[i]) * sqrt(m.added[j]))
+    rise = 1.0 - smallest_eigenvalue(d, m.inverse)
+    for j in range(d):
+        matrix[j * d + j] += max(rise, 0.0) * m.added[j]
+    return factorise_shared(m, matrix) if m.shared else factorise(m, matrix, c)
 
 
 # ------------------------------------------------------------------------------------------------------------ gradient

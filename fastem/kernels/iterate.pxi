@@ -1,8 +1,8 @@
 # EM of one mixture on few rows: iterations one after the other, on the thread that calls.
 #
-# What happens in nearly every iteration happens here.  Where something else does (a component without rows, a variance
-# at its floor, a sum that is not finite, a log likelihood that has fallen) the loop ends before the M-step, which is
-# for the driver in Python (fitting/driver.py): it knows what to do.
+# What happens in nearly every iteration happens here.  Where something else does (a variance at its floor, a sum that
+# is not finite, a log likelihood that has fallen) the loop ends before the M-step, which is for the driver in Python
+# (fitting/driver.py): it knows what to do.
 
 cdef struct Params:
     double *weights          # (k,)
@@ -50,6 +50,7 @@ cdef struct Model:
     double *counts           # (k,)    behind the weights
     double *location_counts  # (k,)    behind the first moments
     double *spread_counts    # (k,)    behind the second
+    double least             # counts of a component without rows
     double *factors          # (k, d, d) or (k, d): of the params, as the tables have them but for a constant
     double *swept_factors    # likewise, of the params that have been swept
     double *scaling          # of the tile, of factors or logarithms
@@ -276,28 +277,28 @@ cdef inline bint is_fixed(const Model *m, int which, Py_ssize_t c) noexcept nogi
     return m.fixed != NULL and m.fixed[which * m.tile.k + c]
 
 
-cdef bint maximize_weights(Model *m) noexcept nogil:
-    """As Stats.mixing_weights.  -> has every component rows?"""
+cdef inline bint is_kept(const Model *m, int which, const double *counts, Py_ssize_t c) noexcept nogil:
+    """Does a parameter stay: of a component without rows, or fixed?"""
+    return not counts[c] > m.least or is_fixed(m, which, c)
+
+
+cdef void maximize_weights(Model *m) noexcept nogil:
+    """As Stats.mixing_weights."""
     cdef Py_ssize_t c, k = m.tile.k
-    cdef double total = 0.0, rows = 0.0, free = 0.0, left = 1.0
+    cdef double rows = 0.0, total = 0.0, free = 0.0
     for c in range(k):
         rows += m.sums[c]
         total += m.counts[c]
+    m.least = EMPTY * rows
     for c in range(k):
-        if not min(m.counts[c], min(m.location_counts[c], m.spread_counts[c])) > EMPTY * rows:
-            return False
-        if is_fixed(m, 0, c):
-            left -= m.params.weights[c]
-        else:
+        if not is_kept(m, 0, m.counts, c):
             free += m.counts[c]
     for c in range(k):
-        if is_fixed(m, 0, c):
-            m.made.weights[c] = m.params.weights[c]
-        elif m.fixed == NULL:
-            m.made.weights[c] = m.counts[c] / total
-        else:
-            m.made.weights[c] = m.counts[c] / free * max(0.0, left)
-    return True
+        m.made.weights[c] = m.params.weights[c]
+        if m.fixed == NULL:
+            m.made.weights[c] = m.counts[c] / total if m.counts[c] > m.least else 0.0
+        elif free > 0.0 and not is_fixed(m, 0, c):
+            m.made.weights[c] = m.counts[c] / free * weights_left(m) if m.counts[c] > m.least else 0.0
 
 
 cdef Py_ssize_t run_counts(const Family *family, const Mixture *mixture, const number[:, :] X,

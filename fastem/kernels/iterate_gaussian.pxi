@@ -20,11 +20,10 @@ cdef bint gaussian_maximize(Model *m) noexcept nogil:
     """As GaussianStats.maximize, where no pivot of a matrix is at its floor."""
     cdef Py_ssize_t c, j, k = m.tile.k, d = m.tile.d
     cdef const double *first = m.sums + k
-    if not maximize_weights(m):
-        return False
+    maximize_weights(m)
     for c in range(k):
         for j in range(d):
-            m.delta[c * d + j] = 0.0 if is_fixed(m, 1, c) else first[c * d + j] / m.location_counts[c]
+            m.delta[c * d + j] = 0.0 if is_kept(m, 1, m.location_counts, c) else first[c * d + j] / m.location_counts[c]
             m.made.location[c * d + j] = m.params.location[c * d + j] + m.delta[c * d + j]
     for j in range(d):
         m.floors[j] = variance_floor(m, j)
@@ -35,6 +34,8 @@ cdef inline double scatter(const Model *m, Py_ssize_t c, Py_ssize_t i, Py_ssize_
     """second / counts - delta delta^T; of a prior there are other counts behind delta."""
     cdef Py_ssize_t k = m.tile.k, d = m.tile.d, at = (c * d + i) * d + j if m.tile.family.full else c * d + j
     cdef double moved = m.delta[c * d + i]
+    if not m.spread_counts[c] > m.least:
+        return 0.0
     if m.prior != NULL:
         moved *= m.location_counts[c] / m.spread_counts[c]
     return m.sums[k + k * d + at] / m.spread_counts[c] - moved * m.delta[c * d + j]
@@ -61,7 +62,7 @@ cdef bint maximize_variances(Model *m) noexcept nogil:
     if m.shared:
         return maximize_shared_variance(m)
     for c in range(k):
-        if is_fixed(m, 2, c):
+        if is_kept(m, 2, m.spread_counts, c):
             memcpy(m.made.spread + (c if m.isotropic else c * d), m.params.spread + (c if m.isotropic else c * d),
                    (1 if m.isotropic else d) * sizeof(double))
             continue
@@ -116,7 +117,7 @@ cdef bint maximize_matrices(Model *m) noexcept nogil:
             for j in range(d):
                 matrix[i * d + j] += share * scatter(m, c, i, j)
         if not m.shared:
-            if is_fixed(m, 2, c):
+            if is_kept(m, 2, m.spread_counts, c):
                 memcpy(matrix, m.params.spread + c * size, size * sizeof(double))
             else:
                 for i in range(d):

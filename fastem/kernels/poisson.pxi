@@ -73,8 +73,7 @@ cdef bint poisson_maximize(Model *m) noexcept nogil:
     cdef Py_ssize_t c, j, at, k = m.tile.k, d = m.tile.d
     cdef const double *events = m.sums + k
     cdef double nothing
-    if not maximize_weights(m):
-        return False
+    maximize_weights(m)
     for j in range(d):
         nothing = 0.0
         for c in range(k):
@@ -82,7 +81,7 @@ cdef bint poisson_maximize(Model *m) noexcept nogil:
         for c in range(k):
             at = c * d + j
             m.made.location[at] = m.params.location[at]
-            if not is_fixed(m, 1, c):
+            if not is_kept(m, 1, m.location_counts, c):
                 m.made.location[at] = events[at] / m.location_counts[c]
                 if events[at] > nothing:
                     m.made.location[at] = max(m.made.location[at], SMALLEST_WEIGHT)

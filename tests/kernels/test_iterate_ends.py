@@ -9,11 +9,9 @@ import numpy as np
 import pytest
 from support.asserts import same_fit
 from support.few_rows import (
-    COUNTS,
     KINDS,
     RTOL,
     assert_same_iterations,
-    binomial,
     close,
     copy_of,
     fit_in_python,
@@ -37,27 +35,6 @@ pytestmark = pytest.mark.filterwarnings(
 
 
 # ---------------------------------------------------------------------------------------- what is left to the driver
-
-
-@pytest.mark.parametrize("d", [1, 2])
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_component_that_loses_its_rows(kind, d, calls, twin):
-    X = values(d)
-    means = np.concatenate([gaussian(kind, twin, d).means_init[:2], np.full((1, d), 1e4)])
-    mixture = gaussian(kind, twin, d, means_init=means)
-    found = mixture.fit(X)
-    assert found.weights_[2] == 0.0
-    assert sum(calls) == 0
-    assert_same_iterations(found, fit_in_python(mixture, X))
-
-
-@COUNTS
-def test_a_component_of_counts_that_loses_its_rows(mixture, rows, calls, twin):
-    start = {"probs_init": [[0.3], [0.5], [1.0]]} if mixture is binomial else {"rates_init": [[3.0], [4.0], [1e5]]}
-    found = mixture(twin, 1, **start).fit(rows(1))
-    assert found.weights_[2] == 0.0
-    assert sum(calls) == 0
-    assert_same_iterations(found, fit_in_python(mixture(twin, 1, **start), rows(1)))
 
 
 @pytest.mark.parametrize("reg_covar", [0.0, 1e-6])

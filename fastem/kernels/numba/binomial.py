@@ -123,11 +123,10 @@ def binomial_tables(m):
 
 @once
 def maximize_binomial(m):
-    """As BinomialStats.maximize, where every component has trials in every column."""
+    """As BinomialStats.maximize."""
     k, d = len(m.log_norm), len(m.floors)
     successes, failures = m.sums[k:k + k * d], m.sums[k + k * d:]
-    if not maximize_weights(m):
-        return False
+    maximize_weights(m)
     copy(m.params[k:], m.made[k:])
     for j in range(d):
         nothing = 0.0
@@ -135,10 +134,8 @@ def maximize_binomial(m):
             nothing += EMPTY * (successes[c * d + j] + failures[c * d + j])
         for c in range(k):
             at = c * d + j
-            if is_fixed(m, 1, c):
+            if is_fixed(m, 1, c) or not successes[at] + failures[at] > nothing:
                 continue
-            if not successes[at] + failures[at] > nothing:
-                return False
             m.made[k + at] = prob_of(successes[at], failures[at], nothing)
     return True
 

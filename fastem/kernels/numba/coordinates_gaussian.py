@@ -18,12 +18,15 @@ from fastem.kernels.numba.accelerate import (
     weights_from_vector,
     weights_to_vector,
 )
+from fastem.kernels.numba.jacobi import MOST_ROTATED, smallest_eigenvalue
 from fastem.kernels.numba.jit import once, pointwise
 from fastem.kernels.numba.many_normal import RESOLUTION, SMALLEST_VARIANCE
 from fastem.kernels.numba.maximize_gaussian import (
     ISOTROPIC,
     SHARED,
+    factorise,
     factorise_matrices,
+    factorise_shared,
     factorise_variances,
     first_spread,
     own_variance,
@@ -174,9 +177,25 @@ def full_from_vector(m, vector):
     if not factorise_matrices(m, m.proposal):
         return UNUSUAL
     for c in range(n_spreads(m)):
-        if not is_fixed(m, 2, c) and is_suspect(m, m.factors[c * d * d:(c + 1) * d * d]):
+        suspect = not is_fixed(m, 2, c) and is_suspect(m, m.factors[c * d * d:(c + 1) * d * d])
+        if suspect and (d > MOST_ROTATED or not raise_matrix(m, c)):
             return UNUSUAL
     return MADE
+
+
+@once
+def raise_matrix(m, c):
+    """Raise its eigenvalues, each feature in units of the root of what is added, to 1.  -> is every pivot above its
+    floor?"""
+    d, begin, A = len(m.floors), first_spread(m) + c * len(m.floors) * len(m.floors), m.matrices[0]
+    matrix = m.proposal[begin:begin + d * d]
+    for i in range(d):
+        for j in range(d):
+            A[i * d + j] = matrix[i * d + j] / (math.sqrt(m.added[i]) * math.sqrt(m.added[j]))
+    rise = max(1.0 - smallest_eigenvalue(d, A), 0.0)
+    for j in range(d):
+        matrix[j * d + j] += rise * m.added[j]
+    return factorise_shared(m, matrix) if m.structure == SHARED else factorise(m, matrix, c)
 
 
 @once

@@ -43,6 +43,7 @@ from fastem.kernels.numba.accelerate import (
     is_fixed,
     largest_gain,
     propose,
+    weights_left,
 )
 from fastem.kernels.numba.jit import once, pointwise, rows, serial_kernel, tile_rows
 from fastem.kernels.numba.vectors import ROW, borrowed
@@ -278,26 +279,34 @@ def no_factors(m):
     return True
 
 
+@pointwise
+def least_counts(m):
+    """Counts of a component without rows"""
+    observed = 0.0
+    for c in range(len(m.log_norm)):
+        observed += m.sums[c]
+    return EMPTY * observed
+
+
+@pointwise
+def is_kept(m, which, least, c):
+    """Does a parameter stay: of a component without rows, or fixed?"""
+    return not m.counts[which, c] > least or is_fixed(m, which, c)
+
+
 @once
 def maximize_weights(m):
-    """As Stats.mixing_weights.  -> has every component rows?"""
-    total, observed, free, left = 0.0, 0.0, 0.0, 1.0
+    """As Stats.mixing_weights.  -> counts of a component without rows"""
+    total, free, least = 0.0, 0.0, least_counts(m)
     k = len(m.log_norm)
     for c in range(k):
-        observed += m.sums[c]
         total += m.counts[0, c]
-    for c in range(k):
-        if not min(m.counts[0, c], m.counts[1, c], m.counts[2, c]) > EMPTY * observed:
-            return False
-        if is_fixed(m, 0, c):
-            left -= m.params[c]
-        else:
+        if not is_kept(m, 0, least, c):
             free += m.counts[0, c]
     for c in range(k):
-        if is_fixed(m, 0, c):
-            m.made[c] = m.params[c]
-        elif len(m.fixed) == 0:
-            m.made[c] = m.counts[0, c] / total
-        else:
-            m.made[c] = m.counts[0, c] / free * max(0.0, left)
-    return True
+        m.made[c] = m.params[c]
+        if len(m.fixed) == 0:
+            m.made[c] = m.counts[0, c] / total if m.counts[0, c] > least else 0.0
+        elif free > 0.0 and not is_fixed(m, 0, c):
+            m.made[c] = m.counts[0, c] / free * weights_left(m) if m.counts[0, c] > least else 0.0
+    return least

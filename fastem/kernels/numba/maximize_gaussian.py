@@ -5,7 +5,7 @@ import numpy as np
 
 from fastem.kernels.numba.accelerate import copy, is_fixed
 from fastem.kernels.numba.cholesky import decompose, invert_transposed
-from fastem.kernels.numba.iterate import maximize_weights
+from fastem.kernels.numba.iterate import is_kept, maximize_weights
 from fastem.kernels.numba.jit import once, pointwise
 from fastem.kernels.numba.many_normal import LOG2_2PI, RESOLUTION, SMALLEST_VARIANCE
 
@@ -74,29 +74,30 @@ def own_variance(m, c, j):
 
 @once
 def maximize_means(m):
-    """-> has every component rows?"""
+    """-> counts of a component without rows"""
     k, d = len(m.log_norm), len(m.floors)
-    if not maximize_weights(m):
-        return False
+    least = maximize_weights(m)
     for c in range(k):
         for j in range(d):
             at = c * d + j
-            m.delta[at] = 0.0 if is_fixed(m, 1, c) else m.sums[k + at] / m.counts[1, c]
+            m.delta[at] = 0.0 if is_kept(m, 1, least, c) else m.sums[k + at] / m.counts[1, c]
             m.made[k + at] = m.params[k + at] + m.delta[at]
-    return True
+    return least
 
 
 @pointwise
-def scatter(m, c, i, j, at):
+def scatter(m, least, c, i, j, at):
     """second / counts - delta delta^T of features i and j; of a prior there are other counts behind delta."""
     d, moved = len(m.floors), m.delta[c * len(m.floors) + i]
+    if not m.counts[2, c] > least:
+        return 0.0
     if len(m.prior) > 0:
         moved *= m.counts[1, c] / m.counts[2, c]
     return m.sums[first_spread(m) + at] / m.counts[2, c] - moved * m.delta[c * d + j]
 
 
 @once
-def fill_floors(m, size, step):
+def fill_floors(m, least, size, step):
     """The variances that are rounding: as rounding_variances, and what delta^2 has been taken from."""
     k, d = len(m.log_norm), len(m.floors)
     for j in range(d):
@@ -105,7 +106,7 @@ def fill_floors(m, size, step):
             total += m.counts[2, c]
         for c in range(k):
             share, mean, delta = m.counts[2, c] / total, m.made[k + c * d + j], m.delta[c * d + j]
-            square += share * (scatter(m, c, j, j, c * size + j * step) + mean * mean)
+            square += share * (scatter(m, least, c, j, j, c * size + j * step) + mean * mean)
             lost += share * RESOLUTION * delta * delta
         square = max(RESOLUTION * RESOLUTION * square, SMALLEST_VARIANCE)
         m.floors[j] = max(square, lost) if m.structure == SHARED else square
@@ -121,18 +122,17 @@ def own_floor(m, c, j):
 @once
 def maximize_diag(m):
     """As GaussianStats.maximize, where no variance is at its floor."""
-    if not maximize_means(m):
-        return False
-    fill_floors(m, len(m.floors), 1)
+    least = maximize_means(m)
+    fill_floors(m, least, len(m.floors), 1)
     if m.structure == SHARED:
-        return maximize_shared_variance(m)
+        return maximize_shared_variance(m, least)
     for c in range(len(m.log_norm)):
-        if is_fixed(m, 2, c):
+        if is_kept(m, 2, least, c):
             keep_variances(m, c)
         elif m.structure == ISOTROPIC:
-            if not maximize_isotropic(m, c):
+            if not maximize_isotropic(m, least, c):
                 return False
-        elif not maximize_variances(m, c):
+        elif not maximize_variances(m, least, c):
             return False
     return True
 
@@ -146,16 +146,16 @@ def keep_variances(m, c):
 
 
 @pointwise
-def variance_of(m, c, j):
+def variance_of(m, least, c, j):
     """scatter + added"""
-    return scatter(m, c, j, j, c * len(m.floors) + j) + m.added[j]
+    return scatter(m, least, c, j, j, c * len(m.floors) + j) + m.added[j]
 
 
 @pointwise
-def maximize_variances(m, c):
+def maximize_variances(m, least, c):
     d = len(m.floors)
     for j in range(d):
-        variance = variance_of(m, c, j)
+        variance = variance_of(m, least, c, j)
         if not variance >= own_floor(m, c, j):
             return False
         m.made[first_spread(m) + c * d + j] = variance
@@ -164,12 +164,12 @@ def maximize_variances(m, c):
 
 
 @pointwise
-def maximize_isotropic(m, c):
+def maximize_isotropic(m, least, c):
     """One variance of all features: their mean."""
     d = len(m.floors)
     mean = highest = 0.0
     for j in range(d):
-        mean, highest = mean + variance_of(m, c, j) / d, max(highest, own_floor(m, c, j))
+        mean, highest = mean + variance_of(m, least, c, j) / d, max(highest, own_floor(m, c, j))
     if not mean >= highest:
         return False
     m.made[first_spread(m) + c] = mean
@@ -179,7 +179,7 @@ def maximize_isotropic(m, c):
 
 
 @pointwise
-def maximize_shared_variance(m):
+def maximize_shared_variance(m, least):
     """One variance of one feature, for all components."""
     k, total, variance = len(m.log_norm), 0.0, m.added[0]
     if is_fixed(m, 2, 0):
@@ -188,7 +188,7 @@ def maximize_shared_variance(m):
     for c in range(k):
         total += m.counts[2, c]
     for c in range(k):
-        variance += m.counts[2, c] / total * scatter(m, c, 0, 0, c)
+        variance += m.counts[2, c] / total * scatter(m, least, c, 0, 0, c)
     if not variance >= m.floors[0]:
         return False
     m.made[first_spread(m)] = variance
@@ -233,19 +233,18 @@ def factorise_shared(m, matrix):
 def maximize_full(m):
     """As GaussianStats.maximize, where no pivot is at its floor: scatter + added."""
     k, d = len(m.log_norm), len(m.floors)
-    if not maximize_means(m):
-        return False
-    fill_floors(m, d * d, d + 1)
+    least = maximize_means(m)
+    fill_floors(m, least, d * d, d + 1)
     if m.structure == SHARED:
-        return maximize_shared_matrix(m)
+        return maximize_shared_matrix(m, least)
     for c in range(k):
         begin = first_spread(m) + c * d * d
         matrix = m.made[begin:begin + d * d]
-        if is_fixed(m, 2, c):
+        if is_kept(m, 2, least, c):
             copy(m.params[begin:begin + d * d], matrix)
             continue
         matrix[:] = 0.0
-        add_scatter(m, c, 1.0, matrix)
+        add_scatter(m, least, c, 1.0, matrix)
         add_to_diagonal(m, matrix)
         if not factorise(m, matrix, c):
             return False
@@ -253,7 +252,7 @@ def maximize_full(m):
 
 
 @pointwise
-def maximize_shared_matrix(m):
+def maximize_shared_matrix(m, least):
     """One matrix for all components."""
     total, matrix = 0.0, m.made[first_spread(m):]
     if is_fixed(m, 2, 0):
@@ -263,17 +262,17 @@ def maximize_shared_matrix(m):
         total += m.counts[2, c]
     matrix[:] = 0.0
     for c in range(len(m.log_norm)):
-        add_scatter(m, c, m.counts[2, c] / total, matrix)
+        add_scatter(m, least, c, m.counts[2, c] / total, matrix)
     add_to_diagonal(m, matrix)
     return factorise_shared(m, matrix)
 
 
 @once
-def add_scatter(m, c, share, matrix):
+def add_scatter(m, least, c, share, matrix):
     d = len(m.floors)
     for i in range(d):
         for j in range(d):
-            matrix[i * d + j] += share * scatter(m, c, i, j, (c * d + i) * d + j)
+            matrix[i * d + j] += share * scatter(m, least, c, i, j, (c * d + i) * d + j)
 
 
 @pointwise

@@ -18,6 +18,7 @@ from fastem.kernels.numba.accelerate import (
 from fastem.kernels.numba.iterate import (
     advance_of,
     fixed_in,
+    is_kept,
     iterate_kernel,
     location_inout,
     maximize_weights,
@@ -116,8 +117,7 @@ def maximize_poisson(m):
     """As PoissonStats.maximize."""
     k, d = len(m.log_norm), len(m.floors)
     events = m.sums[k:]
-    if not maximize_weights(m):
-        return False
+    least = maximize_weights(m)
     copy(m.params[k:], m.made[k:])
     for j in range(d):
         nothing = 0.0
@@ -125,7 +125,7 @@ def maximize_poisson(m):
             nothing += EMPTY * events[c * d + j]
         for c in range(k):
             at = c * d + j
-            if not is_fixed(m, 1, c):
+            if not is_kept(m, 1, least, c):
                 rate = events[at] / m.counts[1, c]
                 m.made[k + at] = max(rate, SMALLEST_WEIGHT) if events[at] > nothing else rate
     return True
