@@ -21,6 +21,8 @@ TRIALS = 30
 SAMPLE = 200
 """Groups of the loops: a second of scikit-learn."""
 REPEATS = 7
+AS_EM = {"tol": 1e-3, "stopping": "loglik", "acceleration": None, "init_params": "blocks"}
+"""The rules of the loops."""
 
 LOOP_RTOL = 1e-10
 """Two orders of summation, over tens of iterations; seen: 4e-15."""
@@ -71,7 +73,7 @@ def compare(found: np.ndarray, loop: list[Any], name: str, rtol: float) -> None:
 
 def gaussian(values: np.ndarray, offsets: np.ndarray) -> None:
     parts = np.split(values, offsets[1 : SAMPLE + 1])[:SAMPLE]
-    fits, at = fastem.fit_many(values, offsets, 2), fastem.fit_many(values, offsets, 2, max_iter=0)
+    fits, at = (fastem.fit_many(values, offsets, 2, max_iter=most, **AS_EM) for most in (100, 0))
     starts = [at.params(g) for g in range(SAMPLE)]
     loops = {
         "our estimator": partial(each, normal_fit, parts, starts, n_threads=1),
@@ -80,19 +82,25 @@ def gaussian(values: np.ndarray, offsets: np.ndarray) -> None:
     }
     compare(fits.means, loops["our estimator"](), "means_", LOOP_RTOL)
     compare(fits.means, loops["scikit-learn, same starts"](), "means_", SKLEARN_RTOL)
-    twins = {twin: partial(fastem.fit_many, values, offsets, 2, backend=twin) for twin in measure.TWINS}
+    twins = {
+        twin: partial(fastem.fit_many, values, offsets, 2, max_iter=100, backend=twin, **AS_EM)
+        for twin in measure.TWINS
+    }
     compare_twins(fits, twins)
     tell("gaussian", fits, twins | loops)
 
 
 def binomial(counts: np.ndarray, offsets: np.ndarray) -> None:
     parts = np.split(counts, offsets[1 : SAMPLE + 1])[:SAMPLE]
-    options = {"family": "binomial", "trials": TRIALS}
+    options = {"family": "binomial", "trials": TRIALS, **AS_EM}
     fits, at = (fastem.fit_many(counts, offsets, 2, max_iter=most, **options) for most in (100, 0))
     starts = [at.params(g) for g in range(SAMPLE)]
     loop = partial(each, binomial_fit, parts, starts, n_threads=1)
     compare(fits.probs, loop(), "probs_", LOOP_RTOL)
-    twins = {twin: partial(fastem.fit_many, counts, offsets, 2, backend=twin, **options) for twin in measure.TWINS}
+    twins = {
+        twin: partial(fastem.fit_many, counts, offsets, 2, max_iter=100, backend=twin, **options)
+        for twin in measure.TWINS
+    }
     compare_twins(fits, twins)
     tell("binomial", fits, twins | {"our estimator": loop})
 

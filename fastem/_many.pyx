@@ -16,7 +16,7 @@ Design note
  f. What is wrong with the rows of a group is its status, and its parameters are NaN.
 """
 from cython cimport floating
-from libc.math cimport INFINITY, NAN, fabs, floor, isnan, log, log1p, log2, sqrt
+from libc.math cimport INFINITY, NAN, exp, fabs, floor, isnan, log, log1p, log2, sqrt
 from libc.stdint cimport int8_t
 from libc.stdlib cimport calloc, free
 
@@ -37,9 +37,23 @@ cdef extern from *:
     #define LOG_ZERO (-1e290)        /* as counts.LOG_ZERO */
     #define LOWEST_LOGLIK (-1e307)   /* as slots.LOWEST_LOGLIK */
     #define TIE 1e-9                 /* share of the range by which means of blocks differ, or they are one */
+    #define COLUMNS 9                /* of a group: x, failures, ..., gain */
+    #define TRIAL 3                  /* iterations from each start, before the best goes on */
+    #define FEWEST_ROWS 3.0          /* of a part of the values; of so few the variance is drawn to that of all */
+    #define NARROW 0.35              /* variances of two components of one mean, to that of all */
+    #define WIDE 2.0
+    #define FEW 0.1                  /* share of the wide one, where it is small; then */
+    #define NEAR 0.5
+    #define FAR 6.0
+    #define NO_CHANGE 1e-12          /* as acceleration.ROUNDING */
+    #define HEAVY 2.5                /* excess kurtosis of such rows */
+    #define UNSEEN 1e-12             /* a rate or p (1 - p) below it has that precision */
     """
     const double LOG2E, LOG2_2PI, LOG_2PI, LARGEST, LARGEST_SUM, LARGEST_COUNT, EMPTY, RESOLUTION, SMALLEST_VARIANCE
     const double SMALLEST_PROB, LOG_ZERO, LOWEST_LOGLIK, TIE
+    const double FEWEST_ROWS, NARROW, WIDE, UNSEEN, FEW, NEAR, FAR, HEAVY, NO_CHANGE
+    enum: COLUMNS
+    enum: TRIAL
 
 cdef enum:  # as many.FitStatus
     CONVERGED
@@ -52,6 +66,7 @@ cdef enum:  # as many.FitStatus
 
 include "kernels/many_group.pxi"
 include "kernels/many_em.pxi"
+include "kernels/many_start.pxi"
 include "kernels/many_normal.pxi"
 include "kernels/many_binomial.pxi"
 include "kernels/many_poisson.pxi"

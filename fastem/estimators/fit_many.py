@@ -27,6 +27,9 @@ from fastem.validation.groups import (
 )
 from fastem.validation.settings import as_integer, as_non_negative, check_choice
 
+STOPPING = ("loglik", "gain")
+"""The stop rules, by their number in the kernels."""
+
 
 @own
 def fit_many(
@@ -38,8 +41,11 @@ def fit_many(
     family: str = "gaussian",
     trials: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
-    tol: float = 1e-3,
-    max_iter: int = 100,
+    tol: float = 0.003,
+    max_iter: int = 200,
+    stopping: str = "gain",
+    acceleration: str | None = "squarem",
+    init_params: str = "auto",
     reg_covar: float | str = 1e-6,
     weights_init: ArrayLike | None = None,
     n_threads: int | None = None,
@@ -48,13 +54,13 @@ def fit_many(
 ) -> ManyFits:
     """Fit a univariate mixture to each of many groups of rows: per gene, per pixel, per cell.
 
-    Each group is fitted as by `em` from its own start, until its own stop, and on its rows alone: how the groups are
-    split into calls or threads does not show in the bits.  What is wrong with the rows of a group is its status.  One
-    thread fits a group: long ones are for the estimators.
+    Each group is fitted from its own start, until its own stop, and on its rows alone: how the groups are split into
+    calls or threads does not show in the bits.  What is wrong with the rows of a group is its status.  One thread fits
+    a group: long ones are for the estimators.
 
-    A start cuts the sorted values (rates of success) of a group into k blocks of equal weight and takes their means;
-    the variance is that within blocks, the same for all.  Where means tie they are moved half way to even ones between
-    the smallest and the largest value.
+    Several starts are tried for three iterations each, and the best goes on: the sorted values (rates) cut in two, and
+    a part again, where the likelihood of the classified rows gains most; k blocks of equal weight, with one variance;
+    and, of two Gaussian components with heavy tails, one mean with a narrow and a wide component.
 
     Parameters
     ----------
@@ -74,10 +80,18 @@ def fit_many(
         Trials of a binomial mixture, whose values are successes; must be left out for others.
     sample_weight : array-like, shaped as values, default=None
         0 or from 1e-100 to 1e100; a weight of w counts as w equal rows, a row of weight 0 is as none.
-    tol : float, default=1e-3
-        A group stops when the change of its mean log likelihood is below tol.
-    max_iter : int, default=100
+    tol : float, default=0.003
+        A group stops when what its log likelihood has left to gain is below tol, see `stopping`.
+    max_iter : int, default=200
         Iterations at the most; 0 leaves the starts.
+    stopping : {"gain", "loglik"}, default="gain"
+        What falls below tol.  "gain": an estimate of what the log likelihood of a group, a total, still has to gain,
+        from how fast the steps of EM become shorter.  "loglik": the change of its mean, as for the estimators.
+    acceleration : {"squarem", None}, default="squarem"
+        Extrapolate every two iterations by SQUAREM; what lowers the log likelihood is taken back.  None is plain EM.
+    init_params : {"auto", "blocks"}, default="auto"
+        Where to begin: the best of several starts, or blocks of equal weight, whose means are moved half way to even
+        ones where they tie.  Where a start is given in part the rest comes from blocks.
     reg_covar : float or "auto", default=1e-6
         Added to the variances of Gaussian mixtures.  "auto" is 1e-6 of the variance of each group.
     weights_init, ..._init : array-like of shape (k,) or (m, k), default=None
@@ -104,6 +118,7 @@ def fit_many(
     References
     ----------
     Dempster, Laird and Rubin (1977), Maximum likelihood from incomplete data via the EM algorithm.
+    Varadhan and Roland (2008), Simple and globally convergent methods for accelerating the convergence of any EM.
 
     Examples
     --------
@@ -128,7 +143,7 @@ def fit_many(
     grouping, weights = as_grouping(values, n, offsets, groups), as_row_weights(one_behind_the_other(sample_weight), n)
     if grouping.order is not None:
         rows, weights = tuple(array[grouping.order] for array in rows), weights[grouping.order]
-    rules = as_non_negative(tol, "tol"), as_integer(max_iter, "max_iter", 0, most=np.iinfo(np.int32).max)
+    rules = as_rules(tol, max_iter, stopping, acceleration, init_params)
     edges = grouping.offsets
     m, k = len(edges) - 1, as_n_components(n_components, edges)
     params = {"weights": as_starting_weights(weights_init, "weights_init", (m, k))}
@@ -144,6 +159,19 @@ def fit_many(
     params = in_order(params, kind.parameter_names[0])
     total = group_totals(edges, weights)
     return kind(offsets=edges, total=total, names=grouping.names, order=grouping.order, **params, **found)
+
+
+def as_rules(
+    tol: object, max_iter: object, stopping: str, acceleration: str | None, init_params: str
+) -> tuple[float, int, int, int, int]:
+    """Return the settings of a fit as the kernels take them."""
+    check_choice(stopping, "stopping", STOPPING)
+    if acceleration is not None:
+        check_choice(acceleration, "acceleration", ("squarem",))
+    check_choice(init_params, "init_params", ("auto", "blocks"))
+    most = as_integer(max_iter, "max_iter", 0, most=np.iinfo(np.int32).max)
+    steps = int(acceleration is not None), int(init_params == "auto")
+    return as_non_negative(tol, "tol"), most, STOPPING.index(stopping), *steps
 
 
 def class_of_many(family: str) -> type[ManyFits]:

@@ -5,7 +5,7 @@ cdef inline int load_counts(Group *g, const number[:, :] X, const number[:, :] t
     """-> CONVERGED where nothing is wrong with the rows.  A start sorts rates that are never 0 or 1."""
     cdef Py_ssize_t row
     cdef double x, row_trials, w
-    g.n, g.total, g.base_measure = 0, 0.0, 0.0
+    g.n, g.total, g.base_measure, g.per_row = 0, 0.0, 0.0, 0.0
     for row in range(begin, end):
         x, row_trials, w = <double> X[row, 0], <double> trials[row, 0], sample_weight[row]
         if w == 0.0:
@@ -18,6 +18,9 @@ cdef inline int load_counts(Group *g, const number[:, :] X, const number[:, :] t
         g.base_measure += w * (log_factorial(row_trials, log_factorials) - log_factorial(x, log_factorials)
                                - log_factorial(row_trials - x, log_factorials))
         add_row(g, (x + 0.5) / (row_trials + 1.0), w, w * row_trials)
+        g.per_row += w * row_trials
+    if g.total > 0.0:
+        g.per_row /= g.total
     return enough(g)
 
 
@@ -55,6 +58,23 @@ cdef inline void maximize_binomial(Group *g) noexcept nogil:
             g.location[c] = min(prob, 1.0 - SMALLEST_PROB) if g.second[c] > nothing else prob
 
 
+cdef inline vec binomial_part(const Group *g, vec mass, vec moment, vec square) noexcept nogil:
+    """log2 of weight^rows times the probability of a part, whose mass is its trials."""
+    cdef vec successes = moment + g.middle * mass
+    cdef vec failures = mass - successes
+    return (successes * log2_(successes / mass) + failures * log2_(failures / mass)) \
+        + mass * (broadcast(1.0 / g.per_row) * log2_(mass))
+
+
+cdef inline double binomial_precision(const Group *g, Py_ssize_t c) noexcept nogil:
+    return g.per_row / max(g.location[c] * (1.0 - g.location[c]), UNSEEN)
+
+
+cdef inline void blocks_of_probs(Group *g) noexcept nogil:
+    forget(g)
+    start_rates(g, 1.0)
+
+
 def fit_many_binomial(const number[:, :] X,              # IN     (n, 1)    successes
                       const number[:, :] trials,         # IN     (n, 1)
                       const double[:] sample_weight,     # IN     (n,)
@@ -62,6 +82,9 @@ def fit_many_binomial(const number[:, :] X,              # IN     (n, 1)    succ
                       const int64_t[::1] edges,          # IN     (s + 1,)
                       double tol,                        # IN
                       Py_ssize_t max_iter,               # IN
+                      int stopping,                      # IN               tol: 0 change of mean, 1 gain of total
+                      bint accelerated,                  # IN               by SQUAREM
+                      bint searched,                     # IN               for the best start, where none is given
                       const double[::1] log_factorials,  # IN     (256,)    log n!
                       double[:, ::1] weights,            # IN/OUT (m, k)    the start; NaN is found from the rows
                       double[:, ::1] probs,              # IN/OUT (m, k)
@@ -70,6 +93,7 @@ def fit_many_binomial(const number[:, :] X,              # IN     (n, 1)    succ
                       int8_t[::1] status):               # OUT    (m,)
     # -> the mixture of each group of these shares
     cdef Group g
+    cdef Rules rules = Rules(tol, max_iter, stopping == 1, accelerated)
     cdef Py_ssize_t i
     cdef real *block = new_group(&g, weights.shape[1], offsets, edges)
     with nogil:
@@ -77,9 +101,18 @@ def fit_many_binomial(const number[:, :] X,              # IN     (n, 1)    succ
             g.weights, g.location = &weights[i, 0], &probs[i, 0]
             status[i] = load_counts(&g, X, trials, sample_weight, &log_factorials[0], offsets[i], offsets[i + 1])
             if status[i] == CONVERGED:
+                g.lowest, g.highest = 0.0, 1.0
+                if searched and g.per_row > 0.0 and nothing_given(&g):
+                    sort_rows(&g)
+                    status[i] = search(&g, &rules, binomial_tables, binomial_density, binomial_sums, maximize_binomial,
+                                       binomial_precision, binomial_part, parts_of_rates, blocks_of_probs, no_spreads,
+                                       &loglik[i], &n_iter[i])
+                    continue
+                if incomplete(g.location, g.k):
+                    sort_rows(&g)
                 start_rates(&g, 1.0)
-                status[i] = em(&g, binomial_tables, binomial_density, binomial_sums, maximize_binomial, tol, max_iter,
-                               &loglik[i], &n_iter[i])
+                status[i] = finish(&g, &rules, binomial_tables, binomial_density, binomial_sums, maximize_binomial,
+                                   binomial_precision, False, &loglik[i], &n_iter[i])
             else:
                 no_fit(&g, &loglik[i])
     free(block)

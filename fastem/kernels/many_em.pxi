@@ -1,4 +1,4 @@
-# EM on one group, whatever the family: it is four functions, which are inlined into the fit of its groups.
+# A sweep of one group, whatever the family: it is functions, which are inlined into the fit of its groups.
 
 ctypedef void (*Update)(Group *) noexcept nogil                         # tables of the parameters; the M-step
 ctypedef vec (*LogDensity)(const Group *, Py_ssize_t, vec, vec) noexcept nogil  # log2 (weight * density), c, x, y
@@ -46,23 +46,6 @@ cdef inline void maximize_weights(Group *g) noexcept nogil:
         g.weights[c] = g.counts[c] / total if g.counts[c] > EMPTY * total else 0.0
 
 
-cdef inline int em(Group *g, Update make_tables, LogDensity log_density, Moments moments, Update maximize, double tol,
-                   Py_ssize_t max_iter, double *loglik, int32_t *n_iter) noexcept nogil:
-    """As fitting/driver.em; the last sweep is at the parameters it leaves.  -> CONVERGED or MAX_ITER"""
-    cdef double previous, criterion = -INFINITY, distance = INFINITY
-    while not distance < tol and n_iter[0] < max_iter:
-        previous, criterion = criterion, sweep(g, make_tables, log_density, moments) / g.total
-        maximize(g)
-        n_iter[0] += 1
-        distance = fabs(criterion - previous)
-    loglik[0] = max(sweep(g, make_tables, log_density, moments) + g.base_measure, LOWEST_LOGLIK)
-    return CONVERGED if distance < tol else MAX_ITER
-
-
 cdef inline void no_fit(Group *g, double *loglik) noexcept nogil:
-    cdef Py_ssize_t c
     loglik[0] = NAN
-    for c in range(g.k):
-        g.weights[c] = g.location[c] = NAN
-        if g.variances != NULL:
-            g.variances[c] = NAN
+    forget(g)

@@ -20,11 +20,10 @@ cdef inline int load_values(Group *g, const floating[:, :] X, const double[:] sa
     return enough(g)
 
 
-cdef inline void start_normal(Group *g, double reg_covar, double relative) noexcept nogil:
+cdef inline void start_normal(Group *g) noexcept nogil:
     """What has not been given, by blocks of the values; reg_covar is added to what is found."""
     cdef Py_ssize_t c
     cdef double variance, square = 0.0
-    g.reg_covar = reg_covar + (relative * own_variance(g) if relative > 0.0 else 0.0)
     for c in range(g.k):
         fill(g.weights, c, 1.0 / g.k)
     if not (incomplete(g.location, g.k) or incomplete(g.variances, g.k)):
@@ -37,6 +36,42 @@ cdef inline void start_normal(Group *g, double reg_covar, double relative) noexc
     for c in range(g.k):
         fill(g.location, c, g.found[c])
         fill(g.variances, c, variance)
+
+
+cdef inline void blocks_of_values(Group *g) noexcept nogil:
+    forget(g)
+    start_normal(g)
+
+
+cdef inline void parts_of_values(Group *g) noexcept nogil:
+    cdef Py_ssize_t c
+    cdef double mass, delta, square = g.variance + g.middle * g.middle
+    for c in range(g.k):
+        mass = part_mass(g, c)
+        delta = part_moment(g, c) / mass
+        g.weights[c], g.location[c] = mass / g.all_mass, g.middle + delta
+        g.variances[c] = (part_square(g, c) - mass * delta * delta + g.fewest * g.variance) / (mass + g.fewest)
+        g.variances[c] = max(g.variances[c] + g.reg_covar, smallest_variance(square))
+
+
+cdef inline void spreads_of_values(Group *g) noexcept nogil:
+    """One mean, a narrow component and a wide one: as many rows of both or, where tails are heavy, few of the wide."""
+    cdef Py_ssize_t c
+    cdef bint few = g.excess > HEAVY
+    for c in range(g.k):
+        g.location[c], g.weights[c] = g.middle, (FEW if c else 1.0 - FEW) if few else 0.5
+        g.variances[c] = g.variance * ((FAR if c else NEAR) if few else (WIDE if c else NARROW)) + g.reg_covar
+        g.variances[c] = max(g.variances[c], smallest_variance(g.variance + g.middle * g.middle))
+
+
+cdef inline vec normal_part(const Group *g, vec mass, vec moment, vec square) noexcept nogil:
+    """log2 of weight^mass times the density of the rows of a part, whose variance is drawn to that of all."""
+    cdef vec variance = (square - moment * moment / mass + g.fewest * g.variance) / (mass + g.fewest)
+    return mass * (log2_(mass) - 0.5 * log2_(larger(variance, broadcast(SMALLEST_VARIANCE))))
+
+
+cdef inline double normal_precision(const Group *g, Py_ssize_t c) noexcept nogil:
+    return 1.0 / g.variances[c]
 
 
 cdef inline double own_variance(const Group *g) noexcept nogil:
@@ -101,6 +136,9 @@ def fit_many_normal(const floating[:, :] X,         # IN     (n, 1)
                     const int64_t[::1] edges,       # IN     (s + 1,)  share i is groups edges[i] : edges[i + 1]
                     double tol,                     # IN               of the mean log likelihood
                     Py_ssize_t max_iter,            # IN
+                    int stopping,                   # IN               tol: 0 change of mean, 1 gain of total
+                    bint accelerated,               # IN               by SQUAREM
+                    bint searched,                  # IN               for the best start, where none is given
                     double reg_covar,               # IN               added to variances
                     double relative,                # IN               share of the group's variance that is added
                     double[:, ::1] weights,         # IN/OUT (m, k)    the start; NaN is found from the rows
@@ -111,6 +149,7 @@ def fit_many_normal(const floating[:, :] X,         # IN     (n, 1)
                     int8_t[::1] status):            # OUT    (m,)
     # -> the mixture of each group of these shares
     cdef Group g
+    cdef Rules rules = Rules(tol, max_iter, stopping == 1, accelerated)
     cdef Py_ssize_t i
     cdef real *block = new_group(&g, weights.shape[1], offsets, edges)
     with nogil:
@@ -118,9 +157,19 @@ def fit_many_normal(const floating[:, :] X,         # IN     (n, 1)
             g.weights, g.location, g.variances = &weights[i, 0], &means[i, 0], &variances[i, 0]
             status[i] = load_values(&g, X, sample_weight, offsets[i], offsets[i + 1])
             if status[i] == CONVERGED:
-                start_normal(&g, reg_covar, relative)
-                status[i] = em(&g, normal_tables, normal_density, normal_sums, maximize_normal, tol, max_iter,
-                               &loglik[i], &n_iter[i])
+                g.reg_covar = reg_covar + (relative * own_variance(&g) if relative > 0.0 else 0.0)
+                g.per_row, g.lowest, g.highest = 1.0, -INFINITY, INFINITY
+                if searched and nothing_given(&g):
+                    sort_rows(&g)
+                    status[i] = search(&g, &rules, normal_tables, normal_density, normal_sums, maximize_normal,
+                                       normal_precision, normal_part, parts_of_values, blocks_of_values,
+                                       spreads_of_values, &loglik[i], &n_iter[i])
+                    continue
+                if incomplete(g.location, g.k) or incomplete(g.variances, g.k):
+                    sort_rows(&g)
+                start_normal(&g)
+                status[i] = finish(&g, &rules, normal_tables, normal_density, normal_sums, maximize_normal,
+                                   normal_precision, False, &loglik[i], &n_iter[i])
             else:
                 no_fit(&g, &loglik[i])
     free(block)

@@ -47,12 +47,30 @@ cdef inline void maximize_poisson(Group *g) noexcept nogil:
             g.location[c] = g.first[c] / g.counts[c]
 
 
+cdef inline vec poisson_part(const Group *g, vec mass, vec moment, vec square) noexcept nogil:
+    """log2 of weight^rows times the probability of a part, but for what all cuts have in common."""
+    cdef vec events = moment + g.middle * mass
+    return events * log2_(events / mass) + mass * log2_(mass)
+
+
+cdef inline double poisson_precision(const Group *g, Py_ssize_t c) noexcept nogil:
+    return 1.0 / max(g.location[c], UNSEEN)
+
+
+cdef inline void blocks_of_events(Group *g) noexcept nogil:
+    forget(g)
+    start_rates(g, min(2.0 * g.key[0], LARGEST_COUNT))
+
+
 def fit_many_poisson(const number[:, :] X,              # IN     (n, 1)    counts
                      const double[:] sample_weight,     # IN     (n,)
                      const int64_t[::1] offsets,        # IN     (m + 1,)  as for fit_many_normal
                      const int64_t[::1] edges,          # IN     (s + 1,)
                      double tol,                        # IN
                      Py_ssize_t max_iter,               # IN
+                     int stopping,                      # IN               tol: 0 change of mean, 1 gain of total
+                     bint accelerated,                  # IN               by SQUAREM
+                     bint searched,                     # IN               for the best start, where none is given
                      const double[::1] log_factorials,  # IN     (256,)    log n!
                      double[:, ::1] weights,            # IN/OUT (m, k)    the start; NaN is found from the rows
                      double[:, ::1] rates,              # IN/OUT (m, k)
@@ -61,6 +79,7 @@ def fit_many_poisson(const number[:, :] X,              # IN     (n, 1)    count
                      int8_t[::1] status):               # OUT    (m,)
     # -> the mixture of each group of these shares
     cdef Group g
+    cdef Rules rules = Rules(tol, max_iter, stopping == 1, accelerated)
     cdef Py_ssize_t i
     cdef real *block = new_group(&g, weights.shape[1], offsets, edges)
     with nogil:
@@ -68,9 +87,18 @@ def fit_many_poisson(const number[:, :] X,              # IN     (n, 1)    count
             g.weights, g.location = &weights[i, 0], &rates[i, 0]
             status[i] = load_events(&g, X, sample_weight, &log_factorials[0], offsets[i], offsets[i + 1])
             if status[i] == CONVERGED:
+                g.per_row, g.lowest, g.highest = 1.0, 0.0, INFINITY
+                if searched and nothing_given(&g):
+                    sort_rows(&g)
+                    status[i] = search(&g, &rules, poisson_tables, poisson_density, poisson_sums, maximize_poisson,
+                                       poisson_precision, poisson_part, parts_of_rates, blocks_of_events, no_spreads,
+                                       &loglik[i], &n_iter[i])
+                    continue
+                if incomplete(g.location, g.k):
+                    sort_rows(&g)
                 start_rates(&g, min(2.0 * g.key[0], LARGEST_COUNT))
-                status[i] = em(&g, poisson_tables, poisson_density, poisson_sums, maximize_poisson, tol, max_iter,
-                               &loglik[i], &n_iter[i])
+                status[i] = finish(&g, &rules, poisson_tables, poisson_density, poisson_sums, maximize_poisson,
+                                   poisson_precision, False, &loglik[i], &n_iter[i])
             else:
                 no_fit(&g, &loglik[i])
     free(block)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from support import datasets, naive
 from support.groups import (
+    AS_EM,
     RTOL,
     SIZES,
     all_families,
@@ -59,7 +60,8 @@ def test_a_normal_fit_is_that_of_em(weighted, twin):
     quartiles = np.array([np.quantile(x[a:b], [0.25, 0.75]) for a, b in groups])
     spreads = np.array([np.full(2, x[a:b].var()) for a, b in groups])
     fits = fit_many(x, offsets, 2, sample_weight=w, means_init=quartiles, variances_init=spreads,
-                    weights_init=[0.3, 0.7], reg_covar=1e-3, tol=1e-4, max_iter=ITERATIONS, backend=twin)  # fmt: skip
+                    weights_init=[0.3, 0.7], reg_covar=1e-3, tol=1e-4, max_iter=ITERATIONS, backend=twin,
+                    **AS_EM)  # fmt: skip
     assert fits.fitted.all()
     assert not fits.converged.all()
     for g, (a, b) in enumerate(groups):
@@ -79,7 +81,7 @@ def test_a_binomial_fit_is_that_of_em(weighted, twin):
     trials[-1], x[-1] = 1000, 400  # beyond the table of factorials
     w = weights_for(len(x)) if weighted else np.ones(len(x))
     fits = fit_many(x, offsets, 2, family="binomial", trials=trials, sample_weight=w, probs_init=[0.2, 0.7],
-                    weights_init=[0.3, 0.7], tol=1e-4, max_iter=ITERATIONS, backend=twin)  # fmt: skip
+                    weights_init=[0.3, 0.7], tol=1e-4, max_iter=ITERATIONS, backend=twin, **AS_EM)  # fmt: skip
     assert fits.fitted.all()
     for g, (a, b) in enumerate(pairwise(offsets)):
         start = BinomialParams(np.array([0.3, 0.7]), np.array([[0.2], [0.7]]))
@@ -97,7 +99,8 @@ def test_a_binomial_fit_is_that_of_em(weighted, twin):
 def test_a_normal_fit_is_naive_em(world, twin):
     variances = world.covariances[:, 0, 0]
     fits = fit_many(world.X[:, 0], [0, len(world.X)], len(world.weights), weights_init=world.weights, tol=0, max_iter=9,
-                    means_init=world.means[:, 0], variances_init=variances, reg_covar=0.01, backend=twin)  # fmt: skip
+                    means_init=world.means[:, 0], variances_init=variances, reg_covar=0.01, backend=twin,
+                    **AS_EM)  # fmt: skip
     weights, means, covariances, _ = naive.normal_em(
         world.X, np.ones(len(world.X)), world.weights, world.means, world.covariances, "full", 0.01, 9
     )
@@ -115,7 +118,7 @@ def test_a_normal_fit_is_naive_em(world, twin):
 def test_a_binomial_fit_is_naive_em(world, twin):
     n, k = len(world.X), len(world.weights)
     rules = {"weights_init": world.weights, "probs_init": world.probs[:, 0], "tol": 0, "max_iter": 9}
-    rows = {"family": "binomial", "trials": world.trials[:, 0], "backend": twin}
+    rows = {"family": "binomial", "trials": world.trials[:, 0], "backend": twin, **AS_EM}
     fits, ones = fit_many(world.X[:, 0], [0, n], k, **rows, **rules), np.ones(n)
     weights, probs, _ = naive.binomial_em(world.X, world.trials, ones, world.weights, world.probs, 9)
     np.testing.assert_allclose(fits.weights[0], weights, rtol=RTOL)
@@ -128,7 +131,8 @@ def test_a_binomial_fit_is_naive_em(world, twin):
 def test_a_fit_is_that_of_the_estimator_from_the_same_start(twin):
     x, offsets = normal_groups()
     starts = fit_many(x, offsets, 2, max_iter=0, backend=twin)
-    fits = fit_many(x, offsets, 2, backend=twin)
+    given = {f"{name}_init": getattr(starts, name) for name in ("weights", "means", "variances")}
+    fits = fit_many(x, offsets, 2, tol=1e-3, backend=twin, **given, **AS_EM)
     for g, (a, b) in enumerate(pairwise(offsets)):
         mixture = fastem.GaussianMixture(
             2, weights_init=starts.weights[g], means_init=starts.means[g][:, np.newaxis], order_by="means",
@@ -185,7 +189,7 @@ def test_kernels_have_the_constants_of_the_families():
 def test_a_start_is_blocks_of_equal_weight(k, twin):
     x, offsets = normal_groups()
     w = 0.1 + weights_for(len(x))
-    start = fit_many(x, offsets, k, sample_weight=w, max_iter=0, reg_covar=0.5, backend=twin)
+    start = fit_many(x, offsets, k, sample_weight=w, max_iter=0, reg_covar=0.5, backend=twin, **AS_EM)
     for g, (a, b) in enumerate(pairwise(offsets)):
         means, within = naive.equal_blocks(x[a:b], w[a:b], k)
         np.testing.assert_allclose(start.means[g], means, rtol=1e-12)
@@ -197,7 +201,7 @@ def test_a_start_is_blocks_of_equal_weight(k, twin):
 
 def test_a_binomial_start_is_blocks_of_equal_trials(twin):
     x, trials, offsets = count_groups(sizes=(40, 400))
-    start = fit_many(x, offsets, 2, family="binomial", trials=trials, max_iter=0, backend=twin)
+    start = fit_many(x, offsets, 2, family="binomial", trials=trials, max_iter=0, backend=twin, **AS_EM)
     for g, (a, b) in enumerate(pairwise(offsets)):
         rates = (x[a:b] + 0.5) / (trials[a:b] + 1.0)
         np.testing.assert_allclose(start.probs[g], naive.equal_blocks(rates, trials[a:b], 2)[0], rtol=1e-12)
@@ -205,10 +209,12 @@ def test_a_binomial_start_is_blocks_of_equal_trials(twin):
 
 def test_a_start_parts_means_that_tie(twin):
     values = np.array([0.0] * 90 + [1.0] * 6 + [4.0] * 4)
-    start = fit_many(values, [0, 100], 3, max_iter=0, backend=twin)
+    start = fit_many(values, [0, 100], 3, max_iter=0, backend=twin, **AS_EM)
     blocks = np.array([0.0, 0.0, (6 * 1.0 + 4 * 4.0) / (100 / 3)])
     np.testing.assert_allclose(start.means[0], 0.5 * blocks + 0.5 * 4.0 * np.array([1, 3, 5]) / 6, rtol=1e-12)
-    equal = fit_many([5, 5, 5, 0, 0], [0, 3, 5], 2, family="binomial", trials=[9, 9, 9, 0, 0], max_iter=0, backend=twin)
+    equal = fit_many(
+        [5, 5, 5, 0, 0], [0, 3, 5], 2, family="binomial", trials=[9, 9, 9, 0, 0], max_iter=0, backend=twin, **AS_EM
+    )
     rates = np.array([[5.5 / 10], [0.5]])
     np.testing.assert_allclose(equal.probs, 0.5 * rates + 0.5 * np.array([0.25, 0.75]), rtol=1e-12)
 
@@ -218,14 +224,16 @@ def test_means_that_rounding_parts_are_tied(seed):
     """The third block begins at the ones, but for rounding: it can leave 1e-17 of their weight to the second."""
     w = np.random.default_rng(seed).random(30)
     values = np.repeat([0.0, 1.0], [60, 30])
-    means = fit_many(values, [0, 90], 3, sample_weight=np.tile(w, 3), max_iter=0).means
+    means = fit_many(values, [0, 90], 3, sample_weight=np.tile(w, 3), max_iter=0, **AS_EM).means
     assert np.diff(means).min() > 0.1
 
 
 def test_what_is_not_given_is_found(twin):
     x, offsets = normal_groups()
-    start = fit_many(x, offsets, 2, max_iter=0, backend=twin)
-    part = fit_many(x, offsets, 2, means_init=[np.nan, 1e3], variances_init=[7.0, np.nan], max_iter=0, backend=twin)
+    start = fit_many(x, offsets, 2, max_iter=0, backend=twin, **AS_EM)
+    part = fit_many(
+        x, offsets, 2, means_init=[np.nan, 1e3], variances_init=[7.0, np.nan], max_iter=0, backend=twin, **AS_EM
+    )
     np.testing.assert_array_equal(part.means[:, 0], start.means[:, 0])
     np.testing.assert_array_equal(part.variances[:, 1], start.variances[:, 1])
     assert (part.means[:, 1] == 1e3).all()

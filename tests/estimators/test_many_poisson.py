@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from support import datasets, naive
-from support.groups import RTOL, assert_equal_bits, event_groups, offsets_of
+from support.groups import AS_EM, RTOL, assert_equal_bits, event_groups, offsets_of
 
 import fastem
 from fastem import FitStatus, PoissonParams, PoissonStats, fit_many
@@ -34,7 +34,7 @@ def test_a_fit_is_that_of_em(weighted, twin):
     x[-1] = 1000  # beyond the table of factorials
     w = weights_for(len(x)) if weighted else np.ones(len(x))
     fits = poisson(x, offsets, 2, sample_weight=w, rates_init=[3.0, 9.0], weights_init=[0.3, 0.7], tol=1e-4,
-                   max_iter=ITERATIONS, backend=twin)  # fmt: skip
+                   max_iter=ITERATIONS, backend=twin, **AS_EM)  # fmt: skip
     assert fits.fitted.all()
     for g, (a, b) in enumerate(pairwise(offsets)):
         start = PoissonParams(np.array([0.3, 0.7]), np.array([[3.0], [9.0]]))
@@ -51,7 +51,7 @@ def test_a_fit_is_that_of_em(weighted, twin):
 def test_a_fit_is_naive_em(world, twin):
     n, k = len(world.X), len(world.weights)
     fits = poisson(world.X[:, 0], [0, n], k, weights_init=world.weights, rates_init=world.rates[:, 0], tol=0,
-                   max_iter=9, backend=twin)  # fmt: skip
+                   max_iter=9, backend=twin, **AS_EM)  # fmt: skip
     weights, rates, _ = naive.poisson_em(world.X, np.ones(n), world.weights, world.rates, 9)
     np.testing.assert_allclose(fits.weights[0], weights, rtol=RTOL)
     np.testing.assert_allclose(fits.rates[0], rates[:, 0], rtol=RTOL, atol=1e-250)  # a density of 0 counts as 2^-900
@@ -62,7 +62,7 @@ def test_a_fit_is_naive_em(world, twin):
 @pytest.mark.filterwarnings("ignore::fastem.EqualComponentWarning")
 def test_a_fit_is_that_of_the_estimator_from_the_same_start(twin):
     x, offsets = event_groups()
-    starts, fits = (poisson(x, offsets, 2, backend=twin, tol=1e-6, max_iter=n) for n in (0, 1000))
+    starts, fits = (poisson(x, offsets, 2, backend=twin, tol=1e-6, max_iter=n, **AS_EM) for n in (0, 1000))
     for g, (a, b) in enumerate(pairwise(offsets)):
         mixture = fastem.PoissonMixture(
             2, weights_init=starts.weights[g], rates_init=starts.rates[g], order_by="rates", acceleration=None,
@@ -101,7 +101,7 @@ def test_a_start_is_blocks_of_equal_weight_of_counts_that_are_never_0(k, twin):
     offsets = np.array([0, 60, 460])
     x = np.random.default_rng(0).poisson(1000, size=460) * (np.arange(460) % 7 > 0)
     w = 0.1 + weights_for(len(x))
-    start = poisson(x, offsets, k, sample_weight=w, max_iter=0, backend=twin)
+    start = poisson(x, offsets, k, sample_weight=w, max_iter=0, backend=twin, **AS_EM)
     for g, (a, b) in enumerate(pairwise(offsets)):
         np.testing.assert_allclose(start.rates[g], naive.equal_blocks(x[a:b] + 0.5, w[a:b], k)[0], rtol=1e-12)
     assert (start.weights == 1 / k).all()
@@ -109,15 +109,15 @@ def test_a_start_is_blocks_of_equal_weight_of_counts_that_are_never_0(k, twin):
 
 
 def test_a_start_parts_rates_that_tie(twin):
-    equal = poisson([5, 5, 5, 0, 0], [0, 3, 5], 2, max_iter=0, backend=twin)
+    equal = poisson([5, 5, 5, 0, 0], [0, 3, 5], 2, max_iter=0, backend=twin, **AS_EM)
     rates = np.array([[5.5], [0.5]])
     np.testing.assert_allclose(equal.rates, 0.5 * rates + 0.5 * 2 * rates * np.array([0.25, 0.75]), rtol=1e-12)
 
 
 def test_what_is_not_given_is_found(twin):
     x, offsets = event_groups()
-    start = poisson(x, offsets, 2, max_iter=0, backend=twin)
-    part = poisson(x, offsets, 2, rates_init=[np.nan, 1e3], max_iter=0, backend=twin)
+    start = poisson(x, offsets, 2, max_iter=0, backend=twin, **AS_EM)
+    part = poisson(x, offsets, 2, rates_init=[np.nan, 1e3], max_iter=0, backend=twin, **AS_EM)
     np.testing.assert_array_equal(part.rates[:, 0], start.rates[:, 0])
     assert (part.rates[:, 1] == 1e3).all()
 

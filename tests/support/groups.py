@@ -11,6 +11,9 @@ from fastem.families.registry import NAMES
 # A dozen iterations, each good to a few units in the last place, summed in another order; seen: 2e-14.
 RTOL = 1e-12
 
+AS_EM = {"stopping": "loglik", "acceleration": None, "init_params": "blocks"}
+"""The settings by which a group is fitted as by `em`, from blocks."""
+
 SIZES = (3, 4, 7, 8, 9, 16, 17, 64, 129, 1000)  # about the lanes of a vector, and many of them
 
 

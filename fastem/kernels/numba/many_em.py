@@ -1,9 +1,7 @@
-"""EM on one group, whatever the family, and the weights of its M-step."""
-import math
-
+"""A sweep of one group, whatever the family, and the weights of its M-step."""
 from fastem.kernels.numba.elementary import exp2_, log2_
 from fastem.kernels.numba.jit import pointwise
-from fastem.kernels.numba.many_group import CONVERGED, EMPTY, MAX_ITER, padded
+from fastem.kernels.numba.many_group import EMPTY, padded
 from fastem.kernels.numba.slots import FAR_OUT, LN2, LOWEST
 from fastem.kernels.numba.vectors import LANES, add_lane_sums, broadcast, larger, load, store
 
@@ -11,13 +9,11 @@ LOG2E = 1.4426950408889634
 LOWEST_LOGLIK = -1e307  # as slots.LOWEST_LOGLIK
 
 
-def em_of(make_tables, log_density, moments, maximize):
-    """Return EM on one group, of a family that is these four functions:
+def sweep_of(log_density, moments):
+    """Return the sweep of one group, of a family that is these functions:
 
-    make_tables(params, tables)
     log_density(x, y, log_norm, center, scaling) -> log2 (weight * density) of a component
     moments(x, y, center) -> what its responsibility is multiplied with for `first` and for `second`
-    maximize(sums, params, added): the M-step, in place; added is the reg_covar of families with variances
     """
 
     @pointwise
@@ -52,20 +48,7 @@ def em_of(make_tables, log_density, moments, maximize):
         add_lane_sums(sums, 3 * k, loglik)
         return max(LN2 * sums[3 * k], LOWEST_LOGLIK)
 
-    @pointwise
-    def em(n, total, tol, max_iter, added, group, tables, sums, lanes, params):
-        """As fitting/driver.em, with a last sweep where it ends.  -> status, log likelihood, iterations"""
-        criterion, distance, n_iter = -math.inf, math.inf, 0
-        while True:
-            make_tables(params, tables)
-            loglik = sweep(n, group, tables, sums, lanes)
-            if distance < tol or n_iter == max_iter:
-                return CONVERGED if distance < tol else MAX_ITER, loglik, n_iter
-            maximize(sums, params, added)
-            distance, criterion = abs(loglik / total - criterion), loglik / total
-            n_iter += 1
-
-    return em
+    return sweep
 
 
 @pointwise

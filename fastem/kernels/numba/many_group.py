@@ -12,7 +12,9 @@ LOG_ZERO = -1e290  # as counts.LOG_ZERO
 LOG_2PI = 1.8378770664093453
 LARGEST_COUNT = 2.0**53  # as arrays.LARGEST_COUNT
 TIE = 1e-9         # share of the range by which means of blocks differ, or they are one
-PER_COMPONENT = 4 * LANES + 7  # numbers of a tile for each component, as cut_tile cuts them
+COLUMNS = 9                     # of a group: x, failures, ..., gain
+PER_COMPONENT = 4 * LANES + 23  # numbers of a tile for each component, as cut_tile cuts them
+OTHERS = 16
 
 CONVERGED, MAX_ITER, NO_ROWS, FEW_ROWS, NOT_FINITE, NOT_COUNTS = range(6)  # as many_fits.FitStatus
 
@@ -31,7 +33,7 @@ def groups_kernel(function):
     def height(*args):
         offsets, edges, k = args[begin], args[begin + 1], args[out].shape[1]
         longest = int(np.diff(offsets[edges[0]:edges[-1] + 1]).max())
-        return -(-(5 * (longest + LANES) + PER_COMPONENT * k + 1) // ROW)
+        return -(-(COLUMNS * (longest + 2 * LANES) + PER_COMPONENT * k + OTHERS) // ROW)
 
     return kernel(function, height)
 
@@ -47,15 +49,23 @@ def padded(length):
 @pointwise
 def cut_tile(tile, k):
     """As many rows as there is room for, a multiple of LANES."""
-    n = (len(tile) - PER_COMPONENT * k - 1) // 5 // LANES * LANES
-    lanes, columns, rest = tile[:4 * k * LANES], tile[4 * k * LANES:4 * k * LANES + 5 * n], tile[4 * k * LANES + 5 * n:]
+    n = (len(tile) - PER_COMPONENT * k - OTHERS) // COLUMNS // LANES * LANES
+    end = 4 * k * LANES + COLUMNS * n
+    lanes, columns, rest = tile[:4 * k * LANES], tile[4 * k * LANES:end], tile[end:]
     return ((columns[:n], columns[n:2 * n], columns[2 * n:3 * n]),  # group   x, failures and weight
-            (columns[3 * n:4 * n], columns[4 * n:]),                # pairs   key and mass, which a start sorts
+            (columns[3 * n:4 * n], columns[4 * n:5 * n]),           # pairs   key and mass, which a start sorts
+            (columns[5 * n:6 * n], columns[6 * n:7 * n],            # before  sums over the sorted rows, and what a cut
+             columns[7 * n:8 * n], columns[8 * n:9 * n]),           #         before a row gains
             lanes,                                                  # lanes   densities of the vector at hand, and sums
             (rest[:k], rest[k:2 * k], rest[2 * k:3 * k]),           # tables  log_norm, center and scaling
             rest[3 * k:4 * k],                                      # found   means of a start
-            rest[4 * k:7 * k + 1])                                  # sums    counts, first and second of a component,
+            rest[4 * k:7 * k + 1],                                  # sums    counts, first and second of a component,
                                                                     #         then of the next; last the log likelihood
+            rest[7 * k + 1:19 * k + 1].reshape(4, 3 * k),           # kept    parameters
+            (rest[19 * k + 1:20 * k + 2], rest[20 * k + 2:21 * k + 2],  # parts   where parts of the sorted rows begin,
+             rest[21 * k + 2:22 * k + 2]),                          #         the best cut of each, and its gain
+            rest[22 * k + 2:23 * k + 2],                            # ones    for the spread of what has none
+            rest[23 * k + 2:23 * k + 16])                           # facts   of the group
 
 
 @pointwise
@@ -93,11 +103,10 @@ def sort_pairs(key, mass, n):
 
 @pointwise
 def blocks(n, key, mass, found):
-    """found <- means of k blocks of equal mass of the sorted keys; -> the variance within blocks.
+    """found <- means of k blocks of equal mass of the sorted rows; -> the variance within blocks.
 
     A row on an edge is shared, so that a row of weight w is w equal rows.  Moments of a block are about its first key.
     """
-    sort_pairs(key, mass, n)
     all_mass = 0.0
     for i in range(n):
         all_mass += mass[i]

@@ -4,8 +4,9 @@ import math
 import numpy as np
 from numba import float64, int64, prange
 
+from fastem.kernels.numba.elementary import log2_
 from fastem.kernels.numba.jit import pointwise, rows, tiles_scratch, vector, weights
-from fastem.kernels.numba.many_em import LOG2E, LOWEST_LOGLIK, em_of, maximize_weights
+from fastem.kernels.numba.many_em import LOG2E, LOWEST_LOGLIK, maximize_weights, sweep_of
 from fastem.kernels.numba.many_group import (
     CONVERGED,
     LARGEST_COUNT,
@@ -16,6 +17,7 @@ from fastem.kernels.numba.many_group import (
     enough,
     fill_up,
     groups_kernel,
+    incomplete,
     indices,
     iterations_out,
     log_factorial,
@@ -23,6 +25,21 @@ from fastem.kernels.numba.many_group import (
     params_inout,
     start_rates,
     status_out,
+)
+from fastem.kernels.numba.many_start import (
+    ADDED,
+    BY_GAIN,
+    HIGHEST,
+    LOWEST,
+    MIDDLE,
+    PER_ROW,
+    UNSEEN,
+    forget,
+    no_spreads,
+    nothing_given,
+    parts_of_rates,
+    search_of,
+    sort_rows,
 )
 from fastem.kernels.numba.tile import edge
 from fastem.kernels.numba.vectors import borrowed
@@ -51,7 +68,7 @@ def load_events(X, sample_weight, log_factorials, begin, end, group, pairs):
 
 @pointwise
 def poisson_tables(params, tables):
-    (shares, rates), (log_norm, log_rates, _) = params, tables
+    (shares, rates, _), (log_norm, log_rates, _) = params, tables
     for c in range(rates.shape[0]):
         log_norm[c] = np.log2(shares[c]) - rates[c] * LOG2E
         log_rates[c] = max(np.log2(rates[c]), LOG_ZERO)
@@ -71,32 +88,66 @@ def poisson_terms(x, y, log_rate):
 @pointwise
 def maximize_poisson(sums, params, _):
     """As PoissonStats.maximize: an empty component keeps its rate."""
-    shares, rates = params
+    shares, rates, _ = params
     maximize_weights(sums, shares)
     for c in range(rates.shape[0]):
         if shares[c] > 0.0:
             rates[c] = sums[3 * c + 1] / sums[3 * c]
 
 
-em_poisson = em_of(poisson_tables, poisson_density, poisson_terms, maximize_poisson)
+@pointwise
+def poisson_part(facts, mass, moment, square):
+    """log2 of weight^rows times the probability of a part, but for what all cuts have in common."""
+    events = moment + facts[MIDDLE] * mass
+    return events * log2_(events / mass) + mass * log2_(mass)
 
 
 @pointwise
-def fit_poissons(share, tiles, X, sample_weight, offsets, edges, tol, max_iter, log_factorials, weights, rates, loglik,
+def poisson_precision(facts, params, c):
+    return 1.0 / max(params[1][c], UNSEEN)
+
+
+@pointwise
+def blocks_of_events(n, pairs, found, facts, params):
+    shares, rates, _ = params
+    forget((shares, rates))
+    start_rates(n, pairs, found, min(2.0 * pairs[0][0], LARGEST_COUNT), shares, rates)
+
+
+search_poisson, finish_poisson = search_of(
+    sweep_of(poisson_density, poisson_terms), poisson_tables, maximize_poisson, poisson_precision, poisson_part,
+    parts_of_rates, blocks_of_events, no_spreads, False)
+
+
+@pointwise
+def fit_poissons(share, tiles, X, sample_weight, offsets, edges, settings, log_factorials, weights, rates, loglik,
                  n_iter, status):
     """The groups of a share, one after the other."""
     k, shares = weights.shape[1], len(edges) - 1
-    group, pairs, lanes, tables, found, sums = cut_tile(borrowed(tiles[share].ravel()), k)
+    group, pairs, before, lanes, tables, found, sums, kept, parts, ones, facts = cut_tile(
+        borrowed(tiles[share].ravel()), k)
+    tol, max_iter, stopping, accelerated, searched = settings
+    rules = tol, stopping == BY_GAIN, accelerated != 0
+    facts[LOWEST], facts[HIGHEST], facts[PER_ROW], facts[ADDED] = 0.0, math.inf, 1.0, 0.0
+    ones[:] = 1.0
     for i in range(edges[edge(share, len(tiles), shares)], edges[edge(share + 1, len(tiles), shares)]):
-        params = borrowed(weights[i]), borrowed(rates[i])
+        params = borrowed(weights[i]), borrowed(rates[i]), ones
         state, n, total, base_measure = load_events(X, sample_weight, log_factorials, offsets[i], offsets[i + 1], group,
                                                     pairs)
         status[i] = enough(state, n, k)
         if status[i] != CONVERGED:
             weights[i], rates[i], loglik[i] = math.nan, math.nan, math.nan
             continue
-        start_rates(n, pairs, found, min(2.0 * pairs[0][0], LARGEST_COUNT), *params)
-        status[i], varying, n_iter[i] = em_poisson(n, total, tol, max_iter, 0.0, group, tables, sums, lanes, params)
+        if searched and nothing_given(params[:2]):
+            sort_rows(n, pairs, before)
+            status[i], varying, n_iter[i] = search_poisson(n, total, rules, max_iter, group, pairs, before, tables,
+                                                           found, sums, lanes, kept, parts, facts, params)
+        else:
+            if incomplete(rates[i]):
+                sort_rows(n, pairs, before)
+            start_rates(n, pairs, found, min(2.0 * pairs[0][0], LARGEST_COUNT), params[0], params[1])
+            status[i], varying, n_iter[i] = finish_poisson(
+                n, total, rules, max_iter, 0, False, group, tables, sums, lanes, kept, facts, params)
         loglik[i] = max(varying + base_measure, LOWEST_LOGLIK)
 
 
@@ -107,6 +158,9 @@ def fit_many_poisson(X: rows,                   # IN     (n, 1)    counts
                      edges: indices,            # IN     (s + 1,)
                      tol: float64,              # IN
                      max_iter: int64,           # IN
+                     stopping: int64,           # IN               tol: 0 change of mean, 1 gain of total
+                     accelerated: int64,        # IN               by SQUAREM
+                     searched: int64,           # IN               for the best start, where none is given
                      log_factorials: vector,    # IN     (256,)    log n!
                      weights: params_inout,     # IN/OUT (m, k)    the start; NaN is found from the rows
                      rates: params_inout,       # IN/OUT (m, k)
@@ -115,6 +169,7 @@ def fit_many_poisson(X: rows,                   # IN     (n, 1)    counts
                      status: status_out,        # OUT    (m,)
                      tiles: tiles_scratch):     # SCRATCH
     # -> the mixture of each group of these shares
+    settings = tol, max_iter, stopping, accelerated, searched
     for share in prange(len(tiles)):
-        fit_poissons(int64(share), tiles, X, sample_weight, offsets, edges, tol, max_iter, log_factorials, weights,
+        fit_poissons(int64(share), tiles, X, sample_weight, offsets, edges, settings, log_factorials, weights,
                      rates, loglik, n_iter, status)
