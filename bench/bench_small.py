@@ -1,18 +1,19 @@
 """Small fits beside scikit-learn's, and beside the same fits where Python drives each iteration.
 
-    python bench/bench_small.py [seed, default 0]
+    python bench/bench_small.py [seed, default 0] [share of the groups of fit_many, default 0.02]
 
 Rows are drawn anew from the seed.  Fits from equal starts take 40 iterations in both packages, and their parameters are
 compared before anything is timed; default fits may end at different maxima, so the mean log likelihoods stand in the
 table.  Times are medians of turns, one after the other.  The second table has quasi-Newton fits to their maximum, which
-are the default of counts and what `select` asks for, and fits with a prior.
+are the default of counts and what `select` asks for, and fits with a prior.  The third has the groups of fit_many; a
+loop over scikit-learn fits a sample of them, and the table says how often its criterion is lower by over 1.
 """
 
 import statistics
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from unittest.mock import patch
 
@@ -33,6 +34,8 @@ TURNS = 7
 LEAST_SECONDS = 0.05
 """Of one turn: a fit of a millisecond is repeated."""
 MOST_FITS = 2000
+LOOP_GROUPS = 12
+"""Of a loop over scikit-learn: a second."""
 
 
 HEADINGS = (
@@ -144,6 +147,46 @@ def beside_python(rng: np.random.Generator) -> None:
         print(f"| {' | '.join(map(str, cells))} |", flush=True)
 
 
+def grouped(rng: np.random.Generator, share: float) -> Iterator[tuple[str, np.ndarray, dict[str, object]]]:
+    """Yield a name, the rows of groups (m, l) or (m, l, d), and how fit_many fits them."""
+    m = int(1e5 * share)
+    means = rng.normal(0, 3, (m, 3, 2))
+    values = means[np.arange(m)[:, np.newaxis], rng.integers(3, size=(m, 200))]
+    yield "200 rows, d = 2, k = 1..5", values + rng.standard_normal(values.shape), {"n_components": range(1, 6)}
+    m = int(16_569 * share)
+    counts = rng.binomial(30, np.where(rng.random((m, 3000)) < 0.05, 0.5, 0.02))
+    yield "3,000 counts, k = 1, 2", counts, {"n_components": (1, 2), "family": "binomial", "trials": 30}
+    values = rng.standard_normal((20_000, 200)) + 3 * (rng.random((20_000, 200)) < 0.3)
+    yield "200 values, k = 2", values, {"n_components": (2,)}
+
+
+def many_groups(rng: np.random.Generator, share: float) -> None:
+    """Print the table of fit_many."""
+    headings = (
+        "| groups of | groups | seconds | seconds of CPU | ms a group | scikit-learn, ms a group | times"
+        " | its criterion is lower |"
+    )
+    print("", headings, "|---" * headings.count(" |") + "|", sep="\n")
+    for name, values, options in grouped(rng, share):
+        begin, cpu = time.perf_counter(), time.process_time()
+        fits = fastem.fit_many(values, **options)
+        taken, cpu = time.perf_counter() - begin, time.process_time() - cpu
+        cells = [name, f"{len(fits):,}", f"{taken:.2f}", f"{cpu:.2f}", f"{1e3 * taken / len(fits):.3f}"]
+        if "family" not in options:
+            begin = time.perf_counter()
+            lower = [their_criterion(X, options["n_components"]) for X in values[:LOOP_GROUPS]]
+            theirs = (time.perf_counter() - begin) / LOOP_GROUPS
+            share_lower = np.mean(lower < fits.bic[:LOOP_GROUPS] - 1)
+            cells += [f"{1e3 * theirs:.1f}", f"{theirs * len(fits) / taken:.0f}", f"{100 * share_lower:.0f} %"]
+        print(f"| {' | '.join([*cells, '-', '-', '-'][:8])} |", flush=True)
+
+
+def their_criterion(X: np.ndarray, sizes: Iterable[int]) -> float:
+    """Return the lowest BIC of scikit-learn's default fits."""
+    X = X.reshape(len(X), -1)
+    return min(Theirs(k, random_state=0).fit(X).bic(X) for k in sizes)
+
+
 def main() -> None:
     """Print the tables."""
     warnings.simplefilter("ignore")
@@ -167,6 +210,7 @@ def main() -> None:
         ]  # fmt: skip
         print(f"| {' | '.join(cells)} |", flush=True)
     beside_python(rng)
+    many_groups(rng, float(sys.argv[2]) if len(sys.argv) > 2 else 0.02)
 
 
 if __name__ == "__main__":

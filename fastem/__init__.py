@@ -30,6 +30,7 @@ _HOME = {
     for pattern, module in _OF_A_FAMILY.items()
     for family in _FAMILIES
 } | {
+    "ManyMultivariateFits": "estimators.many_gaussian",
     "load": "persistence",
     "select": "selection.select",
     "Selection": "selection.table",

@@ -18,7 +18,7 @@ A family is two functions of a tile, `densities` and `moments`, and a `Family`, 
 know of it; all else is written once.  A new family is a file in kernels/ and one include here.
 """
 from cython cimport floating
-from libc.math cimport INFINITY, NAN, exp, fabs, log, log1p, log2, sqrt
+from libc.math cimport INFINITY, NAN, exp, fabs, floor, log, log1p, log2, sqrt
 from libc.stdint cimport int8_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
@@ -38,16 +38,27 @@ cdef extern from *:
     #define EPS 0x1p-52
     #define EMPTY 0x1p-850           /* as weights.EMPTY */
     #define SMALLEST_WEIGHT 1e-300   /* as weights.SMALLEST_WEIGHT */
-    #define LARGEST_COUNT 0x1p53     /* as arrays.LARGEST_COUNT */
     #define LOG_ZERO (-1e290)        /* as counts.LOG_ZERO */
     #define RESOLUTION 0x1p-50       /* as matrices.RESOLUTION */
     #define SMALLEST_VARIANCE 1e-200 /* as matrices.SMALLEST_VARIANCE */
     #define NO_CHANGE 1e-12          /* as acceleration.ROUNDING */
+    #define LARGEST 1e140            /* as arrays.LARGEST_MAGNITUDE */
+    #define LARGEST_SUM 1e305        /* as arrays.LARGEST_SUM */
+    #define LARGEST_COUNT 0x1p53     /* as arrays.LARGEST_COUNT */
+    #define UNSEEN 1e-12             /* a rate or p (1 - p) below it has that precision */
+    #define SEED 0x9e3779b97f4a7c15u /* of the draws of every group */
+    #define STARTS 3                 /* of a group of several columns, each of */
+    #define TRIAL_ITERATIONS 6
+    #define LLOYD_STEPS 8            /* of k-means */
     """
     const Py_ssize_t VECTORS
     const uint64_t FIBONACCI
     const double LOG2E, LOG2_2PI, ROOT_OF_HALF_LOG2E, UNIT, EPS, EMPTY, SMALLEST_WEIGHT, LOG_ZERO, RESOLUTION
-    const double SMALLEST_VARIANCE, NO_CHANGE, LARGEST_COUNT
+    const double SMALLEST_VARIANCE, NO_CHANGE, LARGEST, LARGEST_SUM, LARGEST_COUNT, UNSEEN
+    const uint64_t SEED
+    enum: STARTS
+    enum: TRIAL_ITERATIONS
+    enum: LLOYD_STEPS
     enum: LOW_MOMENTS
     enum: LOW_DENSITIES
 
@@ -76,3 +87,5 @@ include "kernels/binomial.pxi"
 include "kernels/poisson.pxi"
 include "kernels/distinct.pxi"
 include "kernels/nearest.pxi"
+include "kernels/many_rows.pxi"
+include "kernels/many_rows_em.pxi"

@@ -6,6 +6,8 @@ the sweep does: here start, EM and stop rule of a group are one piece of compile
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,16 +15,22 @@ import numpy as np
 from fastem._errstate import own
 from fastem._typing import Array, ArrayLike
 from fastem.data.base import chosen_backend
+from fastem.estimators.many_columns import ColumnModel, GroupedRows, fit_columns, fit_numbers
 from fastem.estimators.many_fits import ManyFits
+from fastem.estimators.many_gaussian import ManyMultivariateFits
+from fastem.estimators.many_progress import ManyProgress
+from fastem.estimators.many_sizes import CRITERIA, Sizes
 from fastem.families.gaussian.starts import RELATIVE
+from fastem.families.gaussian.structures import COVARIANCE_TYPES
 from fastem.families.registry import NAMES, class_of
 from fastem.validation.groups import (
     as_grouping,
-    as_n_components,
     as_row_weights,
+    as_sizes,
     as_starting_weights,
     as_starts,
     check_family_arguments,
+    has_columns,
     one_behind_the_other,
 )
 from fastem.validation.settings import as_integer, as_non_negative, check_choice
@@ -35,10 +43,12 @@ STOPPING = ("loglik", "gain")
 def fit_many(
     values: ArrayLike,
     offsets: ArrayLike | None = None,
-    n_components: int = 1,
+    n_components: int | Iterable[int] = 1,
     *,
     groups: ArrayLike | None = None,
     family: str = "gaussian",
+    covariance_type: str = "full",
+    criterion: str = "bic",
     trials: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
     tol: float = 0.003,
@@ -50,32 +60,39 @@ def fit_many(
     weights_init: ArrayLike | None = None,
     n_threads: int | None = None,
     backend: str = "auto",
+    verbose: int = 0,
     **inits: ArrayLike | None,
 ) -> ManyFits:
-    """Fit a univariate mixture to each of many groups of rows: per gene, per pixel, per cell.
+    """Fit a mixture to each of many groups of rows: per gene, per pixel, per cell.
 
     Each group is fitted from its own start, until its own stop, and on its rows alone: how the groups are split into
     calls or threads does not show in the bits.  What is wrong with the rows of a group is its status.  One thread fits
     a group: long ones are for the estimators.
 
-    Several starts are tried for three iterations each, and the best goes on: the sorted values (rates) cut in two, and
-    a part again, where the likelihood of the classified rows gains most; k blocks of equal weight, with one variance;
-    and, of two Gaussian components with heavy tails, one mean with a narrow and a wide component.
+    Several starts are tried for some iterations each, and the best goes on.  Of numbers: the sorted values (rates) cut
+    in two, and a part again, where the likelihood of the classified rows gains most; k blocks of equal weight, with one
+    variance; and, of two Gaussian components with heavy tails, one mean with a narrow and a wide component.  Of rows of
+    several columns: k-means++ and k-means three times, with draws that are the same in every group and call.
 
     Parameters
     ----------
-    values : array-like of shape (n,) or (m, l)
-        The rows of all groups; of a matrix, each of its rows is a group of l values.  float32 and float64 arrays, and
-        integers of counts, are not copied where `groups` is None; the arithmetic is float64.
+    values : array-like of shape (n,) or (m, l); rows of d columns: (n, d) or (m, l, d)
+        The rows of all groups, with offsets or labels; without, the first axis is the groups, of l rows each.  float32
+        and float64 arrays, and integers of counts, are not copied where `groups` is None; the arithmetic is float64.
     offsets : array-like of int, shape (m + 1,), default=None
         Group g is ``values[offsets[g]:offsets[g + 1]]``, as Arrow and Awkward have it.  Groups may be empty.
-    n_components : int, default=1
-        Components of every mixture, k.
+    n_components : int or iterable of int, default=1
+        Components of every mixture, k; or the numbers to try, such as ``range(1, 6)``: each group has that with the
+        lowest `criterion`.
     groups : array-like of shape (n,), default=None
         In the place of offsets: a label for each value, of any type that a dict can tell apart, none missing; also a
         column of pandas or Arrow.  The results are in the order of the labels, which are `names`.
     family : str, default="gaussian"
         What the components are: the name of an estimator in small letters, without Mixture.
+    covariance_type : {"full", "tied", "diag", "spherical"}, default="full"
+        The structure of the covariances of rows of several columns.
+    criterion : {"bic", "aic", "icl"}, default="bic"
+        What chooses among several n_components.  ICL is BIC plus twice the entropy of the responsibilities.
     trials : int or array-like, shaped as values, default=None
         Trials of a binomial mixture, whose values are successes; must be left out for others.
     sample_weight : array-like, shaped as values, default=None
@@ -96,19 +113,26 @@ def fit_many(
         Added to the variances of Gaussian mixtures.  "auto" is 1e-6 of the variance of each group.
     weights_init, ..._init : array-like of shape (k,) or (m, k), default=None
         Where to begin instead, in all groups or in each, for every array of parameters that the result has, such as
-        means_init and variances_init of Gaussian mixtures.  Entries that are NaN, but of weights, are found.
+        means_init and variances_init of Gaussian mixtures.  Entries that are NaN, but of weights, are found.  Only for
+        numbers, and one n_components.
     n_threads : int, default=None
         Number of threads; None is one for each core this process may use.
     backend : {"auto", "cython", "numba"}, default="auto"
-        Which compiled kernels to use.
+        Which compiled kernels to use.  Those of several columns are the Cython ones in any case.
+    verbose : int, default=0
+        0 shows a bar on a terminal if the fits take over a second; 1 writes a line for each n_components, 2 also the
+        time that it took.
 
     Returns
     -------
     ManyFits, of the family
-        Arrays over the groups: weights (m, k) and the other parameters (m, k), such as means and variances, components
-        in the order of the first of these; loglik, n_iter, status, converged, aic and bic (m,); ``fits[g]``, the
-        mixture of one group, by number or label; `labels(values)` and `predict_proba(values)`; `to_frame()`, all of it
-        as a data frame.
+        Arrays over the groups: weights (m, k) and the other parameters (m, k), such as means and variances, or
+        (m, k, d) of several columns, with covariances shaped as the estimator's behind m; components in the order of
+        the first of these (and of its first column), NaN behind the last of a group that has fewer; n_components,
+        loglik, n_iter, status, converged, aic and bic (m,); criteria (m, s) of the `sizes` that were tried;
+        ``fits[g]``, the mixture of one group, by number or label; `labels(values)` and `predict_proba(values)`;
+        `to_frame()`, all of it as a data frame.  MAX_ITER is the status of a group that ended early: after max_iter
+        iterations, or where a component of several columns has lost its rows or its extent.
 
     Raises
     ------
@@ -123,6 +147,7 @@ def fit_many(
     Examples
     --------
     >>> import fastem
+    >>> import numpy as np
     >>> fits = fastem.fit_many([0.0, 1.0, 9.0, 10.0, 5.0, 5.0, 7.0, 7.0, float("nan")], [0, 4, 8, 9], 2)
     >>> fits.means.round(2)
     array([[0.5, 9.5],
@@ -133,32 +158,53 @@ def fit_many(
     >>> genes = fastem.fit_many([5.0, 1.0, 6.0, 2.0], groups=["b", "a", "b", "a"])
     >>> genes.names, genes["b"].means
     (array(['a', 'b'], dtype='<U1'), array([[5.5]]))
+    >>> cells = np.random.default_rng(0).standard_normal((2, 60, 3)) + 9 * (np.arange(60) % 2)[:, np.newaxis]
+    >>> chosen = fastem.fit_many(cells, n_components=range(1, 4))
+    >>> chosen.n_components, chosen.means.shape
+    (array([2, 2]), (2, 3, 3))
     """
     check_choice(family, "family", NAMES)
-    kind = class_of_many(family)
+    check_choice(criterion, "criterion", CRITERIA)
+    columns = has_columns(values, offsets, groups)
+    kind = class_of_many(family, columns)
     given = {name: inits.pop(f"{name}_init", None) for name in kind.parameter_names}
     check_family_arguments(inits, family)
-    rows, settings = kind.read(one_behind_the_other(values), one_behind_the_other(trials), added_variance(reg_covar))
-    n = len(rows[0])
-    grouping, weights = as_grouping(values, n, offsets, groups), as_row_weights(one_behind_the_other(sample_weight), n)
+    flat, tosses = one_behind_the_other(values, columns), one_behind_the_other(trials, columns)
+    rows, settings = kind.read(flat, tosses, added_variance(reg_covar), columns)
+    grouping = as_grouping(values, len(rows[0]), offsets, groups)
+    weights = as_row_weights(one_behind_the_other(sample_weight, columns=False), len(rows[0]))
     if grouping.order is not None:
         rows, weights = tuple(array[grouping.order] for array in rows), weights[grouping.order]
     rules = as_rules(tol, max_iter, stopping, acceleration, init_params)
-    edges = grouping.offsets
-    m, k = len(edges) - 1, as_n_components(n_components, edges)
-    params = {"weights": as_starting_weights(weights_init, "weights_init", (m, k))}
-    params |= {
-        name: as_starts(given[name], f"{name}_init", (m, k), *kind.ranges[name]) for name in kind.parameter_names
-    }
-    found: dict[str, np.ndarray] = {
-        "loglik": np.empty(m), "n_iter": np.zeros(m, np.int32), "status": np.empty(m, np.int8)
+    sizes = as_sizes(n_components, grouping.offsets)
+    check_starts(given | {"weights": weights_init}, sizes, columns)
+    data = GroupedRows(rows, weights, grouping.offsets)
+    build: dict[str, Any] = {
+        "offsets": grouping.offsets, "total": group_totals(grouping.offsets, weights), "names": grouping.names,
+        "order": grouping.order,
     }  # fmt: skip
-    with chosen_backend(None, backend, n_threads) as runner:
-        columns, out = [array[:, np.newaxis] for array in rows], [*params.values(), *found.values()]
-        runner.fit_groups(kind.kernel, [*columns, weights], edges, [*rules, *settings], out)
-    params = in_order(params, kind.parameter_names[0])
-    total = group_totals(edges, weights)
-    return kind(offsets=edges, total=total, names=grouping.names, order=grouping.order, **params, **found)
+    if columns:
+        check_columns(stopping, acceleration, init_params)
+        model = ColumnModel(family, check_covariance_type(covariance_type, family))
+        if family == "gaussian":
+            build["covariance_type"] = model.covariance_type
+    elif covariance_type != "full":
+        raise TypeError("covariance_type must be left out where rows have one column")
+    told = as_integer(verbose, "verbose", 0)
+    with chosen_backend(None, backend, n_threads) as runner, ManyProgress(len(sizes), told) as progress:
+
+        def fit_at(k: int) -> dict[str, np.ndarray]:
+            report = progress.of(k)
+            if columns:
+                return fit_columns(runner, kind, model, data, k, rules, added_variance(reg_covar), report)
+            starts = {"weights": as_starting_weights(weights_init, "weights_init", (len(data), k))}
+            starts |= {
+                name: as_starts(given[name], f"{name}_init", (len(data), k), *kind.ranges[name])
+                for name in kind.parameter_names
+            }
+            return fit_numbers(runner, kind, starts, data, rules, settings, report)
+
+        return Sizes(sizes, criterion, partial(kind, **build), (values, trials, sample_weight)).best_of(fit_at)
 
 
 def as_rules(
@@ -174,8 +220,10 @@ def as_rules(
     return as_non_negative(tol, "tol"), most, STOPPING.index(stopping), *steps
 
 
-def class_of_many(family: str) -> type[ManyFits]:
+def class_of_many(family: str, columns: bool) -> type[ManyFits]:
     """Return the class of the results of a family."""
+    if columns and family == "gaussian":
+        return ManyMultivariateFits
     return class_of(family, f"estimators.many_{family}", "Fits", before="Many")
 
 
@@ -187,6 +235,33 @@ def added_variance(reg_covar: Any) -> tuple[float, float]:
     return as_non_negative(reg_covar, "reg_covar"), 0.0
 
 
+def check_covariance_type(covariance_type: str, family: str) -> str:
+    """Check the structure of covariances, which counts have not."""
+    check_choice(covariance_type, "covariance_type", COVARIANCE_TYPES)
+    if family != "gaussian" and covariance_type != "full":
+        raise TypeError(f"covariance_type must be left out for family={family!r}")
+    return covariance_type
+
+
+def check_columns(stopping: str, acceleration: str | None, init_params: str) -> None:
+    """Raise ValueError for a setting that fits of several columns do not have."""
+    for name, value, only in (
+        ("stopping", stopping, "gain"),
+        ("acceleration", acceleration, "squarem"),
+        ("init_params", init_params, "auto"),
+    ):
+        if value != only:
+            raise ValueError(f"{name} must be {only!r} where rows have several columns, got {value!r}")
+
+
+def check_starts(given: Mapping[str, object], sizes: tuple[int, ...], columns: bool) -> None:
+    """Raise TypeError for starting values where they have no meaning."""
+    for name, value in given.items():
+        if value is not None and (columns or len(sizes) > 1):
+            where = "rows have several columns" if columns else "several n_components are tried"
+            raise TypeError(f"{name}_init must be left out where {where}")
+
+
 def group_totals(offsets: np.ndarray, sample_weight: Array) -> Array:
     """Return the weight (m,) of the rows of each group."""
     sizes = np.diff(offsets)
@@ -194,9 +269,3 @@ def group_totals(offsets: np.ndarray, sample_weight: Array) -> Array:
         return sizes.astype(np.float64)
     group = np.repeat(np.arange(len(sizes)), sizes)
     return np.asarray(np.bincount(group, sample_weight, len(sizes)), np.float64)
-
-
-def in_order(params: dict[str, Array], name: str) -> dict[str, Array]:
-    """Return the parameters (m, k), by name, with the components of each group in ascending order of one of them."""
-    order = np.argsort(params[name], axis=1, kind="stable")
-    return {name: np.take_along_axis(array, order, axis=1) for name, array in params.items()}

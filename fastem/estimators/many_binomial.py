@@ -1,4 +1,4 @@
-"""The results of `fit_many` for binomial mixtures of one column."""
+"""The results of `fit_many` for binomial mixtures."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from fastem._public import public
 from fastem._typing import Array, ArrayLike
 from fastem.estimators.many_fits import LogDensity, ManyFits, ManyRows
 from fastem.families.binomial.model import BinomialParams
-from fastem.families.counts import LOG_FACTORIALS
+from fastem.families.counts import LOG_FACTORIALS, log_factorial
+from fastem.validation.arrays import LARGEST_COUNT
 from fastem.validation.groups import as_count_columns
 
 
@@ -19,29 +20,41 @@ from fastem.validation.groups import as_count_columns
 class ManyBinomialFits(ManyFits):
     """Binomial mixtures of m groups."""
 
-    probs: Array  # (m, k)
+    probs: Array  # (m, k), or (m, k, d) of rows of several columns
 
     kernel = "fit_many_binomial"
     parameter_names = ("probs",)
     ranges = {"probs": (0.0, 1.0)}  # noqa: RUF012 - a ClassVar
 
     @staticmethod
-    def read(values: ArrayLike, trials: ArrayLike | None, added: tuple[float, float]) -> ManyRows:
+    def read(
+        values: ArrayLike, trials: ArrayLike | None, added: tuple[float, float], has_columns: bool = False
+    ) -> ManyRows:
         """Return the rows, and log n! of small n."""
-        return as_count_columns(values, trials), (LOG_FACTORIALS,)
+        return as_count_columns(values, trials, has_columns), (LOG_FACTORIALS,)
 
     def params(self, group: int) -> BinomialParams:
         """Return the mixture of one group, for `posterior` and the other building blocks."""
-        return BinomialParams(self.weights[group], self.probs[group, :, np.newaxis])
+        k = self.n_components[group] or self.weights.shape[1]
+        return BinomialParams(self.weights[group, :k], self.probs[group, :k].reshape(k, -1))
+
+    @staticmethod
+    def base_measure(rows: tuple[np.ndarray, ...]) -> Array:
+        """Return (n,) the logarithms of the binomial coefficients; 0 where a row is none."""
+        x, n = (array.astype(np.float64) for array in rows)
+        fine = (x >= 0) & (x <= n) & (n < LARGEST_COUNT)
+        x, n = np.where(fine, x, 0.0), np.where(fine, n, 0.0)
+        return np.asarray((log_factorial(n) - log_factorial(x) - log_factorial(n - x)).sum(axis=1))
 
     def _log_density(self, rows: tuple[np.ndarray, ...]) -> LogDensity:
         x, n = rows
         x = np.where((x >= 0) & (x <= n) & np.isfinite(n), x, np.nan)
         failures = n - x
 
-        def log_density(c: int, group: np.ndarray) -> Array:
+        def log_density(c: int, group: np.ndarray, some: slice) -> Array:
             p = self.probs[group, c]
-            return times_log2(x, p) + times_log2(failures, 1 - p)
+            found = times_log2(x[some], p) + times_log2(failures[some], 1 - p)
+            return found.sum(axis=1) if self.has_columns else found
 
         return log_density
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -15,7 +16,10 @@ import numpy as np
 from fastem._public import public
 from fastem._typing import Array, ArrayLike
 from fastem.families.params import Params
-from fastem.validation.groups import check_length, one_behind_the_other
+from fastem.validation.groups import as_row_weights, check_length, one_behind_the_other
+
+ROWS_AT_A_TIME = 1 << 16
+"""Rows whose densities under all components are in memory together."""
 
 FAR_OUT = -1e300
 """Log density of a row out of reach of a component, as the kernels have it: of such components the first is taken."""
@@ -26,7 +30,7 @@ class FitStatus(IntEnum):
     """What became of a group.  Up to MAX_ITER it has been fitted; above, its results are NaN."""
 
     CONVERGED = 0
-    MAX_ITER = 1
+    MAX_ITER = 1  # or, of several columns, a component lost its rows or its extent: the fit ended early
     NO_ROWS = 2  # of positive weight
     FEW_ROWS = 3  # of positive weight, fewer than components
     NOT_FINITE = 4  # NaN or infinite, or so large that a sum of squares overflows
@@ -36,8 +40,9 @@ class FitStatus(IntEnum):
 ManyRows = tuple[tuple[np.ndarray, ...], tuple[float | Array, ...]]
 """The rows of all groups, each (n,), and what else a kernel is given."""
 
-LogDensity = Callable[[int, np.ndarray], Array]
-"""component, group (n,) of each row -> log density (n,), base 2, of the rows under that component of their groups."""
+LogDensity = Callable[[int, np.ndarray, slice], Array]
+"""component, group (b,) of each of some rows, which rows -> log density (b,), base 2, under that component of their
+groups."""
 
 
 @public
@@ -49,13 +54,16 @@ class ManyFits:
     """
 
     offsets: np.ndarray  # (m + 1,) where each group begins
-    weights: Array  #       (m, k)  mixing weights
+    weights: Array  #       (m, k)  mixing weights; NaN behind the components of a group that has fewer
     loglik: Array  #        (m,)    total log likelihood, at these parameters
     n_iter: np.ndarray  #   (m,)    int32; 0 where there is no fit
     status: np.ndarray  #   (m,)    int8, a FitStatus
     total: Array  #         (m,)    weight of the rows
     names: np.ndarray | None = field(default=None, kw_only=True)  # (m,) labels of the groups, if they have any
     order: np.ndarray | None = field(default=None, kw_only=True)  # (n,) rows group by group, where they came otherwise
+    n_components: np.ndarray = field(kw_only=True)  # (m,) of each group; 0 where there is no fit
+    sizes: tuple[int, ...] = field(kw_only=True)  # numbers of components that were tried
+    criteria: Array = field(kw_only=True)  # (m, s) `criterion` at each of them; the lowest is chosen
 
     kernel: ClassVar[str]
     parameter_names: ClassVar[tuple[str, ...]]
@@ -65,7 +73,9 @@ class ManyFits:
 
     @staticmethod
     @abstractmethod
-    def read(values: ArrayLike, trials: ArrayLike | None, added: tuple[float, float]) -> ManyRows:
+    def read(
+        values: ArrayLike, trials: ArrayLike | None, added: tuple[float, float], has_columns: bool = False
+    ) -> ManyRows:
         """Return the rows of all groups, and what else the kernel is given.
 
         added: what is added to variances, and what share of those of a group.
@@ -101,7 +111,8 @@ class ManyFits:
         """Say how many groups there are, and what became of them."""
         counts = Counter(self.status.tolist())
         ended = ", ".join(f"{count:,} {FitStatus(status).name}" for status, count in sorted(counts.items()))
-        return f"<{type(self).__name__}: {len(self):,} groups, {self.weights.shape[1]} components; {ended or 'none'}>"
+        size = f"{self.sizes[0]}" if len(self.sizes) == 1 else f"{min(self.sizes)} to {max(self.sizes)}"
+        return f"<{type(self).__name__}: {len(self):,} groups, {size} components; {ended or 'none'}>"
 
     @property
     def fitted(self) -> np.ndarray:
@@ -113,10 +124,15 @@ class ManyFits:
         """Whether the fit of each group (m,) met `tol`."""
         return np.asarray(self.status == FitStatus.CONVERGED)
 
+    def _parameters_of(self, k: int) -> int:
+        """Return the number of free parameters of k components."""
+        return k - 1 + k * sum(int(math.prod(getattr(self, name).shape[2:])) for name in self.parameter_names)
+
     @property
-    def n_parameters(self) -> int:
-        """The number of free parameters of each mixture."""
-        return self.weights.shape[1] * (1 + len(self.parameter_names)) - 1
+    def n_parameters(self) -> np.ndarray:
+        """The number of free parameters (m,) of each mixture."""
+        counts = np.array([self._parameters_of(k) for k in range(max(self.sizes) + 1)])
+        return np.asarray(counts[self.n_components])
 
     @property
     def aic(self) -> Array:
@@ -131,61 +147,111 @@ class ManyFits:
     def to_frame(self) -> Any:
         """Return a data frame of pandas with a row for each group; ImportError where pandas is not installed.
 
-        Its columns are status (by name), n_iter, total (weight of the rows), loglik, aic, bic, then the weight and the
-        other parameters of each component; its index has the labels of the groups, if they have any.
+        Its columns are status (by name), n_components, n_iter, total (weight of the rows), loglik, aic, bic, then the
+        weight and the other parameters of each component, with the number of the component behind the name and, of rows
+        of several columns, those of the columns; its index has the labels of the groups, if they have any.
         """
         try:
             pandas = importlib.import_module("pandas")
         except ImportError as error:
             raise ImportError("to_frame needs pandas: pip install pandas") from error
         columns: dict[str, object] = {"status": [FitStatus(each).name for each in self.status.tolist()]}
-        columns |= {name: getattr(self, name) for name in ("n_iter", "total", "loglik", "aic", "bic")}
+        columns |= {name: getattr(self, name) for name in ("n_components", "n_iter", "total", "loglik", "aic", "bic")}
         for component in range(self.weights.shape[1]):
-            for name in ("weights", *self.parameter_names):
-                columns[f"{name.removesuffix('s')}_{component}"] = getattr(self, name)[:, component]
+            for name in ("weights", *self.own_names):
+                values = getattr(self, name)[:, component]
+                for place in np.ndindex(values.shape[1:]):
+                    columns["_".join(map(str, (name.removesuffix("s"), component, *place)))] = values[:, *place]
         return pandas.DataFrame(columns, index=self.names)
 
+    def entropies(
+        self, values: ArrayLike, trials: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+    ) -> Array:
+        """Return the entropy (m,) of the responsibilities of the rows of each group, which are those of the fit.
+
+        ICL is BIC plus twice as much.
+        """
+        log_joint, groups, _ = self._joint(values, trials)
+        weights = as_row_weights(one_behind_the_other(sample_weight, columns=False), len(groups))
+        weights = weights if self.order is None else weights[self.order]
+        found = np.zeros(len(self))
+        for rows in self._pieces(groups):
+            with np.errstate(all="ignore"):  # as for labels
+                shares = self._shares(log_joint, groups[rows], rows)
+                terms = -np.nansum(np.where(shares > 0, shares * np.log(shares), 0.0), axis=1)
+            np.add.at(found, groups[rows], weights[rows] * terms)
+        return np.where(self.fitted, found, np.nan)
+
     def labels(self, values: ArrayLike, trials: ArrayLike | None = None) -> np.ndarray:
-        """Return the most probable component of each row, an int32 array shaped as `values`.
+        """Return the most probable component of each row, an int32 array with an element for each.
 
         Rows are those of the fit, or others in the same groups.  It is -1 where there is none: in groups without a fit,
         and where a value is none that the family has, such as NaN or more successes than trials.
         """
-        log_joint, group, shape = self._joint(values, trials)
-        labels, highest = np.full(len(group), -1, np.int32), np.full(len(group), -np.inf)
-        with np.errstate(all="ignore"):  # weight 0, groups without a fit, rows out of reach
-            for c in range(self.weights.shape[1]):
-                found = log_joint(c, group)
-                labels[found > highest] = c
-                highest = np.fmax(highest, found)
+        log_joint, groups, shape = self._joint(values, trials)
+        labels = np.full(len(groups), -1, np.int32)
+        for rows in self._pieces(groups):
+            place, highest = labels[rows], np.full(len(labels[rows]), -np.inf)
+            with np.errstate(all="ignore"):  # weight 0, groups without a fit, rows out of reach
+                for c in range(self.weights.shape[1]):
+                    found = log_joint(c, groups[rows], rows)
+                    place[found > highest] = c
+                    highest = np.fmax(highest, found)
         return self._as_given(labels).reshape(shape)
 
     def predict_proba(self, values: ArrayLike, trials: ArrayLike | None = None) -> Array:
         """Return the responsibilities (n, k) of the components of its group for each row; NaN where labels are -1.
 
-        The rows of a matrix are given one behind the other.
+        The groups of an array with a group in each row are given one behind the other.  Where a group has fewer
+        components than others the rest is 0.
         """
-        log_joint, group, _ = self._joint(values, trials)
-        with np.errstate(all="ignore"):  # as for labels
-            joint = np.stack([log_joint(c, group) for c in range(self.weights.shape[1])], axis=1)
-            shares = np.exp2(joint - joint.max(axis=1, keepdims=True))
-            return np.asarray(self._as_given(shares / shares.sum(axis=1, keepdims=True)))
+        log_joint, groups, _ = self._joint(values, trials)
+        shares = np.empty((len(groups), self.weights.shape[1]))
+        for rows in self._pieces(groups):
+            with np.errstate(all="ignore"):  # as for labels
+                shares[rows] = self._shares(log_joint, groups[rows], rows)
+        return np.asarray(self._as_given(shares))
+
+    def _shares(self, log_joint: LogDensity, group: np.ndarray, rows: slice) -> Array:
+        """Return the responsibilities (b, k) of some rows."""
+        joint = np.stack([log_joint(c, group, rows) for c in range(self.weights.shape[1])], axis=1)
+        behind = np.arange(joint.shape[1]) >= np.maximum(self.n_components, 1)[group, np.newaxis]
+        joint[behind] = -np.inf
+        shares = np.exp2(joint - joint.max(axis=1, keepdims=True))
+        return np.asarray(shares / shares.sum(axis=1, keepdims=True))
+
+    @staticmethod
+    def _pieces(groups: np.ndarray) -> Iterator[slice]:
+        for begin in range(0, len(groups), ROWS_AT_A_TIME):
+            yield slice(begin, begin + ROWS_AT_A_TIME)
 
     def _joint(self, values: ArrayLike, trials: ArrayLike | None) -> tuple[LogDensity, np.ndarray, tuple[int, ...]]:
-        """Return log2 of weight times density, the group of each row, and the shape of values.
+        """Return log2 of weight times density, the group of each row, and the shape of labels.
 
         Rows are in the order of the groups.
         """
-        shape = np.shape(values)
-        rows, _ = self.read(one_behind_the_other(values), one_behind_the_other(trials), (0.0, 0.0))
+        shape = np.shape(values)[: np.ndim(values) - self.has_columns]
+        values, trials = (one_behind_the_other(each, self.has_columns) for each in (values, trials))
+        rows, _ = self.read(values, trials, (0.0, 0.0), self.has_columns)
         check_length(rows[0], "values", int(self.offsets[-1]))
         density = self._log_density(rows if self.order is None else tuple(array[self.order] for array in rows))
         group = np.repeat(np.arange(len(self)), np.diff(self.offsets))
 
-        def log_joint(c: int, group: np.ndarray) -> Array:
-            return np.asarray(np.maximum(np.log2(self.weights[group, c]) + density(c, group), FAR_OUT))
+        def log_joint(c: int, group: np.ndarray, rows: slice) -> Array:
+            found = np.log2(self.weights[group, c]) + density(c, group, rows)
+            return np.asarray(np.maximum(found, FAR_OUT))
 
         return log_joint, group, shape
+
+    @property
+    def own_names(self) -> tuple[str, ...]:
+        """The parameters of which each component has its own, besides its weight."""
+        return self.parameter_names
+
+    @property
+    def has_columns(self) -> bool:
+        """Whether rows have several columns, or are numbers."""
+        return bool(getattr(self, self.parameter_names[0]).ndim == 3)
 
     def _as_given(self, found: np.ndarray) -> np.ndarray:
         """Return what was found of rows in the order of the groups, in that in which the rows were given."""

@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from multiprocessing import current_process
 from typing import Protocol, Self, TextIO
 
@@ -90,6 +90,46 @@ class Lines(Progress):
         sys.stdout.write(line + "\n")
 
 
+class TerminalBar:
+    """A line at the bottom of the terminal, from the first drawing until it is removed.
+
+    There is none if standard error is not a terminal, in a worker process, and while another call shows one.
+    """
+
+    def __init__(self) -> None:
+        self.refused = False
+        self._screen: Screen | None = None
+
+    def draw(self, text: Callable[[], str], share: float) -> None:
+        """Draw the bar, unless that fails: the fit goes on, whatever happens to the terminal."""
+        try:
+            self._screen = self._screen or self._acquire()
+            if self._screen is not None:
+                self._screen.show(text(), share)
+        except Exception:  # noqa: BLE001 - see above
+            self.remove()
+
+    def _acquire(self) -> Screen | None:
+        """Return the terminal if there is one, and no other bar uses it."""
+        self.refused = self.refused or not shows_bars()
+        if self.refused:
+            return None
+        screen = screen_on(sys.stderr)
+        return screen if _terminal.acquire(blocking=False) else None
+
+    def remove(self) -> None:
+        """Remove the bar, and do not show it again."""
+        self.refused, screen, self._screen = True, self._screen, None
+        if screen is None:
+            return
+        try:
+            screen.clear()
+        except Exception:  # noqa: BLE001 - see draw
+            pass
+        finally:
+            _terminal.release()
+
+
 class Bar(Progress):
     """A line at the bottom of the terminal for a fit that takes long; it is removed at the end of the fit.
 
@@ -102,36 +142,19 @@ class Bar(Progress):
         super().__init__()
         self.n_rows, self.max_iter = n_rows, max_iter
         self._due = time.monotonic() + PATIENCE_SECONDS
-        self._screen: Screen | None = None
+        self._bar = TerminalBar()
         self._drawn = 0, 0.0  # the number of sweeps, and the time, of the last drawing
 
     def __exit__(self, *exception: object) -> None:
-        self._remove()
+        self._bar.remove()
 
     def show(self, run: Run, is_new: bool) -> None:
         now = time.monotonic()
         if is_new:
             self._drawn = sweeps(run), now
-        if now >= self._due:
+        if now >= self._due and not self._bar.refused:
             self._due = now + DRAWING_SECONDS
-            self._draw(run, now)
-
-    def _draw(self, run: Run, now: float) -> None:
-        """Draw the bar, unless that fails: the fit goes on, whatever happens to the terminal."""
-        try:
-            self._screen = self._screen or self._acquire_screen()
-            if self._screen is not None:
-                self._screen.show(self._text(run, now), len(run.trace) / self.max_iter)
-        except Exception:  # noqa: BLE001 - see above
-            self._remove()
-
-    def _acquire_screen(self) -> Screen | None:
-        """Return the terminal if there is one, and no other bar uses it."""
-        if not shows_bars():
-            self._due = math.inf
-            return None
-        screen = screen_on(sys.stderr)
-        return screen if _terminal.acquire(blocking=False) else None
+            self._bar.draw(lambda: self._text(run, now), len(run.trace) / self.max_iter)
 
     def _text(self, run: Run, now: float) -> str:
         """Return the text beside the bar."""
@@ -145,18 +168,6 @@ class Bar(Progress):
             *([f"about {gain:.2g} below its maximum"] if math.isfinite(gain) else []),
             *([f"{self.n_rows * (done - before) / (now - then):.3g} rows/s"] if done > before else []),
         ])  # fmt: skip
-
-    def _remove(self) -> None:
-        """Remove the bar, and do not show it again."""
-        self._due, screen, self._screen = math.inf, self._screen, None
-        if screen is None:
-            return
-        try:
-            screen.clear()
-        except Exception:  # noqa: BLE001 - see _draw
-            pass
-        finally:
-            _terminal.release()
 
 
 def sweeps(run: Run) -> int:

@@ -87,13 +87,17 @@ class Backend:
         offsets: np.ndarray,
         settings: Sequence[object],
         out: Sequence[object],
+        report: Callable[[int, int], None] | None = None,
     ) -> None:
         """Call kernel `name` on the groups rows[offsets[g] : offsets[g + 1]]; it fills out (each (m, ...)).
 
-        Each thread gets shares of groups, with about as many rows in each.
+        Each thread gets shares of groups, with about as many rows in each.  report is told how many groups of how many
+        are done.  A kernel that only the Cython twin has answers for both.
         """
         many = self.kernels if self.is_numba else many_kernels_of(forced_instruction_set())
-        kernel, edges = getattr(many, name), share_edges(offsets)
+        is_numba = self.is_numba and hasattr(many, name)
+        kernel = getattr(many if hasattr(many, name) else cython_twin(), name)
+        edges = share_edges(offsets)
 
         def fit(part: np.ndarray) -> None:
             kernel(*rows, offsets, part, *settings, *out)
@@ -101,10 +105,12 @@ class Backend:
         for begin in range(0, len(edges) - 1, SHARES_AT_A_TIME * self.n_threads):
             part = edges[begin : begin + SHARES_AT_A_TIME * self.n_threads + 1]
             with in_use(*(array[offsets[part[0]] : offsets[part[-1]]] for array in rows)):
-                if self.is_numba:
+                if is_numba:
                     run_numba(kernel, min(self.n_threads, len(part) - 1), [*rows, offsets, part, *settings, *out])
                 else:
                     self.each(fit, [part[share : share + 2] for share in range(len(part) - 1)])
+            if report is not None:
+                report(int(part[-1]), len(offsets) - 1)
 
     def each(self, call: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
         """Return call(item) of every item, in their order; the caller works on some, helper threads on the others."""

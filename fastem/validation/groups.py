@@ -17,17 +17,21 @@ MOST_COMPONENTS = 1 << 10
 """Limit of n_components, unless a group has more rows: the results need memory for every component."""
 
 
-def as_column(values: object, name: str, whole: bool = False) -> np.ndarray:
-    """Convert values to an array (n,) of numbers, any of which may be NaN."""
+def as_column(values: object, name: str, whole: bool = False, has_columns: bool = False) -> np.ndarray:
+    """Convert values to an array of numbers, any of which may be NaN: (n,) or, with columns, (n, d)."""
     array = as_numeric(values, name, whole)
+    if has_columns:
+        if array.ndim != 2 or not array.shape[1]:
+            raise ValueError(f"{name} must have rows of at least one column; got shape {array.shape}")
+        return array
     if array.ndim != 1:
         raise ValueError(f"{name} must have one dimension, with one group after the other; got shape {array.shape}")
     return array
 
 
-def as_count_columns(values: object, trials: object) -> tuple[np.ndarray, np.ndarray]:
-    """Convert successes and trials to two arrays (n,) of one type; kernels check that they are counts."""
-    array = as_column(values, "values", whole=True)
+def as_count_columns(values: object, trials: object, has_columns: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Convert successes and trials to two arrays of one type, (n,) or (n, d); kernels check that they are counts."""
+    array = as_column(values, "values", whole=True, has_columns=has_columns)
     if trials is None:
         raise TypeError("trials: the number of trials of each row is needed, an int or an array of shape (n,)")
     n_trials = as_numeric(trials, "trials", whole=True)
@@ -71,29 +75,36 @@ class Grouping(NamedTuple):
     order: np.ndarray | None = None  # (n,) rows group by group, where they came otherwise
 
 
-def is_matrix(values: object) -> bool:
-    """Return whether values have two dimensions."""
+def dimensions(values: object) -> int:
+    """Return the number of dimensions of values."""
     try:
-        return np.ndim(values) == 2  # type: ignore[arg-type]
+        return np.ndim(values)  # type: ignore[arg-type]
     except ValueError:  # ragged: they are refused by name where they are converted
-        return False
+        return 1
 
 
-def one_behind_the_other(values: Any) -> Any:
-    """Return the rows of a matrix, which are groups, one behind the other; anything else as it is."""
-    return np.asarray(values).reshape(-1) if is_matrix(values) else values
+def has_columns(values: object, offsets: object, groups: object) -> bool:
+    """Return whether rows have several columns: in an array (m, l, d), or (n, d) with offsets or labels."""
+    return dimensions(values) == (2 if offsets is not None or groups is not None else 3)
+
+
+def one_behind_the_other(values: Any, columns: bool) -> Any:
+    """Return the rows of all groups one behind the other, where they come as an array with a group in each row."""
+    if dimensions(values) != 2 + columns:
+        return values
+    array = np.asarray(values)
+    return array.reshape(-1, array.shape[-1]) if columns else array.reshape(-1)
 
 
 def as_grouping(values: Any, n: int, offsets: object, groups: object) -> Grouping:
     """Convert what says how n values are grouped: offsets, labels or, of a matrix, its rows."""
-    if is_matrix(values):
-        if offsets is not None or groups is not None:
-            raise TypeError("offsets and groups must be left out where values are a matrix: each row is a group")
-        m, length = np.shape(values)
+    if offsets is not None and groups is not None:
+        raise TypeError("values need offsets or groups, got both")
+    if offsets is None and groups is None:
+        if dimensions(values) not in (2, 3):
+            raise TypeError("values need offsets or groups, or to be an array with a group in each row; got neither")
+        m, length = np.shape(values)[:2]
         return Grouping(np.arange(m + 1) * length)
-    if (offsets is None) == (groups is None):
-        given = "neither" if offsets is None else "both"
-        raise TypeError(f"values need offsets or groups, or to be a matrix with a group in each row; got {given}")
     if groups is None:
         return Grouping(as_offsets(offsets, n))
     names, order, edges = as_labelled_groups(groups, n)
@@ -145,10 +156,15 @@ def labels_as_met(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return names, codes
 
 
-def as_n_components(n_components: object, edges: np.ndarray) -> int:
-    """Convert the number of components of every group to int."""
-    longest = int(np.diff(edges).max(initial=0))
-    return as_integer(n_components, "n_components", 1, most=max(longest, MOST_COMPONENTS))
+def as_sizes(n_components: Any, edges: np.ndarray) -> tuple[int, ...]:
+    """Convert the numbers of components to try in every group, or the only one, to ints that rise."""
+    most = max(int(np.diff(edges).max(initial=0)), MOST_COMPONENTS)
+    if dimensions(n_components) == 0:
+        return (as_integer(n_components, "n_components", 1, most=most),)
+    sizes = tuple(sorted({as_integer(each, "n_components", 1, most=most) for each in n_components}))
+    if not sizes:
+        raise ValueError("n_components must have a number of components to try, got none")
+    return sizes
 
 
 def as_starts(values: object, name: str, shape: tuple[int, int], low: float, high: float) -> np.ndarray:

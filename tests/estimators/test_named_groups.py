@@ -115,7 +115,7 @@ def test_in_print_results_say_what_became_of_the_groups():
 
 
 WRONG = [
-    ({}, TypeError, "values need offsets or groups, or to be a matrix with a group in each row; got neither"),
+    ({}, TypeError, "values need offsets or groups, or to be an array with a group in each row; got neither"),
     ({"offsets": [0, 9], "groups": LABELS}, TypeError, "got both"),
     ({"groups": LABELS[:8]}, ValueError, r"groups must have one label for each of the 9 values, got shape \(8,\)"),
     ({"groups": [*LABELS[:8], None]}, ValueError, "groups must have a label for each row, got None at row 8"),
@@ -123,7 +123,7 @@ WRONG = [
     ({"groups": pd.array([1, 2, None] * 3, dtype="Int64")}, ValueError, "groups must have a label .*, got .* at row 2"),
     ({"groups": pd.to_datetime(["2020-01-01", None] * 4 + ["2020-01-01"])}, ValueError, "at row 1"),
     ({"groups": [[1]] * 9}, ValueError, r"groups must have one label for each of the 9 values, got shape \(9, 1\)"),
-    ({"values": VALUES.reshape(3, 3), "groups": LABELS}, TypeError, "offsets and groups must be left out where values"),
+    ({"values": VALUES.reshape(3, 3), "groups": LABELS}, ValueError, "groups must have one label for each of the 3"),
     ({"values": [[1.0, 2.0], [3.0]]}, (TypeError, ValueError), "values is not an array"),
 ]  # fmt: skip
 

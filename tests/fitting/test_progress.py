@@ -10,6 +10,7 @@ import threading
 from itertools import pairwise
 
 import dask.array as da
+import numpy as np
 import pytest
 from support.chunks import assert_same_bits, cut, rows
 
@@ -252,3 +253,40 @@ def test_an_interrupted_fit_takes_its_bar_away(swept_in_python, terminal, monkey
     text = terminal.told()
     assert "sweep 1," in text
     assert text.endswith(f"\r{' ' * 119}\r")
+
+
+def many(**settings):
+    values = np.random.default_rng(0).standard_normal((3_000, 40))
+    return fastem.fit_many(values, n_components=(1, 2), n_threads=1, **settings)
+
+
+def test_many_fits_have_a_bar(drawn_by, terminal):
+    many()
+    text = terminal.told()
+    assert "1 components, " in text
+    assert "2 components, 3,000 of 3,000 groups" in text
+
+
+def test_many_fits_have_lines_for_each_size(terminal, capsys):
+    many(verbose=1)
+    assert capsys.readouterr().out == "3,000 groups, 1 components\n3,000 groups, 2 components\n"
+    many(verbose=2)
+    assert "3,000 groups, 2 components\t time lapse " in capsys.readouterr().out
+    assert terminal.told() == ""
+
+
+def test_many_interrupted_fits_take_their_bar_away(terminal, monkeypatch):
+    monkeypatch.setitem(sys.modules, "rich.progress", None)
+    show, shown = progress.PlainScreen.show, []
+
+    def interrupted(self, text, share):
+        show(self, text, share)
+        shown.append(text)
+        if len(shown) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(progress.PlainScreen, "show", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        many()
+    assert len(shown) == 2
+    assert terminal.told().endswith(f"\r{' ' * 119}\r")

@@ -47,7 +47,7 @@ def event_groups(seed=0, sizes=SIZES):
 
 
 def results(fits):
-    how_grouped = ("offsets", "names", "order")
+    how_grouped = ("offsets", "names", "order", "sizes", "covariance_type")
     return {field.name: getattr(fits, field.name) for field in fields(fits) if field.name not in how_grouped}
 
 
