@@ -48,8 +48,8 @@ cdef extern from *:
     #define UNSEEN 1e-12             /* a rate or p (1 - p) below it has that precision */
     #define SEED 0x9e3779b97f4a7c15u /* of the draws of every group */
     #define STARTS 3                 /* of a group of several columns, each of */
-    #define TRIAL_ITERATIONS 6
-    #define LLOYD_STEPS 8            /* of k-means */
+    #define TRIAL_ITERATIONS 5
+    #define LLOYD_STEPS 3            /* of k-means */
     """
     const Py_ssize_t VECTORS
     const uint64_t FIBONACCI
