@@ -44,7 +44,7 @@ _HOME = {
     "History": "fitting.result",
     "Ascent": "fitting.result",
     "Collapse": "fitting.result",
-    "Diagnosis": "inference.diagnosis",
+    "Diagnosis": "families.diagnosis",
     "StandardErrors": "inference.standard_errors",
     "fit_many": "estimators.fit_many",
     "ManyFits": "estimators.many_fits",

@@ -25,6 +25,7 @@ from fastem.exceptions import CollapsedComponentError as CollapsedComponentError
 from fastem.exceptions import EmptyComponentWarning as EmptyComponentWarning
 from fastem.exceptions import EqualComponentWarning as EqualComponentWarning
 from fastem.exceptions import IdentifiabilityWarning as IdentifiabilityWarning
+from fastem.families.diagnosis import Diagnosis as Diagnosis
 from fastem.families.stats import merge as merge
 from fastem.fitting.driver import em as em
 from fastem.fitting.result import Ascent as Ascent
@@ -32,7 +33,6 @@ from fastem.fitting.result import Collapse as Collapse
 from fastem.fitting.result import Fit as Fit
 from fastem.fitting.result import History as History
 from fastem.gaussian import *
-from fastem.inference.diagnosis import Diagnosis as Diagnosis
 from fastem.inference.standard_errors import StandardErrors as StandardErrors
 from fastem.persistence import load as load
 from fastem.persistence import load_stats as load_stats

@@ -31,10 +31,10 @@ from fastem.estimators.sklearn_compat import (
     same_features,
 )
 from fastem.estimators.state import MixtureState
+from fastem.families.diagnosis import Diagnosis, diagnosis
 from fastem.families.fixed import Fixed
 from fastem.families.params import Params
 from fastem.fitting.checkpoint import arrays_of
-from fastem.inference.diagnosis import Diagnosis, diagnosis
 from fastem.inference.standard_errors import StandardErrors, Summed, standard_errors
 from fastem.kernels.linear import dot
 from fastem.validation.arrays import as_sample_weight

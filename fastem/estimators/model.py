@@ -26,7 +26,7 @@ from fastem.families.fixed import Fixed
 from fastem.families.params import Params
 from fastem.fitting.checkpoint import arrays_of, described
 from fastem.fitting.driver import run_em
-from fastem.fitting.mixture import Starts, fit_mixture, in_precision, steps_of
+from fastem.fitting.mixture import Starts, fit_mixture, in_precision, starts_on, steps_of
 from fastem.fitting.settings import FitSettings, check_each, of_a_fit, unaltering
 from fastem.fitting.stepwise import step
 from fastem.validation.arrays import check_enough_rows, check_only_chunks, warn_of_weights, weights_do_not_count_rows
@@ -84,7 +84,8 @@ def starts_of(mixture: MixtureState, count: int | None = None) -> Starts[Any]:
     def draw(rows: RowSource, family: Family[Any, Any], rng: np.random.Generator, number: int) -> Any:
         return family.start(rows, k, method=method, rng=rng, first=number == 0, init=init)
 
-    return Starts(k, int(mixture.n_init) if count is None else count, draw)
+    searched = method == "auto" and not init and k > 1
+    return Starts(k, int(mixture.n_init) if count is None else count, draw, searched=searched)
 
 
 def open_data(
@@ -242,6 +243,6 @@ def first_params(
     mixture: MixtureState, rows: RowSource, family: Family[Any, Any], settings: FitSettings, rng: np.random.Generator
 ) -> Params:
     """Fit the first rows that come, from one start."""
-    (start,) = starts_of(mixture, count=1)(rows, family, rng)
+    (start,) = starts_on(rows, family, settings, starts_of(mixture, count=1), rng)
     params: Params = run_em(steps_of(rows, family, settings), start, replace(settings, on_interrupt="raise")).params
     return params.select(params.order(mixture.order_by)) if mixture.order_by else params

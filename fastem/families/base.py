@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastem._typing import Array, MStep, RowKind
 from fastem.data.row_source import RowSource
+from fastem.data.rows import Rows
 from fastem.families.fixed import Fixed
 from fastem.families.params import Params
 from fastem.families.stats import Stats
@@ -103,6 +104,28 @@ class Family(ABC, Generic[P, S]):
         init : mapping of str to array-like, default=None
             Values by `init_names`, which the start takes as they are; rows of NaN in them are found by `method`.
         """
+
+    def params_of(self, arrays: Mapping[str, Array]) -> P:
+        """Return parameters of these arrays, by the names of their fields."""
+        found: Any = self.params_type(**arrays)
+        return cast(P, found)
+
+    def beginnings(self, rows: Rows, k: int, rng: np.random.Generator) -> Iterator[P]:
+        """Yield the parameters that a search for k components begins with, from the quickest on."""
+        yield self.start(rows, k, method="auto", rng=rng)
+        yield self.start(rows, k, method="random", rng=rng)
+
+    def of_one_component(self) -> Family[Any, Any]:
+        """Return the family of mixtures of the rows of one component: none of their parameters are shared."""
+        return self
+
+    @abstractmethod
+    def of_parts(self, rows: Rows, labels: NDArray[np.intp], k: int) -> P:
+        """Return the M-step on rows that are each of one component (n,), 0 .. k - 1; near it, at a border."""
+
+    def pairs(self, rows: Rows, one: P, rng: np.random.Generator) -> Iterator[P]:
+        """Yield pairs of components that may take the place of one, with the rows of this one."""
+        yield one.split(0)
 
     def warn_of_rows(self, rows: RowSource, k: int) -> None:
         """Warn where rows cannot tell k components apart, whatever they hold."""

@@ -233,6 +233,29 @@ class Params(ABC):
         pair, weights = self._pair(i, j), self.weights[[i, j]]
         return float(weights.sum() * pair.pooled().entropies()[0] - dot(weights, pair.entropies()))
 
+    def merge_losses(self) -> Array:
+        """Return (k, k), above the diagonal, the losses of all merges; infinite elsewhere."""
+        k = len(self.weights)
+        losses = np.full((k, k), np.inf)
+        for i in range(k):
+            for j in range(i + 1, k):
+                losses[i, j] = self.merge_loss(i, j)
+        return losses
+
+    def with_pair(self, donor: int, pair: Params) -> Self:
+        """Return a mixture with one component more: the pair shares the weight of the donor, whose place it takes.
+
+        The second of the pair comes behind the last; what all components share stays as it is.
+        """
+        k = len(self.weights)
+        longer = self.select(np.append(np.arange(k), donor))
+        weights = np.append(self.weights, self.weights[donor])
+        weights[[donor, k]] *= pair.weights
+        values = {name: np.array(getattr(longer, name)) for name in self.own_parameters}
+        for name, value in values.items():
+            value[[donor, k]] = getattr(pair, name)
+        return replace(longer, weights=weights, **values)
+
     def _pair(self, i: int, j: int) -> Self:
         """Return the mixture of two of the components."""
         pair = self.select(np.array([i, j]))

@@ -62,6 +62,13 @@ class Journal:
                 unpack(run, *self.kept[len(self.runs)])
         self.runs.append(run)
 
+    def next_start(self) -> dict[str, Array] | None:
+        """Return the arrays of the start of the next run, if that was kept."""
+        if len(self.runs) >= len(self.kept):
+            return None
+        prefix, (_, arrays) = "start/", self.kept[len(self.runs)]
+        return {name.removeprefix(prefix): each for name, each in arrays.items() if name.startswith(prefix)}
+
     def keep(self, run: Run[P, S]) -> None:
         """Write the file after an iteration, if the last writing is `every` seconds ago."""
         if time.monotonic() - self.written >= self.every:

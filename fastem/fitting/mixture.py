@@ -24,6 +24,7 @@ from fastem.fitting.restarts import CARRIED, SCREEN_ITERATIONS, best_first, coar
 from fastem.fitting.result import Fit
 from fastem.fitting.settings import FitSettings
 from fastem.fitting.steps import Iterate, Steps
+from fastem.search.search import search
 
 
 @dataclass(frozen=True)
@@ -34,15 +35,38 @@ class Starts(Generic[P]):
     count: int
     draw: Callable[[RowSource, Family[P, S], np.random.Generator, int], P]  # the last is the number of the start
     given: bool = False  # then EM goes on from them on all rows
+    searched: bool = False  # then each start is the best that a search finds, and none is drawn
 
     @classmethod
     def at(cls, params: P) -> Starts[P]:
         """Begin at these parameters."""
         return cls(len(params.weights), 1, lambda rows, family, rng, number: params, given=True)
 
-    def __call__(self, rows: RowSource, family: Family[P, S], rng: np.random.Generator) -> Iterator[P]:
-        """Yield the starts, each drawn when it is needed."""
-        return (self.draw(rows, family, rng, number) for number in range(self.count))
+
+def starts_on(
+    rows: RowSource,
+    family: Family[P, S],
+    settings: FitSettings,
+    starts: Starts[P],
+    rng: np.random.Generator,
+    *,
+    journal: Journal | None = None,
+    deadline: float = math.inf,
+) -> Iterator[P]:
+    """Yield the starts of a fit, each when it is needed: it is drawn, searched for, or found in a checkpoint."""
+    for number in range(starts.count):
+        if not starts.searched:
+            yield starts.draw(rows, family, rng, number)
+            continue
+        # what a checkpoint begins with does not depend on the time that there was
+        limit = deadline if journal is None else math.inf
+        own_rng = np.random.default_rng(rng.integers(1 << 63))  # the next start is the same if this one is known
+        known = journal.next_start() if journal is not None else None
+        if known is not None:
+            yield family.params_of(known)
+            continue
+        options = {"fixed": settings.fixed, "prior": settings.prior, "deadline": limit}
+        yield search(rows, family, starts.n_components, own_rng, **options)
 
 
 def fit_mixture(
@@ -99,7 +123,8 @@ def fit_mixture(
             return run_em(steps, improve(start), settings, observers=observers, deadline=deadline, previous=previous)
 
         screen = screen_of(rows, starts, partial(on_part, max_iter=min(settings.max_iter, SCREEN_ITERATIONS)), rng)
-        fits = best_first(starts(rows, family, rng), run, screen, on_interrupt=settings.on_interrupt)
+        drawn = starts_on(rows, family, settings, starts, rng, journal=journal, deadline=deadline)
+        fits = best_first(drawn, run, screen, on_interrupt=settings.on_interrupt)
         best = monitor.inspect(fits[0])
         if journal is not None:
             journal.close()

@@ -15,7 +15,7 @@ from fastem.estimators.base import Mixture
 from fastem.estimators.model import open_data, starts_of
 from fastem.families.params import Params
 from fastem.fitting.driver import Observers, run_em
-from fastem.fitting.mixture import steps_of
+from fastem.fitting.mixture import starts_on, steps_of
 from fastem.fitting.settings import of_a_fit
 from fastem.plotting.registry import display_type
 from fastem.plotting.style import AxesLike, import_matplotlib
@@ -157,7 +157,7 @@ def run_again(
     observers = Observers[Any, Any](on_iteration=lambda iteration, stats, change: path.append(stats.params))
     with open_data(mixture, X, trials, sample_weight, dtype=None) as rows:
         family = mixture.family.for_rows(rows, rng)
-        (start,) = starts_of(mixture, count=1)(rows, family, rng)
+        (start,) = starts_on(rows, family, settings, starts_of(mixture, count=1), rng)
         path.append(run_em(steps_of(rows, family, settings), start, settings, observers=observers).params)
     order = path[-1].order(mixture.order_by) if mixture.order_by else np.arange(len(start.weights))
     return [params.select(order) for params in path]

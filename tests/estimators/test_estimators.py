@@ -143,7 +143,9 @@ def test_binomial_interface():
 
 def test_binomial_starts():
     X = np.r_[np.full(50, 1.0), np.full(50, 9.0)]
-    assert len(np.unique(BinomialMixture(3, max_iter=0).fit(X, trials=10).probs_)) == 3  # ties are moved apart
+    assert (
+        len(np.unique(BinomialMixture(3, init_params="quantiles", max_iter=0).fit(X, trials=10).probs_)) == 3
+    )  # ties are moved apart
     a = BinomialMixture(2, n_init=4, random_state=0).fit(X, trials=10)
     np.testing.assert_allclose(np.sort(a.probs_.ravel()), [0.1, 0.9], atol=1e-6)
     np.testing.assert_array_equal(

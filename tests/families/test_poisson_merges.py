@@ -8,8 +8,8 @@ import pytest
 
 import fastem
 from fastem import PoissonParams
+from fastem.families.diagnosis import diagnosis
 from fastem.fitting.collapse import inseparable
-from fastem.inference.diagnosis import diagnosis
 from fastem.selection import split_merge
 
 RNG = np.random.default_rng(0)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import fastem
+from fastem.families.diagnosis import diagnosis
 from fastem.fitting.collapse import inseparable
-from fastem.inference.diagnosis import diagnosis
 
 RNG = np.random.default_rng(0)
 CLOUD = RNG.normal(size=(300, 2))

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import warnings
+from functools import partial
 
 import numpy as np
 import pytest
@@ -38,7 +39,7 @@ def interrupted_at(sweep_number, monkeypatch):
 # ---------------------------------------------------------------------------------------------------- time, interrupts
 
 
-@pytest.mark.parametrize("fit", [normal, binomial])
+@pytest.mark.parametrize("fit", [partial(normal, init_params="kmeans"), partial(binomial, init_params="quantiles")])
 def test_a_fit_whose_time_is_over_is_the_fit_of_its_iterations(fit):
     short = fit(max_time=0.0)
     assert (short.n_iter_, short.cut_short_, short.converged_) == (0, True, False)
@@ -92,9 +93,9 @@ def test_an_interruption_between_starts_returns_the_starts_before(monkeypatch):
             raise KeyboardInterrupt
         return start(*arguments, **options)
 
-    expected = normal(n_init=1)
+    expected = normal(n_init=1, init_params="kmeans")
     monkeypatch.setattr(GaussianFamily, "start", interrupted)
-    found = normal(n_init=3, on_interrupt="return")
+    found = normal(n_init=3, on_interrupt="return", init_params="kmeans")
     assert found.cut_short_
     assert len(found.starts_) == 1
     np.testing.assert_array_equal(found.means_, expected.means_)

@@ -23,6 +23,7 @@ LAYERS = (
     {"estimators"},
     {"inference"},
     {"fitting"},
+    {"search"},
     {"families"},
     {"data", "config"},
     {"validation"},

@@ -15,7 +15,15 @@ RNG = np.random.default_rng(0)
 X = np.concatenate([RNG.normal(size=(150, 2)), RNG.normal([8.0, 0.0], size=(100, 2)), RNG.normal(size=(50, 2)) + 8.0])
 TOSSES = RNG.integers(20, 60, size=400)
 HEADS = RNG.binomial(TOSSES, RNG.choice([0.1, 0.6], size=400))
-QUICK = fastem.GaussianMixture(tol=1e-6, max_iter=500, random_state=0)
+
+
+def quick(**settings):
+    return fastem.GaussianMixture(
+        **{"init_params": "kmeans", "tol": 1e-6, "max_iter": 500, "random_state": 0} | settings
+    )
+
+
+QUICK = quick()
 COINS = fastem.BinomialMixture(tol=1e-6, max_iter=500, random_state=0)
 
 
@@ -24,7 +32,7 @@ def test_a_line_of_the_table_is_a_fit():
     assert [(c.covariance_type, c.n_components) for c in found.candidates] == [
         ("full", 2), ("full", 3), ("diag", 2), ("diag", 3)
     ]  # fmt: skip
-    alone = fastem.GaussianMixture(3, covariance_type="diag", tol=1e-6, max_iter=500, random_state=0).fit(X)
+    alone = fastem.GaussianMixture(**QUICK.get_params() | {"n_components": 3, "covariance_type": "diag"}).fit(X)
     line = found.candidates[3]
     told = (line.loglik, line.n_parameters, line.aic, line.bic, line.icl, line.entropy, line.n_sweeps, line.stop_reason)
     assert told == (
@@ -73,7 +81,7 @@ def test_cv_is_the_deviance_of_rows_held_out(family):
     for i in range(3):
         inside = {name: values[fold != i] for name, values in data.items()}
         outside = {name: values[fold == i] for name, values in data.items()}
-        mixture = type(estimator)(2, tol=1e-6, max_iter=500, random_state=0)
+        mixture = type(estimator)(**estimator.get_params() | {"n_components": 2})
         mixture.fit(**inside, sample_weight=weights[fold != i])
         log_prob = np.maximum(mixture.score_samples(**outside), whole.score_samples(**outside) - np.log(weights.sum()))
         expected -= 2 * log_prob @ weights[fold == i]
@@ -269,8 +277,8 @@ def test_held_out_rows_are_kept_and_added_to_mixtures_without(tmp_path, monkeypa
         ({"sample_weight": np.arange(len(X))}, "data"),
         ({"folds": 4}, "folds"),
         ({"split_merge": False}, "split_merge"),
-        ({"estimator": fastem.GaussianMixture(tol=1e-3, max_iter=500, random_state=0)}, "tol"),
-        ({"estimator": fastem.GaussianMixture(tol=1e-6, max_iter=500, random_state=1)}, "random_state"),
+        ({"estimator": quick(tol=1e-3)}, "tol"),
+        ({"estimator": quick(random_state=1)}, "random_state"),
         ({"estimator": COINS, "X": HEADS, "trials": TOSSES}, "class"),
     ],
 )

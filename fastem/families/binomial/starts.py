@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastem._typing import Array
 from fastem.data.kmeans import start_size, subsample
 from fastem.data.row_source import RowSource
 from fastem.data.rows import Rows
 from fastem.families.binomial.model import BinomialParams
-from fastem.families.counts import fill_rates, starting_rates
+from fastem.families.counts import fill_rates, part_sums, part_weights, starting_rates
 
 
 def start_from(
@@ -35,3 +36,11 @@ def find_probs(rows: RowSource, k: int, *, method: str, rng: np.random.Generator
     return starting_rates(
         Rows((rates,), rows.sample_weight, rows.backend), masses, k, method=method, rng=rng, highest=1.0
     )
+
+
+def of_parts(rows: Rows, labels: NDArray[np.intp], k: int) -> BinomialParams:
+    """Return the M-step on rows that are each of one component, with a trial at the rates of all rows in each."""
+    (X, trials), weights = rows.data, rows.sample_weight
+    successes, all_trials = (part_sums(labels, k, weights, each) for each in (X, trials))
+    whole = successes.sum(axis=0) / np.maximum(all_trials.sum(axis=0), 1.0)
+    return BinomialParams(part_weights(labels, k, weights), (successes + whole) / (all_trials + 1.0))

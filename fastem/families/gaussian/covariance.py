@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fastem._typing import Array, SweepKernels
 from fastem.families.gaussian.matrices import FLOOR_SAFETY, RESOLUTION, SMALLEST_MAGNITUDE, rounding_variances
+from fastem.families.weights import SMALLEST_WEIGHT
 from fastem.kernels.linear import weighted_sum
 from fastem.validation.parameters import check_magnitudes
 
@@ -131,6 +132,24 @@ class Covariance(ABC):
     @abstractmethod
     def entropies(self) -> Array:
         """Return (k,) half the logarithm of each determinant."""
+
+    def merge_losses(self, weights: Array, means: Array) -> Array:
+        """Return (k, k), above the diagonal, what the mean log likelihood loses at most by each merge."""
+        k, w, entropies = self.k, np.maximum(weights, SMALLEST_WEIGHT), self.entropies()
+        losses = np.full((k, k), np.inf)
+        for i in range(k - 1):
+            others = np.arange(i + 1, k)
+            both = w[i] + w[others]
+            merged = self.merged_entropies(i, others, (w[i] / both)[:, np.newaxis], means[i] - means[others])
+            losses[i, others] = both * merged - w[i] * entropies[i] - w[others] * entropies[others]
+        return losses
+
+    @abstractmethod
+    def merged_entropies(self, i: int, others: NDArray[np.intp], shares: Array, delta: Array) -> Array:
+        """Return what `entropies` is of component i when each of others (m,) is merged into it.
+
+        shares (m, 1) are those of i in the weight of both, delta (m, d) how far apart the means are.
+        """
 
     @abstractmethod
     def smallest_eigenvalue(self, component: int) -> float:

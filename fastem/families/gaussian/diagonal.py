@@ -73,6 +73,16 @@ class Diagonal(Covariance):
     def entropies(self) -> Array:
         return np.asarray(np.log(self.variances()).sum(axis=1) / 2)
 
+    def merged_entropies(self, i: int, others: NDArray[np.intp], shares: Array, delta: Array) -> Array:
+        variances = self.variances()
+        merged = shares * variances[i] + (1 - shares) * variances[others]
+        return np.asarray(np.log(merged + self._between(shares * (1 - shares), delta)).sum(axis=1) / 2)
+
+    @staticmethod
+    def _between(shares: Array, delta: Array) -> Array:
+        """Return the variances (m, d) that the distance of two means makes."""
+        return np.asarray(shares * delta**2)
+
     def smallest_eigenvalue(self, component: int) -> float:
         return float(self.variances()[component].min())
 
@@ -171,6 +181,10 @@ class Spherical(Diagonal):
 
     def _shrunk(self, longest: NDArray[np.bool_]) -> Array:
         return np.asarray(APART**2 / self.d)
+
+    @staticmethod
+    def _between(shares: Array, delta: Array) -> Array:
+        return np.asarray(shares * (delta**2).mean(axis=1, keepdims=True))
 
     def variances(self) -> Array:
         return np.repeat(self.values[:, np.newaxis], self.d, axis=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
@@ -11,10 +11,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastem._typing import Array, MStep, RowKind
 from fastem.data.row_source import RowSource
+from fastem.data.rows import Rows
 from fastem.families.base import Family, Prior
 from fastem.families.fixed import Fixed
 from fastem.families.gaussian.matrices import LARGEST_VARIANCE, SMALLEST_VARIANCE
 from fastem.families.gaussian.model import GaussianParams, GaussianStats
+from fastem.families.gaussian.parts import beginnings, of_parts, pairs
 from fastem.families.gaussian.prior import GaussianPrior
 from fastem.families.gaussian.starts import START_METHODS, automatic_reg_covar, start_from
 from fastem.families.gaussian.structures import COVARIANCE_TYPES, STRUCTURES
@@ -89,6 +91,21 @@ class GaussianFamily(Family[GaussianParams, GaussianStats]):
     ) -> GaussianParams:
         given = {name: as_float64(value, name) for name, value in (init or {}).items()}
         return start_from(given, rows, k, self.covariance_type, method=method, reg_covar=self._added, rng=rng)
+
+    def params_of(self, arrays: Mapping[str, Array]) -> GaussianParams:
+        return GaussianParams(**arrays, covariance_type=self.covariance_type)
+
+    def beginnings(self, rows: Rows, k: int, rng: np.random.Generator) -> Iterator[GaussianParams]:
+        return beginnings(rows, k, self.covariance_type, self._added, rng)
+
+    def of_one_component(self) -> GaussianFamily:
+        return replace(self, covariance_type="full") if self.covariance_type == "tied" else self
+
+    def of_parts(self, rows: Rows, labels: NDArray[np.intp], k: int) -> GaussianParams:
+        return of_parts(rows, labels, k, self.covariance_type, self._added)
+
+    def pairs(self, rows: Rows, one: GaussianParams, rng: np.random.Generator) -> Iterator[GaussianParams]:
+        return pairs(rows, one, self._added, rng)
 
     def maximize(self, stats: GaussianStats, fixed: Fixed | None = None) -> GaussianParams:
         return stats.maximize(fixed=() if fixed is None else fixed, reg_covar=self._added)

@@ -117,6 +117,12 @@ class Full(Covariance):
         log_sds = -np.log(diagonal(self.inverse_cholesky()))
         return np.asarray(np.broadcast_to(log_sds.sum(axis=-1), self.k))
 
+    def merged_entropies(self, i: int, others: NDArray[np.intp], shares: Array, delta: Array) -> Array:
+        shares = shares[:, :, np.newaxis]
+        merged = shares * self.values[i] + (1 - shares) * self.values[others]
+        merged += shares * (1 - shares) * self.outer(delta, delta)
+        return np.asarray(-np.log(diagonal(inverse_factors(merged))).sum(axis=1))
+
     def smallest_eigenvalue(self, component: int) -> float:
         return smallest_eigenvalue_by_inverse(self.inverse_cholesky()[component])
 
@@ -325,6 +331,12 @@ class Tied(Full):
 
     def own_in_units(self, sds: Array) -> list[tuple[Array, Array]]:
         return []
+
+    def merged_entropies(self, i: int, others: NDArray[np.intp], shares: Array, delta: Array) -> Array:
+        """Return those of full matrices: |S + a D D^T| = |S| (1 + a D^T S^-1 D)."""
+        L = self.inverse_cholesky()
+        squares = (product(delta, L.T) ** 2).sum(axis=1)
+        return np.asarray(0.5 * np.log1p((shares * (1 - shares))[:, 0] * squares) - np.log(diagonal(L)).sum())
 
     def smallest_eigenvalue(self, component: int) -> float:
         return smallest_eigenvalue_by_inverse(self.inverse_cholesky())

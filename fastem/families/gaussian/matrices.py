@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastem._typing import Array
 from fastem.kernels.linear import eigh, eigvalsh, inverse_cholesky, product, times, weighted_sum
@@ -70,6 +71,11 @@ def squared_norms(L: Array, z: Array) -> Array:
     """Return (k,) |L z|^2 of vectors z (k, d) and lower triangles or diagonals L."""
     whitened = times(L, z) if L.ndim == 3 else L * z
     return np.asarray((whitened**2).sum(axis=1))
+
+
+def divisors(counts: Array, keep: NDArray[np.bool_] | None) -> Array:
+    """Return counts (k,), infinite for components that keep their parameters."""
+    return counts if keep is None else np.where(keep, np.inf, counts)
 
 
 def triangle(d: int) -> tuple[np.ndarray, np.ndarray, Array]:

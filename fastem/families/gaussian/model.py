@@ -21,6 +21,7 @@ from fastem.families.gaussian.matrices import (
     LOG2E,
     PROVEN_WIDTH,
     diagonal,
+    divisors,
     rounding_variances,
 )
 from fastem.families.gaussian.rounding import is_the_same_model, loglik_terms, rounded, sums_are_sufficient
@@ -261,6 +262,9 @@ class GaussianParams(Params):
     def entropies(self) -> Array:
         return self.structure.entropies()
 
+    def merge_losses(self) -> Array:
+        return self.structure.merge_losses(self.weights, self.means)
+
     def _in_units(self) -> list[tuple[Array, Array]]:
         sds = np.sqrt(np.abs(self.variances()))
         return [(self.means, sds), *self.structure.own_in_units(sds)]
@@ -393,8 +397,3 @@ class GaussianStats(Stats[GaussianParams]):
             moved = (self.mean_counts / counts)[:, np.newaxis] * delta
         counts = counts.reshape(-1, *[1] * (self.second.ndim - 1))
         return self.second / counts - self.params.structure.outer(moved, delta)
-
-
-def divisors(counts: Array, keep: NDArray[np.bool_] | None) -> Array:
-    """Return counts (k,), infinite for components that keep their parameters."""
-    return counts if keep is None else np.where(keep, np.inf, counts)

@@ -15,7 +15,7 @@ from fastem.families.gaussian.model import GaussianParams, GaussianStats
 from fastem.kernels.linear import outer_sums, weighted_sum
 from fastem.validation.parameters import check_magnitudes, check_well_defined
 
-START_METHODS = ("kmeans", "k-means++", "random", "random_from_data")
+START_METHODS = ("auto", "kmeans", "k-means++", "random", "random_from_data")
 RELATIVE = 1e-6
 """The share of a feature's variance that reg_covar="auto" adds: scikit-learn's 1e-6 in units of the feature."""
 COLLAPSED = 1e-14
@@ -73,7 +73,7 @@ def partition_start(
         centers = X[rng.choice(len(X), k, replace=len(X) < k)].astype(np.float64)
     else:
         centers = spread_centers(rows, k, scale, rng)
-    if method == "kmeans":
+    if method in ("auto", "kmeans"):
         centers = lloyd(rows, centers, scale)
     centers = centers[np.lexsort(centers.T[::-1])]  # components in an order of their own, not that of the draws
     labels = rows.nearest(centers, scale)[1]

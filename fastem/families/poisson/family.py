@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from fastem._typing import RowKind
 from fastem.data.row_source import RowSource
+from fastem.data.rows import Rows
 from fastem.families.base import Family
-from fastem.families.counts import START_METHODS
+from fastem.families.counts import START_METHODS, halves
 from fastem.families.fixed import Fixed
 from fastem.families.poisson.model import PoissonParams, PoissonStats, as_rates
 from fastem.families.poisson.prior import PoissonPrior
-from fastem.families.poisson.starts import start_from
+from fastem.families.poisson.starts import of_parts, start_from
 from fastem.validation.parameters import as_float64, as_mixing_weights
 
 
@@ -51,6 +52,14 @@ class PoissonFamily(Family[PoissonParams, PoissonStats]):
     ) -> PoissonParams:
         given = {name: as_float64(value, name) for name, value in (init or {}).items()}
         return start_from(given, rows, k, method=method if first else "random", rng=rng)
+
+    def of_parts(self, rows: Rows, labels: NDArray[np.intp], k: int) -> PoissonParams:
+        return of_parts(rows, labels, k)
+
+    def pairs(self, rows: Rows, one: PoissonParams, rng: np.random.Generator) -> Iterator[PoissonParams]:
+        yield from super().pairs(rows, one, rng)
+        for side in halves(np.sqrt(rows.data[0] + 0.5), rows.sample_weight, rng):
+            yield self.of_parts(rows, side, 2)
 
     def maximize(self, stats: PoissonStats, fixed: Fixed | None = None) -> PoissonParams:
         return stats.maximize(fixed=() if fixed is None else fixed)

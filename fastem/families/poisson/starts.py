@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastem._typing import Array
 from fastem.data.kmeans import start_size, subsample
 from fastem.data.row_source import RowSource
 from fastem.data.rows import Rows
-from fastem.families.counts import fill_rates, starting_rates
+from fastem.families.counts import fill_rates, part_sums, part_weights, starting_rates
 from fastem.families.poisson.model import PoissonParams
 from fastem.validation.arrays import LARGEST_COUNT
 
@@ -40,3 +41,11 @@ def find_rates(rows: RowSource, k: int, *, method: str, rng: np.random.Generator
     highest = min(2 * float(roots.max()), math.sqrt(LARGEST_COUNT))
     rates = starting_rates(of_roots, masses, k, method=method, rng=rng, highest=highest) ** 2
     return np.minimum(rates, LARGEST_COUNT)
+
+
+def of_parts(rows: Rows, labels: NDArray[np.intp], k: int) -> PoissonParams:
+    """Return the M-step on rows that are each of one component, with a row at the rates of all rows in each."""
+    X, weights = rows.data[0], rows.sample_weight
+    events, counts = part_sums(labels, k, weights, X), np.bincount(labels, weights, k)[:, np.newaxis]
+    rates = (events + events.sum(axis=0) / counts.sum()) / (counts + 1.0)
+    return PoissonParams(part_weights(labels, k, weights), rates)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastem._public import public
 from fastem._typing import Array
@@ -61,3 +62,16 @@ def diagnosis(params: Params, counts: Array, collapsed: set[int]) -> Diagnosis:
     }
     complaints = tuple(tuple(sentence for sentence, where in tests.items() if where[c]) for c in range(k))
     return Diagnosis(params.weights, counts, thinnest, widest, complaints)
+
+
+def is_suspect(params: Params, counts: Array, collapsed: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return (k,) which components may be of a spurious maximum, so that a search does not go there for their sake.
+
+    They have no extent of their own, are thin, or are on hardly more rows than it takes to have an extent: at most
+    twice as many, or as many as they have parameters.
+    """
+    few = min(params.n_own_parameters, 2 * (params.n_features + 1))
+    with np.errstate(all="ignore"):
+        ratios = params.relative_variances()
+    thin = np.zeros(len(counts), np.bool_) if ratios is None else ~(ratios[0] >= THIN)
+    return np.asarray(thin | collapsed | (counts <= few))

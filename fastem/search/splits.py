@@ -1,0 +1,70 @@
+"""Splits of one component, judged on its own rows alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Generic
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastem.data.rows import Rows
+from fastem.families.base import P, S
+from fastem.search.climb import Climb, Reached
+
+MOST_ROWS = 1000
+"""Rows of a component that its split is judged on."""
+ITERATIONS = 5
+"""Iterations of a pair of components on these rows before it is compared with others."""
+ROWS_PER_FEATURE = 4
+"""A component is not split unless it has so many rows for each of d + 2: halves could not be told from its tails."""
+
+
+@dataclass(frozen=True)
+class Split(Generic[P]):
+    """The best pair of components in the place of one; None where it has too few rows."""
+
+    component: int
+    gain: float  # of the log likelihood (a total)
+    pair: P | None
+
+    def of(self, params: P) -> P:
+        """Return the mixture with the pair, the second of it behind the others."""
+        assert self.pair is not None
+        return params.with_pair(self.component, self.pair)
+
+
+def best_splits(
+    climb: Climb[P, S], params: P, components: Iterable[int], labels: NDArray[np.int32], rng: np.random.Generator
+) -> dict[int, Split[P]]:
+    """Return the best split of each component: labels (n,) say whose rows they are."""
+    return {c: best_split(climb, c, np.flatnonzero(labels == c), rng) for c in components}
+
+
+def best_split(climb: Climb[P, S], c: int, positions: NDArray[np.intp], rng: np.random.Generator) -> Split[P]:
+    """Run EM with two components on the rows of one, from each pair that the family proposes."""
+    weight = float(climb.rows.sample_weight[positions].sum())
+    if max(weight, len(positions)) < ROWS_PER_FEATURE * (climb.rows.n_features + 2):
+        return Split(c, -math.inf, None)
+    rows = thinned(climb.rows.take(positions), MOST_ROWS)
+    family = climb.family.of_one_component()
+    own = climb.on(rows, family)
+    one = family.of_parts(rows, np.zeros(len(rows), np.intp), 1)
+    before = own(one, 1).loglik
+    runs: list[Reached[P]] = [own(pair, ITERATIONS) for pair in family.pairs(rows, one, rng)]
+    best = max(runs, key=lambda run: run.loglik)
+    return Split(c, (best.loglik - before) * weight / own.total, best.params)
+
+
+def thinned(rows: Rows, most: int) -> Rows:
+    """Return at most so many of sorted rows, at even steps of their weight, each with the weight of its step."""
+    if len(rows) <= most:
+        return rows
+    edges = np.cumsum(rows.sample_weight)
+    steps = (np.arange(most) + 0.5) / most * edges[-1]
+    positions, counts = np.unique(np.searchsorted(edges, steps), return_counts=True)
+    found = rows.take(positions)
+    found.sample_weight[:] = counts * (edges[-1] / most)
+    return found
