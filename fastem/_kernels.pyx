@@ -17,7 +17,7 @@ Design note
 A family is two functions of a tile, `densities` and `moments`, and a `Family`, which has what the loops over slots must
 know of it; all else is written once.  A new family is a file in kernels/ and one include here.
 """
-from cython cimport floating
+from cython cimport floating, view
 from libc.math cimport INFINITY, NAN, exp, fabs, floor, log, log1p, log2, sqrt
 from libc.stdint cimport int8_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
@@ -89,3 +89,6 @@ include "kernels/distinct.pxi"
 include "kernels/nearest.pxi"
 include "kernels/many_rows.pxi"
 include "kernels/many_rows_em.pxi"
+include "kernels/parts.pxi"
+include "kernels/component.pxi"
+include "kernels/splits.pxi"

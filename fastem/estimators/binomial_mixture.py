@@ -93,9 +93,10 @@ class BinomialMixture(Mixture):
         "auto",
         kind='{"auto", "quantiles", "kmeans", "random"}',
         doc="""A start at even quantiles of the rates of success in each column, always the same; at their k-means
-        centers; or at the rates of random rows.  With n_init > 1 the first start is as init_params says, the others
-        are random.  "auto" searches for the best maximum: from several of these starts, by EM, and by splits and merges of
-        components; where starting values are given it is "quantiles" for one column and "kmeans" for several.""",
+        centers; or at the rates of random rows.  With n_init > 1 the first start is as init_params says, and the
+        others are random.  "auto" searches for the best maximum: from several of these starts, by EM, and by splits and
+        merges of components; where starting values are given it is "quantiles" for one column and "kmeans" for
+        several.""",
     )
     weights_init: ArrayLike | None = setting(
         None, "array-like of shape (k,)", "Starting mixing weights, each in [0, 1], sum 1.", anything

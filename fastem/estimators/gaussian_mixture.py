@@ -146,10 +146,10 @@ class GaussianMixture(OneArrayMixture):
         "init_params",
         "auto",
         kind='{"auto", "kmeans", "k-means++", "random", "random_from_data"}',
-        doc="""How a start is found.  "auto" searches for the best maximum: from several beginnings, by EM, and by splits
-        and merges of components; where starting values are given it is "kmeans".  The others are a start: k-means, as
-        scikit-learn's, k-means++ centers, random responsibilities, or random rows as centers.  All look at 8,192 rows,
-        or 8 k (d + 1) if that is more, drawn at random where there are more rows.""",
+        doc="""How a start is found.  "auto" searches for the best maximum: from several beginnings, by EM, and by
+        splits and merges of components; where starting values are given it is "kmeans".  The others are one start:
+        k-means (as scikit-learn), k-means++ centers, random responsibilities, or random rows as centers.  All look at
+        8,192 rows, or 8 k (d + 1) if that is more, drawn at random where there are more rows.""",
     )
     weights_init: ArrayLike | None = setting(
         None, "array-like of shape (k,)", "Starting mixing weights, each in [0, 1], sum 1.", anything

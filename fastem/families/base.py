@@ -123,6 +123,25 @@ class Family(ABC, Generic[P, S]):
     def of_parts(self, rows: Rows, labels: NDArray[np.intp], k: int) -> P:
         """Return the M-step on rows that are each of one component (n,), 0 .. k - 1; near it, at a border."""
 
+    def splits(
+        self,
+        rows: Rows,
+        params: P,
+        labels: NDArray[np.int32],
+        components: list[int],
+        rng: np.random.Generator,
+        *,
+        least: int,
+        most: int,
+        iterations: int,
+    ) -> list[tuple[float, P]] | None:
+        """Return the best split of each component: the gain of the log likelihood of its rows, and the pair.
+
+        labels (n,) are the components of the rows.  One with less than `least` rows has gain -inf; at most `most` rows
+        of each are looked at, and EM runs for some iterations.  None where no kernel does it: then try `pairs`.
+        """
+        return None
+
     def pairs(self, rows: Rows, one: P, rng: np.random.Generator) -> Iterator[P]:
         """Yield pairs of components that may take the place of one, with the rows of this one."""
         yield one.split(0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from itertools import combinations
 from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar, overload
 
 import numpy as np
@@ -234,12 +235,10 @@ class Params(ABC):
         return float(weights.sum() * pair.pooled().entropies()[0] - dot(weights, pair.entropies()))
 
     def merge_losses(self) -> Array:
-        """Return (k, k), above the diagonal, the losses of all merges; infinite elsewhere."""
-        k = len(self.weights)
-        losses = np.full((k, k), np.inf)
-        for i in range(k):
-            for j in range(i + 1, k):
-                losses[i, j] = self.merge_loss(i, j)
+        """Return (k, k), above the diagonal, the losses of all merges; infinite elsewhere, and of empty components."""
+        losses = np.full((len(self.weights), len(self.weights)), np.inf)
+        for i, j in combinations(np.flatnonzero(self.weights > 0).tolist(), 2):
+            losses[i, j] = self.merge_loss(i, j)
         return losses
 
     def with_pair(self, donor: int, pair: Params) -> Self:

@@ -11,11 +11,13 @@ from fastem.data.row_source import RowSource
 from fastem.families.base import Family, P, Prior, S
 from fastem.families.fixed import Fixed
 from fastem.search.begin import beginnings
-from fastem.search.climb import Climb
-from fastem.search.moves import improved, to_maximum
+from fastem.search.climb import Climb, Reached
+from fastem.search.moves import GAIN, improved, to_maximum
 
 FINALISTS = 3
 """Beginnings that climb to a maximum."""
+PATHS = 2
+"""Maxima from which splits and merges go on, if beginnings have led to several."""
 
 
 def search(
@@ -36,8 +38,17 @@ def search(
     few = subsample(rows, start_size(rows, k), rng)
     climb = Climb(few, family, fixed or Fixed(k), prior, deadline)
     pool = sorted(beginnings(climb, k, rng), key=lambda run: -run.loglik)
-    best = max((to_maximum(climb, run.params) for run in pool[:FINALISTS]), key=lambda run: run.loglik)
+    maxima = distinct([to_maximum(climb, run.params) for run in pool[:FINALISTS]], GAIN * climb.total)
     if climb.fixed:
-        return best.params
-    params = improved(climb, best, rng).params
+        return maxima[0].params
+    params = max((improved(climb, each, rng) for each in maxima[:PATHS]), key=lambda run: run.loglik).params
     return params.select(params.order(params.parameter_names[1]))  # in an order of their own, not that of the moves
+
+
+def distinct(runs: list[Reached[P]], apart: float) -> list[Reached[P]]:
+    """Return the runs that end at other log likelihoods than those before them, the best first."""
+    found: list[Reached[P]] = []
+    for run in sorted(runs, key=lambda run: -run.loglik):
+        if not found or found[-1].loglik - run.loglik > apart:
+            found.append(run)
+    return found

@@ -16,7 +16,7 @@ from fastem.search.climb import Climb, Reached
 
 MOST_ROWS = 1000
 """Rows of a component that its split is judged on."""
-ITERATIONS = 5
+ITERATIONS = 15
 """Iterations of a pair of components on these rows before it is compared with others."""
 ROWS_PER_FEATURE = 4
 """A component is not split unless it has so many rows for each of d + 2: halves could not be told from its tails."""
@@ -40,13 +40,23 @@ def best_splits(
     climb: Climb[P, S], params: P, components: Iterable[int], labels: NDArray[np.int32], rng: np.random.Generator
 ) -> dict[int, Split[P]]:
     """Return the best split of each component: labels (n,) say whose rows they are."""
-    return {c: best_split(climb, c, np.flatnonzero(labels == c), rng) for c in components}
+    family, numbers, least = climb.family.of_one_component(), list(components), least_rows(climb.rows)
+    found = family.splits(climb.rows, params, labels, numbers, rng, least=least, most=MOST_ROWS, iterations=ITERATIONS)
+    if found is None:
+        return {c: best_split(climb, c, np.flatnonzero(labels == c), rng) for c in numbers}
+    pairs = zip(numbers, found, strict=True)
+    return {c: Split(c, gain, pair if gain > -math.inf else None) for c, (gain, pair) in pairs}
+
+
+def least_rows(rows: Rows) -> int:
+    """Return how many rows a component must have to be split."""
+    return ROWS_PER_FEATURE * (rows.n_features + 2)
 
 
 def best_split(climb: Climb[P, S], c: int, positions: NDArray[np.intp], rng: np.random.Generator) -> Split[P]:
     """Run EM with two components on the rows of one, from each pair that the family proposes."""
     weight = float(climb.rows.sample_weight[positions].sum())
-    if max(weight, len(positions)) < ROWS_PER_FEATURE * (climb.rows.n_features + 2):
+    if max(weight, len(positions)) < least_rows(climb.rows):
         return Split(c, -math.inf, None)
     rows = thinned(climb.rows.take(positions), MOST_ROWS)
     family = climb.family.of_one_component()

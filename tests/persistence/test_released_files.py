@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import fastem
+from fastem.selection.select import as_estimator
 
 FOLDER = Path(__file__).parents[1] / "released" / "0.1.0"
 EXPECTED = json.loads((FOLDER / "more.json").read_text())
@@ -31,7 +32,7 @@ def test_statistics_have_the_same_bits():
 
 def test_a_fit_goes_on_from_its_checkpoint(tmp_path):
     path = shutil.copy(FOLDER / "checkpoint.npz", tmp_path)
-    settings = {"tol": 1e-12, "max_iter": 200, "acceleration": "anderson", "random_state": 0}
+    settings = {"tol": 1e-12, "max_iter": 200, "acceleration": "anderson", "random_state": 0, "init_params": "kmeans"}
     mixture = fastem.GaussianMixture(2, **settings, checkpoint=path).fit(X)
     assert mixture.n_iter_ == EXPECTED["n_iter"]
     assert mixture.loglik_ == pytest.approx(EXPECTED["loglik"], rel=1e-12)  # its last iterations are made here
@@ -40,5 +41,6 @@ def test_a_fit_goes_on_from_its_checkpoint(tmp_path):
 def test_a_selection_takes_the_mixtures_of_its_folder(tmp_path):
     folder = shutil.copytree(FOLDER / "selection", tmp_path / "selection")
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    fastem.select(X, range(1, 4), checkpoint=folder)
+    settings = as_estimator(None).get_params() | {"init_params": "kmeans"}  # the default of that release
+    fastem.select(X, range(1, 4), checkpoint=folder, estimator=fastem.GaussianMixture(**settings))
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before

@@ -95,7 +95,7 @@ BAD_SETTINGS = [
     ({"reg_covar": -1e-6}, ValueError, "reg_covar must be finite and not negative"),
     ({"max_iter": -1}, ValueError, "max_iter must be at least 0"),
     ({"n_init": 0}, ValueError, "n_init must be at least 1"),
-    ({"init_params": "best"}, ValueError, "init_params must be one of 'kmeans'"),
+    ({"init_params": "best"}, ValueError, "init_params must be one of 'auto', 'kmeans'"),
     ({"stopping": "never"}, ValueError, "stopping must be one of 'loglik', 'q', 'aitken'"),
     ({"backend": "fortran"}, ValueError, "backend must be one of 'auto', 'cython', 'numba', got 'fortran'"),
     ({"warm_sweeps": "always"}, ValueError, "warm_sweeps must be one of 'auto', got 'always'"),

@@ -16,7 +16,7 @@ from fastem.families.base import Family, Prior
 from fastem.families.fixed import Fixed
 from fastem.families.gaussian.matrices import LARGEST_VARIANCE, SMALLEST_VARIANCE
 from fastem.families.gaussian.model import GaussianParams, GaussianStats
-from fastem.families.gaussian.parts import beginnings, of_parts, pairs
+from fastem.families.gaussian.parts import beginnings, of_parts, splits
 from fastem.families.gaussian.prior import GaussianPrior
 from fastem.families.gaussian.starts import START_METHODS, automatic_reg_covar, start_from
 from fastem.families.gaussian.structures import COVARIANCE_TYPES, STRUCTURES
@@ -104,8 +104,16 @@ class GaussianFamily(Family[GaussianParams, GaussianStats]):
     def of_parts(self, rows: Rows, labels: NDArray[np.intp], k: int) -> GaussianParams:
         return of_parts(rows, labels, k, self.covariance_type, self._added)
 
-    def pairs(self, rows: Rows, one: GaussianParams, rng: np.random.Generator) -> Iterator[GaussianParams]:
-        return pairs(rows, one, self._added, rng)
+    def splits(
+        self,
+        rows: Rows,
+        params: GaussianParams,
+        labels: NDArray[np.int32],
+        components: list[int],
+        rng: np.random.Generator,
+        **limits: int,
+    ) -> list[tuple[float, GaussianParams]]:
+        return splits(rows, labels, components, params.units, self.covariance_type, self._added, rng, **limits)
 
     def maximize(self, stats: GaussianStats, fixed: Fixed | None = None) -> GaussianParams:
         return stats.maximize(fixed=() if fixed is None else fixed, reg_covar=self._added)
