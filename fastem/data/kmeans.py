@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
+from numpy.typing import NDArray
 
 from fastem._typing import Array
 from fastem.data.row_source import RowSource
@@ -20,6 +23,8 @@ several maxima is found is luck either way); from half as many they do (bench/st
 ROWS_PER_MEAN = 8
 """Rows that a start is made from for each of the k (d + 1) numbers in centers and weights: a cluster then has 8 (d + 1)
 rows, for a covariance of full rank."""
+RANDOM_HALVES = 2
+"""How often a component is cut by two random rows of it."""
 LLOYD_STEPS = 100
 LLOYD_TOL = 1e-4
 """k-means stops when its inertia falls by less than this share: EM moves on from there."""
@@ -81,3 +86,13 @@ def lloyd(rows: Rows, centers: Array, scale: Array) -> Array:
             break
         previous = inertia
     return centers
+
+
+def halves(values: Array, weights: Array, rng: np.random.Generator) -> Iterator[NDArray[np.intp]]:
+    """Yield labels (n,), 0 and 1, of what is nearer to either of two random rows of values (n, d)."""
+    edges = np.cumsum(weights)
+    for _ in range(RANDOM_HALVES):
+        first, second = values[np.searchsorted(edges, rng.random(2) * edges[-1])]
+        side = ((values - first) ** 2).sum(axis=1) < ((values - second) ** 2).sum(axis=1)
+        if side.any() and not side.all():
+            yield side.astype(np.intp)

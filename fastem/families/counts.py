@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +13,6 @@ from fastem.data.kmeans import lloyd, spread_centers
 from fastem.data.rows import Rows
 
 START_METHODS = ("auto", "quantiles", "kmeans", "random")
-
-RANDOM_HALVES = 2
-"""How often a component is cut by two random rows of it."""
 
 LOG_ZERO = -1e290
 """log2 of 0 in a table: no count can bring it back into reach, and 0 * LOG_ZERO is 0, as 0 log 0 must be."""
@@ -83,16 +80,6 @@ def part_weights(labels: NDArray[np.intp], k: int, weights: Array) -> Array:
     """Return (k,) the mixing weights of parts of the rows; one without rows has a share of one row."""
     counts = np.bincount(labels, weights, k) + 1 / k
     return np.asarray(counts / counts.sum())
-
-
-def halves(values: Array, weights: Array, rng: np.random.Generator) -> Iterator[NDArray[np.intp]]:
-    """Yield labels (n,), 0 and 1, of what is nearer to either of two random rows of values (n, d) of equal units."""
-    edges = np.cumsum(weights)
-    for _ in range(RANDOM_HALVES):
-        first, second = values[np.searchsorted(edges, rng.random(2) * edges[-1])]
-        side = ((values - first) ** 2).sum(axis=1) < ((values - second) ** 2).sum(axis=1)
-        if side.any() and not side.all():
-            yield side.astype(np.intp)
 
 
 def ordered_centers(values: Rows, k: int, rng: np.random.Generator) -> Array:

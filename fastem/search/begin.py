@@ -22,6 +22,7 @@ def beginnings(climb: Climb[P, S], k: int, rng: np.random.Generator) -> Iterator
     A component is split only where nothing is fixed.
     """
     for params in climb.family.beginnings(climb.rows, k, rng):
+        climb.budget.begin(params.sums_length)
         yield climb(params, FIRST_ITERATIONS)
         if climb.is_over:
             return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, NamedTuple
 
 from fastem.data.base import StopRule
@@ -18,8 +18,28 @@ PATIENCE = 8
 """Iterations after which a run is asked whether it can still get where it has to."""
 DOUBT = 3.0
 """What a run has still to gain is estimated; it is given up where so many times that would not be enough."""
+SWEEPS, LEAST_WORK = 30.0, 2.0**36
+"""What a search may cost: about what a fit from one start does, or some seconds."""
 NO_CHANGE = 1e-12
 """A change by less than this share of the log likelihood is none."""
+
+
+class Budget:
+    """How much a search may sweep, in rows x sums: the same on any machine, so that what it finds is as well.
+
+    It is as much as so many sweeps of all rows that the fit has, or what a small fit has time for in any case.
+    """
+
+    def __init__(self, n_rows: int) -> None:
+        self.n_rows, self.left = n_rows, math.inf
+
+    def begin(self, sums_length: int) -> None:
+        """Set the limit, once it is known how many sums there are."""
+        self.left = min(self.left, max(LEAST_WORK, SWEEPS * self.n_rows * sums_length))
+
+    def spend(self, work: float) -> None:
+        """Take note of work that has been done."""
+        self.left -= work
 
 
 class Reached(NamedTuple, Generic[P]):
@@ -38,6 +58,7 @@ class Climb(Generic[P, S]):
     fixed: Fixed
     prior: Prior[P, S] | None = None
     deadline: float = math.inf
+    budget: Budget = field(default_factory=lambda: Budget(0))
 
     @property
     def total(self) -> float:
@@ -46,12 +67,12 @@ class Climb(Generic[P, S]):
 
     @property
     def is_over(self) -> bool:
-        """Whether there is no time left."""
-        return time.monotonic() >= self.deadline
+        """Whether there is no time left, or no budget."""
+        return self.budget.left <= 0 or time.monotonic() >= self.deadline
 
     def on(self, rows: Rows, family: Family[P, S]) -> Climb[P, S]:
         """Return EM on some of the rows, of components that are all free."""
-        return Climb(rows, family, Fixed(0), deadline=self.deadline)
+        return Climb(rows, family, Fixed(0), deadline=self.deadline, budget=self.budget)
 
     def __call__(self, params: P, most: int, tol: float = 0.0, least: float = -math.inf) -> Reached[P]:
         """Run EM until the log likelihood has less than tol to gain per unit of weight, as Aitken's rule estimates it.
@@ -65,6 +86,7 @@ class Climb(Generic[P, S]):
             per_call = min(per_call, PATIENCE)
         while done < most:
             params, found = self._iterations(params, logliks, tol, min(per_call, most - done))
+            self.budget.spend(len(found) * len(self.rows) * params.sums_length)
             done, logliks = done + len(found), [*logliks, *found][-3:]
             gain = still_to_gain(logliks)
             if gain < tol * total or logliks[-1] + DOUBT * gain < least or self.is_over:

@@ -11,13 +11,15 @@ from fastem.data.row_source import RowSource
 from fastem.families.base import Family, P, Prior, S
 from fastem.families.fixed import Fixed
 from fastem.search.begin import beginnings
-from fastem.search.climb import Climb, Reached
+from fastem.search.climb import Budget, Climb, Reached
 from fastem.search.moves import GAIN, improved, to_maximum
 
 FINALISTS = 3
 """Beginnings that climb to a maximum."""
 PATHS = 2
 """Maxima from which splits and merges go on, if beginnings have led to several."""
+LAST_ITERATIONS, LAST_TOL = 200, 1e-5
+"""The best maximum is climbed nearer than those that are compared."""
 
 
 def search(
@@ -36,12 +38,13 @@ def search(
     merges go on.  Where anything is fixed there are none of these: components are then not alike.
     """
     few = subsample(rows, start_size(rows, k), rng)
-    climb = Climb(few, family, fixed or Fixed(k), prior, deadline)
+    climb = Climb(few, family, fixed or Fixed(k), prior, deadline, Budget(len(rows)))
     pool = sorted(beginnings(climb, k, rng), key=lambda run: -run.loglik)
     maxima = distinct([to_maximum(climb, run.params) for run in pool[:FINALISTS]], GAIN * climb.total)
     if climb.fixed:
         return maxima[0].params
-    params = max((improved(climb, each, rng) for each in maxima[:PATHS]), key=lambda run: run.loglik).params
+    best = max((improved(climb, each, rng) for each in maxima[:PATHS]), key=lambda run: run.loglik)
+    params = climb(best.params, LAST_ITERATIONS, LAST_TOL).params
     return params.select(params.order(params.parameter_names[1]))  # in an order of their own, not that of the moves
 
 

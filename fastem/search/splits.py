@@ -15,7 +15,7 @@ from fastem.families.base import P, S
 from fastem.search.climb import Climb, Reached
 
 MOST_ROWS = 1000
-"""Rows of a component that its split is judged on."""
+"""Rows of a component that its split is judged on, or twice as many as it must have if that is more."""
 ITERATIONS = 15
 """Iterations of a pair of components on these rows before it is compared with others."""
 ROWS_PER_FEATURE = 4
@@ -40,25 +40,29 @@ def best_splits(
     climb: Climb[P, S], params: P, components: Iterable[int], labels: NDArray[np.int32], rng: np.random.Generator
 ) -> dict[int, Split[P]]:
     """Return the best split of each component: labels (n,) say whose rows they are."""
-    family, numbers, least = climb.family.of_one_component(), list(components), least_rows(climb.rows)
-    found = family.splits(climb.rows, params, labels, numbers, rng, least=least, most=MOST_ROWS, iterations=ITERATIONS)
+    family, numbers = climb.family.of_one_component(), list(components)
+    least, most = limits(climb.rows)
+    found = family.splits(climb.rows, params, labels, numbers, rng, least=least, most=most, iterations=ITERATIONS)
+    sums = 2 * params.sums_length // len(params.weights)
+    climb.budget.spend(len(numbers) * 4 * ITERATIONS * min(most, len(climb.rows)) * sums)
     if found is None:
         return {c: best_split(climb, c, np.flatnonzero(labels == c), rng) for c in numbers}
     pairs = zip(numbers, found, strict=True)
     return {c: Split(c, gain, pair if gain > -math.inf else None) for c, (gain, pair) in pairs}
 
 
-def least_rows(rows: Rows) -> int:
-    """Return how many rows a component must have to be split."""
-    return ROWS_PER_FEATURE * (rows.n_features + 2)
+def limits(rows: Rows) -> tuple[int, int]:
+    """Return how many rows a component must have to be split, and how many are looked at."""
+    least = ROWS_PER_FEATURE * (rows.n_features + 2)
+    return least, max(MOST_ROWS, 2 * least)
 
 
 def best_split(climb: Climb[P, S], c: int, positions: NDArray[np.intp], rng: np.random.Generator) -> Split[P]:
     """Run EM with two components on the rows of one, from each pair that the family proposes."""
-    weight = float(climb.rows.sample_weight[positions].sum())
-    if max(weight, len(positions)) < least_rows(climb.rows):
+    weight, (least, most) = float(climb.rows.sample_weight[positions].sum()), limits(climb.rows)
+    if max(weight, len(positions)) < least:
         return Split(c, -math.inf, None)
-    rows = thinned(climb.rows.take(positions), MOST_ROWS)
+    rows = thinned(climb.rows.take(positions), most)
     family = climb.family.of_one_component()
     own = climb.on(rows, family)
     one = family.of_parts(rows, np.zeros(len(rows), np.intp), 1)

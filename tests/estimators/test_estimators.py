@@ -227,7 +227,7 @@ def test_binomial_starts_in_several_columns(init_params):
 
 def test_a_fixed_number_of_trials_may_stand_in_the_constructor():
     heads = [5, 9, 8, 4, 7]
-    told, known = BinomialMixture(2), BinomialMixture(2, n_trials=10)
+    told, known = BinomialMixture(2, random_state=0), BinomialMixture(2, n_trials=10, random_state=0)
     told.fit(heads, trials=10)
     known.fit(heads)
     np.testing.assert_array_equal(known.probs_, told.probs_)

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 import fastem
-from fastem.selection.select import as_estimator
 
 FOLDER = Path(__file__).parents[1] / "released" / "0.1.0"
 EXPECTED = json.loads((FOLDER / "more.json").read_text())
@@ -41,6 +40,5 @@ def test_a_fit_goes_on_from_its_checkpoint(tmp_path):
 def test_a_selection_takes_the_mixtures_of_its_folder(tmp_path):
     folder = shutil.copytree(FOLDER / "selection", tmp_path / "selection")
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    settings = as_estimator(None).get_params() | {"init_params": "kmeans"}  # the default of that release
-    fastem.select(X, range(1, 4), checkpoint=folder, estimator=fastem.GaussianMixture(**settings))
+    fastem.select(X, range(1, 4), checkpoint=folder)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before

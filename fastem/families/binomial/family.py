@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastem._typing import RowKind
+from fastem.data.kmeans import halves
 from fastem.data.row_source import RowSource
 from fastem.data.rows import Rows
 from fastem.families.base import Family
 from fastem.families.binomial.model import BinomialParams, BinomialStats
 from fastem.families.binomial.prior import BinomialPrior
 from fastem.families.binomial.starts import of_parts, start_from
-from fastem.families.counts import START_METHODS, halves
+from fastem.families.counts import START_METHODS
 from fastem.families.fixed import Fixed
 from fastem.validation.parameters import as_float64, as_mixing_weights, as_probabilities, warn_if_not_identifiable
 

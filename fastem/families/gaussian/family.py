@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastem._typing import Array, MStep, RowKind
+from fastem.data.kmeans import halves
 from fastem.data.row_source import RowSource
 from fastem.data.rows import Rows
 from fastem.families.base import Family, Prior
@@ -112,8 +113,14 @@ class GaussianFamily(Family[GaussianParams, GaussianStats]):
         components: list[int],
         rng: np.random.Generator,
         **limits: int,
-    ) -> list[tuple[float, GaussianParams]]:
+    ) -> list[tuple[float, GaussianParams]] | None:
         return splits(rows, labels, components, params.units, self.covariance_type, self._added, rng, **limits)
+
+    def pairs(self, rows: Rows, one: GaussianParams, rng: np.random.Generator) -> Iterator[GaussianParams]:
+        yield from super().pairs(rows, one, rng)
+        z = (rows.data[0] - one.means[0]) / np.sqrt(one.variances()[0])
+        for side in halves(z, rows.sample_weight, rng):
+            yield self.of_parts(rows, side, 2)
 
     def maximize(self, stats: GaussianStats, fixed: Fixed | None = None) -> GaussianParams:
         return stats.maximize(fixed=() if fixed is None else fixed, reg_covar=self._added)

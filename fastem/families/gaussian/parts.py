@@ -24,6 +24,8 @@ MERGE_STEPS = 3
 """Steps of k-means before clusters are merged: they need not be good, there are too many of them."""
 CLUSTERS, MOST_CLUSTERS = 3, 300
 """Clusters that are merged, for each component; the losses of pairs are compared at each merge."""
+MOST_FEATURES = 128
+"""A kernel splits components of up to so many features: it makes matrices of all types."""
 SPLIT_ROUNDS = 1
 """How often a split begins at random rows of a component, beside what is always the same."""
 
@@ -104,9 +106,14 @@ def splits(
     reg_covar: float | Array,
     rng: np.random.Generator,
     **limits: int,
-) -> list[tuple[float, GaussianParams]]:
-    """Return the gain of the log likelihood by the best split of each component, and the pair that it leads to."""
+) -> list[tuple[float, GaussianParams]] | None:
+    """Return the gain of the log likelihood by the best split of each component, and the pair that it leads to.
+
+    None where there are too many features.
+    """
     X, d = np.ascontiguousarray(rows.data[0], np.float64), rows.n_features
+    if d > MOST_FEATURES:
+        return None
     added = np.broadcast_to(np.asarray(reg_covar, np.float64), d).copy()
     uniforms = rng.random((len(components), SPLIT_ROUNDS, 3))
     numbers = np.asarray(components, np.int32)

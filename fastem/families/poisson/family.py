@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastem._typing import RowKind
+from fastem.data.kmeans import halves
 from fastem.data.row_source import RowSource
 from fastem.data.rows import Rows
 from fastem.families.base import Family
-from fastem.families.counts import START_METHODS, halves
+from fastem.families.counts import START_METHODS
 from fastem.families.fixed import Fixed
 from fastem.families.poisson.model import PoissonParams, PoissonStats, as_rates
 from fastem.families.poisson.prior import PoissonPrior
