@@ -14,7 +14,7 @@ from fastem._public import public
 from fastem._typing import Array, ArrayLike
 from fastem.data.chunk_source import Chunkable
 from fastem.estimators.base import Mixture
-from fastem.estimators.model import fit_batch, fit_data
+from fastem.estimators.model import fit_batch, fit_data, improve_data
 from fastem.estimators.settings import MixtureSettings
 from fastem.estimators.state import AttributeMap
 from fastem.families.binomial.family import BinomialFamily
@@ -155,6 +155,50 @@ class BinomialMixture(Mixture):
             On unusable data or settings; the estimator stays as it was.
         """
         return self._become(fit_data(self, X, trials, sample_weight, chunks=chunks))
+
+    def improve(
+        self,
+        X: ArrayLike | None = None,
+        y: object = None,
+        *,
+        trials: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        chunks: Chunkable | None = None,
+    ) -> Self:
+        """Look for a better maximum of the fitted mixture, by splits and merges of its components.
+
+        What init_params="auto" does in a fit, from the parameters that there are: a component is split and two others
+        are merged, or one is removed, on at most 8,192 rows; EM on all rows goes on from there, and from the parameters
+        as they are, and the better of the two is kept.  The result is no worse on the rows that are passed.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            The rows of the fit, as for fit.
+        y : ignored
+        trials : int or array-like, default=None
+            As for fit.
+        sample_weight : array-like of shape (n,), default=None
+            Their weights.
+        chunks : sequence, iterable or callable, default=None
+            As for fit.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        NotFittedError
+            Before a fit.
+        ValueError, TypeError
+            On unusable data or settings, with a checkpoint, and where anything is fixed; the estimator stays as it was.
+
+        References
+        ----------
+        Ueda, Nakano, Ghahramani and Hinton (2000), SMEM algorithm for mixture models.
+        """
+        return self._become(improve_data(self, X, trials, sample_weight, chunks=chunks))
 
     def partial_fit(
         self, X: ArrayLike, y: object = None, *, trials: ArrayLike | None = None, sample_weight: ArrayLike | None = None

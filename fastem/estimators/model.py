@@ -29,9 +29,16 @@ from fastem.fitting.driver import run_em
 from fastem.fitting.mixture import Starts, fit_mixture, in_precision, starts_on, steps_of
 from fastem.fitting.settings import FitSettings, check_each, of_a_fit, unaltering
 from fastem.fitting.stepwise import step
+from fastem.search.search import polished
 from fastem.validation.arrays import check_enough_rows, check_only_chunks, warn_of_weights, weights_do_not_count_rows
 from fastem.validation.parameters import check_shape
-from fastem.validation.settings import as_generator, check_choice, check_no_masks, check_on_collapse
+from fastem.validation.settings import (
+    as_generator,
+    check_choice,
+    check_improvable,
+    check_no_masks,
+    check_on_collapse,
+)
 
 M = TypeVar("M", bound=MixtureState)
 
@@ -186,6 +193,25 @@ def fit_data(
     if no_rows:
         warn_of_weights(total)
     return fitted
+
+
+def improve_data(
+    mixture: M,
+    X: ArrayLike | None,
+    trials: ArrayLike | None,
+    sample_weight: ArrayLike | None,
+    *,
+    chunks: Chunkable | None = None,
+) -> M:
+    """Go on from the last fit, and from where splits and merges lead from there; return a copy with the better."""
+    params, prior = last_params(mixture), mixture.prior
+    check_improvable(len(mixture.fixed) > 0, mixture.checkpoint is not None)
+
+    def draw(rows: RowSource, family: Family[Any, Any], rng: np.random.Generator, number: int) -> Any:
+        return params if number == 0 else polished(rows, family, params, rng, prior=prior)
+
+    starts = Starts[Any](len(params.weights), 2, draw, given=True)
+    return fit_data(mixture, X, trials, sample_weight, chunks=chunks, starts=starts)
 
 
 def unfinished(mixture: M, X: ArrayLike | None, rows: RowSource) -> M:

@@ -48,6 +48,25 @@ def search(
     return params.select(params.order(params.parameter_names[1]))  # in an order of their own, not that of the moves
 
 
+def polished(
+    rows: RowSource,
+    family: Family[P, S],
+    params: P,
+    rng: np.random.Generator,
+    *,
+    prior: Prior[P, S] | None = None,
+    deadline: float = math.inf,
+) -> P:
+    """Return where splits and merges lead from these parameters on some of the rows; these where none gains."""
+    k = len(params.weights)
+    few = subsample(rows, start_size(rows, k), rng)
+    climb = Climb(few, family, Fixed(k), prior, deadline, Budget(len(rows)))
+    climb.budget.begin(params.sums_length)
+    begun = to_maximum(climb, params)
+    found = improved(climb, begun, rng)
+    return params if found is begun else found.params
+
+
 def distinct(runs: list[Reached[P]], apart: float) -> list[Reached[P]]:
     """Return the runs that end at other log likelihoods than those before them, the best first."""
     found: list[Reached[P]] = []

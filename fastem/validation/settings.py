@@ -102,6 +102,14 @@ def check_no_checkpoint(checkpoint: object) -> None:
         raise ValueError("the checkpoint of estimator must be None, since several fits cannot share one file")
 
 
+def check_improvable(fixed: bool, has_checkpoint: bool) -> None:
+    """Raise ValueError where components cannot be split and merged, or a checkpoint is to be kept of that."""
+    if fixed:
+        raise ValueError("improve splits and merges components, which needs fixed=(): others are not alike")
+    if has_checkpoint:
+        raise ValueError("improve goes on from a fit, and keeps no checkpoint of that: set checkpoint to None")
+
+
 def check_no_masks(has_masks: bool) -> None:
     """Raise ValueError if components are to be ordered, and masks refer to them by their positions."""
     if has_masks:
