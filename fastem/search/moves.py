@@ -18,7 +18,7 @@ GAIN = 1e-4
 """What a move has to gain per unit of weight."""
 HOPELESS = 0.02
 """A move that is so far below after a few iterations, per unit of weight, is given up."""
-TRIED = 6
+TRIED = 10
 """Moves that are tried in a round."""
 NEEDED = -0.1
 """The estimated gain per unit of weight below which no move is tried."""

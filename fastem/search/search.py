@@ -14,7 +14,7 @@ from fastem.search.begin import beginnings
 from fastem.search.climb import Budget, Climb, Reached
 from fastem.search.moves import GAIN, improved, to_maximum
 
-FINALISTS = 3
+FINALISTS = 2
 """Beginnings that climb to a maximum."""
 PATHS = 2
 """Maxima from which splits and merges go on, if beginnings have led to several."""
