@@ -35,6 +35,8 @@ class Posterior(NamedTuple):
 
 STOP_RULES = ("loglik", "q", "aitken", "gradient")
 """The stop rules that a kernel knows."""
+TRUST_RADIUS = 5.0
+"""The first extrapolation goes so many EM steps at the most."""
 PAIRS = 30
 """Differences that the quasi-Newton method keeps."""
 
@@ -70,6 +72,11 @@ class Position(NamedTuple, Generic[P]):
     gains: list[float]  # of the last three iterations, or fewer
     last: list[Vectors]
     pairs: list[Vectors]
+
+
+def at_start(params: P) -> Position[P]:
+    """Return where EM is before its first sweep."""
+    return Position(params, params, 0, -math.inf, [], TRUST_RADIUS, 0.0, False, [], [], [])
 
 
 class Iterations(NamedTuple, Generic[P]):

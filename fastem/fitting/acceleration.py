@@ -14,7 +14,7 @@ from typing import Generic, Protocol
 import numpy as np
 
 from fastem._typing import Array
-from fastem.data.base import PAIRS, Position, Vectors
+from fastem.data.base import PAIRS, TRUST_RADIUS, Position, Vectors
 from fastem.families.base import P
 from fastem.families.fixed import FixedLike
 from fastem.fitting.result import STEPS
@@ -26,7 +26,7 @@ RIDGE = 1e-10
 """The ridge, as a share of the largest squared singular value of these differences."""
 CURVATURE = 1e-12
 """Cosine of a step and the change of the gradient along it, below which the pair tells rounding."""
-TRUST_RADIUS, WIDER, SHORTER = 5.0, 4.0, 0.25
+WIDER, SHORTER = 4.0, 0.25
 """The first extrapolation goes so many EM steps at the most; that changes by these factors where it was limited and
 went well, and where it lowered the log likelihood."""
 CAUTION = 3

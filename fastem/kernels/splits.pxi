@@ -146,15 +146,16 @@ cdef double few_steps(Model *m, const double[:, :] X, const double[:] sample_wei
                       double[:, ::1] sums) noexcept nogil:
     """EM on rows of one slot, until something happens that is not as in any other iteration; -> the log likelihood
     before the last M-step."""
-    cdef Py_ssize_t step, length = sums.shape[1]
-    cdef double loglik = -INFINITY
+    cdef Py_ssize_t step
+    cdef double loglik = -INFINITY, found
     for step in range(iterations):
-        m.make_tables(m)
-        accumulate_slots(&m.tile, X, X, sample_weight, max(X.shape[0], 1), sums)
-        if not all_finite(&sums[0, 0], length) or not m.maximize(m, &sums[0, 0]):
+        m.of.make_tables(m)
+        accumulate_slots(&m.tile, X, X, sample_weight, max(X.shape[0], 1), sums[2:])
+        found = fold_slots(m, sums, 0.0)
+        if found - found != 0.0 or not m.of.maximize(m):
             break
-        loglik = sums[0, length - 2]
-        copy_params(m, &m.reached, &m.params)
+        loglik = found
+        copy_params(m, &m.made, &m.params)
     return loglik
 
 
@@ -193,18 +194,18 @@ def split_components(const double[:, ::1] X,           # IN     (n, d)
     cdef double *A = NULL
     cdef real *tile = NULL
     cdef double[::1] pair_weights = doubles(2), pair_spread = doubles(2 * size)
-    cdef double[::1] last = doubles(2 + 2 * d + 2 * size)
-    cdef double[:, ::1] pair_means = doubles(2, d), sums = doubles(1, length + 2)
+    cdef double[:, ::1] pair_means = doubles(2, d), sums = doubles(3, length + 2)
+    cdef double[:, ::1] others = doubles(2, 2 + 2 * d + 2 * size), no_units = doubles(1, 1)
     cdef int8_t[:, ::1] fixed = view.array((1, 1), sizeof(int8_t), "b")
     try:
         component = new_component(&g, d, most, rows, row_weights)
         A = <double *> malloc(d * d * sizeof(double))
-        block = new_model(&m, pair_weights, pair_means, pair_spread, last, added, fixed[:0], 2 * of_factors + 2 * d)
+        block = new_model(&m, pair_weights, pair_means, pair_spread, others, added, fixed[:0], no_units[:0],
+                          pair_weights[:0], of_factors, length + 2)
         if A == NULL:
             raise MemoryError(f"no memory for a matrix of {d} features")
-        m.floors, m.pivots = m.factors + 2 * of_factors, m.factors + 2 * of_factors + d
-        tile = new_tile(&m.tile, family, NULL, pair_means, m.factors + of_factors, length)
-        m.make_tables, m.maximize, m.isotropic = gaussian_tables, gaussian_maximize, isotropic and d > 1
+        tile = new_tile(&m.tile, family, NULL, pair_means, m.scaling, length)
+        m.of, m.isotropic = &GAUSSIAN, isotropic and d > 1
         with nogil:
             for which in range(components.shape[0]):
                 gains[which] = -INFINITY
@@ -212,7 +213,7 @@ def split_components(const double[:, ::1] X,           # IN     (n, d)
                 if max(g.weight, <double> g.n) < least or not g.total > 0.0:
                     continue
                 moments_of(&g, NULL, 0, &added[0], g.mean, g.covariance, &before)
-                if not whiten(&g, full, isotropic):
+                if not whiten_rows(&g, full, isotropic):
                     continue
                 own_rows, own_weights = rows[: g.n], row_weights[: g.n]
                 before, best = loglik_of_one(&g), -INFINITY
@@ -221,7 +222,7 @@ def split_components(const double[:, ::1] X,           # IN     (n, d)
                     if not begin_split(&g, how, &uniforms[which, max(0, turn - 2) // 2, 0], &added[0], &units[0], full,
                                        isotropic, &pair_weights[0], &pair_means[0, 0], &pair_spread[0], size, A):
                         continue
-                    if not factors_of(&m):
+                    if not m.of.find_factors(&m):
                         continue
                     loglik = few_steps(&m, own_rows, own_weights, iterations, sums)
                     if loglik > best:

@@ -7,13 +7,18 @@ import time
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple
 
-from fastem.data.base import StopRule
+from fastem._typing import MStep
+from fastem.data.base import Position, StopRule, at_start
 from fastem.data.rows import Rows
 from fastem.families.base import Family, P, Prior, S
 from fastem.families.fixed import Fixed
 
 CALL_WORK = 1 << 28
 """Rows x sums x iterations in one call of a kernel, some tenths of a second: an interruption waits for its end."""
+ACCELERATED_ROWS = 1 << 12
+"""On fewer rows plain iterations get to a maximum in less time than those with quasi-Newton steps."""
+PLAIN = 1
+"""How an EM step reaches its parameters, as `Position` has it."""
 PATIENCE = 8
 """Iterations after which a run is asked whether it can still get where it has to."""
 DOUBT = 3.0
@@ -80,31 +85,45 @@ class Climb(Generic[P, S]):
         It ends after `most` iterations, where it will hardly get to the log likelihood `least`, and when the time is
         over.
         """
-        total, logliks, done = self.total, list[float](), 0
+        total, logliks, done, distance = self.total, list[float](), 0, math.inf
         per_call = max(1, CALL_WORK // (len(self.rows) * params.sums_length))
         if least > -math.inf:
             per_call = min(per_call, PATIENCE)
-        while done < most:
-            params, found = self._iterations(params, logliks, tol, min(per_call, most - done))
+        run, position = self._run(params, tol), at_start(params)
+        while done < most and not distance < tol:
+            position, found, distance = self._iterations(run, position, min(per_call, most - done))
             self.budget.spend(len(found) * len(self.rows) * params.sums_length)
             done, logliks = done + len(found), [*logliks, *found][-3:]
-            gain = still_to_gain(logliks)
-            if gain < tol * total or logliks[-1] + DOUBT * gain < least or self.is_over:
+            gain = min(distance * total, still_to_gain(logliks))
+            if logliks[-1] + DOUBT * gain < least or self.is_over:
                 break
-        return Reached(params, logliks[-1])
+        return Reached(position.reached, logliks[-1])
 
-    def _iterations(self, params: P, logliks: list[float], tol: float, most: int) -> tuple[P, list[float]]:
-        """Run some iterations, at least one, in a kernel if it can; return the log likelihood of each."""
-        if self.prior is None:
-            rule = StopRule("aitken", tol, -math.inf, logliks[-2:])
-            fixed = params.as_fixed(self.fixed) if self.fixed else Fixed(len(params.weights))
-            found = self.rows.iterate(params, self.family.m_step(params, fixed), rule, most)
-            if len(found.trace):
-                return found.params, found.trace[:, 0].tolist()
-        stats = self.rows.sweep(params)
+    def _run(self, params: P, tol: float) -> tuple[MStep, StopRule]:
+        """Return the settings of a run in a kernel: one to a maximum takes quasi-Newton steps."""
+        fixed = params.as_fixed(self.fixed) if self.fixed else Fixed(len(params.weights))
+        accelerated = tol > 0 and len(self.rows) >= ACCELERATED_ROWS
+        n_coordinates = params.to_vector(params, fixed).size if accelerated else 0
+        return self.family.m_step(params, fixed, self.prior), StopRule("aitken", tol, accelerated, n_coordinates)
+
+    def _iterations(
+        self, run: tuple[MStep, StopRule], position: Position[P], most: int
+    ) -> tuple[Position[P], list[float], float]:
+        """Run some iterations, at least one, in a kernel if it can.
+
+        Returns where they lead, the log likelihood of each, and what the mean one has still to gain.
+        """
+        found = self.rows.iterate(position, *run, most)
+        if len(found.trace):
+            return found.position, found.trace[:, 0].tolist(), found.distance
+        params = found.position.params
+        stats = found.pending or self.rows.sweep(params)
         if self.prior is not None:
             stats = stats + self.prior.stats(params)
-        return self.family.maximize(stats, self.fixed if self.fixed else None), [float(stats.loglik)]
+        reached, loglik = self.family.maximize(stats, self.fixed if self.fixed else None), float(stats.loglik)
+        known = [*found.position.logliks, loglik][-2:]
+        position = found.position._replace(params=reached, reached=reached, step=PLAIN, logliks=known)
+        return position, [loglik], math.inf
 
 
 def still_to_gain(logliks: list[float]) -> float:
