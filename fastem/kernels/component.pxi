@@ -79,7 +79,7 @@ cdef void moments_of(const Component *g, const int64_t *side, int64_t wanted, co
     for row in range(g.n):
         if side == NULL or side[row] == wanted:
             count[0] += g.weights[row]
-            add_scaled(mean, g.weights[row], g.rows + row * d, d)
+            add_times(mean, g.weights[row], g.rows + row * d, d)
     for j in range(d):
         mean[j] /= count[0]
     for row in range(g.n):
@@ -88,7 +88,7 @@ cdef void moments_of(const Component *g, const int64_t *side, int64_t wanted, co
             for j in range(d):
                 z[j] = g.rows[row * d + j] - mean[j]
             for i in range(d):
-                add_scaled(covariance + i * d, w * z[i], z, i + 1)
+                add_times(covariance + i * d, w * z[i], z, i + 1)
     for i in range(d):
         covariance[i * d + i] += added[i]
     mirror_lower(covariance, d)
@@ -109,7 +109,7 @@ cdef void shape_of(const double *covariance, Py_ssize_t d, bint full, bint isotr
         spread[0] = mean
 
 
-cdef bint whiten_rows(Component *g, bint full, bint isotropic) noexcept nogil:
+cdef bint whiten_component(Component *g, bint full, bint isotropic) noexcept nogil:
     """own, factor and z.  -> is the matrix definite?"""
     cdef Py_ssize_t row, i, j, d = g.d
     cdef double mean = 0.0, found

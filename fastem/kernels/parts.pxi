@@ -29,7 +29,7 @@ def part_moments(const floating[:, :] X,         # IN     (n, d)
                 z[j] = X[row, j] - means[c, j]
             for i in range(d):
                 if full:
-                    add_scaled(&scatters[c, i, 0], w * z[i], z, i + 1)
+                    add_times(&scatters[c, i, 0], w * z[i], z, i + 1)
                 else:
                     scatters[c, i, 0] += w * z[i] * z[i]
         for c in range(counts.shape[0] if full else 0):
@@ -37,7 +37,7 @@ def part_moments(const floating[:, :] X,         # IN     (n, d)
     free(z)
 
 
-cdef inline void add_scaled(double *to, double factor, const double *row, Py_ssize_t n) noexcept nogil:
+cdef inline void add_times(double *to, double factor, const double *row, Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t j
     for j in range(n):
         to[j] += factor * row[j]

@@ -213,7 +213,7 @@ def split_components(const double[:, ::1] X,           # IN     (n, d)
                 if max(g.weight, <double> g.n) < least or not g.total > 0.0:
                     continue
                 moments_of(&g, NULL, 0, &added[0], g.mean, g.covariance, &before)
-                if not whiten_rows(&g, full, isotropic):
+                if not whiten_component(&g, full, isotropic):
                     continue
                 own_rows, own_weights = rows[: g.n], row_weights[: g.n]
                 before, best = loglik_of_one(&g), -INFINITY
