@@ -85,7 +85,7 @@ class BinomialMixture(Mixture):
         MixtureSettings, "tol", 1e-6, doc="Stop when the criterion (see `stopping`) falls below tol."
     )
     max_iter: int = redeclared(MixtureSettings, "max_iter", 1000)
-    stopping: str = redeclared(MixtureSettings, "stopping", "aitken")
+    stopping: str = redeclared(MixtureSettings, "stopping", "gain")
     acceleration: str | None = redeclared(MixtureSettings, "acceleration", "quasi-newton")
     init_params: str = redeclared(
         MixtureSettings,

@@ -12,13 +12,14 @@ from fastem._errstate import own_methods
 from fastem._public import public
 from fastem._typing import Array, ArrayLike
 from fastem.estimators.one_array import OneArrayMixture
-from fastem.estimators.settings import MixtureSettings
+from fastem.estimators.settings import AUTO, MixtureSettings
 from fastem.estimators.state import AttributeMap
 from fastem.families.gaussian.family import GaussianFamily
 from fastem.families.gaussian.model import GaussianParams
 from fastem.families.gaussian.prior import GaussianPrior
 from fastem.families.gaussian.structures import COVARIANCE_TYPES, STRUCTURES
-from fastem.fitting.settings import anything, documented, one_of, redeclared, setting
+from fastem.fitting.acceleration import ACCELERATORS
+from fastem.fitting.settings import STOPPING, anything, documented, one_of, optional, redeclared, setting
 from fastem.validation.parameters import as_float64
 from fastem.validation.settings import check_non_negative
 
@@ -140,6 +141,31 @@ class GaussianMixture(OneArrayMixture):
         over the rows (over 8,192 of them, drawn at random, if there are more), so that units do not matter.  With 0
         a variance that collapses in a fit is held at the resolution of the data, never at 0.""",
         check_reg_covar,
+    )
+    stopping: str = redeclared(
+        MixtureSettings,
+        "stopping",
+        AUTO,
+        kind='{"auto", "gain", "loglik", "q", "aitken", "gradient"}',
+        doc="""What falls below tol.  "gain" is what the mean log likelihood has still to gain: the last iterations tell
+        when it may be little enough, and the gradient with the information of some of the rows (scores) confirm it.
+        "loglik" is the change of the mean log likelihood, as in scikit-learn; "auto" is "gain" where the fit searches
+        for its start, and "loglik" where a start is given or is one of scikit-learn's.  "q" is the change of Q, the
+        expected complete log likelihood (a total); "aitken" what the last iterations say is left to gain; "gradient"
+        the length of the gradient of the mean log likelihood, means and standard deviations being measured in standard
+        deviations.""",
+        check=one_of((AUTO, *STOPPING)),
+    )
+    acceleration: str | None = redeclared(
+        MixtureSettings,
+        "acceleration",
+        AUTO,
+        kind='{"auto", None, "anderson", "squarem", "quasi-newton"}',
+        doc="""None is plain EM, and "auto" is "quasi-newton" where the stop rule is "gain", else None.  The others
+        extrapolate from the iterations of EM: where components overlap they take tens of sweeps instead of thousands
+        ("quasi-newton" takes the fewest).  An extrapolation that lowers the log likelihood is given up, and the EM step
+        that is known already is taken.""",
+        check=optional(one_of((AUTO, *ACCELERATORS))),
     )
     init_params: str = redeclared(
         MixtureSettings,

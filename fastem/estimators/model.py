@@ -19,6 +19,7 @@ from fastem.data.row_source import RowSource
 from fastem.data.rows import Rows
 from fastem.estimators import fitted_settings, hooks
 from fastem.estimators.attributes import set_fit, set_params
+from fastem.estimators.settings import AUTO
 from fastem.estimators.sklearn_compat import learn_features
 from fastem.estimators.state import MixtureState
 from fastem.families.base import Family
@@ -57,7 +58,22 @@ def check_settings(mixture: MixtureState) -> FitSettings:
         check_choice(mixture.order_by, "order_by", family.parameter_names[:2])
         check_no_masks(fixed.by_component)
     check_on_collapse(mixture.on_collapse, bool(fixed))
-    return of_a_fit(mixture, fixed=fixed)
+    return settings_of_fit(mixture, fixed=fixed)
+
+
+def settings_of_fit(mixture: MixtureState, **changes: object) -> FitSettings:
+    """Return the settings that a fit needs, with those chosen that are left to the estimator."""
+    stopping, acceleration = stopping_of(mixture), mixture.acceleration
+    if acceleration == AUTO:
+        acceleration = "quasi-newton" if stopping == "gain" else None
+    return of_a_fit(mixture, **{"stopping": stopping, "acceleration": acceleration} | changes)
+
+
+def stopping_of(mixture: MixtureState) -> str:
+    """Return the stop rule; if the choice is left to us, scikit-learn's where a user says where the fit begins."""
+    if mixture.stopping != AUTO:
+        return mixture.stopping
+    return "gain" if mixture.init_params == AUTO and not init_of(mixture) else "loglik"
 
 
 def n_components(mixture: MixtureState) -> int:
@@ -135,7 +151,7 @@ def runner_of(mixture: MixtureState) -> dict[str, Any]:
 
 def is_coarse(mixture: MixtureState) -> bool:
     """Return whether a stop rule is coarser than the rounding of a mean log likelihood in float32."""
-    return mixture.stopping == "loglik" and mixture.tol >= FLOAT32_TOL
+    return stopping_of(mixture) == "loglik" and mixture.tol >= FLOAT32_TOL
 
 
 def trials_of(mixture: MixtureState, trials: ArrayLike | None) -> Any:
@@ -147,6 +163,8 @@ def identity_of(mixture: MixtureState) -> dict[str, Any]:
     """Return what a checkpoint of a fit has to agree on, beyond the rows."""
     seed = mixture.random_state if mixture.random_state is not None else "None"
     settings = describe_settings(mixture, unaltering(type(mixture)))
+    chosen = settings_of_fit(mixture)
+    settings |= {"stopping": chosen.stopping, "acceleration": chosen.acceleration}
     return {"class": type(mixture).__name__, "random_state": described(seed), **settings}
 
 
@@ -238,7 +256,7 @@ def last_criterion(mixture: MixtureState) -> float:
     """Return what the last fit ended at, for the next to go on from; partial fits do not know."""
     if hasattr(mixture, "stats_"):
         return -math.inf
-    return float(mixture.history_.q[-1] if mixture.stopping == "q" and mixture.n_iter_ else mixture.lower_bound_)
+    return float(mixture.history_.q[-1] if stopping_of(mixture) == "q" and mixture.n_iter_ else mixture.lower_bound_)
 
 
 def fit_batch(mixture: M, X: ArrayLike | None, trials: ArrayLike | None, sample_weight: ArrayLike | None) -> M:

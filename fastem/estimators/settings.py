@@ -44,3 +44,7 @@ class MixtureSettings(FitSettings):
         optional(at_least(1)),
         alters_fit=False,
     )
+
+
+AUTO = "auto"
+"""The choice is left to the estimator."""

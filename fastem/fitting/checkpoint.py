@@ -23,11 +23,13 @@ from fastem.fitting.acceleration import CAUTION
 from fastem.fitting.driver import Run
 from fastem.fitting.result import STEPS, Collapse
 from fastem.fitting.steps import Trace
+from fastem.inference.remaining import Remaining
 from fastem.validation.settings import check_same_fit
 
 KIND, LAYOUT = "fastem checkpoint", 1
 
 RUN_SCALARS = ("step", "previous", "criterion", "distance", "since", "fall", "fall_bound", "fell_at", "rounding")
+RULE_SCALARS = ("tol", "met", "proposals")
 EXTRAPOLATION_SCALARS = {"reach": "trust_radius", "size": "size", "held_back": "limited"}
 """Names in the file, which are those of version 0.1, and of the attributes."""
 
@@ -123,7 +125,12 @@ def pack(run: Run[P, S]) -> tuple[dict[str, Any], dict[str, Array]]:
     at = run.extrapolation
     scalars = {name: getattr(run, name) for name in RUN_SCALARS}
     scalars |= {name: getattr(at, attribute) for name, attribute in EXTRAPOLATION_SCALARS.items()}
-    scalars |= {"gains": at.gains[-CAUTION:], "collapses": [astuple(each) for each in run.collapses]}
+    scalars |= {name: getattr(run.rule, name) for name in RULE_SCALARS}
+    scalars |= {
+        "left": run.rule.left,
+        "gains": at.gains[-CAUTION:],
+        "collapses": [astuple(each) for each in run.collapses],
+    }
     arrays: dict[str, Any] = {
         "trace": np.array(run.trace).reshape(-1, 3),
         "steps": np.array([STEPS.index(step) for step in run.steps], np.uint8),
@@ -146,6 +153,12 @@ def unpack(run: Run[P, S], scalars: dict[str, Any], arrays: dict[str, Array]) ->
     at.start, at.reached, run.params = params("start"), params("reached"), params("params")
     for name in RUN_SCALARS:
         setattr(run, "kept_rounding" if name == "rounding" else name, scalars[name])
+    if "met" in scalars:
+        for name in RULE_SCALARS:
+            setattr(run.rule, name, scalars[name])
+        run.rule.left = None if scalars["left"] is None else Remaining(*scalars["left"])
+    else:  # of version 0.1
+        run.rule.judge(run.distance, None)
     for name, attribute in EXTRAPOLATION_SCALARS.items():
         setattr(at, attribute, scalars[name])
     at.gains = scalars["gains"]

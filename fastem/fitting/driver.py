@@ -18,6 +18,8 @@ from fastem.fitting.acceleration import ROUNDING, Extrapolation, Floor
 from fastem.fitting.result import STEPS, Ascent, Collapse, Fit, History
 from fastem.fitting.settings import STOPPING, Callback, FitSettings, check_each
 from fastem.fitting.steps import Iterate, Steps, Trace
+from fastem.fitting.stop import Stop
+from fastem.inference.remaining import Remaining
 from fastem.kernels.linear import norm
 
 NEGLIGIBLE = 1e-4
@@ -29,16 +31,12 @@ class Run(Generic[P, S]):
     """EM under way, between two sweeps."""
 
     def __init__(
-        self,
-        start: P,
-        acceleration: str | None,
-        fixed: FixedLike,
-        previous: float = -math.inf,
-        floor: Floor[P] | None = None,
+        self, start: P, settings: FitSettings, previous: float = -math.inf, floor: Floor[P] | None = None
     ) -> None:
         self.params, self.step = start, "start"  # to be swept next, and how they were reached
-        self.acceleration, self.fixed, self.floor = acceleration, fixed, floor
-        self.extrapolation = Extrapolation(acceleration, start, fixed, floor)
+        self.acceleration, self.fixed, self.floor = settings.acceleration, settings.fixed, floor
+        self.extrapolation = Extrapolation(self.acceleration, start, self.fixed, floor)
+        self.rule = Stop(settings)
         self.trace: list[Trace] = []
         self.steps: list[str] = []
         self.collapses: list[Collapse] = []
@@ -73,6 +71,12 @@ class Run(Generic[P, S]):
         self.swept, self.swept_in_kernel = (params, stats, len(self.trace)), False
 
     @property
+    def last_swept(self) -> tuple[P, S, int]:
+        """The last parameters whose statistics are known, these, and the iterations to them."""
+        assert self.swept is not None
+        return self.swept
+
+    @property
     def rounding(self) -> float:
         """Return what rounding may have changed the last log likelihood on the trace by."""
         return self.kept_rounding if self.last_stats is None else rounding_of(self.last_stats)
@@ -84,12 +88,17 @@ class Run(Generic[P, S]):
             return math.inf
         return max(bound, ROUNDING * abs(stats.loglik)) if step == "accelerated" else bound
 
+    def judge(self, remaining: Callable[[P, P], Remaining | None] | None) -> None:
+        """Find whether the stop rule is met, after an iteration."""
+        swept, reached = self.last_swept[0], self.extrapolation.reached
+        self.rule.judge(self.distance, remaining and (lambda: remaining(swept, reached)))
+
     def iterate(self, iterate: Iterate[P], stopping: str, most: int) -> bool:
         """Go on by iterations in one call; return whether there were any."""
         before = len(self.trace)
         known = [each.loglik for each in self.trace[max(self.since, before - 2) :]]
         begun = self.extrapolation.position(self.params, self.step, self.criterion, known)
-        found = iterate(begun, self.extrapolation.start, most)
+        found = iterate(begun, self.extrapolation.start, self.rule.tol, most)
         if found is None:
             return False
         self.extrapolation.resume(found.position)
@@ -128,7 +137,7 @@ class Run(Generic[P, S]):
 
     def _set_distance(self, stopping: str, total: float, slope: float) -> None:
         """Set what tol is compared with; slope is the length of the gradient."""
-        if stopping == "aitken":
+        if stopping in ("aitken", "gain"):
             self.distance = self.remaining(self.trace) / total
         elif stopping == "gradient":
             self.distance = slope / total
@@ -163,11 +172,13 @@ class Run(Generic[P, S]):
 
     def finish(self, reason: str, *, converged: bool = False, cut_short: bool = False) -> Fit[P, S]:
         """Build the result from the last parameters whose statistics are known."""
-        assert self.swept is not None
-        params, stats, n_iter = self.swept
+        params, stats, n_iter = self.last_swept
         logliks, qs, entropies = np.array(self.trace[:n_iter]).reshape(-1, 3).T
         history = History(logliks, qs, entropies, tuple(self.steps[:n_iter]))
-        gain = self.remaining([*self.trace[:n_iter], Trace(stats.loglik, stats.q, stats.entropy)])
+        if self.rule.left is not None and not cut_short:
+            gain = self.rule.left.gain * stats.total if self.rule.left.is_reliable else math.inf
+        else:
+            gain = self.remaining([*self.trace[:n_iter], Trace(stats.loglik, stats.q, stats.entropy)])
         self.cut_short = cut_short
         collapses = tuple(each for each in self.collapses if each.iteration <= n_iter)
         bound = self.fall_bound if self.fell_at else self._bound_of_fall(stats, self.step)
@@ -226,12 +237,12 @@ def em(
         Iterations at the most; 0 returns the start with its statistics.
     tol : float, default=1e-3
         Stop when the change is below tol, after an M-step.
-    stopping : {"loglik", "q", "aitken", "gradient"}, default="loglik"
+    stopping : {"loglik", "q", "gain", "aitken", "gradient"}, default="loglik"
         What falls below tol: the change of the mean log likelihood per unit of weight (as scikit-learn), or of Q, a
         total (as Do and Batzoglou 2008).  "aitken": what the mean log likelihood still has to gain; where EM is slow,
         long after its change is below tol.  It is an estimate: by Aitken's rule from the last three iterations of
         plain EM, of accelerated EM by the parabola along the direction that is extrapolated.  Near a saddle it is too
-        small, and SQUAREM's is by a factor of four.  "gradient": the length of the
+        small, and SQUAREM's is by a factor of four.  "gain": the same, below tol / 100.  "gradient": the length of the
         gradient of the mean log likelihood, by log weights, means in standard deviations, log standard deviations (of
         matrices, factors of Cholesky) and logits; statistics must have ``gradient``.
     acceleration : {None, "anderson", "squarem", "quasi-newton"}, default=None
@@ -306,8 +317,8 @@ def run_em(
     another.
     """
     observers, begun = observers or Observers(), time.perf_counter()
-    tol, stopping, progress, journal = float(settings.tol), settings.stopping, observers.progress, observers.journal
-    run: Run[P, S] = Run(start, settings.acceleration, settings.fixed, previous, steps.apply_floor)
+    stopping, progress, journal = settings.stopping, observers.progress, observers.journal
+    run: Run[P, S] = Run(start, settings, previous, steps.apply_floor)
     watched = (
         bool(observers.on_iteration or journal or steps.after_m_step or settings.callback or settings.verbose)
         or deadline < math.inf
@@ -315,7 +326,7 @@ def run_em(
     if journal is not None:
         journal.resume(run)
     try:
-        while not run.distance < tol and len(run.trace) < settings.max_iter:
+        while not run.rule.met and len(run.trace) < settings.max_iter:
             if run.swept is not None and time.monotonic() >= deadline:
                 return run.stop("max_time is over", steps.sweep)
             most = 1 if watched else settings.max_iter - len(run.trace)
@@ -334,19 +345,23 @@ def run_em(
                 replacement = steps.after_m_step(stats, reached, n_iter, run.collapses)
                 if replacement is not None:
                     run.replace_params(*replacement)
+            run.judge(steps.remaining)
             if journal is not None:
                 journal.keep(run)
             if settings.callback is not None and settings.callback(n_iter, stats.loglik, time.perf_counter() - begun):
                 return run.stop("callback returned True", steps.sweep)
         run.final_sweep(steps.final_sweep or (lambda params: (params, steps.sweep(params))))
+        if steps.remaining is not None and not run.rule.met:
+            params, stats, _ = run.last_swept
+            run.rule.left = steps.remaining(params, steps.maximize(stats))
     except KeyboardInterrupt:
         run.interrupted = True
         if settings.on_interrupt == "raise" or run.swept is None:
             raise
         return run.stop("interrupted", steps.sweep)
-    converged = run.distance < tol
-    reason = f"{STOPPING[stopping]} below tol={tol:g}" if converged else f"max_iter={settings.max_iter} reached"
-    return run.finish(reason, converged=converged)
+    met = run.rule.met
+    reason = f"{STOPPING[stopping]} below tol={run.rule.target:g}" if met else f"max_iter={settings.max_iter} reached"
+    return run.finish(reason, converged=met)
 
 
 def rounding_of(stats: object) -> float:

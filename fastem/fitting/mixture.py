@@ -24,6 +24,7 @@ from fastem.fitting.restarts import CARRIED, SCREEN_ITERATIONS, best_first, coar
 from fastem.fitting.result import Fit
 from fastem.fitting.settings import FitSettings
 from fastem.fitting.steps import Iterate, Steps
+from fastem.inference.remaining import RemainingGain
 from fastem.search.search import search
 
 
@@ -114,6 +115,7 @@ def fit_mixture(
             steps_of(rows, family, settings),
             after_m_step=None if settings.on_collapse == "floor" else monitor,
             final_sweep=final_sweep_of(rows, family, settings),
+            remaining=remaining_of(rows, settings),
         )
         observers = Observers[P, S](progress=progress, journal=journal)
         parts = rows.subsets(start_size(rows, starts.n_components)) if settings.warm_sweeps and not starts.given else []
@@ -145,24 +147,25 @@ def steps_of(rows: RowSource, family: Family[P, S], settings: FitSettings) -> St
 def iterate_of(rows: RowSource, family: Family[P, S], settings: FitSettings) -> Iterate[P] | None:
     """Run EM in a kernel, where rows are few: plain, or with quasi-Newton steps."""
     prior, accelerated = settings.prior, settings.acceleration is not None
+    stopping = "aitken" if settings.stopping == "gain" else settings.stopping
     if settings.acceleration not in (None, "quasi-newton"):
         return None
     known: list[tuple[P, MStep, StopRule]] = []  # of the last call: the same from one to the next
 
     def settings_at(start: P) -> tuple[P, MStep, StopRule]:
         fixed = start.as_fixed(settings.fixed)
-        needed = accelerated or settings.stopping == "gradient"
+        needed = accelerated or stopping == "gradient"
         n_coordinates = start.to_vector(start, fixed).size if needed else 0
         m_step = family.m_step(start, fixed, prior)
-        return start, m_step, StopRule(settings.stopping, float(settings.tol), accelerated, n_coordinates)
+        return start, m_step, StopRule(stopping, 0.0, accelerated, n_coordinates)
 
-    def iterate(position: Position[P], start: P, most: int) -> Iterations[P] | None:
+    def iterate(position: Position[P], start: P, tol: float, most: int) -> Iterations[P] | None:
         if not rows.can_iterate(position.params):
             return None
         if not known or known[0][0] is not start:
             known[:] = [settings_at(start)]
         _, m_step, rule = known[0]
-        found = rows.iterate(position, m_step, rule, most)
+        found = rows.iterate(position, m_step, rule._replace(tol=tol), most)
         if prior is None:
             return found
         last, pending = found.last_params, found.pending
@@ -172,6 +175,11 @@ def iterate_of(rows: RowSource, family: Family[P, S], settings: FitSettings) -> 
         )
 
     return iterate
+
+
+def remaining_of(rows: RowSource, settings: FitSettings) -> RemainingGain | None:
+    """Tell by scores what a fit has still to gain, where the stop rule asks for it; they know no prior."""
+    return RemainingGain(rows, settings.fixed) if settings.stopping == "gain" and settings.prior is None else None
 
 
 def sweep_of(rows: RowSource, family: Family[P, S], settings: FitSettings) -> Callable[[P], S]:

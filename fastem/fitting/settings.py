@@ -23,6 +23,7 @@ from fastem.validation.settings import (
 STOPPING = {
     "loglik": "change of loglik",
     "q": "change of q",
+    "gain": "gain that is left",
     "aitken": "gain estimated to remain",
     "gradient": "gradient",
 }
@@ -142,10 +143,11 @@ class FitSettings:
     )
     stopping: str = setting(
         "loglik",
-        '{"loglik", "q", "aitken", "gradient"}',
+        '{"loglik", "q", "gain", "aitken", "gradient"}',
         """What falls below tol: "loglik" is the change of the mean log likelihood, as in scikit-learn; "q" the change
-        of Q, the expected complete log likelihood (a total); "aitken" what the mean log likelihood is estimated to have
-        still to gain; "gradient" the length of its gradient, means and standard deviations being measured in standard
+        of Q, the expected complete log likelihood (a total); "gain" what the mean log likelihood has still to gain, by
+        its gradient and the information of some of the rows; "aitken" the same, estimated from the last iterations
+        alone; "gradient" the length of its gradient, means and standard deviations being measured in standard
         deviations (see `em`).""",
         one_of(STOPPING),
     )

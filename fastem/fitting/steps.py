@@ -10,15 +10,17 @@ from fastem.data.base import Iterations, Position
 from fastem.families.base import P, S
 from fastem.fitting.acceleration import Floor
 from fastem.fitting.result import Collapse
+from fastem.inference.remaining import Remaining
 
 ParameterHook = Callable[[S, P, int, list[Collapse]], tuple[P, str] | None]
 """statistics, params after their M-step, iteration, collapses so far (to which it adds) -> the params to go on from
 instead, and how they were reached; or None."""
 
 
-Iterate = Callable[[Position[P], P, int], Iterations[P] | None]
-"""Where EM is, the parameters whose units its coordinates have, most iterations -> what has been done.  It ends before
-an iteration that the driver has to see, or at the one that meets the stop rule; None where it is not for these rows."""
+Iterate = Callable[[Position[P], P, float, int], Iterations[P] | None]
+"""Where EM is, the parameters whose units its coordinates have, tol, most iterations -> what has been done.  It ends
+before an iteration that the driver has to see, or at the one that meets the stop rule; None where these rows are not
+for it."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class Steps(Generic[P, S]):
     after_m_step: ParameterHook[S, P] | None = None
     final_sweep: Callable[[P], tuple[P, S]] | None = None  # params after the last M-step -> those of the fit
     iterate: Iterate[P] | None = None  # many of the iterations in one call
+    remaining: Callable[[P, P], Remaining | None] | None = None  # params, their EM step -> what is left to gain
 
 
 class Trace(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self, cast
 
@@ -12,11 +13,10 @@ import numpy as np
 from fastem._public import public
 from fastem._typing import ArrayLike, PathLike, RowKind
 from fastem.estimators.base import Mixture
-from fastem.estimators.model import open_data, starts_of
+from fastem.estimators.model import open_data, settings_of_fit, starts_of
 from fastem.families.params import Params
 from fastem.fitting.driver import Observers, run_em
-from fastem.fitting.mixture import starts_on, steps_of
-from fastem.fitting.settings import of_a_fit
+from fastem.fitting.mixture import remaining_of, starts_on, steps_of
 from fastem.plotting.registry import display_type
 from fastem.plotting.style import AxesLike, import_matplotlib
 from fastem.validation.settings import as_generator, as_list, as_path, check_choice, check_no_trials
@@ -153,11 +153,14 @@ def run_again(
 ) -> list[Params]:
     """Return the parameters at the first start of a fitted mixture, and after each iteration from there."""
     rng, path = as_generator(mixture.random_state), list[Params]()
-    settings = of_a_fit(mixture, fixed=mixture.params_.as_fixed(mixture.fixed), callback=None, on_interrupt="raise")
+    settings = settings_of_fit(
+        mixture, fixed=mixture.params_.as_fixed(mixture.fixed), callback=None, on_interrupt="raise"
+    )
     observers = Observers[Any, Any](on_iteration=lambda iteration, stats, change: path.append(stats.params))
     with open_data(mixture, X, trials, sample_weight, dtype=None) as rows:
         family = mixture.family.for_rows(rows, rng)
         (start,) = starts_on(rows, family, settings, starts_of(mixture, count=1), rng)
-        path.append(run_em(steps_of(rows, family, settings), start, settings, observers=observers).params)
+        steps = replace(steps_of(rows, family, settings), remaining=remaining_of(rows, settings))
+        path.append(run_em(steps, start, settings, observers=observers).params)
     order = path[-1].order(mixture.order_by) if mixture.order_by else np.arange(len(start.weights))
     return [params.select(order) for params in path]

@@ -9,14 +9,13 @@ import numpy as np
 
 from fastem.data.kmeans import start_size, subsample
 from fastem.estimators.base import Mixture
-from fastem.estimators.model import fit_data, n_components, open_data
+from fastem.estimators.model import fit_data, n_components, open_data, settings_of_fit
 from fastem.families.base import P, S
 from fastem.families.params import Params
 from fastem.fitting.driver import run_em
 from fastem.fitting.mixture import Starts, steps_of
 from fastem.fitting.restarts import continue_from
 from fastem.fitting.result import Fit
-from fastem.fitting.settings import of_a_fit
 from fastem.selection.data import Data
 from fastem.validation.settings import as_generator
 
@@ -35,7 +34,7 @@ def neighbour(mixture: Mixture, params: Params, data: Data) -> Params:
     k, rng = n_components(mixture), as_generator(mixture.random_state)
     if len(params.weights) > k:
         return with_one_less(params)
-    short = of_a_fit(mixture, fixed=(), max_iter=TRIAL_ITERATIONS, callback=None, on_interrupt="raise")
+    short = settings_of_fit(mixture, fixed=(), max_iter=TRIAL_ITERATIONS, callback=None, on_interrupt="raise")
     with open_data(mixture, data.X, data.trials, data.sample_weight) as rows:
         sample = subsample(rows, start_size(rows, k), rng)
         steps = steps_of(sample, mixture.family.for_rows(rows, rng), short)

@@ -84,6 +84,7 @@ def test_attributes_of_integers_are_float64():
 # --------------------------------------------------------------------------------------------------------- columns
 
 
+@pytest.mark.filterwarnings(r"ignore:components .* equal others:fastem.EqualComponentWarning")
 def test_trials_of_columns_are_those_of_every_row():
     X, _ = some_counts(m=3, most=1)
     by_column = BinomialMixture(2, random_state=0).fit(X, trials=[4, 5, 6])

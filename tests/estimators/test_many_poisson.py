@@ -161,7 +161,7 @@ DOOR = [
     ({"rates_init": [np.inf]}, ValueError, "rates_init must be between 0 and"),
     ({"rates_init": [1.0, 2.0]}, ValueError, "rates_init must have shape"),
     ({"values": ["a", "b", "c"]}, TypeError, "values must hold real numbers"),
-    ({"values": [[1], [2], [3]]}, TypeError, "offsets and groups must be left out where values are a matrix"),
+    ({"values": [[[1.0]], [[2.0]]]}, ValueError, "values must have one dimension"),
 ]
 
 

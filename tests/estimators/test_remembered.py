@@ -42,7 +42,7 @@ OTHERS = {
 
 
 def fitted(kind="full", **settings):
-    settings = {"tol": 1e-9, "max_iter": 2000, "random_state": 0, "reg_covar": 0.0} | settings
+    settings = {"tol": 1e-9, "max_iter": 2000, "random_state": 0, "reg_covar": 0.0, "init_params": "kmeans"} | settings
     return GaussianMixture(2, covariance_type=kind, **settings).fit(X)
 
 

@@ -167,7 +167,8 @@ def test_a_component_that_the_prior_alone_holds_is_told():
 
 def test_a_fit_that_goes_on_from_its_end_is_at_its_end():
     X, prior = datasets.overlapping.X, GaussianPrior(concentration=50.0)
-    mixture = GaussianMixture(3, prior=prior, random_state=0, warm_start=True, tol=1e-4, max_iter=1_000).fit(X)
+    settings = {"random_state": 0, "init_params": "kmeans", "tol": 1e-4, "max_iter": 1_000}
+    mixture = GaussianMixture(3, prior=prior, warm_start=True, **settings).fit(X)
     assert mixture.fit(X).n_iter_ == 1
     assert mixture.lower_bound_ * len(X) == pytest.approx(mixture.history_.loglik[-1], rel=1e-12)
 

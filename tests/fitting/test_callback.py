@@ -7,7 +7,7 @@ from support import datasets
 import fastem
 
 X = datasets.overlapping.X
-SETTINGS = {"random_state": 0, "tol": 1e-9, "max_iter": 30}
+SETTINGS = {"random_state": 0, "tol": 1e-9, "max_iter": 30, "init_params": "kmeans"}
 
 
 def calls_of(fit):

@@ -47,7 +47,9 @@ def test_em_stops_at_max_iter_and_at_zero_iterations():
 
 
 def test_em_refuses_an_unknown_rule():
-    with pytest.raises(ValueError, match="stopping must be one of 'loglik', 'q', 'aitken', 'gradient', got 'never'"):
+    with pytest.raises(
+        ValueError, match="stopping must be one of 'loglik', 'q', 'gain', 'aitken', 'gradient', got 'never'"
+    ):
         climb(stopping="never")
 
 

@@ -213,7 +213,7 @@ def test_reseeded_components_are_marked():
 def test_two_fits_share_a_panel():
     _, axes = plt.subplots()
     for kind in ("full", "diag"):
-        mixture = fitted_gaussian(PLANE, covariance_type=kind)
+        mixture = fitted_gaussian(PLANE, covariance_type=kind, acceleration=None)
         fastem.ConvergenceDisplay.from_estimator(mixture, quantities=("loglik",), label=kind, ax=axes)
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["full", "diag"]
 

@@ -7,7 +7,7 @@ from support.asserts import same_fit
 
 RNG = np.random.default_rng(0)
 X = np.concatenate([RNG.normal(size=(200, 2)), RNG.normal(size=(100, 2)) + 5.0])
-HEADS = RNG.binomial(10, 0.4, size=(200, 2))
+HEADS = RNG.binomial(10, np.repeat([0.2, 0.6], 100)[:, np.newaxis], size=(200, 2))
 MODELS = {
     **{kind: fastem.GaussianMixture(2, covariance_type=kind, random_state=0) for kind in ("tied", "diag", "spherical")},
     "full": fastem.GaussianMixture(2, random_state=np.random.default_rng(1), n_init=2, order_by="means"),

@@ -12,7 +12,7 @@ from support.asserts import same_fit
 RNG = np.random.default_rng(0)
 CLOSE = RNG.normal(size=(3_000, 2)) + 2.0 * RNG.integers(2, size=(3_000, 1))
 HEADS = RNG.binomial(12, np.array([0.3, 0.5])[RNG.integers(2, size=3_000)])
-SETTINGS = {"tol": 1e-9, "max_iter": 120, "random_state": 3}
+SETTINGS = {"tol": 1e-9, "max_iter": 120, "random_state": 3, "stopping": "loglik", "acceleration": None}
 
 
 def normal(**settings):
@@ -20,8 +20,7 @@ def normal(**settings):
 
 
 def binomial(**settings):
-    plain = {"stopping": "loglik", "acceleration": None}
-    return fastem.BinomialMixture(2, **(SETTINGS | plain | settings)).fit(HEADS, trials=12)
+    return fastem.BinomialMixture(2, **(SETTINGS | settings)).fit(HEADS, trials=12)
 
 
 KILLED = """

@@ -96,7 +96,7 @@ BAD_SETTINGS = [
     ({"max_iter": -1}, ValueError, "max_iter must be at least 0"),
     ({"n_init": 0}, ValueError, "n_init must be at least 1"),
     ({"init_params": "best"}, ValueError, "init_params must be one of 'auto', 'kmeans'"),
-    ({"stopping": "never"}, ValueError, "stopping must be one of 'loglik', 'q', 'aitken'"),
+    ({"stopping": "never"}, ValueError, "stopping must be one of 'auto', 'loglik', 'q', 'gain'"),
     ({"backend": "fortran"}, ValueError, "backend must be one of 'auto', 'cython', 'numba', got 'fortran'"),
     ({"warm_sweeps": "always"}, ValueError, "warm_sweeps must be one of 'auto', got 'always'"),
     ({"warm_sweeps": True}, TypeError, "warm_sweeps must be one of 'auto', got True"),
