@@ -143,7 +143,7 @@ bench/output/armadillo: bench/peers/armadillo.cpp
 $(RUN):
 	$(PYTHON) -m venv $(VENV)
 
-# What setup.py compiles: "native" leaves out the instruction sets that this machine would not pick, "all" is what wheels have.
+# What setup.py compiles: "native" is the instruction set that this machine would pick, "all" is what wheels have.
 FASTEM_BUILD ?= native
 
 # The kernels are compiled in place, so that the tree at hand is what runs; those that have not changed are not compiled again.

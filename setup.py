@@ -2,8 +2,8 @@
 
 Each source is compiled for each instruction set, and that of sweeps for each precision of its lanes: fastem._kernels,
 fastem._linear and fastem._many run on any processor, others where it has what they need; twins.py picks when the
-package is imported. FASTEM_BUILD=native leaves out the sets that this machine would not pick. No -ffast-math and no
--Ofast: they delete the treatment of infinities on which the kernels rely and, with some compilers, change the
+package is imported. FASTEM_BUILD=native compiles the set that this machine would pick, and no other. No -ffast-math and
+no -Ofast: they delete the treatment of infinities on which the kernels rely and, with some compilers, change the
 arithmetic of the whole process.
 """
 
@@ -20,6 +20,7 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 OPTIMISE = ["/O2"] if os.name == "nt" else ["-O3", "-g0", "-Wno-psabi"]
+BASELINE = {"": []}
 VARIANTS = {
     "_avx2": ["-mavx2", "-mfma"],
     "_avx512": ["-mavx512f", "-mavx512dq", "-mfma", "-mprefer-vector-width=512"],
@@ -57,16 +58,18 @@ def refuse_fast_math(environment):
             )
 
 
-def built_variants(environment):
-    """All variants; or the best that this machine runs, where FASTEM_BUILD is "native" and Linux tells which."""
+def built_sets(environment):
+    """All instruction sets; or the best of this machine, where FASTEM_BUILD is "native" and Linux tells which."""
     build = environment.get("FASTEM_BUILD") or "all"
     if build not in BUILDS:
         sys.exit(f"FASTEM_BUILD={build!r} is none of {', '.join(BUILDS)}")
+    if os.name == "nt" or platform.machine() not in ("x86_64", "AMD64"):
+        return BASELINE
     if build == "all" or not CPUINFO.exists():
-        return VARIANTS
+        return BASELINE | VARIANTS
     flags = set(re.search(r"^flags\s*:(.*)$", CPUINFO.read_text(), re.MULTILINE)[1].split())
     usable = [isa for isa in VARIANTS if PROCESSOR_HAS[isa] <= flags]
-    return {isa: VARIANTS[isa] for isa in usable[-1:]}
+    return {isa: VARIANTS[isa] for isa in usable[-1:]} or BASELINE
 
 
 def extension(source, suffix, flags, macros):
@@ -87,9 +90,9 @@ def extension(source, suffix, flags, macros):
 
 def extensions():
     """Sweeps with lanes of float64, and of float32 for float32 rows; linear algebra; many fits; for every instruction
-    set."""
-    x86 = os.name != "nt" and platform.machine() in ("x86_64", "AMD64")
-    for isa, flags in ({"": [], **built_variants(os.environ)} if x86 else {"": []}).items():
+    set.  What tells which of them a processor has is compiled without any."""
+    yield extension("_processor", "", OPTIMISE, [])
+    for isa, flags in built_sets(os.environ).items():
         yield extension("_kernels", isa, [*OPTIMISE, *flags], [])
         yield extension("_kernels", f"_single{isa}", [*OPTIMISE, *flags], [("FASTEM_SINGLE", "1")])
         yield extension("_linear", isa, [*OPTIMISE, *flags], [])

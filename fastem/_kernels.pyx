@@ -63,11 +63,6 @@ cdef extern from *:
     enum: LOW_DENSITIES
 
 
-def processor_has(str isa):
-    """Does this processor, under this operating system, run instruction set "avx2" (with FMA) or "avx512"?"""
-    return has_avx2() if isa == "avx2" else has_avx512()
-
-
 def core_of_caller():
     """The core that this thread runs on; -1 where the system does not tell."""
     return current_core()

@@ -37,6 +37,4 @@ cdef extern from "kernels/simd.h" nogil:
     void guard(const real *, Py_ssize_t, Py_ssize_t) noexcept
     bint SINGLE
     void add_lane_sums(double *, double *, vec, vec, vec, vec, vec, vec, vec, vec) noexcept
-    bint has_avx2() noexcept
-    bint has_avx512() noexcept
     int current_core() noexcept

@@ -78,8 +78,8 @@ def built_sets() -> tuple[str, ...]:
 
 def processor_sets() -> tuple[str, ...]:
     """Return the instruction sets that this processor runs, under this operating system."""
-    baseline = importlib.import_module(module_of("baseline"))
-    return tuple(isa for isa in INSTRUCTION_SETS if isa == "baseline" or baseline.processor_has(isa))
+    processor = importlib.import_module("fastem._processor")
+    return tuple(isa for isa in INSTRUCTION_SETS if isa == "baseline" or processor.processor_has(isa))
 
 
 def numba_twin() -> ModuleType:

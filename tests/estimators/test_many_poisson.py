@@ -154,6 +154,11 @@ def test_no_groups_and_groups_without_weight(twin):
     assert list(fits.status) == [FitStatus.NO_ROWS, FitStatus.CONVERGED]
 
 
+@pytest.mark.parametrize("k", [2, 3])
+def test_no_rate_of_a_start_is_above_the_largest_count(k, twin):
+    poisson([2**53] * 3, [0, 3], k, max_iter=0, backend=twin).params(0).check()
+
+
 DOOR = [
     ({"trials": 3}, TypeError, "trials must be left out for family='poisson'"),
     ({"means_init": [1.0]}, TypeError, "means_init must be left out"),
