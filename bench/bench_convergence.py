@@ -23,7 +23,7 @@ from typing import Any
 import measure
 import numpy as np
 from bench_fit import five
-from starts import draw
+from random_mixtures import draw
 
 import fastem
 
@@ -90,7 +90,8 @@ def random_mixture(seed: int) -> tuple[np.ndarray, fastem.GaussianParams, str]:
     factors = np.tril(rng.normal(size=(k, d, d))) / np.sqrt(d) + np.eye(d)
     labels = rng.choice(k, N, p=rng.dirichlet(np.full(k, 5.0)))
     X = means[labels] + np.einsum("nij,nj->ni", factors[labels], rng.normal(size=(N, d)))
-    start = fastem.GaussianMixture(k, covariance_type=kind, max_iter=0, random_state=seed, reg_covar=0.0).fit(X)
+    settings = {"init_params": "kmeans", "max_iter": 0, "random_state": seed, "reg_covar": 0.0}
+    start = fastem.GaussianMixture(k, covariance_type=kind, **settings).fit(X)
     return X, start.params_, f"{kind}, d = {d}, k = {k}, separation {separation:.0f}"
 
 
@@ -196,7 +197,9 @@ def warm() -> None:
 
 
 def fitted(X: np.ndarray, k: int, tol: float, warm_sweeps: str | None) -> tuple[fastem.GaussianMixture, float]:
-    mixture = fastem.GaussianMixture(k, random_state=0, tol=tol, max_iter=5_000, warm_sweeps=warm_sweeps)
+    mixture = fastem.GaussianMixture(
+        k, init_params="kmeans", random_state=0, tol=tol, max_iter=5_000, warm_sweeps=warm_sweeps
+    )
     begin = time.perf_counter()
     mixture.fit(X)
     return mixture, time.perf_counter() - begin

@@ -4,7 +4,7 @@
 
 Worlds are those of float32_datasets.py in tests/support: d = 1..20, k = 1..4, condition 1 to 1e12, offsets to 1e7,
 units from 1e-4 to 1e4, n to 5e4 and in every hundredth world to 1e6.  What must agree is said there.  The ordinary
-worlds of the second figure are the random mixtures of bench/starts.py.
+worlds of the second figure are the random mixtures of bench/random_mixtures.py.
 """
 
 import sys
@@ -13,7 +13,7 @@ from unittest.mock import patch
 
 import numpy as np
 from measure import load
-from starts import draw
+from random_mixtures import draw
 
 import fastem
 from fastem.families.gaussian.model import GaussianParams
