@@ -2,7 +2,7 @@
 
     python bench/split_merge.py
 
-A dozen mixtures, candidates k = 1 to 10: eight random ones (those of bench/random_mixtures.py, n = 3,000 and 20,000), one of
+A dozen mixtures, candidates k = 1 to 10: eight of bench/random_mixtures.py with n = 3,000 and 20,000, one of
 eight components in a row, three of counts.  The figure is the log likelihood per row of a candidate less that with five
 starts, as many as are the default; higher is better.
 """
