@@ -186,6 +186,8 @@ def test_moves_to_suspect_components_are_refused(monkeypatch):
 def test_improve_refuses_what_it_cannot_keep(tmp_path):
     with pytest.raises(fastem.NotFittedError):
         GaussianMixture(2).improve(CLOUDS)
+    with pytest.raises(ValueError, match="X has 1 features, but GaussianMixture is expecting 2 features"):
+        GaussianMixture(2, random_state=0).fit(CLOUDS).improve(CLOUDS[:, :1])
     mixture = GaussianMixture(2, fixed=("weights",), random_state=0).fit(CLOUDS)
     with pytest.raises(ValueError, match="fixed"):
         mixture.improve(CLOUDS)
