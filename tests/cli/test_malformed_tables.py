@@ -219,6 +219,7 @@ def test_what_is_read_in_another_way_is_told(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.seconds
 def test_what_could_be_another_number_is_refused_with_its_place(name, tmp_path):
     content, sentence, *columns = REFUSED[name]
     with pytest.raises((ValueError, TypeError)) as error:

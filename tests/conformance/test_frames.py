@@ -67,6 +67,7 @@ def test_names_that_are_strings_and_numbers_are_refused_as_scikit_learn_does():
     [["width", "length"], ["length", "depth"], ["length"], ["length", "width", "depth"]],
     ids=["reordered", "renamed", "one too few", "one too many"],
 )
+@pytest.mark.seconds
 def test_other_columns_are_refused_as_scikit_learn_does(names, method, make):
     X = clouds(3)
     train, other = framed(make, X), framed(make, X, names)

@@ -30,6 +30,7 @@ def file(path, X, group=1000, **more):
 @pytest.mark.parametrize("group", [100, 4096, 5000, N])
 @pytest.mark.parametrize("cached", [False, True])
 @pytest.mark.parametrize("n_threads", [1, 2])
+@pytest.mark.seconds
 def test_parquet_has_the_bits_of_rows_in_memory(group, cached, n_threads, tmp_path):
     X, w = rows(), np.random.default_rng(1).random(N)
     memory = fastem.GaussianMixture(3, random_state=0).fit(X, sample_weight=w)

@@ -61,6 +61,7 @@ def test_every_kind_of_fit_has_the_same_bits(settings, dtype, twin):
 
 @pytest.mark.parametrize("size", [7, 1000, 9_000])
 @pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.seconds
 def test_chunks_of_counts_have_the_bits_of_rows_in_memory(size, weighted):
     X, trials, w = counts(9_000, d=2)
     arrays = (X, trials, w) if weighted else (X, trials)
@@ -238,6 +239,7 @@ FAULTS = {
     ("name", "passes"),
     [(name, passes) for name in FAULTS for passes in (0, 1, 4) if passes or name not in ("fewer", "none", "more")],
 )
+@pytest.mark.seconds
 def test_a_fault_names_its_place_and_leaves_the_estimator(name, passes, swept_in_python):
     fault, error, message = FAULTS[name]
     mixture = fastem.GaussianMixture(3, random_state=0, tol=1e-9).fit(rows(seed=1))

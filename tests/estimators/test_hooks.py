@@ -57,6 +57,7 @@ def test_a_hook_that_would_have_no_effect_is_refused_by_name(base, hook):
 @pytest.mark.parametrize(
     "name", ["predict", "predict_proba", "score_samples", "score", "aic", "bic", "standard_errors"]
 )
+@pytest.mark.seconds
 def test_predictions_are_refused_where_scikit_learn_would_call_the_hook(name, hook):
     mixture = GaussianMixture(2, random_state=0).fit(X)
     mixture.__class__ = subclass(GaussianMixture, **{hook: never})

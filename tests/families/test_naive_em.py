@@ -74,6 +74,7 @@ def test_one_em_iteration_is_scikit_learns(world, covariance_type):
 
 @pytest.mark.parametrize("covariance_type", TYPES)
 @pytest.mark.parametrize("world", named(NORMAL_WORLDS, without=("collapsed",)))     # its likelihood has no maximum
+@pytest.mark.seconds
 def test_em_never_decreases_the_log_likelihood(world, covariance_type):
     parameters = start(world, covariance_type)
     *_, logliks = naive.normal_em(world.X, some_weights(world), *parameters, covariance_type, 0.0, 15)

@@ -79,6 +79,7 @@ def gradient(sweep, params, extra, step=1e-5):
 @pytest.mark.parametrize("world", WORLDS, ids=lambda world: world.name)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("parts", ["all", "weights", "means", "covariances"])
+@pytest.mark.seconds
 def test_the_gradient_of_a_posterior_is_that_of_its_log_density(world, kind, parts):
     params = normal_params(world, kind)
     prior = some_prior(params.n_features)

@@ -169,6 +169,7 @@ def test_extents_are_the_smallest_eigenvalues_in_units_of_the_floor():
 
 
 @pytest.mark.parametrize("acceleration", [None, "anderson", "squarem", "quasi-newton"])
+@pytest.mark.seconds
 def test_collapses_and_diagnosis_tell_the_same_story(acceleration):
     """A variance at the resolution of the data is known to a factor itself: components on a line, in any direction."""
     for seed in range(12):

@@ -95,6 +95,7 @@ SOURCES = {
 
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("acceleration", [None, "squarem"])
+@pytest.mark.seconds
 def test_a_terminal_has_a_bar_of_every_source(source, acceleration, drawn_by, terminal, capfd, swept_in_python):
     X, settings = rows(N), {"acceleration": acceleration, "tol": 1e-8}
     found = mixture(**settings).fit(**SOURCES[source](X))
@@ -192,6 +193,7 @@ class Broken:
 
 
 @pytest.mark.parametrize("stream", [None, "closed", *range(0, 40, 3)])
+@pytest.mark.seconds
 def test_a_broken_terminal_breaks_no_fit(stream, drawn_by, terminal, monkeypatch):
     if stream == "closed":
         terminal.stream.close()

@@ -6,6 +6,7 @@ import re
 import runpy
 import sys
 import tomllib
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,7 @@ LAYER_OF = {name: number for number, layer in enumerate(LAYERS) for name in laye
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 
+@cache
 def tree_of(path):
     return ast.parse(path.read_text())
 

@@ -125,6 +125,7 @@ def gaussian_priors(d):
 @pytest.mark.parametrize("prior", gaussian_priors(1))
 @pytest.mark.parametrize("d", [1, 3])
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.seconds
 def test_a_gaussian_prior(kind, d, prior, acceleration, calls, twin):
     tol = 1e-4 if prior in ("weights", "means") else 1e-6  # reg_covar moves the maximum: far on, the posterior falls
     mixture = gaussian(kind, twin, d, acceleration=acceleration, prior=gaussian_priors(d)[prior], tol=tol, max_iter=200)
@@ -207,6 +208,7 @@ ACCELERATION = pytest.mark.parametrize("acceleration", [None, "quasi-newton"])
 @pytest.mark.parametrize("fixed", [(), {"weights": [True, False, False]}, ("covariances",)], ids=str)
 @pytest.mark.parametrize("d", [1, 2])
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.seconds
 def test_a_component_that_loses_its_rows(kind, d, fixed, acceleration, calls, twin):
     means = np.concatenate([gaussian(kind, twin, d).means_init[:2], np.full((1, d), 1e4)])
     mixture = gaussian(kind, twin, d, means_init=means, fixed=fixed, acceleration=acceleration)

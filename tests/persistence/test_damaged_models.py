@@ -178,6 +178,7 @@ BAD_ATTRIBUTES = [
 
 
 @pytest.mark.parametrize("setting", BAD_SETTINGS)
+@pytest.mark.seconds
 def test_settings_that_a_fit_would_refuse_are_refused_in_a_file_and_kept_out_of_one(setting, saved, tmp_path):
     path, header, arrays = saved
     header["attributes"]["dict"][setting] = BAD_SETTINGS[setting]
@@ -197,6 +198,7 @@ def test_every_setting_is_tried():
 
 
 @pytest.mark.parametrize("change", BAD_ATTRIBUTES, ids=lambda change: change.__name__)
+@pytest.mark.seconds
 def test_an_attribute_is_of_the_kind_and_shape_it_must_have(change, saved):
     path, header, arrays = saved
     change(header, arrays)

@@ -92,6 +92,7 @@ def test_html_has_the_frames_and_buttons(tmp_path):
     assert "<button" in text
 
 
+@pytest.mark.seconds
 def test_each_frame_shows_its_parameters_on_the_scales_of_the_last():
     film = film_of(LINE, slow().fit(LINE))
     figure, moving = film._animate()

@@ -206,6 +206,7 @@ def flat(results):
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e-80])
+@pytest.mark.seconds
 def test_what_a_caller_does_to_the_environment_changes_nothing(scale):
     rng = np.random.default_rng(0)
     X = np.concatenate([rng.normal(size=(60, 2)), rng.normal(size=(40, 2)) + 90.0]) * scale
@@ -258,6 +259,7 @@ NUMBERS = [fractions.Fraction(1, 2), np.longdouble(0.5), np.float32(0.5), np.flo
 
 @pytest.mark.parametrize("half", NUMBERS, ids=lambda value: type(value).__name__)
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.seconds
 def test_a_number_is_taken_whatever_its_type(kind, half, tmp_path):
     """Rows of which some are equal: a component has the extent that reg_covar gives it."""
     X = np.concatenate([np.random.default_rng(0).normal(size=(60, 2)) * 100.0, np.full((20, 2), 2000.0)])
@@ -274,6 +276,7 @@ def test_a_number_is_taken_whatever_its_type(kind, half, tmp_path):
 
 
 @pytest.mark.parametrize("whole", [np.int8, np.uint8, np.int16, np.int64])
+@pytest.mark.seconds
 def test_a_whole_number_is_taken_whatever_its_type(whole, capsys):
     """Products with one of 8 bits overflow."""
     X = np.random.default_rng(0).normal(size=(400, 3)) + 3.0 * np.random.default_rng(1).integers(0, 9, size=(400, 1))

@@ -55,6 +55,7 @@ def test_bad_rows_of_a_fit(case):
 
 @pytest.mark.parametrize("case", [case for case in BAD_ROWS if case not in ("too few", "huge")])
 @pytest.mark.parametrize("method", ["predict", "predict_proba", "score_samples", "score", "bic", "aic"])
+@pytest.mark.seconds
 def test_bad_rows_of_a_prediction(case, method):
     X, error, message = BAD_ROWS[case]
     with pytest.raises(error, match=message):
