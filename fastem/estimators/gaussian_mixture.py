@@ -150,10 +150,10 @@ class GaussianMixture(OneArrayMixture):
         doc="""What falls below tol.  "gain" is what the mean log likelihood has still to gain: the last iterations tell
         when it may be little enough, and the gradient with the information of some of the rows (scores) confirm it.
         "loglik" is the change of the mean log likelihood, as in scikit-learn; "auto" is "gain" where the fit searches
-        for its start, and "loglik" where a start is given or is one of scikit-learn's.  "q" is the change of Q, the
-        expected complete log likelihood (a total); "aitken" what the last iterations say is left to gain; "gradient"
-        the length of the gradient of the mean log likelihood, means and standard deviations being measured in standard
-        deviations.""",
+        for its start, and "loglik" where a start is given or is one of scikit-learn's, or a fit goes on (warm_start).
+        "q" is the change of Q, the expected complete log likelihood (a total); "aitken" what the last iterations say is
+        left to gain; "gradient" the length of the gradient of the mean log likelihood, means and standard deviations
+        being measured in standard deviations.""",
         check=one_of((AUTO, *STOPPING)),
     )
     acceleration: str | None = redeclared(

@@ -70,10 +70,11 @@ def settings_of_fit(mixture: MixtureState, **changes: object) -> FitSettings:
 
 
 def stopping_of(mixture: MixtureState) -> str:
-    """Return the stop rule; if the choice is left to us, scikit-learn's where a user says where the fit begins."""
+    """Return the stop rule; if the choice is left to us, scikit-learn's where the fit does not search for its start."""
     if mixture.stopping != AUTO:
         return mixture.stopping
-    return "gain" if mixture.init_params == AUTO and not init_of(mixture) else "loglik"
+    goes_on = mixture.warm_start and is_fitted(mixture)
+    return "gain" if mixture.init_params == AUTO and not init_of(mixture) and not goes_on else "loglik"
 
 
 def n_components(mixture: MixtureState) -> int:
