@@ -30,6 +30,8 @@ SLACK = 4 << 20
 """Stacks of threads, what the allocator rounds up and keeps; seen: 2 MB."""
 TABLE_BYTES = 8 * CHUNK_ROWS
 """Of a table of distinct counts: an int32 for each place, twice as many as distinct rows may be met, or more."""
+SEARCHED = 8
+"""Features up to which the fits search for their start: with more a search takes long, and holds no more rows."""
 HOARD = "--hoard"
 
 
@@ -56,7 +58,8 @@ def fit(case: Case, X: np.ndarray) -> None:
     elif case.is_poisson:
         fastem.PoissonMixture(case.k, **settings).fit(X)
     else:
-        fastem.GaussianMixture(case.k, covariance_type=case.covariance_type, **settings).fit(X)
+        start = "auto" if case.d <= SEARCHED else "kmeans"
+        fastem.GaussianMixture(case.k, covariance_type=case.covariance_type, init_params=start, **settings).fit(X)
 
 
 def budget(case: Case) -> int:
