@@ -191,7 +191,8 @@ def fit_data(
     Equal rows of counts are fitted as one, with their weight.  starts None draws them, or goes on from the last fit.
     """
     settings = check_settings(mixture)
-    known = {} if starts is None or chunks is not None else {"n_features": mixture.params_.n_features}
+    improves = starts is not None and chunks is None and is_fitted(mixture)
+    known = {"n_features": mixture.params_.n_features} if improves else {}
     with open_data(mixture, X, trials, sample_weight, chunks=chunks, **known) as rows:
         k, family = n_components(mixture), mixture.family
         check_enough_rows(len(rows), k)
