@@ -280,7 +280,7 @@ cdef inline void parts_of_rates(Group *g) noexcept nogil:
     cdef Py_ssize_t c
     for c in range(g.k):
         g.weights[c] = part_mass(g, c) / g.all_mass
-        g.location[c] = g.middle + part_moment(g, c) / part_mass(g, c)
+        g.location[c] = g.middle + (part_moment(g, c) / part_mass(g, c) if part_mass(g, c) > 0.0 else 0.0)
 
 
 cdef inline void no_spreads(Group *g) noexcept nogil:

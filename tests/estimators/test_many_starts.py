@@ -86,3 +86,9 @@ def test_components_of_one_mean_are_told_apart(wide):
     fits = fit_many(spread * rng.standard_normal(spread.shape), n_components=2)
     ratio = fits.variances.max(axis=1) / fits.variances.min(axis=1)
     assert np.mean(ratio > 8) > 0.9
+
+
+def test_a_part_of_rows_without_trials_has_a_probability(twin):
+    options = {"family": "binomial", "trials": np.array([2.0, 1, 1, 0, 0]), "max_iter": 0, "backend": twin}
+    found = fit_many([0.0] * 5, [0, 5], 3, **options)
+    assert np.isfinite(found.probs).all()

@@ -136,7 +136,8 @@ def parts_of_rates(edges, before, facts, params):
     (shares, rates, _), (zeroth, moment, _, _) = params, before
     for c in range(len(shares)):
         mass = part_sum(zeroth, edges, c)
-        shares[c], rates[c] = mass / facts[ALL_MASS], facts[MIDDLE] + part_sum(moment, edges, c) / mass
+        shares[c] = mass / facts[ALL_MASS]
+        rates[c] = facts[MIDDLE] + (part_sum(moment, edges, c) / mass if mass > 0.0 else 0.0)
 
 
 @pointwise
