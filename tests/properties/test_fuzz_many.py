@@ -46,16 +46,21 @@ def with_holes(draw, values):
 
 
 def assert_fits(fits, names, offsets):
-    """Finite where there is a fit, NaN where there is none; labels likewise."""
-    m, k = len(offsets) - 1, fits.weights.shape[1]
-    assert fits.weights.shape == (m, k)
+    """Finite where there is a component, NaN where there is none; labels likewise."""
+    m, k = len(offsets) - 1, max(fits.sizes)
     assert np.isin(fits.status, list(FitStatus)).all()
-    for array in (fits.weights, fits.loglik, *(getattr(fits, name) for name in names)):
-        assert np.isfinite(array[fits.fitted]).all()
-        assert np.isnan(array[~fits.fitted]).all()
-    assert_shares(fits.weights[fits.fitted], 1e-12)
-    assert (np.diff(getattr(fits, names[0])[fits.fitted], axis=1) >= 0).all()
-    assert not fits.fitted[np.diff(offsets) < k].any()
+    assert np.isin(fits.n_components[fits.fitted], fits.sizes).all()
+    assert (fits.n_components[~fits.fitted] == 0).all()
+    has_component = np.arange(k) < fits.n_components[:, np.newaxis]
+    for array in (fits.weights, *(getattr(fits, name) for name in names)):
+        assert array.shape == (m, k)
+        np.testing.assert_array_equal(np.isfinite(array), has_component)
+        np.testing.assert_array_equal(np.isnan(array), ~has_component)
+    np.testing.assert_array_equal(np.isfinite(fits.loglik), fits.fitted)
+    assert_shares(np.where(has_component, fits.weights, 0.0)[fits.fitted], 1e-12)
+    order = np.diff(getattr(fits, names[0]), axis=1)
+    assert (order[has_component[:, 1:]] >= 0).all()
+    assert not fits.fitted[np.diff(offsets) < min(fits.sizes)].any()
     assert (fits.n_iter[~fits.fitted] == 0).all()
 
 

@@ -32,6 +32,8 @@ FAULTS = (
      "log_prob[row + i] = t.total[TILE]"),
     ("nearest_agrees and two_far", "signed integer overflow", "nearest", "<int32_t> c\n",
      "<int32_t> c + <int32_t> 2147483647\n"),
+    ("closed_form", "use-after-poison", "many_group", "in range(g.n, padded(g.n)):",
+     "in range(g.n, padded(g.n) + 2 * LANES):"),
 )  # fmt: skip
 """Tests that meet it, what is reported, the source, what stands there, the fault in its place."""
 
