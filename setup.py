@@ -1,6 +1,6 @@
 """The compiled kernels; everything else about the package is in pyproject.toml.
 
-Each source is compiled for each instruction set, and that of sweeps for each precision of its lanes: fastem._kernels,
+Each source is compiled for each instruction set: fastem._kernels, fastem._single (its sweeps with lanes of float32),
 fastem._linear and fastem._many run on any processor, others where it has what they need; twins.py picks when the
 package is imported. FASTEM_BUILD=native compiles the set that this machine would pick, and no other. No -ffast-math and
 no -Ofast: they delete the treatment of infinities on which the kernels rely and, with some compilers, change the
@@ -20,6 +20,8 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 OPTIMISE = ["/O2"] if os.name == "nt" else ["-O3", "-g0", "-Wno-psabi"]
+SOURCES = {"_kernels": [], "_many": [], "_single": [("FASTEM_SINGLE", "1")], "_linear": []}
+"""Each with its macros; what takes longest to compile comes first."""
 BASELINE = {"": []}
 VARIANTS = {
     "_avx2": ["-mavx2", "-mfma"],
@@ -72,13 +74,13 @@ def built_sets(environment):
     return {isa: VARIANTS[isa] for isa in usable[-1:]} or BASELINE
 
 
-def extension(source, suffix, flags, macros):
-    """One variant; a module is named after its source, so each has a copy."""
-    copy = Path("build/variants") / f"{source}{suffix}.pyx"
+def extension(source, isa, flags, macros):
+    """A source for an instruction set; a module is named after its source, so each has a copy."""
+    copy = Path("build/variants") / f"{source}{isa}.pyx"
     copy.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy2(f"fastem/{source}.pyx", copy)  # with its time: what has not changed is not compiled again
     return Extension(
-        f"fastem.{source}{suffix}",
+        f"fastem.{source}{isa}",
         [str(copy)],
         include_dirs=["fastem"],
         depends=["fastem/kernels/simd.h"],
@@ -89,14 +91,11 @@ def extension(source, suffix, flags, macros):
 
 
 def extensions():
-    """Sweeps with lanes of float64, and of float32 for float32 rows; linear algebra; many fits; for every instruction
-    set.  What tells which of them a processor has is compiled without any."""
+    """Every source for every instruction set.  What tells which of them a processor has is compiled without any."""
     yield extension("_processor", "", OPTIMISE, [])
     for isa, flags in built_sets(os.environ).items():
-        yield extension("_kernels", isa, [*OPTIMISE, *flags], [])
-        yield extension("_kernels", f"_single{isa}", [*OPTIMISE, *flags], [("FASTEM_SINGLE", "1")])
-        yield extension("_linear", isa, [*OPTIMISE, *flags], [])
-        yield extension("_many", isa, [*OPTIMISE, *flags], [])
+        for source, macros in SOURCES.items():
+            yield extension(source, isa, [*OPTIMISE, *flags], macros)
 
 
 class BuildKernels(build_ext):

@@ -15,21 +15,19 @@ Design note
  g. `real` is double or, in the modules named single, float: what belongs to one tile.  Sums of a slot are doubles.
 
 A family is two functions of a tile, `densities` and `moments`, and a `Family`, which has what the loops over slots must
-know of it; all else is written once.  A new family is a file in kernels/ and one include here.
+know of it; all else is written once.  Its sweeps are a file in kernels/ and an include in sweeps.pxi, its iterations
+(a `Mixture`) a file and an include here.
 """
-from cython cimport floating, view
+from cython cimport view
 from libc.math cimport INFINITY, NAN, exp, fabs, floor, log, log1p, log2, sqrt
 from libc.stdint cimport int8_t, uint64_t
-from libc.stdlib cimport calloc, free, malloc
-from libc.string cimport memcpy, memset
+from libc.stdlib cimport malloc
+from libc.string cimport memset
 
-include "kernels/simd.pxi"
+include "kernels/sweeps.pxi"
 
 cdef extern from *:
     """
-    #define VECTORS (TILE / LANES)      /* vectors of a column of a tile */
-    #define LOW_DENSITIES 8             /* features of which the residuals of a vector stay in registers */
-    #define LOW_MOMENTS 4               /* features of which the moments of a component do */
     #define FIBONACCI 0x9e3779b97f4a7c15u  /* 2^64 over the golden ratio, odd */
     #define LOG2E 1.4426950408889634
     #define LOG2_2PI 2.651496129472319
@@ -51,7 +49,6 @@ cdef extern from *:
     #define TRIAL_ITERATIONS 5
     #define LLOYD_STEPS 3            /* of k-means */
     """
-    const Py_ssize_t VECTORS
     const uint64_t FIBONACCI
     const double LOG2E, LOG2_2PI, ROOT_OF_HALF_LOG2E, UNIT, EPS, EMPTY, SMALLEST_WEIGHT, LOG_ZERO, RESOLUTION
     const double SMALLEST_VARIANCE, NO_CHANGE, LARGEST, LARGEST_SUM, LARGEST_COUNT, UNSEEN
@@ -59,8 +56,6 @@ cdef extern from *:
     enum: STARTS
     enum: TRIAL_ITERATIONS
     enum: LLOYD_STEPS
-    enum: LOW_MOMENTS
-    enum: LOW_DENSITIES
 
 
 def core_of_caller():
@@ -68,18 +63,14 @@ def core_of_caller():
     return current_core()
 
 
-include "kernels/tile.pxi"
-include "kernels/slots.pxi"
 include "kernels/iterate.pxi"
 include "kernels/accelerate.pxi"
-include "kernels/normal.pxi"
-include "kernels/mvnormal_diag.pxi"
-include "kernels/mvnormal_full.pxi"
 include "kernels/jacobi.pxi"
 include "kernels/iterate_gaussian.pxi"
 include "kernels/coordinates_gaussian.pxi"
-include "kernels/binomial.pxi"
-include "kernels/poisson.pxi"
+include "kernels/iterate_counts.pxi"
+include "kernels/iterate_binomial.pxi"
+include "kernels/iterate_poisson.pxi"
 include "kernels/distinct.pxi"
 include "kernels/nearest.pxi"
 include "kernels/many_rows.pxi"

@@ -74,6 +74,7 @@ class Rows(SweptRows):
         self.n_features: int = data[0].shape[1]
         self._arrays = (*data, sample_weight)
         self._weight: float | None = None  # all of it, when it has been summed
+        self._doubles: list[np.ndarray] | None = None  # the arrays of few rows, when EM has run in a kernel
         self._mapped = [array for array in self._arrays if Mapping.of(array)]
         unit = sample_weight.strides == (0,) and sample_weight[0] == 1.0
         self.float32 = backend.has_float32 and data[0].dtype == np.float32 and dtype is None and unit
@@ -211,8 +212,10 @@ class Rows(SweptRows):
         sums = np.empty((2 + slot_count(len(self)), length))
         trace, memory = np.empty((min(most, ITERATIONS), 3)), memory_of(position, rule)
         run = packed(position, rule, self._weight, self._log_base_measure)
+        if self._doubles is None:
+            self._doubles = [array.astype(np.float64, copy=False) for array in self._arrays]
         kernel = getattr(self.backend.kernels, params.kernel.iterate)
-        n = kernel(*self._arrays, SLOT_ROWS, *arrays, others, *m_step, sums, trace, memory, run)
+        n = kernel(*self._doubles, SLOT_ROWS, *arrays, others, *m_step, sums, trace, memory, run)
         return iterations(position, trace[:n], arrays, others, sums, memory, run)
 
     # ----------------------------------------------------------------------------------------------------- predictions

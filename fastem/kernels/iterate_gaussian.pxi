@@ -218,7 +218,7 @@ cdef bint factorise_all(Model *m, const double *spread) noexcept nogil:
     return True
 
 
-def iterate_normal(const floating[:, :] X,           # IN     (n, 1)
+def iterate_normal(const double[:, :] X,             # IN     (n, 1)
                    const double[:] sample_weight,    # IN     (n,)
                    Py_ssize_t slot_rows,             # IN             rows of a slot
                    double[::1] weights,              # IN/OUT (k,)    to be swept next
@@ -240,7 +240,7 @@ def iterate_normal(const floating[:, :] X,           # IN     (n, 1)
                         structure, units, prior, sums, trace, memory, state)
 
 
-def iterate_mvnormal_diag(const floating[:, :] X,         # IN     (n, d)
+def iterate_mvnormal_diag(const double[:, :] X,           # IN     (n, d)
                           const double[:] sample_weight,  # IN     (n,)
                           Py_ssize_t slot_rows,           # IN
                           double[::1] weights,            # IN/OUT (k,)
@@ -261,7 +261,7 @@ def iterate_mvnormal_diag(const floating[:, :] X,         # IN     (n, d)
                         structure, units, prior, sums, trace, memory, state)
 
 
-def iterate_mvnormal_full(const floating[:, :] X,         # IN     (n, d)
+def iterate_mvnormal_full(const double[:, :] X,           # IN     (n, d)
                           const double[:] sample_weight,  # IN     (n,)
                           Py_ssize_t slot_rows,           # IN
                           double[::1] weights,            # IN/OUT (k,)
@@ -282,7 +282,7 @@ def iterate_mvnormal_full(const floating[:, :] X,         # IN     (n, d)
                         structure, units, prior, sums, trace, memory, state)
 
 
-cdef Py_ssize_t run_gaussian(const Family *family, const floating[:, :] X, const double[:] sample_weight,
+cdef Py_ssize_t run_gaussian(const Family *family, const double[:, :] X, const double[:] sample_weight,
                              Py_ssize_t slot_rows, double[::1] weights, double[:, ::1] means, double[::1] spread,
                              double[:, ::1] others, const double[::1] added, const int8_t[:, ::1] fixed,
                              int structure, const double[:, ::1] units, const double[::1] prior,

@@ -30,8 +30,8 @@ def kernels_of(forced: str | None) -> ModuleType:
 
 @cache
 def float32_kernels_of(forced: str | None) -> ModuleType:
-    """Return the same kernels with float32 in their lanes, of which there are twice as many."""
-    return importlib.import_module(module_of(instruction_set(forced), "_kernels_single"))
+    """Return their sweeps with float32 in the lanes, of which there are twice as many."""
+    return importlib.import_module(module_of(instruction_set(forced), "_single"))
 
 
 @cache

@@ -10,7 +10,7 @@ import pytest
 from fastem.kernels.twins import built_sets, module_of, processor_sets
 
 ROOT = Path(__file__).parents[2]
-SOURCES = ("_kernels", "_kernels_single", "_many")
+SOURCES = ("_kernels", "_single", "_many")
 MODULES = [module_of(isa, source) for isa in processor_sets() if isa in built_sets() for source in SOURCES]
 
 SUBNORMALS_LIVE = """

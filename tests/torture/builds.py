@@ -14,7 +14,7 @@ COMPILED = ("*.so", "__pycache__")
 TRANSLATED = "build/cython"
 """The C of sources that are not edited, with its times: these are not translated again."""
 
-ONE_SET = ("fastem._processor", "fastem._kernels", "fastem._kernels_single", "fastem._linear", "fastem._many")
+ONE_SET = ("fastem._processor", "fastem._kernels", "fastem._single", "fastem._linear", "fastem._many")
 PYTEST = ("-m", "pytest", "-q", "-x", "-s", "-p", "no:cacheprovider")
 """No capture: a process that a sanitizer ends tells nothing that was captured."""
 

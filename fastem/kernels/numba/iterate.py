@@ -45,7 +45,7 @@ from fastem.kernels.numba.accelerate import (
     propose,
     weights_left,
 )
-from fastem.kernels.numba.jit import once, pointwise, rows, serial_kernel, tile_rows
+from fastem.kernels.numba.jit import doubles, once, pointwise, serial_kernel, tile_rows
 from fastem.kernels.numba.vectors import ROW, borrowed
 
 state_inout = types.Array(types.float64, 1, "C")
@@ -79,7 +79,7 @@ class Model(NamedTuple):
 def iterate_kernel(function):
     """A kernel that runs on the thread that calls; of its two tiles one is for sweeps, the other is scratch."""
     declared = function.__annotations__
-    sources, (first, sums) = list(declared.values()).count(rows), map(list(declared).index, ("weights", "sums"))
+    sources, (first, sums) = list(declared.values()).count(doubles), map(list(declared).index, ("weights", "sums"))
 
     def height(*args):
         (_, location, spread), length = args[first:first + 3], args[sums].shape[1]

@@ -21,7 +21,7 @@ from fastem.kernels.numba.iterate import (
     put_params,
     state_inout,
 )
-from fastem.kernels.numba.jit import matrix, once, rows, sums_out, tiles_scratch, vector, weights
+from fastem.kernels.numba.jit import doubles, matrix, once, sums_out, tiles_scratch, vector, weights
 from fastem.kernels.numba.maximize_gaussian import (
     diag_tables,
     find_matrix_factors,
@@ -64,7 +64,7 @@ def begin_full(m):
 
 
 @iterate_kernel
-def iterate_normal(X: rows,                  # IN     (n, 1)
+def iterate_normal(X: doubles,               # IN     (n, 1)
                    sample_weight: weights,   # IN     (n,)
                    slot_rows: int64,         # IN             rows of a slot
                    weights: state_inout,     # IN/OUT (k,)    to be swept next
@@ -95,7 +95,7 @@ def iterate_normal(X: rows,                  # IN     (n, 1)
 
 
 @iterate_kernel
-def iterate_mvnormal_diag(X: rows,                 # IN     (n, d)
+def iterate_mvnormal_diag(X: doubles,              # IN     (n, d)
                           sample_weight: weights,  # IN     (n,)
                           slot_rows: int64,        # IN
                           weights: state_inout,    # IN/OUT (k,)
@@ -125,7 +125,7 @@ def iterate_mvnormal_diag(X: rows,                 # IN     (n, d)
 
 
 @iterate_kernel
-def iterate_mvnormal_full(X: rows,                  # IN     (n, d)
+def iterate_mvnormal_full(X: doubles,               # IN     (n, d)
                           sample_weight: weights,   # IN     (n,)
                           slot_rows: int64,         # IN
                           weights: state_inout,     # IN/OUT (k,)

@@ -42,7 +42,7 @@ FOLDER = Path(__file__).parent
 STAMP = stamp_of(FOLDER)
 
 class Kernel:
-    """A kernel for rows of float32 and of float64, each compiled when it is first called.
+    """A kernel for rows of float32 and of float64, each compiled when it is first called; or for `doubles` alone.
 
     Left to itself Numba compiles anew for every mix of C, Fortran, strided and read-only arguments.  A kernel's last
     argument, its tiles, is not for callers.
@@ -66,7 +66,8 @@ class Kernel:
         return new_tiles(numba.get_num_threads() if self.parallel else self.n_tiles, self.height(*args))
 
     def compile_ahead(self) -> None:
-        for dtype in (np.dtype(np.float32), np.dtype(np.float64)):
+        either = rows in self.function.__annotations__.values()
+        for dtype in map(np.dtype, (np.float32, np.float64) if either else (np.float64,)):
             if dtype not in self.dispatchers:
                 self.compile(dtype)
 
@@ -137,6 +138,7 @@ def rows(floating: types.Type) -> types.Type:
     return types.Array(floating, 2, "A", readonly=True)
 
 
+doubles = rows(types.float64)
 weights = types.Array(types.float64, 1, "A", readonly=True)
 vector = types.Array(types.float64, 1, "C", readonly=True)
 matrix = types.Array(types.float64, 2, "C", readonly=True)

@@ -1,0 +1,26 @@
+# The sweeps of every family, in lanes of either precision.
+
+from cython cimport floating
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy
+
+include "kernels/simd.pxi"
+
+cdef extern from *:
+    """
+    #define VECTORS (TILE / LANES)      /* vectors of a column of a tile */
+    #define LOW_DENSITIES 8             /* features of which the residuals of a vector stay in registers */
+    #define LOW_MOMENTS 4               /* features of which the moments of a component do */
+    """
+    const Py_ssize_t VECTORS
+    enum: LOW_MOMENTS
+    enum: LOW_DENSITIES
+
+
+include "kernels/tile.pxi"
+include "kernels/slots.pxi"
+include "kernels/normal.pxi"
+include "kernels/mvnormal_diag.pxi"
+include "kernels/mvnormal_full.pxi"
+include "kernels/binomial.pxi"
+include "kernels/poisson.pxi"
