@@ -28,9 +28,9 @@ ON_EVERY_TWIN = (
     "test_poisson_kernels", "test_statistics",
 )  # fmt: skip
 """Elsewhere the compiled sums are not what is on trial."""
-FIRST_ON_NUMBA = ("test_kernels", "test_statistics", "test_poisson_statistics")
-"""Here the kernels of a sweep are on trial on the Numba twin, with one compilation of each, for float64 rows and one
-thread; `make test-numba` runs that twin elsewhere, with all compilations."""
+FIRST_ON_NUMBA = ("test_kernels",)
+"""Here the sums and posteriors of the first families are on trial on the Numba twin, with one compilation of each, for
+float64 rows and one thread; `make test-numba` runs that twin elsewhere, with all compilations."""
 
 
 def pytest_generate_tests(metafunc):

@@ -17,7 +17,7 @@ from fastem._typing import RowKind
 from fastem.data import dask_partitions, dask_tasks
 from fastem.data.slots import SLOT_ROWS
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.slow]
 SLOTS = (2 * SLOT_ROWS, SLOT_ROWS, 2 * SLOT_ROWS, 1234)
 TO_ROUNDING = 1e-11
 """Relatively: sums are added in another order, and a few iterations carry that on."""
@@ -50,7 +50,6 @@ def test_every_kind_of_fit_has_the_same_bits(settings):
 
 
 @pytest.mark.parametrize("n_workers", [1, 4])
-@pytest.mark.slow
 def test_the_number_of_workers_does_not_show(n_workers):
     X = rows(N)
     with started(n_workers) as some, Client(some):

@@ -23,7 +23,7 @@ import fastem
 from fastem.data import dask_partitions, dask_runner
 from fastem.data.slots import SLOT_ROWS
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.slow]
 
 
 # ----------------------------------------------------------------------------------------------------------- bad input
@@ -118,7 +118,6 @@ def slowly(X):
 
 
 @pytest.mark.filterwarnings("ignore")  # of Dask, about the worker
-@pytest.mark.slow
 def test_a_worker_that_is_killed_does_not_show(monkeypatch, swept_in_python):
     X = rows(N)
     memory = mixture().fit(X)
@@ -131,7 +130,6 @@ def test_a_worker_that_is_killed_does_not_show(monkeypatch, swept_in_python):
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.slow
 def test_without_workers_a_fit_ends_and_its_checkpoint_goes_on(tmp_path, monkeypatch, swept_in_python):
     """As long as a fit really waits, make torture does."""
     monkeypatch.setattr(dask_runner, "WORKERLESS_SECONDS", 2.0)
@@ -171,7 +169,6 @@ def end(process):
 
 
 @pytest.mark.filterwarnings("ignore")  # of Dask, about the scheduler
-@pytest.mark.slow
 @pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGSTOP])
 def test_without_a_scheduler_a_fit_ends_and_its_checkpoint_goes_on(fault, tmp_path, monkeypatch, swept_in_python):
     monkeypatch.setattr(dask_runner, "WORKERLESS_SECONDS", 2.0)
@@ -203,8 +200,7 @@ def greedy(X, block_id=None):
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("fault", [deadly, pytest.param(greedy, marks=pytest.mark.slow)])
-@pytest.mark.slow
+@pytest.mark.parametrize("fault", [deadly, greedy])
 def test_a_block_that_kills_its_workers_is_named(fault, monkeypatch):
     """One try, in the place of Dask's four."""
     found = mixture().fit(rows(100))
@@ -243,7 +239,6 @@ def test_a_fit_of_one_iteration_at_a_time_has_the_bits_of_one(source, tmp_path):
     assert_same_bits(stopped, mixture(**settings).fit(X))
 
 
-@pytest.mark.slow
 def test_the_checkpoint_of_other_blocks_is_refused(tmp_path):
     """Their sums have other bits."""
     kept = mixture(checkpoint=tmp_path / "fit.npz")

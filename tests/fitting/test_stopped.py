@@ -121,6 +121,7 @@ except KeyboardInterrupt:
 
 
 @pytest.mark.process
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 @pytest.mark.parametrize("on_interrupt", ["raise", "return"])
 def test_ctrl_c_ends_a_long_fit(twin, on_interrupt):

@@ -20,6 +20,7 @@ NO_EXAMPLES = {"{include}", "{toctree}", "{eval-rst}"}
 
 
 @pytest.mark.process
+@pytest.mark.slow
 @pytest.mark.parametrize("page", EXECUTED, ids=lambda page: page.stem)
 def test_examples_run_and_print_what_they_say(page, tmp_path):
     pages.run(page, tmp_path)

@@ -57,7 +57,7 @@ def test_weights_and_what_is_held_are_those_of_the_fit():
     np.testing.assert_array_equal(path[0].sample_weight, weights)
 
 
-@pytest.mark.seconds
+@pytest.mark.slow
 def test_counts_have_an_animation_too(tmp_path):
     coins = fastem.BinomialMixture(2, init_params="random", random_state=0, tol=1e-8).fit(HEADS, trials=TOSSES)
     film = film_of(HEADS, coins, trials=TOSSES)
@@ -67,7 +67,7 @@ def test_counts_have_an_animation_too(tmp_path):
 
 
 @pytest.mark.parametrize("X", [LINE, PLANE], ids=["d = 1", "d = 2"])
-@pytest.mark.seconds
+@pytest.mark.slow
 def test_a_gif_has_the_frames_that_were_chosen(X, tmp_path):
     film = fastem.FitAnimation(film_of(X, slow().fit(X)).displays[:4])
     film.save(tmp_path / "fit.gif")
@@ -83,7 +83,7 @@ def duration(picture, i):
     return picture.info["duration"]
 
 
-@pytest.mark.seconds
+@pytest.mark.slow
 def test_html_has_the_frames_and_buttons(tmp_path):
     film = fastem.FitAnimation(film_of(PLANE, slow().fit(PLANE)).displays[:2])
     film.save(tmp_path / "fit.html")

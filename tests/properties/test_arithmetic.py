@@ -65,7 +65,7 @@ def worlds_apart(seed):
 
 
 @pytest.mark.parametrize("begin", range(0, 600, 50))
-@pytest.mark.seconds
+@pytest.mark.slow
 def test_components_are_reseeded_whatever_the_magnitudes(begin):
     for seed in range(begin, begin + 50):
         mixture, X = worlds_apart(seed)
@@ -120,7 +120,7 @@ def far_away(seed):
 
 
 @pytest.mark.parametrize("begin", range(0, 600, 50))
-@pytest.mark.seconds
+@pytest.mark.slow
 def test_starts_that_are_far_away_end_in_finite_numbers_or_are_refused_by_name(begin):
     for seed in range(begin, begin + 50):
         mixture, X = far_away(seed)

@@ -24,7 +24,7 @@ def two_lines():
 
 
 @pytest.mark.parametrize("block", range(10))
-@pytest.mark.seconds
+@pytest.mark.slow
 def test_fits_of_float32_worlds_agree_with_those_of_float64(block):
     """Fresh seeds by the thousand are tried by bench/float32.py."""
     wrong = {seed: disagreements(float32_world(seed, 5e3)) for seed in range(20 * block, 20 * block + 20)}
@@ -42,7 +42,7 @@ SETTINGS = {
 
 
 @pytest.mark.parametrize("name", [pytest.param("numba", marks=pytest.mark.numba), *SETTINGS])
-@pytest.mark.seconds
+@pytest.mark.slow
 def test_they_agree_whatever_the_settings(name):
     settings = {"backend": "numba"} if name == "numba" else SETTINGS[name]
     wrong = {seed: disagreements(float32_world(seed, 2e3), **settings) for seed in range(300, 315)}

@@ -43,7 +43,7 @@ def test_a_spike_with_most_of_the_rows_is_a_component(selections, criterion):
 
 
 @pytest.mark.parametrize("criterion", CRITERIA)
-@pytest.mark.seconds
+@pytest.mark.slow
 def test_an_outlier_hides_no_other_components(selections, criterion):
     means = selections["outlier"][criterion].best.means_.ravel()
     assert min(abs(means)) < 0.5
