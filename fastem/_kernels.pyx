@@ -39,14 +39,14 @@ cdef extern from *:
     #define LOG_ZERO (-1e290)        /* as counts.LOG_ZERO */
     #define RESOLUTION 0x1p-50       /* as matrices.RESOLUTION */
     #define SMALLEST_VARIANCE 1e-200 /* as matrices.SMALLEST_VARIANCE */
-    #define NO_CHANGE 1e-12          /* as acceleration.ROUNDING */
+    #define NO_CHANGE 1e-12          /* as aitken.ROUNDING */
     #define LARGEST 1e140            /* as arrays.LARGEST_MAGNITUDE */
     #define LARGEST_SUM 1e305        /* as arrays.LARGEST_SUM */
     #define LARGEST_COUNT 0x1p53     /* as arrays.LARGEST_COUNT */
     #define UNSEEN 1e-12             /* a rate or p (1 - p) below it has that precision */
     #define SEED 0x9e3779b97f4a7c15u /* of the draws of every group */
-    #define STARTS 3                 /* of a group of several columns, each of */
-    #define TRIAL_ITERATIONS 5
+    #define STARTS 3                 /* of a group of several columns */
+    #define TRIAL_ITERATIONS 5       /* of each, before the best goes on */
     #define LLOYD_STEPS 3            /* of k-means */
     """
     const uint64_t FIBONACCI

@@ -45,7 +45,7 @@ cdef extern from *:
     #define FEW 0.1                  /* share of the wide one, where it is small; then */
     #define NEAR 0.5
     #define FAR 6.0
-    #define NO_CHANGE 1e-12          /* as acceleration.ROUNDING */
+    #define NO_CHANGE 1e-12          /* as aitken.ROUNDING */
     #define HEAVY 2.5                /* excess kurtosis of such rows */
     #define UNSEEN 1e-12             /* a rate or p (1 - p) below it has that precision */
     """

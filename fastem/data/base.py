@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from copy import copy
 from typing import Any, Generic, NamedTuple, Self, TypeVar
 
@@ -84,8 +85,7 @@ class Iterations(NamedTuple, Generic[P]):
 
     trace: Array  # (n, 3) log likelihood, entropy and step of each iteration
     position: Position[P]  # that is reached
-    last_params: P | None  # of the last iteration, if there was one
-    last_stats: Any  # their statistics
+    last: Callable[[], tuple[P, Any]]  # the parameters of the last iteration, if there was one, and their statistics
     pending: Any  # statistics of position.params, if they are known: their M-step is one that the driver has to see
     distance: float  # what tol is compared with
     fall: float  # the largest fall of the log likelihood, which is within its rounding

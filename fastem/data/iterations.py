@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -55,15 +56,18 @@ def iterations(
 ) -> Iterations[P]:
     """Name what a kernel has found from the position at which it has begun."""
     params, found = begun.params, dict(zip(FIELDS, run.tolist(), strict=True))
-    shapes = [array.shape for array in arrays]
-    edges = np.cumsum([array.size for array in arrays[:2]])
+    weights, location, spread = arrays
+    behind = weights.size + location.size
 
     def with_values(values: Array) -> P:
-        parts = [part.reshape(shape) for part, shape in zip(np.split(values, edges), shapes, strict=True)]
-        return params.with_state(parts[0], parts[1], parts[2])
+        own = values[: weights.size], values[weights.size : behind].reshape(location.shape)
+        return params.with_state(*own, values[behind:].reshape(spread.shape))
 
-    swept, gains = params.with_state(arrays[0], arrays[1], arrays[2]), [found[f"gain_{i}"] for i in range(3)]
-    last = with_values(others[0]) if len(trace) else None
+    def last() -> tuple[P, Any]:
+        swept_last = with_values(others[0])
+        return swept_last, swept_last.stats(sums[0])
+
+    swept, gains = params.with_state(weights, location, spread), [found[f"gain_{i}"] for i in range(3)]
     position = Position(
         params=swept,
         reached=with_values(others[1]) if found["accelerated"] else swept,
@@ -80,8 +84,7 @@ def iterations(
     return Iterations(
         trace=trace,
         position=position,
-        last_params=last,
-        last_stats=last.stats(sums[0]) if last is not None else None,
+        last=last,
         pending=swept.stats(sums[1]) if found["pending"] else None,
         distance=found["distance"],
         fall=found["fall"],

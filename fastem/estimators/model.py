@@ -185,14 +185,14 @@ def fit_data(
     *,
     chunks: Chunkable | None = None,
     starts: Starts[Any] | None = None,
+    **known: Any,
 ) -> M:
     """Fit to the rows of a call; return a copy of the mixture with the results.
 
     Equal rows of counts are fitted as one, with their weight.  starts None draws them, or goes on from the last fit.
+    known: options of `open_data`.
     """
     settings = check_settings(mixture)
-    improves = starts is not None and chunks is None and is_fitted(mixture)
-    known = {"n_features": mixture.params_.n_features} if improves else {}
     with open_data(mixture, X, trials, sample_weight, chunks=chunks, **known) as rows:
         k, family = n_components(mixture), mixture.family
         check_enough_rows(len(rows), k)
@@ -232,7 +232,8 @@ def improve_data(
         return params if number == 0 else polished(rows, family, params, rng, prior=prior)
 
     starts = Starts[Any](len(params.weights), 2, draw, given=True)
-    return fit_data(mixture, X, trials, sample_weight, chunks=chunks, starts=starts)
+    known = {} if chunks is not None else {"n_features": mixture.params_.n_features}
+    return fit_data(mixture, X, trials, sample_weight, chunks=chunks, starts=starts, **known)
 
 
 def unfinished(mixture: M, X: ArrayLike | None, rows: RowSource) -> M:

@@ -133,12 +133,14 @@ class Family(ABC, Generic[P, S]):
         *,
         least: int,
         most: int,
+        trial: int,
         iterations: int,
     ) -> list[tuple[float, P]] | None:
         """Return the best split of each component: the gain of the log likelihood of its rows, and the pair.
 
         labels (n,) are the components of the rows.  One with less than `least` rows has gain -inf; at most `most` rows
-        of each are looked at, and EM runs for some iterations.  None where no kernel does it: then try `pairs`.
+        of each are looked at.  EM runs for `trial` iterations from each beginning, and so many in all from the best.
+        None where no kernel does it: then try `pairs`.
         """
         return None
 

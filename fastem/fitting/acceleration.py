@@ -18,6 +18,7 @@ from fastem.data.base import PAIRS, TRUST_RADIUS, Position, Vectors
 from fastem.families.base import P
 from fastem.families.fixed import FixedLike
 from fastem.fitting.result import STEPS
+from fastem.inference.aitken import ROUNDING
 from fastem.kernels.linear import dot, eigh, inverse_lower, norm, product, times, weighted_sum
 
 MEMORY = 15
@@ -31,8 +32,6 @@ WIDER, SHORTER = 4.0, 0.25
 went well, and where it lowered the log likelihood."""
 CAUTION = 3
 """Iterations whose estimates of the remaining gain must agree on how small it is."""
-ROUNDING = 1e-12
-"""A change by less than this share of the log likelihood is none."""
 
 
 class Accelerator(Protocol):

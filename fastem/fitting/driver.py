@@ -14,11 +14,12 @@ from fastem._errstate import own
 from fastem.data.slots import refuse_nan
 from fastem.families.base import P, S
 from fastem.families.fixed import FixedLike
-from fastem.fitting.acceleration import ROUNDING, Extrapolation, Floor
+from fastem.fitting.acceleration import Extrapolation, Floor
 from fastem.fitting.result import STEPS, Ascent, Collapse, Fit, History
 from fastem.fitting.settings import STOPPING, Callback, FitSettings, check_each
 from fastem.fitting.steps import Iterate, Steps, Trace
 from fastem.fitting.stop import Stop
+from fastem.inference.aitken import ROUNDING, still_to_gain
 from fastem.inference.remaining import Remaining
 from fastem.kernels.linear import norm
 
@@ -103,17 +104,18 @@ class Run(Generic[P, S]):
             return False
         self.extrapolation.resume(found.position)
         self.params, self.step, self.pending = found.position.params, STEPS[found.position.step], found.pending
-        if found.last_params is None:
-            return False
         rows = found.trace.tolist()
+        if not rows:
+            return False
         self.trace += [Trace(loglik, loglik - entropy, entropy) for loglik, entropy, _ in rows]
         self.steps += [STEPS[int(step)] for *_, step in rows]
-        self.last_stats, self.swept = found.last_stats, (found.last_params, found.last_stats, len(self.trace) - 1)
+        last_params, last_stats = found.last()
+        self.last_stats, self.swept = last_stats, (last_params, last_stats, len(self.trace) - 1)
         self.swept_in_kernel = True
         if found.fall > self.fall:
             self.fall, self.fell_at = found.fall, before + found.fell_at
-            self.fall_bound = self._bound_of_fall(found.last_stats, self.steps[self.fell_at])
-        total, last = found.last_stats.total, self.trace[-2:]
+            self.fall_bound = self._bound_of_fall(last_stats, self.steps[self.fell_at])
+        total, last = last_stats.total, self.trace[-2:]
         criteria = [each.q if stopping == "q" else each.loglik / total for each in last]
         self.previous = criteria[0] if len(rows) > 1 else self.criterion
         self.criterion, self.distance = found.position.criterion, found.distance
@@ -367,22 +369,6 @@ def run_em(
 def rounding_of(stats: object) -> float:
     """Return the rounding of the log likelihood, where a family knows it."""
     return float(getattr(stats, "rounding", 0.0))
-
-
-def still_to_gain(logliks: list[float]) -> float:
-    """Estimate by Aitken's rule what the log likelihood still has to gain.
-
-    Gains that fall by the same factor from one iteration to the next add up to a geometric series.  The result is
-    infinite where that is not known: of fewer than three values, of gains that do not fall, after a fall.
-    """
-    if len(logliks) < 3:
-        return math.inf
-    before, last = logliks[-2] - logliks[-3], logliks[-1] - logliks[-2]
-    if abs(last) <= ROUNDING * abs(logliks[-1]):
-        return 0.0
-    if last < 0:  # a fall: these are no steps towards a maximum
-        return math.inf
-    return last * last / (before - last) if last < before else math.inf
 
 
 def fell(loglik: float, before: float) -> bool:

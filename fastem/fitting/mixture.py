@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Generic
+from typing import Any, Generic
 
 import numpy as np
 
@@ -168,11 +168,13 @@ def iterate_of(rows: RowSource, family: Family[P, S], settings: FitSettings) -> 
         found = rows.iterate(position, m_step, rule._replace(tol=tol), most)
         if prior is None:
             return found
-        last, pending = found.last_params, found.pending
-        return found._replace(
-            last_stats=None if last is None else found.last_stats + prior.stats(last),
-            pending=None if pending is None else pending + prior.stats(found.position.params),
-        )
+
+        def last() -> tuple[P, Any]:
+            params, stats = found.last()
+            return params, stats + prior.stats(params)
+
+        pending = None if found.pending is None else found.pending + prior.stats(found.position.params)
+        return found._replace(last=last, pending=pending)
 
     return iterate
 

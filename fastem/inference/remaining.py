@@ -12,15 +12,20 @@ from fastem.data.row_source import RowSource
 from fastem.data.rows import Rows
 from fastem.families.fixed import FixedLike
 from fastem.families.params import Chart, Params
-from fastem.inference.standard_errors import Coordinates, information, sums_of
-from fastem.kernels.linear import inverse_cholesky, inverse_lower, norm, product, times
+from fastem.inference.standard_errors import Coordinates, Sums, information, weights_scores
+from fastem.kernels.linear import inverse_cholesky, inverse_lower, norm, outer_sums, product, times, weighted_sum
 
 WORK = 1 << 28
 """Products for the information, at the most: a tenth of a second."""
-ROWS_PER_PARAMETER = 2
-"""Fewer rows than that say nothing of the information."""
+ROWS = 1 << 11
+"""So many tell the information of few parameters, or ENOUGH_PER_PARAMETER of more."""
+ENOUGH_PER_PARAMETER = 10
+LEAST_PER_PARAMETER = 2
+"""Fewer rows than that say nothing of it."""
 RIDGE = 1e-4
 """The least share of the information of complete rows that scores of some rows can tell from none."""
+NEGLIGIBLE = 1e-5
+"""A row says nothing of components to which it belongs with no more than this probability."""
 SEED = 0
 """Of the draw of these rows: the same whatever else a fit draws."""
 
@@ -62,8 +67,8 @@ class RemainingGain:
 
     def _rows_for(self, p: int) -> Rows | None:
         """Return the rows for the information on p parameters, drawn once."""
-        size = min(len(self.rows), START_ROWS, WORK // p**2)
-        if size < ROWS_PER_PARAMETER * p:
+        size = min(len(self.rows), START_ROWS, WORK // p**2, max(ROWS, ENOUGH_PER_PARAMETER * p))
+        if size < LEAST_PER_PARAMETER * p:
             return None
         if self.sample is None:
             self.sample = subsample(self.rows, size, np.random.default_rng(SEED))
@@ -72,7 +77,7 @@ class RemainingGain:
 
 def remaining(rows: Rows, params: Params, reached: Params, at: Coordinates) -> Remaining:
     """Estimate what is left to gain, by the information of these rows."""
-    sums = sums_of(rows, params, at, squared=False)
+    sums = sums_of(rows, params, at)
     free = at.free & (sums.complete > 0)
     if not free.any():
         return Remaining(0.0, True)
@@ -89,6 +94,29 @@ def remaining(rows: Rows, params: Params, reached: Params, at: Coordinates) -> R
             if np.isfinite(gain):
                 return Remaining(gain, method == "louis")
     return UNKNOWN
+
+
+def sums_of(rows: Rows, params: Params, at: Coordinates) -> Sums:
+    """Return the sums of `Sums.add`, of each row for the components to which it may belong: most have one or two."""
+    found, columns, slopes = Sums.zero(len(at), squared=False), at.of_components(), weights_scores(at.weights)
+    resp, w = rows.posterior(params, "resp").resp, rows.sample_weight
+    mine = resp > NEGLIGIBLE
+    scores: dict[int, Array] = {}
+    for c in np.flatnonzero(params.weights).tolist():
+        own, told = params.scores(c, *rows.data)
+        scores[c] = np.hstack([np.broadcast_to(slopes[c], (len(rows), len(slopes))), own])
+        shares = w * resp[:, c]
+        found.complete[columns[c]] += np.append(np.full(len(slopes), shares.sum()), weighted_sum(shares, told))
+        for b in scores:
+            both = np.flatnonzero(mine[:, b] & mine[:, c])
+            of_b, of_c, weight = scores[b][both], scores[c][both], shares[both][:, np.newaxis]
+            if b == c:
+                found.within[np.ix_(columns[c], columns[c])] += outer_sums(weight * of_c, of_c)
+            block = outer_sums(weight * resp[both, b][:, np.newaxis] * of_b, of_c)
+            found.between[np.ix_(columns[b], columns[c])] += block
+            if b != c:
+                found.between[np.ix_(columns[c], columns[b])] += block.T
+    return found
 
 
 def displacement(params: Params, reached: Params, at: Coordinates) -> Array:

@@ -79,7 +79,7 @@ cdef void moments_of(const Component *g, const int64_t *side, int64_t wanted, co
     for row in range(g.n):
         if side == NULL or side[row] == wanted:
             count[0] += g.weights[row]
-            add_times(mean, g.weights[row], g.rows + row * d, d)
+            add_multiple(g.weights[row], g.rows + row * d, mean, d)
     for j in range(d):
         mean[j] /= count[0]
     for row in range(g.n):
@@ -88,7 +88,7 @@ cdef void moments_of(const Component *g, const int64_t *side, int64_t wanted, co
             for j in range(d):
                 z[j] = g.rows[row * d + j] - mean[j]
             for i in range(d):
-                add_times(covariance + i * d, w * z[i], z, i + 1)
+                add_multiple(w * z[i], z, covariance + i * d, i + 1)
     for i in range(d):
         covariance[i * d + i] += added[i]
     mirror_lower(covariance, d)

@@ -262,7 +262,7 @@ cdef inline double distance_of(Run *run, double loglik, double entropy, double s
 
 
 cdef inline double still_to_gain(const Run *run, double loglik) noexcept nogil:
-    """As driver.still_to_gain."""
+    """As aitken.still_to_gain."""
     cdef double first = run.previous - run.before, last = loglik - run.previous
     if run.known < 2.0:
         return INFINITY

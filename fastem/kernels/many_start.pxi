@@ -148,7 +148,7 @@ cdef inline double climb(Group *g, const Rules *rules, Update make_tables, LogDe
 
 
 cdef inline double geometric(double before, double last, double loglik) noexcept nogil:
-    """As driver.still_to_gain."""
+    """As aitken.still_to_gain."""
     if fabs(last) <= NO_CHANGE * fabs(loglik):
         return 0.0
     return last * last / (before - last) if 0.0 <= last < before else INFINITY

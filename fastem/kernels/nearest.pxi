@@ -2,21 +2,28 @@
 
 cdef inline void nearest_center(Tile *t, const double *scale) noexcept nogil:
     """total <- smallest scaled squared distance, top <- which center is there (as a number); ties go to the first."""
-    cdef Py_ssize_t c, i, j
-    cdef real z, square
-    for i in range(TILE):
-        t.top[i] = 0.0
-    for c in range(t.k):
-        for i in range(TILE):
-            t.density[i] = 0.0
-        for j in range(t.d):
-            for i in range(TILE):
-                z = (t.x[j * COLUMN + i] - t.location[c * t.d + j]) * scale[j]
-                t.density[i] += z * z
-        for i in range(TILE):
-            square = t.density[i]
-            t.top[i] = <real> c if c and square < t.total[i] else t.top[i]
-            t.total[i] = square if c == 0 or square < t.total[i] else t.total[i]
+    cdef Py_ssize_t c, i, j, d = t.d
+    cdef vec z, z_, square, square_, least, least_, which, which_
+    for i in range(0, VECTORS, 2):
+        least = least_ = which = which_ = broadcast(0.0)
+        for c in range(t.k):
+            square = square_ = broadcast(0.0)
+            for j in range(d):
+                z = (load(t.x + j * COLUMN, i) - t.location[c * d + j]) * <real> scale[j]
+                z_ = (load(t.x + j * COLUMN, i + 1) - t.location[c * d + j]) * <real> scale[j]
+                square = square + z * z
+                square_ = square_ + z_ * z_
+            if c == 0:
+                least, least_ = square, square_
+                continue
+            which = where_less(square, least, broadcast(c), which)
+            which_ = where_less(square_, least_, broadcast(c), which_)
+            least = where_less(square, least, square, least)
+            least_ = where_less(square_, least_, square_, least_)
+        store(t.total, i, least)
+        store(t.total, i + 1, least_)
+        store(t.top, i, which)
+        store(t.top, i + 1, which_)
 
 
 cdef Family NEAREST = Family(NULL, NULL, NULL, centered=True, full=False, has_trials=False)

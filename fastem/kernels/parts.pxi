@@ -29,18 +29,12 @@ def part_moments(const floating[:, :] X,         # IN     (n, d)
                 z[j] = X[row, j] - means[c, j]
             for i in range(d):
                 if full:
-                    add_times(&scatters[c, i, 0], w * z[i], z, i + 1)
+                    add_multiple(w * z[i], z, &scatters[c, i, 0], i + 1)
                 else:
                     scatters[c, i, 0] += w * z[i] * z[i]
         for c in range(counts.shape[0] if full else 0):
             mirror_lower(&scatters[c, 0, 0], d)
     free(z)
-
-
-cdef inline void add_times(double *to, double factor, const double *row, Py_ssize_t n) noexcept nogil:
-    cdef Py_ssize_t j
-    for j in range(n):
-        to[j] += factor * row[j]
 
 
 cdef inline void mirror_lower(double *A, Py_ssize_t d) noexcept nogil:

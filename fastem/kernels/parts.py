@@ -64,9 +64,12 @@ def split_components(
     *,
     least: float,
     most: int,
+    trial: int,
     iterations: int,
 ) -> Splits:
-    """Return the best of some beginnings (after some iterations of EM) with two components on the rows of one.
+    """Return the best of some beginnings with two components on the rows of one, after some iterations of EM.
+
+    Beginnings are compared after `trial` iterations, and the best of them goes on.
 
     uniforms (m, r, 3) from 0 to 1 are what r rounds of beginnings draw, `added` (d,) is added to variances, axes are
     compared in units (d,).  A component with less than `least` rows is not split; at most `most` rows are looked at.
@@ -75,6 +78,18 @@ def split_components(
     found = Splits(np.empty(m), np.empty((m, 2)), np.empty((m, 2, d)), np.empty((m, 2 * (d * d, d, 1)[number])))
     workspace = np.empty((most, d)), np.empty(most)
     cython_twin().split_components(
-        X, sample_weight, labels, components, uniforms, added, units, number, least, iterations, *workspace, *found
+        X,
+        sample_weight,
+        labels,
+        components,
+        uniforms,
+        added,
+        units,
+        number,
+        least,
+        trial,
+        iterations,
+        *workspace,
+        *found,
     )
     return found

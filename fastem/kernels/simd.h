@@ -189,6 +189,17 @@ static inline vec larger(vec a, vec b)
 #endif
 }
 
+/* Lane by lane: chosen where a < b, else other. */
+static inline vec where_less(vec a, vec b, vec chosen, vec other)
+{
+#if defined(__GNUC__)
+    bits less = (bits)(a < b);
+    return as_vec((as_bits(chosen) & less) | (as_bits(other) & ~less));
+#else
+    return a < b ? chosen : other;
+#endif
+}
+
 /* out[0..3] += the lane sums of s0..s3, next[0..3] += those of s4..s7.  Where vectors are long, pairs are interleaved
  * and added, and then pairs of those: three instructions for a sum, not LANES. */
 #if defined(FASTEM_SINGLE) && defined(__AVX512F__)

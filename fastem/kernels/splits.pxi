@@ -159,6 +159,15 @@ cdef double few_steps(Model *m, const double[:, :] X, const double[:] sample_wei
     return loglik
 
 
+cdef double go_on(Model *m, const double[:, :] X, const double[:] sample_weight, Py_ssize_t iterations,
+                  double[:, ::1] sums, Params *found, double best) noexcept nogil:
+    """`found` <- where a pair gets to, if that is better; -> the best log likelihood."""
+    cdef double loglik = few_steps(m, X, sample_weight, iterations, sums) if m.of.find_factors(m) else -INFINITY
+    if loglik > best:
+        copy_params(m, &m.params, found)
+    return max(loglik, best)
+
+
 def doubles(*shape):
     """An array of them, not initialised."""
     return view.array(shape, sizeof(double), "d")
@@ -173,7 +182,8 @@ def split_components(const double[:, ::1] X,           # IN     (n, d)
                      const double[::1] units,          # IN     (d,)       of the features, for lengths of axes
                      int structure,                    # IN                0 matrices, 1 variances, 2 isotropic
                      double least,                     # IN                rows without which none is split
-                     Py_ssize_t iterations,            # IN                of EM from each beginning
+                     Py_ssize_t trial,                 # IN                iterations of EM from each beginning
+                     Py_ssize_t iterations,            # IN                with those of the best that goes on
                      double[:, ::1] rows,              # OUT    (s, d)     workspace: at most so many rows of each
                      double[::1] row_weights,          # OUT    (s,)
                      double[::1] gains,                # OUT    (m,)       of log likelihood; -inf: not split
@@ -188,7 +198,8 @@ def split_components(const double[:, ::1] X,           # IN     (n, d)
     cdef const double[:] own_weights
     cdef Component g
     cdef Model m
-    cdef double best, before, loglik
+    cdef Params found
+    cdef double best, before
     cdef double *component = NULL
     cdef double *block = NULL
     cdef double *A = NULL
@@ -217,19 +228,15 @@ def split_components(const double[:, ::1] X,           # IN     (n, d)
                     continue
                 own_rows, own_weights = rows[: g.n], row_weights[: g.n]
                 before, best = loglik_of_one(&g), -INFINITY
+                found.weights, found.location, found.spread = &weights[which, 0], &means[which, 0, 0], &spread[which, 0]
                 for turn in range(2 + 2 * uniforms.shape[1]):
                     how = turn if turn < 2 else 2 + turn % 2
-                    if not begin_split(&g, how, &uniforms[which, max(0, turn - 2) // 2, 0], &added[0], &units[0], full,
-                                       isotropic, &pair_weights[0], &pair_means[0, 0], &pair_spread[0], size, A):
-                        continue
-                    if not m.of.find_factors(&m):
-                        continue
-                    loglik = few_steps(&m, own_rows, own_weights, iterations, sums)
-                    if loglik > best:
-                        best = loglik
-                        memcpy(&weights[which, 0], &pair_weights[0], 2 * sizeof(double))
-                        memcpy(&means[which, 0, 0], &pair_means[0, 0], 2 * d * sizeof(double))
-                        memcpy(&spread[which, 0], &pair_spread[0], 2 * size * sizeof(double))
+                    if begin_split(&g, how, &uniforms[which, max(0, turn - 2) // 2, 0], &added[0], &units[0], full,
+                                   isotropic, &pair_weights[0], &pair_means[0, 0], &pair_spread[0], size, A):
+                        best = go_on(&m, own_rows, own_weights, trial, sums, &found, best)
+                if best > -INFINITY:
+                    copy_params(&m, &found, &m.params)
+                    best = go_on(&m, own_rows, own_weights, iterations - trial, sums, &found, best)
                 gains[which] = (best - before) * (g.weight / g.total)
     finally:
         free(tile)

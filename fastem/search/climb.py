@@ -12,6 +12,7 @@ from fastem.data.base import Position, StopRule, at_start
 from fastem.data.rows import Rows
 from fastem.families.base import Family, P, Prior, S
 from fastem.families.fixed import Fixed
+from fastem.inference.aitken import still_to_gain
 
 CALL_WORK = 1 << 28
 """Rows x sums x iterations in one call of a kernel, some tenths of a second: an interruption waits for its end."""
@@ -25,8 +26,6 @@ DOUBT = 3.0
 """What a run has still to gain is estimated; it is given up where so many times that would not be enough."""
 SWEEPS, LEAST_WORK = 30.0, 2.0**36
 """What a search may cost: about what a fit from one start does, or some seconds."""
-NO_CHANGE = 1e-12
-"""A change by less than this share of the log likelihood is none."""
 
 
 class Budget:
@@ -124,13 +123,3 @@ class Climb(Generic[P, S]):
         known = [*found.position.logliks, loglik][-2:]
         position = found.position._replace(params=reached, reached=reached, step=PLAIN, logliks=known)
         return position, [loglik], math.inf
-
-
-def still_to_gain(logliks: list[float]) -> float:
-    """Estimate by Aitken's rule, from the last three log likelihoods, what there is still to gain; else infinite."""
-    if len(logliks) < 3:
-        return math.inf
-    before, last = logliks[-2] - logliks[-3], logliks[-1] - logliks[-2]
-    if abs(last) <= NO_CHANGE * abs(logliks[-1]):
-        return 0.0
-    return last * last / (before - last) if 0 <= last < before else math.inf

@@ -16,8 +16,8 @@ from fastem.search.climb import Climb, Reached
 
 MOST_ROWS = 1000
 """Rows of a component that its split is judged on, or twice as many as it must have if that is more."""
-ITERATIONS = 15
-"""Iterations of a pair of components on these rows before it is compared with others."""
+TRIAL_ITERATIONS, ITERATIONS = 5, 10
+"""Iterations of a pair of components on these rows before it is compared with others, and of the best of them."""
 ROWS_PER_FEATURE = 4
 """A component is not split unless it has so many rows for each of d + 2: halves could not be told from its tails."""
 
@@ -42,9 +42,11 @@ def best_splits(
     """Return the best split of each component: labels (n,) say whose rows they are."""
     family, numbers = climb.family.of_one_component(), list(components)
     least, most = limits(climb.rows)
-    found = family.splits(climb.rows, params, labels, numbers, rng, least=least, most=most, iterations=ITERATIONS)
+    limits_of_em = {"trial": TRIAL_ITERATIONS, "iterations": ITERATIONS}
+    found = family.splits(climb.rows, params, labels, numbers, rng, least=least, most=most, **limits_of_em)
     sums = 2 * params.sums_length // len(params.weights)
-    climb.budget.spend(len(numbers) * 4 * ITERATIONS * min(most, len(climb.rows)) * sums)
+    steps = 3 * TRIAL_ITERATIONS + ITERATIONS
+    climb.budget.spend(len(numbers) * steps * min(most, len(climb.rows)) * sums)
     if found is None:
         return {c: best_split(climb, c, np.flatnonzero(labels == c), rng) for c in numbers}
     pairs = zip(numbers, found, strict=True)
@@ -67,8 +69,8 @@ def best_split(climb: Climb[P, S], c: int, positions: NDArray[np.intp], rng: np.
     own = climb.on(rows, family)
     one = family.of_parts(rows, np.zeros(len(rows), np.intp), 1)
     before = own(one, 1).loglik
-    runs: list[Reached[P]] = [own(pair, ITERATIONS) for pair in family.pairs(rows, one, rng)]
-    best = max(runs, key=lambda run: run.loglik)
+    runs: list[Reached[P]] = [own(pair, TRIAL_ITERATIONS) for pair in family.pairs(rows, one, rng)]
+    best = own(max(runs, key=lambda run: run.loglik).params, ITERATIONS - TRIAL_ITERATIONS)
     return Split(c, (best.loglik - before) * weight / own.total, best.params)
 
 

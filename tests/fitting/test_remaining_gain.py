@@ -78,6 +78,20 @@ def test_the_em_step_in_complete_information_is_the_gradient(mixture, rows):
     np.testing.assert_allclose(found, gradient, atol=1e-3 * abs(gradient).max() + 1e-9)
 
 
+@pytest.mark.parametrize(
+    ("mixture", "rows"), [*((gaussian(kind), X) for kind in KINDS), (binomial(), COUNTS), (poisson(), COUNTS)]
+)
+def test_what_is_negligible_is_left_out_of_the_sums_alone(mixture, rows):
+    params = mixture.fit(rows).params_
+    with opened(mixture, rows) as opened_rows:
+        at = Coordinates(params, params.as_fixed(()))
+        found, every = remaining.sums_of(opened_rows, params, at), sums_of(opened_rows, params, at, squared=False)
+    np.testing.assert_allclose(found.complete, every.complete, rtol=1e-12)
+    for name in ("within", "between"):
+        whole = getattr(every, name)
+        np.testing.assert_allclose(getattr(found, name), whole, atol=1e-4 * abs(whole).max())
+
+
 def flat(seed):
     """Two components that overlap so much that EM crawls."""
     rng = np.random.default_rng(seed)

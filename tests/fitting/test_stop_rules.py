@@ -11,7 +11,7 @@ from support.sweeps import binomial_params, normal_params
 import fastem
 from fastem import GaussianMixture
 from fastem.fitting.acceleration import Extrapolation
-from fastem.fitting.driver import still_to_gain
+from fastem.inference.aitken import still_to_gain
 
 
 def test_gains_that_fall_by_the_same_factor_are_summed():

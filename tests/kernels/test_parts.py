@@ -80,7 +80,7 @@ def test_a_split_ends_where_em_on_these_rows_does(d, kind, rounds):
     own, weights = X[labels == 1], w[labels == 1]
     found = split_components(
         X, w, labels, np.array([1], np.int32), RNG.random((1, rounds, 3)), np.full(d, 1e-3), np.ones(d), kind,
-        least=20, most=1_000, iterations=400,
+        least=20, most=1_000, trial=200, iterations=400,
     )  # fmt: skip
     one = maximum(own, weights, GaussianParams.from_variances(own[:1], np.full(d, 9.0), kind))
     means = np.stack([np.zeros(d), np.full(d, 4.0)])
@@ -97,7 +97,7 @@ def test_a_component_of_few_rows_is_not_split():
     X, w, labels = two_halves(2)
     found = split_components(
         X, w, labels, np.array([0, 1], np.int32), RNG.random((2, 1, 3)), np.zeros(2), np.ones(2), "full",
-        least=100, most=1_000, iterations=5,
+        least=100, most=1_000, trial=5, iterations=5,
     )  # fmt: skip
     assert found.gains[0] == -np.inf
     assert found.gains[1] > 0
@@ -110,7 +110,7 @@ def test_a_part_of_many_rows_is_judged_as_all_of_them(kind):
     whole, part = (
         split_components(
             X, w, labels, np.array([1], np.int32), np.empty((1, 0, 3)), np.full(2, 1e-3), np.ones(2), kind,
-            least=20, most=most, iterations=100,
+            least=20, most=most, trial=20, iterations=100,
         ).gains[0]
         for most in (1_000, 100)
     )  # fmt: skip

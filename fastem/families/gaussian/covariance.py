@@ -123,7 +123,7 @@ class Covariance(ABC):
 
     def units(self) -> Array:
         """Return (d,) a standard deviation of each feature, over the components."""
-        return np.asarray(np.sqrt(self.variances().mean(axis=0)))
+        return np.asarray(np.sqrt(self.variances().sum(axis=0) / self.k))
 
     @abstractmethod
     def own_in_units(self, sds: Array) -> list[tuple[Array, Array]]:

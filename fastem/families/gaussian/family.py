@@ -128,15 +128,14 @@ class GaussianFamily(Family[GaussianParams, GaussianStats]):
     def m_step(
         self, params: GaussianParams, fixed: Fixed, prior: Prior[GaussianParams, GaussianStats] | None = None
     ) -> MStep:
-        structure, d = params.structure, params.n_features
+        structure, d, units = params.structure, params.n_features, params.units
         found = super().m_step(params, fixed, prior)
         if structure.is_shared and fixed:
             found.fixed[2] = found.fixed[2].any()
-        added = np.broadcast_to(np.asarray(self._added, np.float64), d).copy()
         return found._replace(
-            added=added,
+            added=np.full(d, self._added),
             structure=1 if structure.is_shared else 2 if structure.values.ndim < 2 else 0,
-            units=np.array([params.units, params.units if params.is_matrix else np.ones(d)]),
+            units=np.array([units, units if params.is_matrix else np.ones(d)]),
         )
 
     def apply_floor(

@@ -108,7 +108,7 @@ class Full(Covariance):
         return values
 
     def variances(self) -> Array:
-        return np.broadcast_to(diagonal(self.values), (self.k, self.d))
+        return diagonal(self.values)
 
     def own_in_units(self, sds: Array) -> list[tuple[Array, Array]]:
         return [(self.values, self.outer(sds, sds))]
@@ -325,6 +325,9 @@ class Tied(Full):
 
     def _with_halves(self, donor: int, place: int, factor: Array) -> Array:
         return self.values
+
+    def variances(self) -> Array:
+        return np.broadcast_to(diagonal(self.values), (self.k, self.d))
 
     def units(self) -> Array:
         return np.sqrt(diagonal(self.values))

@@ -114,7 +114,7 @@ def splits(
     X, d = np.ascontiguousarray(rows.data[0], np.float64), rows.n_features
     if d > MOST_FEATURES:
         return None
-    added = np.broadcast_to(np.asarray(reg_covar, np.float64), d).copy()
+    added = np.full(d, reg_covar)
     uniforms = rng.random((len(components), SPLIT_ROUNDS, 3))
     numbers = np.asarray(components, np.int32)
     found = split_components(X, rows.sample_weight, labels, numbers, uniforms, added, units, covariance_type, **limits)

@@ -262,7 +262,7 @@ def distance_of(run, loglik, entropy, slope):
 
 @pointwise
 def still_to_gain(run, loglik):
-    """As driver.still_to_gain."""
+    """As aitken.still_to_gain."""
     before, last = run[PREVIOUS] - run[BEFORE], loglik - run[PREVIOUS]
     if run[KNOWN] < 2.0:
         return math.inf

@@ -9,7 +9,7 @@ from fastem.kernels.numba.vectors import LANES, broadcast, load, store
 TRIAL = 3           # iterations from each start, before the best goes on
 FEWEST_ROWS = 3.0   # of a part of the values; of so few the variance is drawn to that of all
 UNSEEN = 1e-12      # a rate or p (1 - p) below it has that precision
-NO_CHANGE = 1e-12   # as acceleration.ROUNDING
+NO_CHANGE = 1e-12   # as aitken.ROUNDING
 BY_GAIN = 1         # what tol is of: what is left to gain, a total; else of the last change of the mean
 
 MIDDLE, ALL_MASS, VARIANCE, EXCESS, FEWEST, PER_ROW, LOWEST, HIGHEST, ADDED = range(9)  # facts, as in the Group of
@@ -217,7 +217,7 @@ def move(kept, params, step):
 
 @pointwise
 def geometric(before, last, loglik):
-    """As driver.still_to_gain."""
+    """As aitken.still_to_gain."""
     if abs(last) <= NO_CHANGE * abs(loglik):
         return 0.0
     return last * last / (before - last) if 0.0 <= last < before else math.inf
