@@ -100,22 +100,23 @@ def sums_of(rows: Rows, params: Params, at: Coordinates) -> Sums:
     """Return the sums of `Sums.add`, of each row for the components to which it may belong: most have one or two."""
     found, columns, slopes = Sums.zero(len(at), squared=False), at.of_components(), weights_scores(at.weights)
     resp, w = rows.posterior(params, "resp").resp, rows.sample_weight
-    mine = resp > NEGLIGIBLE
+    may = resp > NEGLIGIBLE
+    place, shared = np.cumsum(may, axis=0) - 1, np.einsum("nb,nc->bc", may, may, dtype=np.intp)
     scores: dict[int, Array] = {}
     for c in np.flatnonzero(params.weights).tolist():
-        own, told = params.scores(c, *rows.data)
-        scores[c] = np.hstack([np.broadcast_to(slopes[c], (len(rows), len(slopes))), own])
-        shares = w * resp[:, c]
+        mine = np.flatnonzero(may[:, c])
+        own, told = params.scores(c, *(array[mine] for array in rows.data))
+        scores[c] = of_c = np.hstack([np.broadcast_to(slopes[c], (len(mine), len(slopes))), own])
+        shares = w[mine] * resp[mine, c]
         found.complete[columns[c]] += np.append(np.full(len(slopes), shares.sum()), weighted_sum(shares, told))
-        for b in scores:
-            both = np.flatnonzero(mine[:, b] & mine[:, c])
-            of_b, of_c, weight = scores[b][both], scores[c][both], shares[both][:, np.newaxis]
-            if b == c:
-                found.within[np.ix_(columns[c], columns[c])] += outer_sums(weight * of_c, of_c)
-            block = outer_sums(weight * resp[both, b][:, np.newaxis] * of_b, of_c)
-            found.between[np.ix_(columns[b], columns[c])] += block
-            if b != c:
-                found.between[np.ix_(columns[c], columns[b])] += block.T
+        weighted = shares[:, np.newaxis] * of_c
+        found.within[np.ix_(columns[c], columns[c])] += outer_sums(weighted, of_c)
+        found.between[np.ix_(columns[c], columns[c])] += outer_sums(resp[mine, c, np.newaxis] * weighted, of_c)
+        for b in [b for b in scores if b != c and shared[b, c]]:
+            both = np.flatnonzero(may[:, b] & may[:, c])
+            block = outer_sums(resp[both, b, np.newaxis] * weighted[place[both, c]], scores[b][place[both, b]])
+            found.between[np.ix_(columns[c], columns[b])] += block
+            found.between[np.ix_(columns[b], columns[c])] += block.T
     return found
 
 

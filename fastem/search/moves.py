@@ -20,7 +20,7 @@ HOPELESS = 0.02
 """A move that is so far below after a few iterations, per unit of weight, is given up."""
 TRIED = 10
 """Moves that are tried in a round."""
-NEEDED = -0.1
+NEEDED = -0.2
 """The estimated gain per unit of weight below which no move is tried."""
 PARTNERS = 2
 """Merges, and removals, that are tried with each split."""

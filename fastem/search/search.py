@@ -10,7 +10,7 @@ from fastem.data.kmeans import start_size, subsample
 from fastem.data.row_source import RowSource
 from fastem.families.base import Family, P, Prior, S
 from fastem.families.fixed import Fixed
-from fastem.search.begin import beginnings
+from fastem.search.begin import beginnings, one_more
 from fastem.search.climb import Budget, Climb, Reached
 from fastem.search.moves import GAIN, improved, to_maximum
 
@@ -37,8 +37,7 @@ def search(
     Several beginnings run for some iterations, the best of them to their maxima, and from the highest one splits and
     merges go on.  Where anything is fixed there are none of these: components are then not alike.
     """
-    few = subsample(rows, start_size(rows, k), rng)
-    climb = Climb(few, family, fixed or Fixed(k), prior, deadline, Budget(len(rows)))
+    climb = climb_on(rows, family, k, rng, fixed, prior, deadline)
     pool = sorted(beginnings(climb, k, rng), key=lambda run: -run.loglik)
     maxima = distinct([to_maximum(climb, run.params) for run in pool[:FINALISTS]], GAIN * climb.total)
     if climb.fixed:
@@ -58,13 +57,32 @@ def polished(
     deadline: float = math.inf,
 ) -> P:
     """Return where splits and merges lead from these parameters on some of the rows; these where none gains."""
-    k = len(params.weights)
-    few = subsample(rows, start_size(rows, k), rng)
-    climb = Climb(few, family, Fixed(k), prior, deadline, Budget(len(rows)))
+    climb = climb_on(rows, family, len(params.weights), rng, prior=prior, deadline=deadline)
     climb.budget.begin(params.sums_length)
     begun = to_maximum(climb, params)
     found = improved(climb, begun, rng)
     return params if found is begun else found.params
+
+
+def with_one_more(
+    rows: RowSource, family: Family[P, S], params: P, rng: np.random.Generator, *, prior: Prior[P, S] | None = None
+) -> P:
+    """Return where the best split of a component leads in some iterations, on some of the rows."""
+    return one_more(climb_on(rows, family, len(params.weights) + 1, rng, prior=prior), params, rng)
+
+
+def climb_on(
+    rows: RowSource,
+    family: Family[P, S],
+    k: int,
+    rng: np.random.Generator,
+    fixed: Fixed | None = None,
+    prior: Prior[P, S] | None = None,
+    deadline: float = math.inf,
+) -> Climb[P, S]:
+    """Return EM on the rows that a search looks at."""
+    few = subsample(rows, start_size(rows, k), rng)
+    return Climb(few, family, fixed or Fixed(k), prior, deadline, Budget(len(rows)))
 
 
 def distinct(runs: list[Reached[P]], apart: float) -> list[Reached[P]]:

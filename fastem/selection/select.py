@@ -41,7 +41,7 @@ CRITERIA = ("bic", "icl", "aic", "cv")
 Setting = dict[str, int | str]
 """The settings of one candidate: n_components, and covariance_type if there are several."""
 THOROUGH: dict[str, Any] = {
-    "init_params": "kmeans", "n_init": 5, "tol": 1e-6, "max_iter": 1000, "stopping": "aitken",
+    "init_params": "kmeans", "n_init": 2, "tol": 1e-6, "max_iter": 1000, "stopping": "aitken",
     "acceleration": "quasi-newton",
 }  # fmt: skip
 """Settings with which each fit reaches its maximum, and a larger k is not worse because of a poor start: several starts
@@ -79,7 +79,7 @@ def select(
         fit, where a row that no component expects counts as one of n rows that are spread as all rows are.
     estimator : estimator of a mixture, default=None
         All fits have its settings; the estimator itself is not fitted.  None is ``GaussianMixture(init_params="kmeans",
-        n_init=5, tol=1e-6, max_iter=1000, stopping="aitken", acceleration="quasi-newton", reg_covar="auto",
+        n_init=2, tol=1e-6, max_iter=1000, stopping="aitken", acceleration="quasi-newton", reg_covar="auto",
         random_state=0)``.
     trials : default=None
         The trials of rows that have any, as for the fit.

@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from itertools import combinations
-
 import numpy as np
 
-from fastem.data.kmeans import start_size, subsample
 from fastem.estimators.base import Mixture
-from fastem.estimators.model import fit_data, n_components, open_data, settings_of_fit
-from fastem.families.base import P, S
+from fastem.estimators.model import fit_data, n_components, open_data
 from fastem.families.params import Params
-from fastem.fitting.driver import run_em
-from fastem.fitting.mixture import Starts, steps_of
-from fastem.fitting.restarts import continue_from
-from fastem.fitting.result import Fit
+from fastem.fitting.mixture import Starts
+from fastem.search.search import with_one_more
 from fastem.selection.data import Data
 from fastem.validation.settings import as_generator
-
-TRIAL_ITERATIONS = 5
-"""Number of iterations that each split gets before the best one is chosen."""
 
 
 def fit_neighbour(mixture: Mixture, params: Params, data: Data) -> Mixture:
@@ -30,23 +20,13 @@ def fit_neighbour(mixture: Mixture, params: Params, data: Data) -> Mixture:
 
 
 def neighbour(mixture: Mixture, params: Params, data: Data) -> Params:
-    """Return the start of a mixture: the best split, judged on a sample of the rows, or the closest pair merged."""
-    k, rng = n_components(mixture), as_generator(mixture.random_state)
-    if len(params.weights) > k:
+    """Return the start of a mixture: the best split of a component, or the closest pair merged."""
+    if len(params.weights) > n_components(mixture):
         return with_one_less(params)
-    short = settings_of_fit(mixture, fixed=(), max_iter=TRIAL_ITERATIONS, callback=None, on_interrupt="raise")
+    rng = as_generator(mixture.random_state)
     with open_data(mixture, data.X, data.trials, data.sample_weight) as rows:
-        sample = subsample(rows, start_size(rows, k), rng)
-        steps = steps_of(sample, mixture.family.for_rows(rows, rng), short)
-        start: Params = best_split(params, lambda split: run_em(steps, split, short))
-    return start
-
-
-def best_split(params: P, run: Callable[[P], Fit[P, S]]) -> P:
-    """Split each component in turn, run EM shortly from each split, and return where the best of these runs leads."""
-    starts = [params.split(component) for component in np.flatnonzero(params.weights > 0).tolist()]
-    start, fit = max(((start, run(start)) for start in starts), key=lambda pair: pair[1].loglik)
-    return continue_from(start, fit)
+        found: Params = with_one_more(rows, mixture.family.for_rows(rows, rng), params, rng, prior=mixture.prior)
+    return found
 
 
 def with_one_less(params: Params) -> Params:
@@ -54,5 +34,5 @@ def with_one_less(params: Params) -> Params:
     empty = np.flatnonzero(params.weights <= 0)
     if len(empty):
         return params.without(int(empty[0]))
-    pairs = combinations(range(len(params.weights)), 2)
-    return params.merge(*min(pairs, key=lambda pair: params.merge_loss(*pair)))
+    i, j = divmod(int(np.argmin(params.merge_losses())), len(params.weights))
+    return params.merge(i, j)

@@ -1,7 +1,6 @@
 """Splits and merges of Poisson components, and which of them are equal."""
 
 import math
-from functools import partial
 
 import numpy as np
 import pytest
@@ -10,6 +9,7 @@ import fastem
 from fastem import PoissonParams
 from fastem.families.diagnosis import diagnosis
 from fastem.fitting.collapse import inseparable
+from fastem.search.search import with_one_more
 from fastem.selection import split_merge
 
 RNG = np.random.default_rng(0)
@@ -58,8 +58,9 @@ def test_the_closest_are_merged_and_the_one_that_stands_for_two_is_split():
     found = split_merge.with_one_less(poisson([1.0], [90.0], [30.0], [85.0]))
     np.testing.assert_allclose(found.rates, [[1.0], [87.5], [30.0]])
     X = np.concatenate([RNG.poisson(rate, size=300) for rate in (2.0, 30.0, 60.0)])
-    run = partial(fastem.em, lambda p: fastem.accumulate(p, X), lambda s: s.maximize(), max_iter=30)
-    found = split_merge.best_split(poisson([2.0], [45.0], weights=(1 / 3, 2 / 3)), run)
+    with fastem.open_rows(X[:, np.newaxis], row_kind="counts") as rows:
+        start = poisson([2.0], [45.0], weights=(1 / 3, 2 / 3))
+        found = with_one_more(rows, fastem.PoissonMixture(3).family, start, np.random.default_rng(0))
     np.testing.assert_allclose(np.sort(found.rates.ravel()), [2.0, 30.0, 60.0], rtol=0.1)
 
 

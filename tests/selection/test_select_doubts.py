@@ -224,8 +224,8 @@ def test_weights_that_count_no_rows_choose_as_those_of_mean_1_or_are_told(total)
 
 
 def test_a_fit_tells_of_weights_that_count_no_rows():
-    x = RNG.normal(size=(400, 1))
-    mixture = fastem.GaussianMixture(2, random_state=0)
+    x = np.random.default_rng(0).normal(size=(400, 1))
+    mixture = fastem.GaussianMixture(2, random_state=0, max_iter=3_000)
     with pytest.warns(UserWarning, match=r"sample_weight has the sum 40, .* 10 rows for each parameter") as told:
         mixture.fit(x, sample_weight=np.full(400, 0.1))
     assert told[0].filename == __file__

@@ -1,12 +1,11 @@
 """Splits and merges: what they keep, and which are chosen."""
 
-from functools import partial
-
 import numpy as np
 import pytest
 
 import fastem
 from fastem.families.gaussian.structures import COVARIANCE_TYPES
+from fastem.search.search import with_one_more
 from fastem.selection import split_merge
 from fastem.selection.data import Data
 
@@ -129,17 +128,19 @@ def test_the_component_that_gains_most_is_split(kind):
     X = np.concatenate([RNG.normal(at, 1.0, size=(300, 2)) for at in ((0, 0), (0, 30), (30, 0), (38, 0))])
     start = fastem.GaussianParams.from_variances(np.array([[0.0, 0.0], [0.0, 30.0], [34.0, 0.0]]), np.ones(2), kind)
     fit = fastem.em(lambda p: fastem.accumulate(p, X), lambda s: s.maximize(), start)
-    run = partial(fastem.em, lambda p: fastem.accumulate(p, X), lambda s: s.maximize(), max_iter=20)
-    found = split_merge.best_split(fit.params, run)
+    family = fastem.GaussianMixture(4, covariance_type=kind).family
+    with fastem.open_rows(X) as rows:
+        found = with_one_more(rows, family, fit.params, np.random.default_rng(0))
     found.check()
     np.testing.assert_allclose(np.sort(found.means[:, 0]), [0, 0, 30, 38], atol=0.5)
 
 
 def test_the_coin_that_stands_for_two_is_split():
     heads = np.concatenate([RNG.binomial(50, p, size=300) for p in (0.1, 0.7, 0.9)])
-    run = partial(fastem.em, lambda p: fastem.accumulate(p, heads, trials=50), lambda s: s.maximize(), max_iter=30)
-    found = split_merge.best_split(coins([0.1], [0.8], weights=(1 / 3, 2 / 3)), run)
-    np.testing.assert_allclose(np.sort(found.probs.ravel()), [0.1, 0.7, 0.9], atol=0.02)
+    start = coins([0.1], [0.8], weights=(1 / 3, 2 / 3))
+    with fastem.open_rows(heads[:, np.newaxis], trials=50, has_trials=True) as rows:
+        found = with_one_more(rows, fastem.BinomialMixture(3).family, start, np.random.default_rng(0))
+    np.testing.assert_allclose(np.sort(found.probs.ravel()), [0.1, 0.7, 0.9], atol=0.05)
 
 
 def test_the_halves_of_a_component_share_its_weight():
@@ -149,14 +150,13 @@ def test_the_halves_of_a_component_share_its_weight():
 
 
 def test_an_empty_component_is_not_split():
-    seen, X = [], np.array([[0.0, 0.0], [1.0, 1.0]])
-
-    def run(start):
-        seen.append(start)
-        return fastem.em(lambda p: fastem.accumulate(p, X), lambda s: s.maximize(), start)
-
-    split_merge.best_split(normal("full", weights=(0.5, 0.0, 0.5)), run)
-    assert len(seen) == 2
+    """Nor one of too few rows; the heaviest is, where all are of so few."""
+    family, params = fastem.GaussianMixture(4).family, normal("full", weights=(0.4, 0.0, 0.6))
+    with fastem.open_rows(params.sample(np.array([0, 2, 2]), RNG)) as rows:
+        found = with_one_more(rows, family, params, np.random.default_rng(0))
+    assert len(found.weights) == 4
+    assert found.weights[1] == 0
+    assert found.weights[0] == pytest.approx(1 / 3)
 
 
 def test_a_mixture_goes_on_from_others():

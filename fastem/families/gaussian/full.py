@@ -133,7 +133,7 @@ class Full(Covariance):
         with np.errstate(over="ignore"):  # of one without rows, far wider than all others
             narrowest = 1 / largest_eigenvalue(product(self.inverse_cholesky(), square_root(mean)))
             inverse_of_mean = inverse_factors(mean[np.newaxis])[0]
-            widest = largest_eigenvalue(np.array([product(inverse_of_mean, square_root(each)) for each in self.values]))
+            widest = largest_eigenvalue(product(inverse_of_mean, square_root(self.values)))
         return np.asarray(narrowest), widest
 
     def along_axes(self, scale: Array) -> Array:

@@ -93,13 +93,14 @@ def diagonal(matrices: Array) -> Array:
 
 
 def square_root(covariance: Array) -> Array:
-    """Return R with R R^T = covariance, or the nearest to it that is definite.
+    """Return R with R R^T = covariance (..., d, d), or the nearest to it that is definite.
 
     It is computed from the correlations, which have no units.
     """
-    sds = np.sqrt(covariance.diagonal())
-    values, vectors = eigh(covariance / sds / sds[:, np.newaxis])
-    return np.asarray(vectors * np.sqrt(np.maximum(values, len(sds) * RESOLUTION)) * sds[:, np.newaxis])
+    sds = np.sqrt(diagonal(covariance))[..., np.newaxis]
+    values, vectors = eigh(covariance / sds.mT / sds)
+    roots = np.sqrt(np.maximum(values, covariance.shape[-1] * RESOLUTION))
+    return np.asarray(vectors * roots[..., np.newaxis, :] * sds)
 
 
 def smallest_eigenvalue_by_inverse(inverse_cholesky: Array) -> float:
