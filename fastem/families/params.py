@@ -273,10 +273,15 @@ class Params(ABC):
 
         EM never separates such components: their responsibilities are the same but for a factor.
         """
-        found = np.zeros(len(self.weights), np.bool_)
+        found, parameters = np.zeros(len(self.weights), np.bool_), self._in_units()
         for i in range(1, len(found)):
-            near = [np.abs(own[:i] - own[i]) <= EQUAL * np.maximum(unit[:i], unit[i]) for own, unit in self._in_units()]
-            found[i] = np.all([each.reshape(i, -1).all(axis=1) for each in near], axis=0).any()
+            near = np.arange(i)
+            for own, unit in parameters:
+                close = np.abs(own[near] - own[i]) <= EQUAL * np.maximum(unit[near], unit[i])
+                near = near[close.reshape(len(near), -1).all(axis=1)]
+                if not len(near):
+                    break
+            found[i] = len(near) > 0
         return found
 
     @abstractmethod
