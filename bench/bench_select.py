@@ -3,8 +3,8 @@
     python bench/bench_select.py            30 mixtures of a known number of components
     python bench/bench_select.py 60 7       as many as that, of another seed
 
-Both choose from k = 1 to 10 by BIC: `fastem.select`, and scikit-learn's default fit of each k.  Times are of the process,
-on one thread.
+Both choose from k = 1 to 10 by BIC: `fastem.select`, and scikit-learn's default fit of each k.  Times are of the
+process.
 """
 
 import sys
