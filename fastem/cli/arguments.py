@@ -61,7 +61,7 @@ def add_fit(fit: argparse.ArgumentParser) -> None:
         "--covariance", choices=COVARIANCE_TYPES, default="full", help="Gaussian covariances (default full)"
     )
     fit.add_argument("--seed", type=int, default=0, help="random seed (default 0)")
-    fit.add_argument("--n-init", type=int, default=THOROUGH["n_init"], help="number of starts (default 5)")
+    fit.add_argument("--n-init", type=int, default=THOROUGH["n_init"], help="number of starts (default 2)")
     fit.add_argument("--tol", type=float, default=THOROUGH["tol"], help=TOL)
     fit.add_argument("--max-iter", type=int, default=THOROUGH["max_iter"], help="most iterations (default 1000)")
     fit.add_argument("--out", metavar="MODEL", help="file to save the model to (.npz)")

@@ -129,6 +129,8 @@ def estimator(args: argparse.Namespace, rows: TableRows) -> Mixture:
     family = family_type(args.family)
     settings = THOROUGH | {"order_by": family.parameter_names[1]}
     settings |= {"n_init": args.n_init, "tol": args.tol, "max_iter": args.max_iter, "random_state": args.seed}
+    if args.k[0] == args.k[-1]:  # there are no neighbours to begin from
+        settings["init_params"] = "auto"
     if family.row_kind is RowKind.COUNTS_WITH_TRIALS:
         if rows.trials is None:
             raise ValueError(f"--family {args.family} needs --trials: a column, or a number")

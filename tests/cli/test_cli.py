@@ -37,9 +37,9 @@ def test_a_fit_is_that_of_the_estimator(file, folder, ran):
 
 
 def test_settings_reach_the_fit(folder, ran):
-    settings = ["--covariance", "diag", "--seed", "3", "--n-init", "2", "--tol", "0.01", "--max-iter", "7"]
+    settings = ["--covariance", "diag", "--seed", "3", "--n-init", "3", "--tol", "0.01", "--max-iter", "7"]
     told = json.loads(said(ran, "fit", "rows.csv", *POINTS, "--weight", "w", "-k", "3", *settings, "--json"))
-    mixture = alone(3, covariance_type="diag", random_state=3, n_init=2, tol=0.01, max_iter=7)
+    mixture = alone(3, covariance_type="diag", init_params="auto", random_state=3, n_init=3, tol=0.01, max_iter=7)
     assert told["loglik"] == mixture.fit(X, sample_weight=WEIGHTS).loglik_
     assert told["rows"] == WEIGHTS.sum()
 
@@ -47,7 +47,7 @@ def test_settings_reach_the_fit(folder, ran):
 @pytest.mark.parametrize("trials", ["tosses", "60"])
 def test_coins(trials, folder, ran):
     told = json.loads(said(ran, "fit", "rows.csv", *COINS[:-1], trials, "-k", "2", "--json"))
-    mixture = fastem.BinomialMixture(2, random_state=0, order_by="probs", **THOROUGH)
+    mixture = fastem.BinomialMixture(2, random_state=0, order_by="probs", **(THOROUGH | {"init_params": "auto"}))
     mixture.fit(HEADS, trials=TOSSES if trials == "tosses" else 60)
     assert told["probs"] == mixture.probs_.tolist()
     assert told["n_trials"] == (None if trials == "tosses" else 60)

@@ -46,7 +46,7 @@ def alone(k, **settings):
 
 def test_a_fit_is_that_of_the_estimator(ran):
     found = json.loads(said(ran, *FIT, "-k", "2", "--weight", "w", "--json"))
-    mixture = alone(2).fit(CALLS, sample_weight=WEIGHTS)
+    mixture = alone(2, init_params="auto").fit(CALLS, sample_weight=WEIGHTS)
     assert (found["class"], found["columns"], found["rows"]) == ("PoissonMixture", ["calls"], WEIGHTS.sum())
     np.testing.assert_allclose(found["weights"], mixture.weights_, rtol=1e-12)
     np.testing.assert_allclose(found["rates"], mixture.rates_, rtol=1e-12)
