@@ -3,6 +3,7 @@
     python bench/bench_answer.py                  the data sets of bench/answer, whose best known maxima are kept there
     python bench/bench_answer.py --seed 7         others of the same kinds; the best of all fits here is the best known
     python bench/bench_answer.py --peers          d = 8, k = 10, of the seeds of the table of other packages
+    python bench/bench_answer.py --large          50,000 x 15, k = 20, beside the best of 20 fits from k-means
     python bench/bench_answer.py --cost           seconds of a whole fit beside scikit-learn's
 
 --quick leaves out what has over 10,000 rows, --ten adds scikit-learn with n_init=10, names choose data sets.  A fit by
@@ -29,6 +30,8 @@ SHARES = (1e-3, 1e-4)
 """Distances from the best known mean log likelihood within which a fit has reached it."""
 MAXIMUM = {"max_iter": 2000, "tol": 1e-7, "stopping": "aitken", "acceleration": "quasi-newton"}
 """Settings with which a fit goes on to its maximum."""
+LARGE = 50_000, 15, 20
+"""n, d, k"""
 COSTS = ((2, 5, 2000), (8, 10, 2000), (2, 5, 20_000), (8, 10, 20_000), (2, 5, 1_000_000), (8, 10, 1_000_000))
 """d, k, n"""
 
@@ -116,6 +119,25 @@ def peers() -> None:
     judge([f"peers-{i:02d}" for i in range(8)], 0, ten=True)
 
 
+def large(seed: int) -> None:
+    """A fit by default beside the best of many from k-means, each at its maximum."""
+    n, d, k = LARGE
+    for each in range(seed, seed + 3):
+        rng = np.random.default_rng(each)
+        X = worlds.draw(rng, n, worlds.spread_means(rng, k, d, 3.0), worlds.factors(rng, k, d), np.full(k, 1 / k))[0]
+        begin = time.process_time()
+        found = fastem.GaussianMixture(k, random_state=each, n_threads=1).fit(X)
+        took = time.process_time() - begin
+        one_start = {"init_params": "kmeans", "n_threads": 1} | MAXIMUM
+        begin = time.process_time()
+        ends = [fastem.GaussianMixture(k, random_state=start, **one_start).fit(X).loglik_ / n for start in range(20)]
+        print(
+            f"seed {each}: {found.loglik_ / n:.4f} in {took:.2f} s; of {len(ends)} from k-means the best {max(ends):.4f},"
+            f" the median {np.median(ends):.4f}, in {time.process_time() - begin:.1f} s",
+            flush=True,
+        )
+
+
 def cost() -> None:
     """Whole fits by default, of components that touch, and of separate ones."""
     for separation in (2.0, 8.0):
@@ -148,8 +170,12 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--ten", action="store_true")
     parser.add_argument("--peers", action="store_true")
+    parser.add_argument("--large", action="store_true")
     parser.add_argument("--cost", action="store_true")
     given = parser.parse_args()
+    if given.large:
+        large(given.seed)
+        return
     if given.cost or given.peers:
         cost() if given.cost else peers()
         return
