@@ -132,8 +132,8 @@ def large(seed: int) -> None:
         begin = time.process_time()
         ends = [fastem.GaussianMixture(k, random_state=start, **one_start).fit(X).loglik_ / n for start in range(20)]
         print(
-            f"seed {each}: {found.loglik_ / n:.4f} in {took:.2f} s; of {len(ends)} from k-means the best {max(ends):.4f},"
-            f" the median {np.median(ends):.4f}, in {time.process_time() - begin:.1f} s",
+            f"seed {each}: {found.loglik_ / n:.4f} in {took:.2f} s; of {len(ends)} from k-means the best"
+            f" {max(ends):.4f}, the median {np.median(ends):.4f}, in {time.process_time() - begin:.1f} s",
             flush=True,
         )
 
