@@ -77,19 +77,8 @@ def split_components(
     m, d, number = len(components), X.shape[1], STRUCTURES[structure]
     found = Splits(np.empty(m), np.empty((m, 2)), np.empty((m, 2, d)), np.empty((m, 2 * (d * d, d, 1)[number])))
     workspace = np.empty((most, d)), np.empty(most)
+    rules = number, least, trial, iterations
     cython_twin().split_components(
-        X,
-        sample_weight,
-        labels,
-        components,
-        uniforms,
-        added,
-        units,
-        number,
-        least,
-        trial,
-        iterations,
-        *workspace,
-        *found,
+        X, sample_weight, labels, components, uniforms, added, units, *rules, *workspace, *found
     )
     return found
