@@ -4,9 +4,10 @@
 
 Rows are drawn anew from the seed.  Fits from equal starts take 40 iterations in both packages, and their parameters are
 compared before anything is timed; default fits may end at different maxima, so the mean log likelihoods stand in the
-table.  Times are medians of turns, one after the other.  The second table has quasi-Newton fits to their maximum, which
-are the default of counts and what `select` asks for, and fits with a prior.  The third has the groups of fit_many; a
-loop over scikit-learn fits a sample of them, and the table says how often its criterion is lower by over 1.
+table.  Times are medians of turns, one after the other.  The second table has what a start by k-means asks of the rows
+that it looks at.  The third has quasi-Newton fits to their maximum, which are the default of counts and what `select`
+asks for, and fits with a prior.  The last has the groups of fit_many; a loop over scikit-learn fits a sample of them,
+and the table says how often its criterion is lower by over 1.
 """
 
 import statistics
@@ -27,6 +28,7 @@ from fastem.data.open import open_rows
 SHAPES = (
     (272, 2, 2), (1000, 2, 2), (1000, 8, 5), (2000, 1, 2), (2000, 2, 5), (5000, 2, 5), (20_000, 2, 5), (20_000, 8, 5),
 )  # fmt: skip
+START_ROWS, START_SHAPES = 8192, ((1, 3), (2, 5), (2, 50), (8, 10), (30, 10), (30, 50))
 ITERATIONS = 40
 RTOL = 1e-6
 """scikit-learn adds 10 eps to its counts, and has another order of sums; seen after 40 iterations: 1e-9."""
@@ -187,6 +189,19 @@ def their_criterion(X: np.ndarray, sizes: Iterable[int]) -> float:
     return min(Theirs(k, random_state=0).fit(X).bic(X) for k in sizes)
 
 
+def nearest_centers(rng: np.random.Generator) -> None:
+    """Print what k-means asks of rows for a start, beside an EM sweep of the same rows."""
+    print("\n| n | d | k | nearest centers, us | a sweep, us |\n|---|---|---|---|---|")
+    for d, k in START_SHAPES:
+        X, scale = rows(START_ROWS, d, k, rng), np.ones(d)
+        with fastem.open_rows(X, n_threads=1) as few:
+            params = fastem.GaussianParams.from_variances(X[:k], scale, "full")
+            expected = np.square(X[:, np.newaxis] - X[:k]).sum(axis=2).min(axis=1)
+            np.testing.assert_allclose(few.nearest(X[:k], scale)[0], expected, rtol=1e-9, atol=1e-9)
+            found = seconds([partial(few.nearest, X[:k], scale), partial(few.sweep, params)])
+        print(f"| {START_ROWS:,} | {d} | {k} | {1e6 * found[0]:.0f} | {1e6 * found[1]:.0f} |", flush=True)
+
+
 def main() -> None:
     """Print the tables."""
     warnings.simplefilter("ignore")
@@ -209,6 +224,7 @@ def main() -> None:
             *(f"{each:.4f}" for each in scores),
         ]  # fmt: skip
         print(f"| {' | '.join(cells)} |", flush=True)
+    nearest_centers(rng)
     beside_python(rng)
     many_groups(rng, float(sys.argv[2]) if len(sys.argv) > 2 else 0.02)
 
