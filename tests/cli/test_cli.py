@@ -101,6 +101,7 @@ def test_k_is_chosen_and_candidates_are_told_on_the_way(folder, ran):
     assert err[0].startswith(f"fastem: k = 1: cv {json.loads(out)['candidates'][0]['cv']:.2f}")
 
 
+@pytest.mark.seconds
 def test_an_outlier_hides_no_components_and_sizes_above_the_rows_are_left_out(folder, ran):
     rows = np.concatenate([RNG.normal(0, 1, 40), RNG.normal(10, 1, 40), [1000.0]])
     (folder / "outlier.csv").write_text(as_csv({"x": rows}))

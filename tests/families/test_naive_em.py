@@ -192,6 +192,7 @@ def test_the_univariate_loop_is_one_em_iteration(world):
 
 
 @pytest.mark.parametrize("world", named(NORMAL_WORLDS, without=("empty",)))       # the loop divides by its count of 0
+@pytest.mark.seconds
 def test_the_multivariate_loop_is_one_em_iteration(world):
     weights, means, covariances, q = naive.loop_em_step_multivariate(world.X, *start(world, "full"))
     truth = naive.normal_em(world.X, ones(world), *start(world, "full"), "full", 0.0, 1)

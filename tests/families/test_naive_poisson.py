@@ -118,6 +118,7 @@ def test_poisson_em_never_decreases_the_log_likelihood(world):
     assert np.min(np.diff(logliks)) >= -ROUNDING * size
 
 
+@pytest.mark.seconds
 def test_deaths_of_women_over_80():
     """Days by deaths of women over 80 in The Times (Hasselblad 1969); the estimates are those of Lange (1995), A
     quasi-Newton acceleration of the EM algorithm."""

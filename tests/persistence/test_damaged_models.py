@@ -27,6 +27,7 @@ def saved(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["full", "counts"])
+@pytest.mark.seconds
 def test_mutants_are_refused(name, tmp_path):
     """make torture does 10,000."""
     mixture = fitted(name)

@@ -115,6 +115,7 @@ def test_of_many_rows_some_are_drawn_and_very_many_are_counted(monkeypatch):
     assert hexagons.get_array().sum() == weights.sum()
 
 
+@pytest.mark.seconds
 def test_more_features_have_all_pairs_and_their_marginals():
     mixture = fitted_gaussian(SPACE)
     shown = drawn(mixture, SPACE)

@@ -54,6 +54,7 @@ components = st.sampled_from([1, 1, 2, 3, 5, 40, 1000])
 
 @strategies.engines
 @given(st.data(), components, normal_settings())
+@pytest.mark.seconds
 def test_a_gaussian_fit_of_any_rows(engines, data, k, settings):
     engine = data.draw(engines)
     X = data.draw(strategies.singles(strategies.matrices()))

@@ -39,6 +39,7 @@ def assert_stats(stats):
 
 @strategies.engines
 @given(st.data(), st.sampled_from(TYPES))
+@pytest.mark.seconds
 def test_a_sweep_at_any_normal_parameters(engines, data, kind):
     engine = data.draw(engines)
     X = data.draw(strategies.matrices(d=data.draw(st.integers(1, 3))))

@@ -33,11 +33,13 @@ def test_equal_rows_are_no_evidence_of_more_components():
     assert found.statistic < 2 * (fits[1] - fits[0]) - 20
 
 
+@pytest.mark.seconds
 def test_two_components_are_enough_for_two():
     assert fastem.bootstrap_test(PAIR, 2, estimator=QUICK, n_bootstrap=19).p_value > 0.1
 
 
 @pytest.mark.filterwarnings("ignore:components .* equal others:fastem.EqualComponentWarning")  # of the rows themselves
+@pytest.mark.seconds
 def test_coins():
     two = RNG.binomial(TRIALS, RNG.choice([0.2, 0.7], size=150))
     assert fastem.bootstrap_test(two, 1, estimator=COINS, trials=TRIALS, n_bootstrap=19).p_value == 1 / 20

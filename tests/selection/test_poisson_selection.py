@@ -55,6 +55,7 @@ def test_arguments_of_other_families_are_refused():
 
 @pytest.mark.filterwarnings(r"ignore:components .* equal others:fastem.EqualComponentWarning")
 @pytest.mark.filterwarnings("ignore::fastem.ConvergenceWarning")  # the likelihood is flat where there is one component
+@pytest.mark.seconds
 def test_the_bootstrap_tells_one_from_two():
     estimator = PoissonMixture(tol=1e-6, max_iter=1000)
     assert fastem.bootstrap_test(CALLS[:150], 1, estimator=estimator, n_bootstrap=19).p_value == 1 / 20

@@ -51,11 +51,13 @@ def test_an_outlier_hides_no_other_components(selections, criterion):
 
 
 @pytest.mark.parametrize("criterion", CRITERIA)
+@pytest.mark.seconds
 def test_ten_equal_rows_apart_from_a_hundred_are_a_component(selections, criterion):
     assert selections["ten"][criterion].best.n_components == 2
 
 
 @pytest.mark.parametrize("criterion", CRITERIA)
+@pytest.mark.seconds
 def test_answers_from_1_to_5_are_not_five_spikes(selections, criterion):
     assert selections["answers"][criterion].best.n_components == 1
 
@@ -135,6 +137,7 @@ def test_a_folder_keeps_what_is_in_doubt(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("kind", COVARIANCE_TYPES)
+@pytest.mark.seconds
 def test_the_proven_precision_is_that_of_the_rows_in_the_mean(kind):
     """Of ten rows in three dimensions: E of the inverse of their covariance, times its share, is the precision."""
     rng, d, m = np.random.default_rng(0), 3, 10
