@@ -120,6 +120,8 @@ def test_coins_that_never_fail_are_merged():
     found = split_merge.with_one_less(coins([0.0, 1.0], [0.0, 1.0], [0.5, 0.5]))
     found.check()
     np.testing.assert_allclose(found.probs, [[0.0, 1.0], [0.5, 0.5]])
+    for weights in RNG.dirichlet(np.ones(3), size=100):
+        assert coins([1.0], [1.0], [1.0], weights=tuple(weights)).merge(0, 2).probs.max() == 1.0
 
 
 @pytest.mark.parametrize("kind", COVARIANCE_TYPES)

@@ -74,7 +74,8 @@ class BinomialParams(Params):
         return BinomialParams(weights, probs)
 
     def pooled(self) -> BinomialParams:
-        return BinomialParams(np.ones(1), weighted_sum(self.weights, self.probs)[np.newaxis])
+        mean = np.minimum(weighted_sum(self.weights, self.probs), self.probs.max(axis=0))  # by rounding it may exceed 1
+        return BinomialParams(np.ones(1), mean[np.newaxis])
 
     def entropies(self) -> Array:
         p = np.clip(self.probs, np.finfo(float).tiny, 1 - np.finfo(float).epsneg)
