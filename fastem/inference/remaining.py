@@ -101,22 +101,25 @@ def sums_of(rows: Rows, params: Params, at: Coordinates) -> Sums:
     found, columns, slopes = Sums.zero(len(at), squared=False), at.of_components(), weights_scores(at.weights)
     resp, w = rows.posterior(params, "resp").resp, rows.sample_weight
     may = resp > NEGLIGIBLE
-    place, shared = np.cumsum(may, axis=0) - 1, np.einsum("nb,nc->bc", may, may, dtype=np.intp)
+    place = np.cumsum(may, axis=0) - 1
     scores: dict[int, Array] = {}
     for c in np.flatnonzero(params.weights).tolist():
         mine = np.flatnonzero(may[:, c])
         own, told = params.scores(c, *(array[mine] for array in rows.data))
-        scores[c] = of_c = np.hstack([np.broadcast_to(slopes[c], (len(mine), len(slopes))), own])
+        of_c = np.hstack([np.broadcast_to(slopes[c], (len(mine), len(slopes))), own])
         shares = w[mine] * resp[mine, c]
         found.complete[columns[c]] += np.append(np.full(len(slopes), shares.sum()), weighted_sum(shares, told))
         weighted = shares[:, np.newaxis] * of_c
         found.within[np.ix_(columns[c], columns[c])] += outer_sums(weighted, of_c)
         found.between[np.ix_(columns[c], columns[c])] += outer_sums(resp[mine, c, np.newaxis] * weighted, of_c)
-        for b in [b for b in scores if b != c and shared[b, c]]:
+        for b, of_b in scores.items():
             both = np.flatnonzero(may[:, b] & may[:, c])
-            block = outer_sums(resp[both, b, np.newaxis] * weighted[place[both, c]], scores[b][place[both, b]])
+            if not len(both):
+                continue
+            block = outer_sums(resp[both, b, np.newaxis] * weighted[place[both, c]], of_b[place[both, b]])
             found.between[np.ix_(columns[c], columns[b])] += block
             found.between[np.ix_(columns[b], columns[c])] += block.T
+        scores[c] = of_c
     return found
 
 

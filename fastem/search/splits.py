@@ -42,8 +42,10 @@ def best_splits(
     """Return the best split of each component: labels (n,) say whose rows they are."""
     family, numbers = climb.family.of_one_component(), list(components)
     least, most = limits(climb.rows)
-    limits_of_em = {"trial": TRIAL_ITERATIONS, "iterations": ITERATIONS}
-    found = family.splits(climb.rows, params, labels, numbers, rng, least=least, most=most, **limits_of_em)
+    found = family.splits(
+        climb.rows, params, labels, numbers, rng,
+        least=least, most=most, trial=TRIAL_ITERATIONS, iterations=ITERATIONS,
+    )  # fmt: skip
     sums = 2 * params.sums_length // len(params.weights)
     steps = 3 * TRIAL_ITERATIONS + ITERATIONS
     climb.budget.spend(len(numbers) * steps * min(most, len(climb.rows)) * sums)
