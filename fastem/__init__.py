@@ -31,6 +31,7 @@ _HOME = {
     for family in _FAMILIES
 } | {
     "ManyMultivariateFits": "estimators.many_gaussian",
+    "BayesianGaussianMixture": "estimators.bayesian_mixture",
     "load": "persistence",
     "select": "selection.select",
     "Selection": "selection.table",

@@ -15,6 +15,7 @@ from fastem.data.open import distinct_counts as distinct_counts
 from fastem.data.open import open_rows as open_rows
 from fastem.data.open import posterior as posterior
 from fastem.data.rows import Rows as Rows
+from fastem.estimators.bayesian_mixture import BayesianGaussianMixture as BayesianGaussianMixture
 from fastem.estimators.fit_many import fit_many as fit_many
 from fastem.estimators.many_fits import FitStatus as FitStatus
 from fastem.estimators.many_fits import ManyFits as ManyFits

@@ -114,17 +114,23 @@ def set_fit(mixture: MixtureState, fit: Fit[P, S], dtype: type[np.floating]) -> 
     mixture.summary_ = fit.summary
     mixture.remaining_gain_ = fit.remaining_gain / total
     mixture.history_ = fit.history
+    mixture.entropy_ = fit.stats.entropy
+    mixture.empty_components_ = np.flatnonzero(~live)
+    mixture.set_criteria(fit)
+    warn_of(mixture, fit, np.flatnonzero(params.equal_to_earlier() & live))
+
+
+def set_likelihood(mixture: MixtureState, fit: Fit[P, S]) -> None:
+    """Set the attributes of a fit that is a maximum of a likelihood, or the mode of a posterior."""
+    total = fit.stats.total
     mixture.log_posterior_ = fit.loglik
     mixture.loglik_ = fit.loglik - (mixture.prior.stats(fit.params).loglik if mixture.prior is not None else 0.0)
-    mixture.entropy_ = fit.stats.entropy
     mixture.n_parameters_ = mixture.count_parameters()
     mixture.aic_ = 2 * mixture.n_parameters_ - 2 * mixture.loglik_
     mixture.bic_ = math.log(total) * mixture.n_parameters_ - 2 * mixture.loglik_
     mixture.icl_ = mixture.bic_ + 2 * mixture.entropy_
     mixture.lower_bounds_ = (fit.history.loglik / total).tolist()
     mixture.lower_bound_ = mixture.lower_bounds_[-1] if fit.n_iter else -math.inf
-    mixture.empty_components_ = np.flatnonzero(~live)
-    warn_of(mixture, fit, np.flatnonzero(params.equal_to_earlier() & live))
 
 
 def warn_of(mixture: MixtureState, fit: Fit[P, S], equal: np.ndarray) -> None:
@@ -138,6 +144,8 @@ def warn_of(mixture: MixtureState, fit: Fit[P, S], equal: np.ndarray) -> None:
             f"{still_to_go(mixture.remaining_gain_)}.",
             ConvergenceWarning,
         )
+    if mixture.family.may_be_empty:
+        return
     if len(mixture.empty_components_):
         warn(
             f"components {mixture.empty_components_.tolist()} lost all their points and "

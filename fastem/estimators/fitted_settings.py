@@ -11,7 +11,7 @@ from fastem.estimators.state import MixtureState
 from fastem.validation.settings import raise_changed_setting
 
 READ_WITH = {
-    "parameters": ("covariance_type",),
+    "parameters": ("covariance_type", "weight_concentration_prior_type"),
     "going on": ("n_components",),
     "free parameters": ("fixed",),
     "standard errors": ("fixed", "prior"),

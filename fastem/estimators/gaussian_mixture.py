@@ -11,7 +11,7 @@ import numpy as np
 from fastem._errstate import own_methods
 from fastem._public import public
 from fastem._typing import Array, ArrayLike
-from fastem.estimators.one_array import OneArrayMixture
+from fastem.estimators.likelihood_mixture import LikelihoodMixture
 from fastem.estimators.settings import AUTO, MixtureSettings
 from fastem.estimators.state import AttributeMap
 from fastem.families.gaussian.family import GaussianFamily
@@ -60,7 +60,7 @@ def check_reg_covar(value: object, name: str) -> None:
 @own_methods
 @documented
 @dataclass(eq=False, repr=False)
-class GaussianMixture(OneArrayMixture):
+class GaussianMixture(LikelihoodMixture):
     """Gaussian mixture, fitted by expectation-maximisation; a single column is fitted by the univariate kernel.
 
     Rows are finite numbers.  float32 and float64 arrays are not copied; sums are float64.  float32 rows without weights

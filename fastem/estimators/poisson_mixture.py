@@ -11,7 +11,7 @@ import numpy as np
 from fastem._errstate import own_methods
 from fastem._public import public
 from fastem._typing import Array, ArrayLike
-from fastem.estimators.one_array import OneArrayMixture
+from fastem.estimators.likelihood_mixture import LikelihoodMixture
 from fastem.estimators.settings import MixtureSettings
 from fastem.estimators.state import AttributeMap
 from fastem.families.poisson.family import PoissonFamily
@@ -35,7 +35,7 @@ def attributes_of(params: PoissonParams) -> dict[str, Array]:
 @own_methods
 @documented
 @dataclass(eq=False, repr=False)
-class PoissonMixture(OneArrayMixture):
+class PoissonMixture(LikelihoodMixture):
     """Mixture of Poisson distributions, fitted by expectation-maximisation: of events in equal spans of time or space.
 
     Rows are counts: whole numbers from 0, of any type, of shape (n,) or (n, d); integers are not copied.  With several

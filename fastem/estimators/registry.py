@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fastem.estimators.base import Mixture
+from fastem.estimators.bayesian_mixture import BayesianGaussianMixture
 from fastem.families.registry import NAMES, class_of
 
 
@@ -13,4 +14,5 @@ def estimator_type(family: str) -> type[Mixture]:
 
 def estimators() -> dict[str, type[Mixture]]:
     """Return all estimators by the names of their classes."""
-    return {found.__name__: found for found in map(estimator_type, NAMES)}
+    kinds = [*map(estimator_type, NAMES), BayesianGaussianMixture]
+    return {found.__name__: found for found in kinds}

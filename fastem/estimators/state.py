@@ -13,7 +13,7 @@ from fastem.estimators.settings import MixtureSettings
 from fastem.families.base import Family
 from fastem.families.params import Params
 from fastem.families.stats import Stats
-from fastem.fitting.result import Ascent, Collapse, History, Start
+from fastem.fitting.result import Ascent, Collapse, Fit, History, Start
 
 Attributes = Mapping[str, np.ndarray]
 """Arrays by the names of attributes, with the underscore behind."""
@@ -83,6 +83,10 @@ class MixtureState(MixtureSettings):
 
     def keep_params(self, params: Params) -> None:
         """Keep parameters that have been made of the attributes as they are."""
+        raise NotImplementedError
+
+    def set_criteria(self, fit: Fit[Any, Any]) -> None:
+        """Set the attributes by which a fit is judged."""
         raise NotImplementedError
 
     def count_parameters(self) -> int:

@@ -66,9 +66,18 @@ class Family(ABC, Generic[P, S]):
     covariance_types: ClassVar[tuple[str, ...]] = ()
     """Values of covariance_type; none where components have no covariances."""
 
+    may_be_empty: ClassVar[bool] = False
+    """Whether a good fit may leave components without rows."""
+    has_iterate: ClassVar[bool] = True
+    """Whether the kernels of small fits know its M-step."""
+
     def for_rows(self, rows: RowSource, rng: np.random.Generator) -> Self:
         """Return the family with settings that depend on the rows as numbers."""
         return self
+
+    def prior_of(self, prior: Prior[P, S] | None) -> Prior[P, S] | None:
+        """Return the prior of a fit: that of its settings, unless the family has its own."""
+        return prior
 
     @abstractmethod
     def check_init(self, init: Mapping[str, ArrayLike], k: int, n_features: int) -> None:

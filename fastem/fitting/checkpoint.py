@@ -132,7 +132,7 @@ def pack(run: Run[P, S]) -> tuple[dict[str, Any], dict[str, Array]]:
         "collapses": [astuple(each) for each in run.collapses],
     }
     arrays: dict[str, Any] = {
-        "trace": np.array(run.trace).reshape(-1, 3),
+        "trace": np.array(run.trace).reshape(-1, len(Trace._fields)),
         "steps": np.array([STEPS.index(step) for step in run.steps], np.uint8),
     }
     for name, params in {"params": run.params, "start": at.start, "reached": at.reached}.items():

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, Protocol
+from typing import Any, Generic, Protocol
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from fastem.families.base import P, S
 from fastem.families.fixed import FixedLike
 from fastem.fitting.acceleration import Extrapolation, Floor
 from fastem.fitting.result import STEPS, Ascent, Collapse, Fit, History
-from fastem.fitting.settings import STOPPING, Callback, FitSettings, check_each
+from fastem.fitting.settings import STOPPING, VARIATIONAL, Callback, FitSettings, check_each
 from fastem.fitting.steps import Iterate, Steps, Trace
 from fastem.fitting.stop import Stop
 from fastem.inference.aitken import ROUNDING, still_to_gain
@@ -116,7 +116,7 @@ class Run(Generic[P, S]):
             self.fall, self.fell_at = found.fall, before + found.fell_at
             self.fall_bound = self._bound_of_fall(last_stats, self.steps[self.fell_at])
         total, last = last_stats.total, self.trace[-2:]
-        criteria = [each.q if stopping == "q" else each.loglik / total for each in last]
+        criteria = [criterion_of(each, stopping, total) for each in last]
         self.previous = criteria[0] if len(rows) > 1 else self.criterion
         self.criterion, self.distance = found.position.criterion, found.distance
         return True
@@ -124,9 +124,9 @@ class Run(Generic[P, S]):
     def advance(self, stats: S, reached: P, stopping: str) -> None:
         """Go from the accepted sweep, and what its M-step has reached, to the next parameters."""
         self.last_stats = stats
-        self.trace.append(Trace(stats.loglik, stats.q, stats.entropy))
+        self.trace.append(Trace(stats.loglik, stats.q, stats.entropy, bound_after(stats, reached)))
         self.steps.append(self.step)
-        self.previous, self.criterion = self.criterion, stats.q if stopping == "q" else stats.loglik / stats.total
+        self.previous, self.criterion = self.criterion, criterion_of(self.trace[-1], stopping, stats.total)
         if self.acceleration is None and stopping != "gradient":
             self.extrapolation.reached = self.params = reached
             self.step, slope = "plain", 0.0
@@ -175,7 +175,7 @@ class Run(Generic[P, S]):
     def finish(self, reason: str, *, converged: bool = False, cut_short: bool = False) -> Fit[P, S]:
         """Build the result from the last parameters whose statistics are known."""
         params, stats, n_iter = self.last_swept
-        logliks, qs, entropies = np.array(self.trace[:n_iter]).reshape(-1, 3).T
+        logliks, qs, entropies, bounds = np.array(self.trace[:n_iter]).reshape(-1, len(Trace._fields)).T
         history = History(logliks, qs, entropies, tuple(self.steps[:n_iter]))
         if self.rule.left is not None and not cut_short:
             gain = self.rule.left.gain * stats.total if self.rule.left.is_reliable else math.inf
@@ -185,7 +185,7 @@ class Run(Generic[P, S]):
         collapses = tuple(each for each in self.collapses if each.iteration <= n_iter)
         bound = self.fall_bound if self.fell_at else self._bound_of_fall(stats, self.step)
         ascent = Ascent(self.fall, bound, self.fell_at)
-        return Fit(params, stats, history, converged, reason, gain, cut_short, collapses, ascent)
+        return Fit(params, stats, history, converged, reason, gain, cut_short, collapses, ascent, bounds=bounds)
 
 
 class Journal(Protocol):
@@ -362,8 +362,23 @@ def run_em(
             raise
         return run.stop("interrupted", steps.sweep)
     met = run.rule.met
-    reason = f"{STOPPING[stopping]} below tol={run.rule.target:g}" if met else f"max_iter={settings.max_iter} reached"
+    reason = (
+        f"{(STOPPING | VARIATIONAL)[stopping]} below tol={run.rule.target:g}"
+        if met
+        else f"max_iter={settings.max_iter} reached"
+    )
     return run.finish(reason, converged=met)
+
+
+def criterion_of(trace: Trace, stopping: str, total: float) -> float:
+    """Return what a stop rule compares from one iteration to the next; total is the weight of the rows."""
+    return {"q": trace.q, "bound": trace.bound}.get(stopping, trace.loglik / total)
+
+
+def bound_after(stats: Any, reached: object) -> float:
+    """Return the lower bound after an M-step to a posterior; NaN where parameters are values."""
+    bound = getattr(reached, "bound", None)
+    return math.nan if bound is None else stats.entropy + bound()
 
 
 def rounding_of(stats: object) -> float:

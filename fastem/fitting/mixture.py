@@ -108,6 +108,7 @@ def fit_mixture(
     with progress_of(settings, len(rows)) as progress:
         journal = journal_of(rows, settings, rng, identity)
         family = family.for_rows(rows, rng)
+        settings = replace(settings, prior=family.prior_of(settings.prior))
         monitor = CollapseMonitor(settings.on_collapse, family.collapsed)
         short = replace(settings, on_interrupt="raise", callback=None)  # of runs on parts of the rows
         on_part = partial(run_on_part, family, short, Observers(journal=journal), deadline)
@@ -148,7 +149,7 @@ def iterate_of(rows: RowSource, family: Family[P, S], settings: FitSettings) -> 
     """Run EM in a kernel, where rows are few: plain, or with quasi-Newton steps."""
     prior, accelerated = settings.prior, settings.acceleration is not None
     stopping = "aitken" if settings.stopping == "gain" else settings.stopping
-    if settings.acceleration not in (None, "quasi-newton"):
+    if not family.has_iterate or settings.acceleration not in (None, "quasi-newton"):
         return None
     known: list[tuple[P, MStep, StopRule]] = []  # of the last call: the same from one to the next
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic
+
+import numpy as np
 
 from fastem._public import public
 from fastem._typing import Array
@@ -103,14 +105,17 @@ class Fit(Generic[P, S]):
     ascent: Ascent = Ascent(0.0, 0.0, 0)
     starts: tuple[Start, ...] = ()
     """What became of each start, the best first; empty where this is the fit of a single one."""
+    bounds: Array = field(default_factory=lambda: np.empty(0))
+    """Of variational fits, (n_iter,) the lower bound after each M-step, without constants."""
 
     @property
     def summary(self) -> str:
         """One line: how it ended, and how far from the maximum."""
         far = math.inf > self.remaining_gain > NEAR * self.stats.total
+        criterion = "log likelihood" if np.isnan(self.bounds).all() else "lower bound of the log evidence"
         return (
             f"{'converged' if self.converged else 'not converged'} after {self.n_iter} iterations"
-            f" ({self.n_sweeps} sweeps): {self.stop_reason}; log likelihood {self.loglik:.6f},"
+            f" ({self.n_sweeps} sweeps): {self.stop_reason}; {criterion} {self.loglik:.6f},"
             f" {still_to_go(self.remaining_gain)}{', which is not at its maximum' if far else ''}"
         )
 

@@ -28,6 +28,8 @@ STOPPING = {
     "gradient": "gradient",
 }
 """Stop rules, and what each looks at."""
+VARIATIONAL = {"bound": "change of the lower bound", "aitken": STOPPING["aitken"], "gradient": STOPPING["gradient"]}
+"""Those of fits that have a posterior of the parameters."""
 
 ON_INTERRUPT = ("raise", "return")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, NamedTuple
@@ -42,3 +43,4 @@ class Trace(NamedTuple):
     loglik: float
     q: float
     entropy: float
+    bound: float = math.nan  # of variational fits: the lower bound after it, without constants

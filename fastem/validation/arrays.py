@@ -121,7 +121,7 @@ def check_finite(array: np.ndarray, name: str, largest: float = np.inf) -> None:
 
 def extremes(array: np.ndarray) -> tuple[np.number, np.number]:
     """Return the minimum and the maximum of an array; both are NaN if it has a NaN."""
-    of_slices = np.array([(part.min(), part.max()) for part in slices(array)])
+    of_slices = np.array([(part.min(), part.max()) for part in slices(np.atleast_1d(array))])
     return of_slices.min(), of_slices.max()
 
 

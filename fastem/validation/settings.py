@@ -45,6 +45,12 @@ def check_non_negative(value: object, name: str) -> None:
     as_non_negative(value, name)
 
 
+def check_positive(value: object, name: str) -> None:
+    """Raise an error unless the value is a finite number above 0."""
+    if as_non_negative(value, name) == 0:
+        raise ValueError(f"{name} must be above 0, got {value}")
+
+
 def as_non_negative(value: object, name: str) -> float:
     """Convert a number to float; TypeError for any other value, ValueError if it is negative or not finite."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):

@@ -31,12 +31,12 @@ class GaussianFamily(Family[GaussianParams, GaussianStats]):
 
     name: ClassVar = "gaussian"
     params_type: ClassVar = GaussianParams
-    stats_type: ClassVar = GaussianStats
+    stats_type: ClassVar[type[GaussianStats]] = GaussianStats
     prior_type: ClassVar = GaussianPrior
     row_kind: ClassVar = RowKind.REAL
     parameter_names: ClassVar = GaussianParams.parameter_names
-    init_names: ClassVar = ("weights", "means", "precisions")
-    start_methods: ClassVar = START_METHODS
+    init_names: ClassVar[tuple[str, ...]] = ("weights", "means", "precisions")
+    start_methods: ClassVar[tuple[str, ...]] = START_METHODS
     covariance_types: ClassVar = COVARIANCE_TYPES
 
     covariance_type: str = "full"

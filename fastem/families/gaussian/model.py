@@ -146,10 +146,14 @@ class GaussianParams(Params):
     def _tables(self) -> tuple[Array, Array, Array]:
         """The tables of the kernels, kept: whoever predicts row by row needs the same each time."""
         factors = self.structure.precision_factors()
-        log_norm = log2_weights(self.weights)
+        log_norm = self._log2_weights()
         log_norm += np.log2(diagonal(factors) if factors.ndim == 3 else factors).sum(axis=1)
         log_norm -= 0.5 * self.means.shape[1] * math.log2(2 * math.pi)
         return as_table(log_norm), as_table(self.means), as_table(factors * math.sqrt(LOG2E / 2))
+
+    def _log2_weights(self) -> Array:
+        """Return the logarithms (k,) of the weights, in base 2."""
+        return log2_weights(self.weights)
 
     def state(self) -> State:
         return self.weights.copy(), np.array(self.means, order="C"), np.array(self.covariances, order="C").ravel()
