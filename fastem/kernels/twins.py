@@ -10,11 +10,16 @@ import importlib
 import importlib.util
 import os
 from functools import cache
+from pathlib import Path
 from types import ModuleType
 
 BACKENDS = ("auto", "cython", "numba")
 AUTO = "cython"  # what "auto" chooses: nobody waits for its compilation
 INSTRUCTION_SETS = ("avx512", "avx2", "baseline")  # the order of preference
+NOT_COMPILED = (
+    "the kernels in {} are not compiled: if this is the source of fastem, start Python in another folder, where the"
+    " installed package is found, or compile it here with pip install -e ."
+)
 
 
 def cython_twin() -> ModuleType:
@@ -77,8 +82,11 @@ def built_sets() -> tuple[str, ...]:
 
 
 def processor_sets() -> tuple[str, ...]:
-    """Return the instruction sets that this processor runs, under this operating system."""
-    processor = importlib.import_module("fastem._processor")
+    """Return the instruction sets that this processor runs, under this operating system; ImportError without kernels."""
+    try:
+        processor = importlib.import_module("fastem._processor")
+    except ModuleNotFoundError as error:
+        raise ImportError(NOT_COMPILED.format(Path(__file__).parents[1])) from error
     return tuple(isa for isa in INSTRUCTION_SETS if isa == "baseline" or processor.processor_has(isa))
 
 

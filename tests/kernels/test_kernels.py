@@ -1,5 +1,7 @@
 """The kernels against naive, on both twins and every instruction set: sums, posteriors, nearest, laws of the sums."""
 
+import sys
+
 import numpy as np
 import pytest
 from support import datasets, naive
@@ -9,7 +11,7 @@ from fastem.data.open import open_rows
 from fastem.data.slots import SLOT_ROWS
 from fastem.families.gaussian.model import GaussianParams
 from fastem.kernels.backend import Backend
-from fastem.kernels.twins import INSTRUCTION_SETS, cython_twin
+from fastem.kernels.twins import INSTRUCTION_SETS, cython_twin, instruction_set
 from fastem.validation.arrays import as_sample_weight
 
 # Sums of n terms, each good to a few units in the last place, against sums in another order.
@@ -284,6 +286,12 @@ def test_the_environment_chooses_the_instruction_set(isa, monkeypatch):
     except ValueError:
         pytest.skip(f"this processor or this build has no {isa}")
     assert kernels.__name__ == "fastem._kernels" + ("" if isa == "baseline" else f"_{isa}")
+
+
+def test_a_source_tree_without_kernels_says_what_to_do(monkeypatch):
+    monkeypatch.setitem(sys.modules, "fastem._processor", None)  # an import finds nothing
+    with pytest.raises(ImportError, match=r"kernels in .* are not compiled.* start Python in another folder"):
+        instruction_set(None)
 
 
 def test_an_unknown_instruction_set_is_refused(monkeypatch):
