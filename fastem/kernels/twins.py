@@ -82,7 +82,7 @@ def built_sets() -> tuple[str, ...]:
 
 
 def processor_sets() -> tuple[str, ...]:
-    """Return the instruction sets that this processor runs, under this operating system; ImportError without kernels."""
+    """Return the instruction sets that this processor runs; ImportError where no kernels are compiled."""
     try:
         processor = importlib.import_module("fastem._processor")
     except ModuleNotFoundError as error:
