@@ -252,7 +252,20 @@ class Mixture(DensityMixin, BaseEstimator, MixtureState):
         set_likelihood(self, fit)
 
     def count_parameters(self) -> int:
-        """Count the parameters that were free in the fit."""
+        """Count the parameters that were free in the fit: the number in AIC and BIC.
+
+        Returns
+        -------
+        int
+            Weights count k - 1, and what was `fixed` counts 0.
+
+        Raises
+        ------
+        NotFittedError
+            Before a fit.
+        ValueError
+            If the setting `fixed` has changed since.
+        """
         return self._n_parameters()
 
     def _n_parameters(self) -> int:

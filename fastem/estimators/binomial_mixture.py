@@ -14,7 +14,9 @@ from fastem._public import public
 from fastem._typing import Array, ArrayLike
 from fastem.data.chunk_source import Chunkable
 from fastem.estimators.base import Mixture
+from fastem.estimators.documentation import documented_like
 from fastem.estimators.model import fit_batch, fit_data, improve_data
+from fastem.estimators.one_array import OneArrayMixture
 from fastem.estimators.settings import MixtureSettings
 from fastem.estimators.state import AttributeMap
 from fastem.families.binomial.family import BinomialFamily
@@ -39,7 +41,7 @@ def attributes_of(params: BinomialParams) -> dict[str, Array]:
 
 @public
 @own_methods
-@documented
+@documented("n_components", "n_trials", "tol", "random_state", "order_by")
 @dataclass(eq=False, repr=False)
 class BinomialMixture(Mixture):
     """Mixture of binomial distributions, fitted by expectation-maximisation.
@@ -49,6 +51,8 @@ class BinomialMixture(Mixture):
 
     Row i has X_i successes in trials_i tosses of one of k coins; which, and how the coins are biased, is fitted.  With
     several columns, a row has one coin per column, and the k components are sets of d coins.
+
+    Most fits need only n_components, n_trials, tol, random_state and order_by, which come first.
 
     Parameters
     ----------
@@ -156,6 +160,7 @@ class BinomialMixture(Mixture):
         """
         return self._become(fit_data(self, X, trials, sample_weight, chunks=chunks))
 
+    @documented_like(OneArrayMixture.improve)
     def improve(
         self,
         X: ArrayLike | None = None,
@@ -165,45 +170,14 @@ class BinomialMixture(Mixture):
         sample_weight: ArrayLike | None = None,
         chunks: Chunkable | None = None,
     ) -> Self:
-        """Look for a better maximum of the fitted mixture, by splits and merges of its components.
-
-        What init_params="auto" does in a fit, from the parameters that there are: a component is split and two others
-        are merged, or one is removed, on at most 8,192 rows; EM on all rows goes on from there, and from the parameters
-        as they are, and the better of the two is kept.  The result is no worse on the rows that are passed.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, d)
-            The rows of the fit, as for fit.
-        y : ignored
-        trials : int or array-like, default=None
-            As for fit.
-        sample_weight : array-like of shape (n,), default=None
-            Their weights.
-        chunks : sequence, iterable or callable, default=None
-            As for fit.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        NotFittedError
-            Before a fit.
-        ValueError, TypeError
-            On unusable data or settings, with a checkpoint, and where anything is fixed; the estimator stays as it was.
-
-        References
-        ----------
-        Ueda, Nakano, Ghahramani and Hinton (2000), SMEM algorithm for mixture models.
-        """
+        """Look for a better maximum of the fitted mixture."""
         return self._become(improve_data(self, X, trials, sample_weight, chunks=chunks))
 
+    @documented_like(OneArrayMixture.partial_fit)
     def partial_fit(
         self, X: ArrayLike, y: object = None, *, trials: ArrayLike | None = None, sample_weight: ArrayLike | None = None
     ) -> Self:
-        """Go on with rows that come once, as GaussianMixture.partial_fit; X, trials, sample_weight as for fit.
+        """Go on with rows that come once.
 
         Examples
         --------
@@ -220,38 +194,46 @@ class BinomialMixture(Mixture):
         tags.input_tags.categorical = tags.input_tags.positive_only = True
         return tags
 
+    @documented_like(OneArrayMixture.fit_predict)
     def fit_predict(
         self, X: ArrayLike, y: object = None, *, trials: ArrayLike | None = None, sample_weight: ArrayLike | None = None
     ) -> np.ndarray:
-        """Fit, and return the most probable component of each row: (n,) ints.  Arguments and errors as for fit."""
+        """Fit the mixture, and return the most probable component of each row."""
         return self.fit(X, y, trials=trials, sample_weight=sample_weight).predict(X, trials=trials)
 
+    @documented_like(OneArrayMixture.predict)
     def predict(self, X: ArrayLike, *, trials: ArrayLike | None = None) -> np.ndarray:
-        """Return the most probable component of each row: (n,) ints in 0 .. k - 1."""
+        """Return the most probable component of each row."""
         return self._posterior(X, trials, "labels")
 
+    @documented_like(OneArrayMixture.predict_proba)
     def predict_proba(self, X: ArrayLike, *, trials: ArrayLike | None = None) -> np.ndarray:
-        """Return the responsibilities of the components for each row: (n, k), rows sum to 1."""
+        """Return the probability of each component for each row."""
         return self._posterior(X, trials, "resp")
 
+    @documented_like(OneArrayMixture.score_samples)
     def score_samples(self, X: ArrayLike, *, trials: ArrayLike | None = None) -> np.ndarray:
-        """Return the log probability of each row's successes given its trials: (n,), natural logarithm."""
+        """Return the logarithm of the probability of each row."""
         return self._posterior(X, trials, "log_prob")
 
+    @documented_like(OneArrayMixture.score)
     def score(
         self, X: ArrayLike, y: object = None, *, trials: ArrayLike | None = None, sample_weight: ArrayLike | None = None
     ) -> float:
-        """Return the mean log probability over the rows, weighted by sample_weight (n,)."""
+        """Return the mean of `score_samples` over the rows."""
         return self._mean_log_prob(X, trials, sample_weight)
 
+    @documented_like(OneArrayMixture.aic)
     def aic(self, X: ArrayLike, *, trials: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> float:
-        """Return the Akaike information criterion on X; the lower the better."""
+        """Return the Akaike information criterion of the mixture on these rows."""
         return self._criterion(self._score(X, trials, sample_weight), lambda total: 2.0)
 
+    @documented_like(OneArrayMixture.bic)
     def bic(self, X: ArrayLike, *, trials: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> float:
-        """Return the Bayesian information criterion on X, n being the total weight; the lower the better."""
+        """Return the Bayesian information criterion of the mixture on these rows."""
         return self._criterion(self._score(X, trials, sample_weight), math.log)
 
+    @documented_like(OneArrayMixture.standard_errors)
     def standard_errors(
         self,
         X: ArrayLike,
@@ -260,38 +242,7 @@ class BinomialMixture(Mixture):
         sample_weight: ArrayLike | None = None,
         method: str = "louis",
     ) -> StandardErrors:
-        """Return standard errors of the fitted parameters, from the information that the rows hold.
-
-        Parameters
-        ----------
-        X : array-like of shape (n,) or (n, d)
-            The rows of the fit.
-        trials : int or array-like of shape (n,) or (n, d), default=None
-            Their trials; None takes n_trials.
-        sample_weight : array-like of shape (n,), default=None
-            Their weights; a weight of w counts as w equal rows.
-        method : {"louis", "opg", "sandwich"}, default="louis"
-            The observed information, the outer product of the gradients, or both (for sampling weights), as for
-            GaussianMixture.
-
-        Returns
-        -------
-        StandardErrors
-            weights (k,), probs (k, d), and parameters_covariance.  Groups that are `fixed` have standard error 0;
-            a probability of 0 or 1, and what belongs to an empty component, NaN.
-
-        Raises
-        ------
-        NotFittedError
-            Before a fit.
-        ValueError, TypeError
-            On unusable data or settings; where the rows do not identify the parameters (two equal components, say), or
-            these are not at a maximum.
-
-        References
-        ----------
-        Louis (1982), Finding the observed information matrix when using the EM algorithm.
-        McLachlan and Peel (2000), Finite mixture models, section 2.15.
+        """Return standard errors of the fitted parameters.
 
         Examples
         --------
@@ -303,7 +254,29 @@ class BinomialMixture(Mixture):
         return self._standard_errors(X, trials, sample_weight, method)
 
     def sample(self, n_samples: int = 1, *, trials: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Draw successes of `trials` tosses: X (n_samples, d) and the component (n_samples,) of each, in order."""
+        """Draw counts of successes from the fitted mixture.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Number of rows, at least 1.  They are drawn from `random_state`: with an int, each call returns the same.
+        trials : int, default=None
+            Trials of every count.  None takes n_trials.
+
+        Returns
+        -------
+        X : ndarray of int64, shape (n_samples, d)
+            Successes, component by component.
+        labels : ndarray of int64, shape (n_samples,)
+            The component of each row.
+
+        Raises
+        ------
+        NotFittedError
+            Before a fit.
+        ValueError, TypeError
+            If n_samples is no positive int, or trials is no int from 0.
+        """
         trials = as_integer(self.n_trials if trials is None else trials, "trials", 0, LARGEST_COUNT)
         rng = as_generator(self.random_state)
         labels = self._draw_labels(n_samples, rng)

@@ -58,7 +58,7 @@ def check_reg_covar(value: object, name: str) -> None:
 
 @public
 @own_methods
-@documented
+@documented("n_components", "covariance_type", "tol", "random_state", "order_by")
 @dataclass(eq=False, repr=False)
 class GaussianMixture(LikelihoodMixture):
     """Gaussian mixture, fitted by expectation-maximisation; a single column is fitted by the univariate kernel.
@@ -67,6 +67,8 @@ class GaussianMixture(LikelihoodMixture):
     are computed in float32, nearly twice as fast, where that changes no result: not where tol is below 1e-6, where
     components lie over 1,000 standard deviations apart, or where features are strongly correlated.  Their attributes
     are float32 where rounding leaves the same model, and float64 elsewhere.
+
+    Most fits need only n_components, covariance_type, tol, random_state and order_by, which come first.
 
     Parameters
     ----------
@@ -130,8 +132,8 @@ class GaussianMixture(LikelihoodMixture):
     covariance_type: str = setting(
         "full",
         '{"full", "tied", "diag", "spherical"}',
-        """Each component has its own matrix; all have one; each its own variance per feature; one variance per
-        component.""",
+        """"full": each component has a covariance matrix of its own; "tied": all have the same one; "diag": each has a
+        variance of its own for each feature; "spherical": each has one variance.""",
         one_of(COVARIANCE_TYPES),
     )
     reg_covar: float | str = setting(

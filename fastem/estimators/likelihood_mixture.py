@@ -33,7 +33,7 @@ class LikelihoodMixture(OneArrayMixture):
 
         Parameters
         ----------
-        X : array-like of shape (n, d)
+        X : array-like of shape (n, d), of counts also (n,)
             The rows of the fit, as for fit.
         y : ignored
         sample_weight : array-like of shape (n,), default=None
@@ -102,11 +102,53 @@ class LikelihoodMixture(OneArrayMixture):
         return self._become(fit_batch(self, X, None, sample_weight))
 
     def aic(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Return the Akaike information criterion on X (n, d); the lower the better."""
+        """Return the Akaike information criterion of the mixture on these rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d), of counts also (n,)
+            Rows of the kind that fit takes, those of the fit or others.
+        sample_weight : array-like of shape (n,), default=None
+            Non-negative; a weight of w counts as w equal rows.  None is 1 for each row.
+
+        Returns
+        -------
+        float
+            2 parameters - 2 log likelihood.  The lower the better; compare mixtures on the same
+            rows only.
+
+        Raises
+        ------
+        NotFittedError
+            Before a fit.
+        ValueError, TypeError
+            On unusable rows, with the place: not finite, no counts, or of other columns than those of the fit.
+        """
         return self._criterion(self._score(X, None, sample_weight), lambda total: 2.0)
 
     def bic(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Return the Bayesian information criterion on X (n, d), n being the total weight; the lower the better."""
+        """Return the Bayesian information criterion of the mixture on these rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d), of counts also (n,)
+            Rows of the kind that fit takes, those of the fit or others.
+        sample_weight : array-like of shape (n,), default=None
+            Non-negative; a weight of w counts as w equal rows.  None is 1 for each row.
+
+        Returns
+        -------
+        float
+            log(n) parameters - 2 log likelihood, where n is the total weight of the rows.  The lower the
+            better; compare mixtures on the same rows only.
+
+        Raises
+        ------
+        NotFittedError
+            Before a fit.
+        ValueError, TypeError
+            On unusable rows, with the place: not finite, no counts, or of other columns than those of the fit.
+        """
         return self._criterion(self._score(X, None, sample_weight), math.log)
 
     def standard_errors(

@@ -54,30 +54,146 @@ class OneArrayMixture(Mixture):
         return self._become(fit_data(self, X, None, sample_weight, chunks=chunks))
 
     def fit_predict(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> np.ndarray:
-        """Fit, and return the most probable component of each row: (n,) ints.  Arguments and errors as for fit."""
+        """Fit the mixture, and return the most probable component of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d), of counts also (n,)
+            Rows, as for fit.
+        y : ignored
+        sample_weight : array-like of shape (n,), default=None
+            Their weights, as for fit.
+
+        Returns
+        -------
+        ndarray of int64, shape (n,)
+            Numbers of components, from 0 to k - 1, as predict returns them.
+
+        Raises
+        ------
+        ValueError, TypeError
+            On unusable data or settings; the estimator stays as it was.
+        """
         return self.fit(X, y, sample_weight).predict(X)
 
     def predict(self, X: ArrayLike) -> np.ndarray:
-        """Return the most probable component of each row of X (n, d): (n,) ints in 0 .. k - 1."""
+        """Return the most probable component of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d), of counts also (n,)
+            Rows of the kind that fit takes, those of the fit or others.  A Dask array or data frame gives a Dask
+            array, which is computed when it is needed.
+
+        Returns
+        -------
+        ndarray of int64, shape (n,)
+            Numbers of components, from 0 to k - 1.
+
+        Raises
+        ------
+        NotFittedError
+            Before a fit.
+        ValueError, TypeError
+            On unusable rows, with the place: not finite, no counts, or of other columns than those of the fit.
+        """
         return self._posterior(X, None, "labels")
 
     def predict_proba(self, X: ArrayLike) -> np.ndarray:
-        """Return the responsibilities of the components for each row of X (n, d): (n, k), rows sum to 1."""
+        """Return the probability of each component for each row: its responsibility for the row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d), of counts also (n,)
+            Rows of the kind that fit takes, those of the fit or others.  A Dask array or data frame gives a Dask
+            array, which is computed when it is needed.
+
+        Returns
+        -------
+        ndarray of float, shape (n, k)
+            Probabilities, in the order of the components; each row adds up to 1.  float32 for float32 rows, else
+            float64.
+
+        Raises
+        ------
+        NotFittedError
+            Before a fit.
+        ValueError, TypeError
+            On unusable rows, with the place: not finite, no counts, or of other columns than those of the fit.
+        """
         return self._posterior(X, None, "resp")
 
     def score_samples(self, X: ArrayLike) -> np.ndarray:
-        """Return the log density, of counts the log probability, of each row of X (n, d): (n,), natural logarithm.
+        """Return the logarithm of the density of each row or, of counts, of its probability.
 
-        It is at least -6.9e299, however far out a row is.
+        Parameters
+        ----------
+        X : array-like of shape (n, d), of counts also (n,)
+            Rows of the kind that fit takes, those of the fit or others.  A Dask array or data frame gives a Dask
+            array, which is computed when it is needed.
+
+        Returns
+        -------
+        ndarray of float, shape (n,)
+            Natural logarithms, at least -6.9e299.  A density is per unit of each feature: it changes with the units of
+            X.  float32 for float32 rows, else float64.
+
+        Raises
+        ------
+        NotFittedError
+            Before a fit.
+        ValueError, TypeError
+            On unusable rows, with the place: not finite, no counts, or of other columns than those of the fit.
         """
         return self._posterior(X, None, "log_prob")
 
     def score(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> float:
-        """Return the mean log density over the rows of X (n, d), weighted by sample_weight (n,)."""
+        """Return the mean of `score_samples` over the rows: the higher, the better the mixture fits them.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d), of counts also (n,)
+            Rows of the kind that fit takes, those of the fit or others.
+        y : ignored
+        sample_weight : array-like of shape (n,), default=None
+            Non-negative; a weight of w counts as w equal rows.  None is 1 for each row.
+
+        Returns
+        -------
+        float
+            The weighted mean, a natural logarithm per row.
+
+        Raises
+        ------
+        NotFittedError
+            Before a fit.
+        ValueError, TypeError
+            On unusable rows, with the place: not finite, no counts, or of other columns than those of the fit.
+        """
         return self._mean_log_prob(X, None, sample_weight)
 
     def sample(self, n_samples: int = 1) -> tuple[np.ndarray, np.ndarray]:
-        """Draw rows from the fitted mixture: X (n_samples, d) and the component (n_samples,) of each, in order."""
+        """Draw rows from the fitted mixture.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Number of rows, at least 1.  They are drawn from `random_state`: with an int, each call returns the same.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, d)
+            The rows, component by component; float64, of counts int64.
+        labels : ndarray of int64, shape (n_samples,)
+            The component of each row.
+
+        Raises
+        ------
+        NotFittedError
+            Before a fit.
+        ValueError, TypeError
+            If n_samples is no positive int.
+        """
         rng = as_generator(self.random_state)
         labels = self._draw_labels(n_samples, rng)
         return self.params_.sample(labels, rng), labels

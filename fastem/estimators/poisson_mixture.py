@@ -33,7 +33,7 @@ def attributes_of(params: PoissonParams) -> dict[str, Array]:
 
 @public
 @own_methods
-@documented
+@documented("n_components", "tol", "random_state", "order_by")
 @dataclass(eq=False, repr=False)
 class PoissonMixture(LikelihoodMixture):
     """Mixture of Poisson distributions, fitted by expectation-maximisation: of events in equal spans of time or space.
@@ -42,6 +42,8 @@ class PoissonMixture(LikelihoodMixture):
     columns, a row has one rate per column, and the k components are sets of d rates.  Equal rows are found once and
     count as one, where that leaves at most half of them: then a fit costs what the distinct rows cost, however many
     there are.
+
+    Most fits need only n_components, tol, random_state and order_by, which come first.
 
     Parameters
     ----------

@@ -25,7 +25,8 @@ class MixtureSettings(FitSettings):
     random_state: RandomState = setting(
         None,
         "int, Generator, RandomState, SeedSequence, BitGenerator, numpy.random or None",
-        "Where the starts draw from; numpy.random is its global RandomState.",
+        """Seed of the random numbers that starts and `sample` draw; an int makes them repeatable, numpy.random is its
+        global RandomState.""",
         lambda value, name: check_random_state(value),
         alters_fit=False,  # a checkpoint compares it itself
     )

@@ -88,14 +88,27 @@ def anything(value: object, name: str) -> None:
     """Leave the check to those who know what else it depends on."""
 
 
-def documented(kind: T) -> T:
-    """Write the settings of a dataclass into its docstring, in the place of {settings}; a decorator."""
-    if kind.__doc__ is not None:  # there is none under python -OO
-        shared = {each.name for base in kind.__mro__[1:] for each in getattr(base, "__dataclass_fields__", {}).values()}
-        own_first = sorted(fields(kind), key=lambda each: (bool(each.kw_only), each.name in shared))
-        text = "\n".join(documentation(each) for each in own_first)
-        kind.__doc__ = kind.__doc__.replace("    {settings}", text)
-    return kind
+def documented(*first: str) -> Callable[[T], T]:
+    """Write the settings of a dataclass into its docstring, in the place of {settings}; a decorator.
+
+    first: the names of the settings that matter for most fits, in this order.
+    """
+
+    def document(kind: T) -> T:
+        if kind.__doc__ is not None:  # there is none under python -OO
+            text = "\n".join(map(documentation, in_reading_order(kind, first)))
+            kind.__doc__ = kind.__doc__.replace("    {settings}", text)
+        return kind
+
+    return document
+
+
+def in_reading_order(kind: type, first: tuple[str, ...]) -> list[Field[Any]]:
+    """Return the settings of a dataclass: first those of these names, then its own, then those of its bases."""
+    shared = {each.name for base in kind.__mro__[1:] for each in getattr(base, "__dataclass_fields__", {}).values()}
+    others = [each for each in fields(kind) if each.name not in first]
+    named = {each.name: each for each in fields(kind)}
+    return [named[name] for name in first] + sorted(others, key=lambda each: each.name in shared)
 
 
 def documentation(declared: Field[Any]) -> str:
@@ -125,15 +138,15 @@ class FitSettings:
         1,
         "int",
         """Number of starts; the best fit is kept.  With more than 3 starts, and more rows than a start looks at (see
-        init_params), every start first takes up to 10 iterations on so many of the rows, and the best 3 go on over all
-        of them.""",
+        init_params), every start first takes up to 10 iterations on a subsample of that size, and the best 3 go on over
+        all rows.""",
         at_least(1),
     )
     fixed: Any = setting(
         (),
         "tuple of names of parameters, or dict",
         """Parameters that stay at their start, by name; or, for each name, a mask (k,) of the components whose
-        parameters stay.  What is fixed has the same bits after the fit.""",
+        parameters stay.  Fixed values are returned unchanged.""",
         anything,
     )
     prior: Any = setting(
