@@ -41,7 +41,7 @@ def speed(case: cases.Case) -> None:
     problem = cases.make(case)
     for twin in measure.TWINS:
         if why := measure.why_missing(twin):
-            print(f"{twin} takes no part: {why}")
+            print(f"{twin} is skipped: {why}")
         else:
             measure.check(problem, twin)
     times = measure.side_by_side(problem, REPEATS)

@@ -145,7 +145,7 @@ class BinomialMixture(Mixture):
         sample_weight : array-like of shape (n,), default=None
             Non-negative; a weight of w counts as w equal rows.
         chunks : sequence, iterable or callable, default=None
-            In the place of X: what gives the rows in chunks, in every sweep the same; `open_chunks` tells more.  A
+            Instead of X: an object that gives the rows in chunks, the same in every sweep; see `open_chunks`.  A
             chunk is X or a tuple (X, trials) or (X, trials, sample_weight).  `trials`, one number, is then for chunks
             that have none.
 

@@ -85,8 +85,8 @@ def fit_many(
         Components of every mixture, k; or the numbers to try, such as ``range(1, 6)``: each group has that with the
         lowest `criterion`.
     groups : array-like of shape (n,), default=None
-        In the place of offsets: a label for each value, of any type that a dict can tell apart, none missing; also a
-        column of pandas or Arrow.  The results are in the order of the labels, which are `names`.
+        Instead of offsets: a label for each value, of any type that can be a key of a dict, none missing; also a column
+        of pandas or Arrow.  The results are in the order of the labels, which are `names`.
     family : str, default="gaussian"
         What the components are: the name of an estimator in small letters, without Mixture.
     covariance_type : {"full", "tied", "diag", "spherical"}, default="full"
@@ -113,8 +113,8 @@ def fit_many(
         Added to the variances of Gaussian mixtures.  "auto" is 1e-6 of the variance of each group.
     weights_init, ..._init : array-like of shape (k,) or (m, k), default=None
         Where to begin instead, in all groups or in each, for every array of parameters that the result has, such as
-        means_init and variances_init of Gaussian mixtures.  Entries that are NaN, but of weights, are found.  Only for
-        numbers, and one n_components.
+        means_init and variances_init of Gaussian mixtures.  NaN entries, which
+        weights cannot have, are chosen.  Only for numbers, and one n_components.
     n_threads : int, default=None
         Number of threads; None is one for each core this process may use.
     backend : {"auto", "cython", "numba"}, default="auto"

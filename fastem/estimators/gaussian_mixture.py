@@ -95,8 +95,7 @@ class GaussianMixture(LikelihoodMixture):
     n_parameters_ : int, parameters that were free.
     aic_, bic_, icl_ : float, information criteria on the rows of the fit, n being their total weight; the lower the
         better.  ICL is BIC + 2 entropy (Biernacki, Celeux and Govaert 2000).
-    remaining_gain_ : float, what the mean log likelihood is estimated to have still to gain, as stopping="aitken" has
-        it; inf where the last iterations do not tell.
+    remaining_gain_ : float, how much the mean log likelihood can still rise, by estimate; inf where that is unknown.
     summary_ : str, a line on how the fit ended and how far from the maximum.
     lower_bound_ : float, mean log likelihood before the last M-step, as scikit-learn.
     collapses_ : list of Collapse(component, iteration, count, smallest_eigenvalue, action), in the order of the fit;

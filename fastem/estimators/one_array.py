@@ -38,7 +38,7 @@ class OneArrayMixture(Mixture):
         sample_weight : array-like of shape (n,), default=None
             Non-negative; a weight of w counts as w equal rows.
         chunks : sequence, iterable or callable, default=None
-            In the place of X: what gives the rows in chunks, in every sweep the same; `open_chunks` tells more.  A
+            Instead of X: an object that gives the rows in chunks, the same in every sweep; see `open_chunks`.  A
             chunk is X or a tuple (X, sample_weight).  The fit has the bits of that of all rows in memory.  A start
             takes a pass over the chunks; `warm_sweeps` must be None.  Predict chunk by chunk.
 

@@ -116,7 +116,7 @@ class Fit(Generic[P, S]):
         return (
             f"{'converged' if self.converged else 'not converged'} after {self.n_iter} iterations"
             f" ({self.n_sweeps} sweeps): {self.stop_reason}; {criterion} {self.loglik:.6f},"
-            f" {still_to_go(self.remaining_gain)}{', which is not at its maximum' if far else ''}"
+            f" {still_to_go(self.remaining_gain)}{', which it has not reached' if far else ''}"
         )
 
     @property
@@ -141,7 +141,7 @@ class Fit(Generic[P, S]):
 
 
 def still_to_go(gain: float) -> str:
-    """Say what a fit has still to gain."""
+    """Say how far below its maximum a log likelihood is."""
     if math.isinf(gain):
-        return "what it has still to gain is unknown"
-    return f"estimated to have {gain:.2g} still to gain"
+        return "its distance from the maximum is unknown"
+    return f"estimated to be {gain:.2g} below its maximum"

@@ -229,7 +229,7 @@ def test_equal_components_are_warned_about_and_what_they_could_gain_is_unknown(k
     with pytest.warns(fastem.EqualComponentWarning, match=r"components \[1\] equal others before them, and EM cannot"):
         mixture.fit(X)
     assert mixture.remaining_gain_ == np.inf
-    assert mixture.summary_.endswith("what it has still to gain is unknown")
+    assert mixture.summary_.endswith("its distance from the maximum is unknown")
     assert mixture.diagnose().complaints == ((), ("equals a component before it",))
 
 

@@ -107,11 +107,11 @@ def test_a_line_tells_how_a_fit_ended():
     fit = em(start, X, acceleration="quasi-newton", stopping="aitken", tol=1e-8)
     assert fit.summary == (
         f"converged after {fit.n_iter} iterations ({fit.n_sweeps} sweeps): gain estimated to remain below tol=1e-08;"
-        f" log likelihood {fit.loglik:.6f}, estimated to have {fit.remaining_gain:.2g} still to gain"
+        f" log likelihood {fit.loglik:.6f}, estimated to be {fit.remaining_gain:.2g} below its maximum"
     )
     short = em(start, X, max_iter=3, tol=0.0)
     assert short.summary.startswith("not converged after 3 iterations (4 sweeps): max_iter=3 reached; log likelihood")
-    assert em(start, X, max_iter=1).summary.endswith("what it has still to gain is unknown")
+    assert em(start, X, max_iter=1).summary.endswith("its distance from the maximum is unknown")
 
 
 def test_a_way_that_leads_nowhere_tells_no_gain():
@@ -140,13 +140,13 @@ def test_a_converged_fit_with_much_to_gain_says_that_it_is_not_at_its_maximum():
     assert fit.converged
     assert ("not at its maximum" in fit.summary) == (fit.remaining_gain > 1e-3 * len(X))
     far = replace(fit, remaining_gain=2e-3 * len(X))
-    assert far.summary.endswith("estimated to have 10 still to gain, which is not at its maximum")
+    assert far.summary.endswith("estimated to be 10 below its maximum, which it has not reached")
     assert "not at its maximum" not in replace(fit, remaining_gain=0.5e-3 * len(X)).summary
 
 
 def test_a_fit_says_how_far_from_the_maximum_it_stopped():
     X = np.random.default_rng(0).normal(size=(2_000, 1)) + np.repeat([0.0, 2.0], 1_000)[:, None]
-    with pytest.warns(fastem.ConvergenceWarning, match=r"estimated to have \S+ still to gain"):
+    with pytest.warns(fastem.ConvergenceWarning, match=r"estimated to be \S+ below its maximum"):
         mixture = GaussianMixture(2, random_state=0, tol=0.0, max_iter=20).fit(X)
     end = GaussianMixture(2, random_state=0, tol=1e-12, max_iter=5_000, acceleration="anderson").fit(X)
     assert mixture.remaining_gain_ == pytest.approx((end.loglik_ - mixture.loglik_) / 2_000, rel=1.0)
