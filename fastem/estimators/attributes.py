@@ -73,9 +73,14 @@ def is_fitted_attribute(name: str) -> bool:
 
 
 def set_attributes(mixture: MixtureState, attributes: Attributes) -> None:
-    """Set attributes of parameters; some are read-only arrays."""
+    """Set attributes of parameters; some are read-only arrays, and a single number is a float."""
     for name, value in attributes.items():
-        setattr(mixture, name, as_constant(value) if name in mixture.attribute_map.read_only else value)
+        setattr(mixture, name, as_constant(value) if name in mixture.attribute_map.read_only else plain(value))
+
+
+def plain(value: object) -> object:
+    """Return an array as it is, and a single number as a float."""
+    return float(value) if isinstance(value, np.number) else value
 
 
 def set_params(mixture: MixtureState, params: Params, dtype: type[np.floating]) -> None:
@@ -116,7 +121,7 @@ def set_fit(mixture: MixtureState, fit: Fit[P, S], dtype: type[np.floating]) -> 
     mixture.history_ = fit.history
     mixture.entropy_ = fit.stats.entropy
     mixture.empty_components_ = np.flatnonzero(~live)
-    mixture.set_criteria(fit)
+    (mixture.attribute_map.set_criteria or set_likelihood)(mixture, fit)
     warn_of(mixture, fit, np.flatnonzero(params.equal_to_earlier() & live))
 
 

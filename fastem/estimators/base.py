@@ -21,7 +21,6 @@ from fastem.estimators.attributes import (
     is_constant,
     is_fitted_attribute,
     set_attributes,
-    set_likelihood,
     snapshot,
 )
 from fastem.estimators.model import check_model, check_settings, is_fitted, open_data, open_in_memory, trials_of
@@ -36,7 +35,6 @@ from fastem.families.diagnosis import Diagnosis, diagnosis
 from fastem.families.fixed import Fixed
 from fastem.families.params import Params
 from fastem.fitting.checkpoint import arrays_of
-from fastem.fitting.result import Fit
 from fastem.inference.standard_errors import StandardErrors, Summed, standard_errors
 from fastem.kernels.linear import dot
 from fastem.validation.arrays import as_sample_weight
@@ -246,10 +244,6 @@ class Mixture(DensityMixin, BaseEstimator, MixtureState):
         fixed: Fixed = self.params_.as_fixed(self.fixed)
         fitted_settings.require(self, "free parameters")
         return fixed
-
-    def set_criteria(self, fit: Fit[Any, Any]) -> None:
-        """Set the attributes by which a fit is judged: those of a likelihood, unless a class has others."""
-        set_likelihood(self, fit)
 
     def count_parameters(self) -> int:
         """Count the parameters that were free in the fit: the number in AIC and BIC.

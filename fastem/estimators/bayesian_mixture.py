@@ -22,7 +22,7 @@ from fastem.families.gaussian.variational.model import VariationalParams
 from fastem.families.gaussian.variational.prior import VariationalPrior
 from fastem.fitting.result import Fit
 from fastem.fitting.settings import VARIATIONAL, anything, documented, one_of, optional, redeclared, setting
-from fastem.validation.parameters import as_float64
+from fastem.validation.parameters import as_array, as_float64
 from fastem.validation.settings import check_positive
 
 OWN = ("weight_concentration_", "mean_precision_", "degrees_of_freedom_")
@@ -39,17 +39,19 @@ PRIOR = (
 def read_posterior(arrays: Mapping[str, np.ndarray], changed: set[str], family: VariationalFamily) -> VariationalParams:
     """Read the posterior from the attributes, of which a user may have changed some; weights_ follow from others."""
     point = read_params(arrays, changed, family)
-    concentration, precision, freedom = (as_float64(arrays[name], name) for name in OWN)
-    prior = read_prior(arrays, family, point.n_features)
+    (k, d), shared = point.means.shape, point.structure.is_shared
+    mixing = CONCENTRATIONS[family.weights].prior(1.0, k).values.shape
+    shapes = zip(OWN, (mixing, (k,), () if shared else (k,)), strict=True)
+    concentration, precision, freedom = (as_array(arrays[name], name, shape) for name, shape in shapes)
     return VariationalParams(
-        CONCENTRATIONS[prior.weights](concentration).expected,
+        CONCENTRATIONS[family.weights](concentration).expected,
         point.means,
         point.covariances,
         point.covariance_type,
         concentration,
         precision,
-        np.broadcast_to(freedom, precision.shape).copy(),
-        prior,
+        np.broadcast_to(freedom, k).copy(),
+        read_prior(arrays, family, d),
     )
 
 
@@ -82,9 +84,15 @@ def posterior_attributes(params: VariationalParams) -> dict[str, Array]:
     )
 
 
+def set_bounds(mixture: BayesianGaussianMixture, fit: Fit[Any, Any]) -> None:
+    """Set the lower bounds, as scikit-learn has them."""
+    mixture.lower_bounds_ = fit.bounds.tolist()
+    mixture.lower_bound_ = mixture.lower_bounds_[-1] if fit.n_iter else -math.inf
+
+
 @public
 @own_methods
-@documented
+@documented("n_components", "weight_concentration_prior", "covariance_type", "random_state")
 @dataclass(eq=False, repr=False)
 class BayesianGaussianMixture(OneArrayMixture):
     """Gaussian mixture by variational Bayes: a posterior of the parameters, in which components may stay empty.
@@ -93,6 +101,8 @@ class BayesianGaussianMixture(OneArrayMixture):
     `n_components` is the most that there may be: with a small `weight_concentration_prior` the components that the rows
     do not need keep weights near 0.  `score_samples` and `predict_proba` are at the expectations of the logarithms of
     the parameters, as scikit-learn's.
+
+    Most fits need only n_components, weight_concentration_prior, covariance_type and random_state, which come first.
 
     Parameters
     ----------
@@ -149,8 +159,8 @@ class BayesianGaussianMixture(OneArrayMixture):
         MixtureSettings,
         "acceleration",
         kind='{None, "anderson", "squarem"}',
-        doc="""None is plain variational EM.  The others extrapolate from its iterations ("squarem" takes about a third of
-        them); an extrapolation that lowers the bound is given up.""",
+        doc="""None is plain variational EM.  The others extrapolate from its iterations ("squarem" takes about a third
+        of them); an extrapolation that lowers the bound is given up.""",
         check=optional(one_of(("anderson", "squarem"))),
     )
     init_params: str = redeclared(
@@ -209,6 +219,7 @@ class BayesianGaussianMixture(OneArrayMixture):
         posterior_attributes,
         read_posterior,
         GaussianMixture.attribute_map.read_only,
+        set_bounds,
     )
 
     @property
@@ -225,7 +236,3 @@ class BayesianGaussianMixture(OneArrayMixture):
             scale=self.covariance_prior,
             degrees_of_freedom=self.degrees_of_freedom_prior,
         )
-
-    def set_criteria(self, fit: Fit[Any, Any]) -> None:
-        self.lower_bounds_ = fit.bounds.tolist()
-        self.lower_bound_ = self.lower_bounds_[-1] if fit.n_iter else -math.inf

@@ -15,6 +15,7 @@ from fastem._typing import Array, ArrayLike
 from fastem.data.chunk_source import Chunkable
 from fastem.estimators.base import Mixture
 from fastem.estimators.documentation import documented_like
+from fastem.estimators.likelihood_mixture import LikelihoodMixture
 from fastem.estimators.model import fit_batch, fit_data, improve_data
 from fastem.estimators.one_array import OneArrayMixture
 from fastem.estimators.settings import MixtureSettings
@@ -160,7 +161,7 @@ class BinomialMixture(Mixture):
         """
         return self._become(fit_data(self, X, trials, sample_weight, chunks=chunks))
 
-    @documented_like(OneArrayMixture.improve)
+    @documented_like(LikelihoodMixture.improve)
     def improve(
         self,
         X: ArrayLike | None = None,
@@ -173,7 +174,7 @@ class BinomialMixture(Mixture):
         """Look for a better maximum of the fitted mixture."""
         return self._become(improve_data(self, X, trials, sample_weight, chunks=chunks))
 
-    @documented_like(OneArrayMixture.partial_fit)
+    @documented_like(LikelihoodMixture.partial_fit)
     def partial_fit(
         self, X: ArrayLike, y: object = None, *, trials: ArrayLike | None = None, sample_weight: ArrayLike | None = None
     ) -> Self:
@@ -223,17 +224,17 @@ class BinomialMixture(Mixture):
         """Return the mean of `score_samples` over the rows."""
         return self._mean_log_prob(X, trials, sample_weight)
 
-    @documented_like(OneArrayMixture.aic)
+    @documented_like(LikelihoodMixture.aic)
     def aic(self, X: ArrayLike, *, trials: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> float:
         """Return the Akaike information criterion of the mixture on these rows."""
         return self._criterion(self._score(X, trials, sample_weight), lambda total: 2.0)
 
-    @documented_like(OneArrayMixture.bic)
+    @documented_like(LikelihoodMixture.bic)
     def bic(self, X: ArrayLike, *, trials: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> float:
         """Return the Bayesian information criterion of the mixture on these rows."""
         return self._criterion(self._score(X, trials, sample_weight), math.log)
 
-    @documented_like(OneArrayMixture.standard_errors)
+    @documented_like(LikelihoodMixture.standard_errors)
     def standard_errors(
         self,
         X: ArrayLike,

@@ -26,9 +26,10 @@ class AttributeMap:
     read_from: tuple[str, ...]  # the attributes that the parameters are read from
     write: Callable[[Any], dict[str, Array]]  # params -> attributes
     read: Callable[[Attributes, set[str], Any], Any]  # attributes, those that a user has changed, family -> params
-    read_only: frozenset[str] = (
-        frozenset()
-    )  # arrays that nobody may write: they are large, and what is made of them is kept
+    # arrays that nobody may write: they are large, and what is made of them is kept
+    read_only: frozenset[str] = frozenset()
+    # sets the attributes by which a fit is judged; None for those of a maximum of a likelihood
+    set_criteria: Callable[[Any, Fit[Any, Any]], None] | None = None
 
 
 class MixtureState(MixtureSettings):
@@ -83,10 +84,6 @@ class MixtureState(MixtureSettings):
 
     def keep_params(self, params: Params) -> None:
         """Keep parameters that have been made of the attributes as they are."""
-        raise NotImplementedError
-
-    def set_criteria(self, fit: Fit[Any, Any]) -> None:
-        """Set the attributes by which a fit is judged."""
         raise NotImplementedError
 
     def count_parameters(self) -> int:

@@ -1,8 +1,8 @@
-"""scikit-learn's own mixture tests, run with our GaussianMixture in the place of theirs.
+"""scikit-learn's own mixture tests, run with our classes in the place of theirs.
 
     python tests/conformance/run.py
 
-It begins with k-means, as theirs does by default: ours would search for a better start.
+GaussianMixture begins with k-means, as theirs does by default: ours would search for a better start.
 
 The modules are those of the installed scikit-learn, under its own conftest, with the float32 tests switched on.  A test
 that cannot apply stands in DESELECTED with its reason; the list is strict: a test on it that would pass fails the run.
@@ -20,9 +20,9 @@ DESELECTED = {
     "test_gaussian_mixture_all_init_does_not_estimate_gaussian_parameters": PRIVATE + ": counts its calls",
     "test_gaussian_mixture_array_api_compliance": "array-API devices",
     "test_gaussian_mixture_raises_where_array_api_not_implemented": "array-API devices",
-    "BayesianGaussianMixture": "another estimator",
+    "test_compare_covar_type": PRIVATE,
 }
-MODULES = ("sklearn.mixture.tests.test_gaussian_mixture", "sklearn.mixture.tests.test_mixture")
+MODULES = tuple(f"sklearn.mixture.tests.test_{name}" for name in ("gaussian_mixture", "bayesian_mixture", "mixture"))
 
 
 def why_deselected(name):
@@ -40,9 +40,7 @@ class Conformance:
             reason = why_deselected(item.name)
             self.left_out += reason is not None
             self.applied += reason is None
-            if reason == "another estimator":
-                item.add_marker(pytest.mark.skip(reason=reason))
-            elif reason is not None:
+            if reason is not None:
                 item.add_marker(pytest.mark.xfail(reason=reason, strict=True))
 
     def pytest_runtest_logreport(self, report):
@@ -66,6 +64,7 @@ def main():
         init_params: str = redeclared(fastem.GaussianMixture, "init_params", "kmeans")
 
     sklearn.mixture.GaussianMixture = GaussianMixture
+    sklearn.mixture.BayesianGaussianMixture = fastem.BayesianGaussianMixture
     return pytest.main(
         ["-q", "-p", "no:cacheprovider", "--pyargs", *MODULES, "-c", os.devnull, "-p", "no:warnings", *sys.argv[1:]],
         plugins=[Conformance()],

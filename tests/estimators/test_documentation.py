@@ -8,7 +8,7 @@ import pytest
 import fastem
 from fastem.estimators.documentation import TRIALS, documented_like
 
-ESTIMATORS = [fastem.GaussianMixture, fastem.BinomialMixture, fastem.PoissonMixture]
+ESTIMATORS = [fastem.GaussianMixture, fastem.BayesianGaussianMixture, fastem.BinomialMixture, fastem.PoissonMixture]
 ENTRY = re.compile(r"^(\w+) : ", re.MULTILINE)
 
 

@@ -21,7 +21,7 @@ from fastem.families.gaussian.variational.concentration import CONCENTRATIONS
 from fastem.families.gaussian.variational.model import VariationalParams, VariationalStats
 from fastem.families.gaussian.variational.prior import VariationalPrior
 from fastem.validation.parameters import as_means, as_positive_definite
-from fastem.validation.settings import check_choice
+from fastem.validation.settings import check_choice, check_positive
 
 
 @dataclass(frozen=True)
@@ -99,11 +99,16 @@ class VariationalFamily(GaussianFamily):
                 f" {n_features - 1}, but got {self.degrees_of_freedom:.3f}."
             )
         if self.scale is not None:
-            structure = STRUCTURES[self.covariance_type]
-            shape = {"full": (n_features, n_features), "tied": (n_features, n_features), "diag": (n_features,)}
-            as_positive_definite(
-                self.scale, "covariance_prior", shape.get(self.covariance_type, ()), structure.is_matrix
-            )
+            self._check_scale(n_features)
+
+    def _check_scale(self, n_features: int) -> None:
+        """Raise ValueError or TypeError for a scale that is none of covariances of this type."""
+        if self.covariance_type == "spherical":
+            check_positive(self.scale, "covariance_prior")
+            return
+        is_matrix = STRUCTURES[self.covariance_type].is_matrix
+        shape = (n_features, n_features) if is_matrix else (n_features,)
+        as_positive_definite(self.scale, "covariance_prior", shape, is_matrix)
 
     # ---- EM
 
