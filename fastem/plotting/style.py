@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypedDict
 
 import numpy as np
 
+from fastem.estimators.base import Mixture
 from fastem.estimators.registry import estimator_type
 
 if TYPE_CHECKING:
@@ -49,9 +50,8 @@ def import_matplotlib(name: str) -> ModuleType:
 
 def check_family(mixture: object, family: str) -> None:
     """Raise TypeError unless this is an estimator of the family."""
-    kind = estimator_type(family)
-    if not isinstance(mixture, kind):
-        raise TypeError(f"mixture must be a {kind.__name__}, got {type(mixture).__name__}")
+    if not isinstance(mixture, Mixture) or mixture.family.name != family:
+        raise TypeError(f"mixture must be a {estimator_type(family).__name__}, got {type(mixture).__name__}")
 
 
 def panels(

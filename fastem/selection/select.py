@@ -148,11 +148,21 @@ def select(
     return selection
 
 
+def check_has_criteria(estimator: Mixture) -> None:
+    """Raise TypeError for an estimator whose fits are not maxima of a likelihood, which criteria compare."""
+    if not hasattr(estimator, "bic"):
+        raise TypeError(
+            f"estimator must have information criteria, but a {type(estimator).__name__} has none: one fit of it, with "
+            "the largest n_components, leaves components empty that the rows do not need"
+        )
+
+
 def as_estimator(estimator: Mixture | None) -> Mixture:
     """Return the estimator that has the settings of all fits: the default for None; check any other."""
     if estimator is None:
         return GaussianMixture(reg_covar="auto", random_state=0, **THOROUGH)
     check_instance(estimator, "estimator", Mixture)
+    check_has_criteria(estimator)
     check_no_checkpoint(estimator.checkpoint)
     return estimator
 

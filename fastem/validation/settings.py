@@ -46,9 +46,8 @@ def check_non_negative(value: object, name: str) -> None:
 
 
 def check_positive(value: object, name: str) -> None:
-    """Raise an error unless the value is a finite number above 0."""
-    if as_non_negative(value, name) == 0:
-        raise ValueError(f"{name} must be above 0, got {value}")
+    """Raise an error unless the value is a number above 0 and at most 2^53."""
+    as_number(value, name, 0.0, strictly=True)
 
 
 def as_non_negative(value: object, name: str) -> float:

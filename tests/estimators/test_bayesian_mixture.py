@@ -180,6 +180,11 @@ def test_what_is_changed_by_hand_counts():
     ("settings", "error", "sentence"),
     [
         ({"weight_concentration_prior": 0.0}, ValueError, "weight_concentration_prior must be above 0"),
+        (
+            {"weight_concentration_prior": 1e300},
+            ValueError,
+            r"weight_concentration_prior must be above 0 and at most 2\^53",
+        ),
         ({"mean_precision_prior": -1.0}, ValueError, "mean_precision_prior must be finite and not negative"),
         ({"degrees_of_freedom_prior": 1.0}, ValueError, "'degrees_of_freedom_prior' should be greater than 1"),
         ({"mean_prior": [1.0]}, ValueError, "mean_prior"),
@@ -213,3 +218,15 @@ def test_rows_that_weigh_too_little_for_a_covariance_need_a_prior():
 
 def test_it_has_no_criteria_of_a_likelihood():
     assert not any(hasattr(FITTED, name) for name in ("bic", "aic", "bic_", "loglik_", "standard_errors", "improve"))
+
+
+def test_what_needs_a_likelihood_says_so():
+    with pytest.raises(TypeError, match="estimator must have information criteria"):
+        fastem.select(X, range(1, 3), estimator=BayesianGaussianMixture())
+    with pytest.raises(TypeError, match="it needs the prior of the fit"):
+        fastem.accumulate(FITTED.params_, X).maximize()
+
+
+def test_it_is_drawn_as_a_gaussian_mixture():
+    pytest.importorskip("matplotlib").use("Agg")
+    assert fastem.GaussianMixtureDisplay.from_estimator(FITTED, X).figure_.axes

@@ -57,7 +57,7 @@ def as_the_books(params, k, d):
 
 
 def with_prior(rows, family, params):
-    return rows.sweep(params) + family.prior.stats(params)
+    return rows.sweep(params) + family.prior_of(None).stats(params)
 
 
 @pytest.mark.parametrize("world", WORLDS, ids=lambda world: world.name)
@@ -112,7 +112,7 @@ def test_the_bound_never_falls_and_ends_at_a_fixed_point(kind, weights, accelera
         tol=1e-10,
         stopping="bound",
         acceleration=acceleration,
-        prior=family.prior,
+        prior=family.prior_of(None),
         fixed=start.as_fixed(()),
     )
     fit = run_em(steps_of(rows, family, settings), start, settings)

@@ -15,11 +15,12 @@ from fastem.data.row_source import RowSource
 from fastem.families.fixed import Fixed
 from fastem.families.gaussian.family import GaussianFamily
 from fastem.families.gaussian.matrices import diagonal
-from fastem.families.gaussian.model import GaussianParams
+from fastem.families.gaussian.model import GaussianParams, GaussianStats
 from fastem.families.gaussian.structures import STRUCTURES
 from fastem.families.gaussian.variational.concentration import CONCENTRATIONS
 from fastem.families.gaussian.variational.model import VariationalParams, VariationalStats
 from fastem.families.gaussian.variational.prior import VariationalPrior
+from fastem.families.gaussian.variational.sums import PriorSums
 from fastem.validation.parameters import as_means, as_positive_definite
 from fastem.validation.settings import check_choice, check_positive
 
@@ -87,7 +88,7 @@ class VariationalFamily(GaussianFamily):
         return VariationalPrior(self.weights, self.concentration, mean, *values)
 
     def prior_of(self, prior: object) -> Any:
-        return self.prior
+        return PriorSums(self.prior)
 
     def check_init(self, init: Mapping[str, ArrayLike], k: int, n_features: int) -> None:
         """Raise ValueError or TypeError where a value of the prior is none for so many features."""
@@ -124,7 +125,7 @@ class VariationalFamily(GaussianFamily):
     def _posterior(self, point: GaussianParams) -> VariationalParams:
         """Return the M-step on rows of which each component has its share, its mean and its covariance."""
         counts = self.total * point.weights
-        origin, structure = self.prior.posterior(counts, point), point.structure
+        origin, structure = VariationalParams.reached(self.prior, counts, point), point.structure
         second = structure.variances()
         if structure.is_matrix:
             second = np.broadcast_to(point.covariances, (len(counts), point.n_features, point.n_features))
@@ -136,7 +137,7 @@ class VariationalFamily(GaussianFamily):
             scatter_counts=counts,
             second=second * counts.reshape(-1, *[1] * (second.ndim - 1)),
         )
-        return self._maximize(stats + self.prior.stats(origin))
+        return self._maximize(stats + PriorSums(self.prior).stats(origin))
 
     def maximize(self, stats: VariationalStats, fixed: Fixed | None = None) -> VariationalParams:  # type: ignore[override]
         d, added = stats.params.n_features, np.asarray(self._added)
@@ -144,7 +145,7 @@ class VariationalFamily(GaussianFamily):
         return self._maximize(replace(stats, second=stats.second + np.multiply.outer(stats.row_counts, own)))
 
     def _maximize(self, stats: VariationalStats) -> VariationalParams:
-        return self.prior.posterior(stats.row_counts, stats.maximize(reg_covar=0.0))
+        return VariationalParams.reached(self.prior, stats.row_counts, GaussianStats.maximize(stats, reg_covar=0.0))
 
     def apply_floor(  # type: ignore[override]
         self, proposal: VariationalParams, reached: VariationalParams, fixed: Fixed | None = None

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -15,12 +14,10 @@ from fastem.families.gaussian.covariance import Covariance
 from fastem.families.gaussian.matrices import LOG2E, diagonal
 from fastem.families.gaussian.model import GaussianParams, GaussianStats
 from fastem.families.gaussian.variational.concentration import CONCENTRATIONS, Concentration
-from fastem.families.gaussian.variational.special import digamma, log_gamma, multivariate, trigamma
+from fastem.families.gaussian.variational.prior import VariationalPrior, wishart_constant
+from fastem.families.gaussian.variational.special import digamma, multivariate, trigamma
 from fastem.families.params import kept
 from fastem.families.stats import UNIT
-
-if TYPE_CHECKING:
-    from fastem.families.gaussian.variational.prior import VariationalPrior
 
 ROUNDINGS = 16
 """How many roundings a term of the divergence goes through: those of two gamma functions, and their difference."""
@@ -43,6 +40,25 @@ class VariationalParams(GaussianParams):
     mean_precision: Array = None  # type: ignore[assignment]  # (k,)
     degrees_of_freedom: Array = None  # type: ignore[assignment]  # (k,)
     prior: VariationalPrior = None  # type: ignore[assignment]
+
+    @classmethod
+    def reached(cls, prior: VariationalPrior, row_counts: Array, point: GaussianParams) -> Self:
+        """Return the posterior to which rows of these weights (k,) lead, with these means and covariances."""
+        k, mixing = len(row_counts), prior.mixing(len(row_counts)).updated(row_counts)
+        shared = point.structure.is_shared
+        return cls.unchecked(
+            weights=mixing.expected,
+            means=point.means,
+            covariances=point.covariances,
+            structure=point.structure,
+            covariance_type=point.covariance_type,
+            concentration=mixing.values,
+            mixing=mixing,
+            mean_precision=prior.mean_precision + row_counts,
+            degrees_of_freedom=prior.degrees_of_freedom
+            + (np.full(k, float(row_counts.sum()) / k) if shared else row_counts),
+            prior=prior,
+        )
 
     def with_values(self, weights: Array, means: Array, structure: Covariance) -> Self:
         """Return other expectations, with the precisions of the means and degrees of freedom that there are."""
@@ -96,7 +112,7 @@ class VariationalParams(GaussianParams):
     @kept
     def log_constants(self) -> Array:
         """The logarithms (k,) of the integrals of the Wishart densities without their constants."""
-        return log_constant(self.degrees_of_freedom, self.log_scales, self.n_features)
+        return wishart_constant(self.degrees_of_freedom, self.log_scales, self.n_features)
 
     def bound(self) -> float:
         """Return the part of the lower bound that is no entropy, without constants, right after an M-step."""
@@ -108,9 +124,9 @@ class VariationalParams(GaussianParams):
     def to_vector(self, at: Self, fixed: FixedLike = ()) -> Array:
         return self.point.to_vector(at.point, fixed)
 
-    def from_vector(self, vector: Array, fixed: FixedLike = ()) -> VariationalParams:
+    def from_vector(self, vector: Array, fixed: FixedLike = ()) -> Self:
         found = self.point.from_vector(vector, fixed)
-        return self.prior.posterior(self.row_counts.sum() * found.weights, found)
+        return self.reached(self.prior, self.row_counts.sum() * found.weights, found)
 
     @property
     def units(self) -> Array:
@@ -123,6 +139,10 @@ class VariationalStats(GaussianStats):
     """Sums of a sweep at a posterior; with those of the prior, loglik is the lower bound of the log evidence."""
 
     params: VariationalParams
+
+    def maximize(self, *, fixed: FixedLike = (), reg_covar: float | Array = 1e-6) -> VariationalParams:
+        """Raise TypeError: the M-step of a posterior needs its prior, which the family knows."""
+        raise TypeError("statistics at a posterior have no M-step of their own: it needs the prior of the fit")
 
     @property
     def rounding(self) -> float:
@@ -152,8 +172,3 @@ class VariationalStats(GaussianStats):
         slopes = params.mixing.slopes(reached.mixing) + 0.5 * d * (reached.mean_precision - beta) / beta**2
         by_freedom = 0.25 * multivariate(trigamma, nu, d) - 0.5 * d / nu
         return slopes + (reached.degrees_of_freedom - nu) * by_freedom
-
-
-def log_constant(freedom: Array, log_scale: Array | float, d: int) -> Array:
-    """Return the logarithm of the integral of a Wishart density without its constant, but for a power of pi."""
-    return np.asarray(0.5 * freedom * (log_scale + d * math.log(2)) + multivariate(log_gamma, freedom, d))
