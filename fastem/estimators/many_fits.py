@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 from abc import abstractmethod
 from collections import Counter
@@ -14,6 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fastem._public import public
+from fastem._table import Table, data_frame
 from fastem._typing import Array, ArrayLike
 from fastem.families.params import Params
 from fastem.validation.groups import as_row_weights, check_length, one_behind_the_other
@@ -21,6 +21,8 @@ from fastem.validation.groups import as_row_weights, check_length, one_behind_th
 ROWS_AT_A_TIME = 1 << 16
 """Rows whose densities under all components are in memory together."""
 
+FIRST_GROUPS = 10
+"""Groups that a notebook shows."""
 FAR_OUT = -1e300
 """Log density of a row out of reach of a component, as the kernels have it: of such components the first is taken."""
 
@@ -114,6 +116,18 @@ class ManyFits:
         size = f"{self.sizes[0]}" if len(self.sizes) == 1 else f"{min(self.sizes)} to {max(self.sizes)}"
         return f"<{type(self).__name__}: {len(self):,} groups, {size} components; {ended or 'none'}>"
 
+    def _repr_html_(self) -> str:
+        """Return a table of the first groups as HTML."""
+        names = ("n_components", "loglik", "bic")
+        labels = range(len(self)) if self.names is None else self.names
+        rows = [
+            [str(labels[g]), FitStatus(self.status[g]).name, *(f"{getattr(self, name)[g]:.10g}" for name in names)]
+            for g in range(min(len(self), FIRST_GROUPS))
+        ]
+        more = len(self) - len(rows)
+        notes = [f"and {more:,} more groups: see to_frame()"] if more else []
+        return Table(["group", "status", *names], rows, [repr(self)[1:-1]], notes, ("group", "status")).html()
+
     @property
     def fitted(self) -> np.ndarray:
         """Whether each group (m,) has parameters."""
@@ -151,10 +165,6 @@ class ManyFits:
         weight and the other parameters of each component, with the number of the component behind the name and, of rows
         of several columns, those of the columns; its index has the labels of the groups, if they have any.
         """
-        try:
-            pandas = importlib.import_module("pandas")
-        except ImportError as error:
-            raise ImportError("to_frame needs pandas: pip install pandas") from error
         columns: dict[str, object] = {"status": [FitStatus(each).name for each in self.status.tolist()]}
         columns |= {name: getattr(self, name) for name in ("n_components", "n_iter", "total", "loglik", "aic", "bic")}
         for component in range(self.weights.shape[1]):
@@ -162,7 +172,7 @@ class ManyFits:
                 values = getattr(self, name)[:, component]
                 for place in np.ndindex(values.shape[1:]):
                     columns["_".join(map(str, (name.removesuffix("s"), component, *place)))] = values[:, *place]
-        return pandas.DataFrame(columns, index=self.names)
+        return data_frame(columns, index=self.names)
 
     def entropies(
         self, values: ArrayLike, trials: ArrayLike | None = None, sample_weight: ArrayLike | None = None

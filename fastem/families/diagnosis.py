@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastem._public import public
+from fastem._table import Table, Tabled, data_frame
 from fastem._typing import Array
 from fastem.families.params import Params
 from fastem.families.weights import EMPTY
@@ -17,11 +19,11 @@ THIN = 1e-4
 
 
 @public
-@dataclass(frozen=True, eq=False)
-class Diagnosis:
+@dataclass(frozen=True, eq=False, repr=False)
+class Diagnosis(Tabled):
     """What tells a spurious maximum: components on few rows, on equal rows, or much thinner than the others.
 
-    ``str`` makes a table of it.
+    Printed, it is a table; a component with complaints is marked.
     """
 
     weights: Array  #:   (k,)
@@ -35,13 +37,24 @@ class Diagnosis:
         """The components about which there are complaints."""
         return [component for component, each in enumerate(self.complaints) if each]
 
-    def __str__(self) -> str:
-        lines = ["component  weight     rows       thinnest   widest"]
-        table = zip(self.weights, self.counts, self.thinnest, self.widest, self.complaints, strict=True)
-        for component, (*numbers, complaints) in enumerate(table):
-            told = " ".join(f"{number:<10.4g}" for number in numbers)
-            lines.append(f"{component:9d}  {told}{'; '.join(complaints)}")
-        return "\n".join(line.rstrip() for line in lines)
+    def to_frame(self) -> Any:
+        """Return a data frame of pandas with a row for each component; ImportError where pandas is not installed.
+
+        Its columns are weight, rows (their weight), thinnest, widest and complaints, joined to one text.
+        """
+        complaints = ["; ".join(each) for each in self.complaints]
+        return data_frame({**self._columns(), "complaints": complaints})
+
+    def _columns(self) -> dict[str, Array]:
+        """Return the numbers of the components by the headings of the table."""
+        return {"weight": self.weights, "rows": self.counts, "thinnest": self.thinnest, "widest": self.widest}
+
+    def _table(self) -> Table:
+        rows = zip(*self._columns().values(), strict=True)
+        cells = [[str(c), *(f"{number:.4g}" for number in row)] for c, row in enumerate(rows)]
+        marked = [["!" if each else "", *row] for each, row in zip(self.complaints, cells, strict=True)]
+        notes = [f"component {c} {sentence}" for c, each in enumerate(self.complaints) for sentence in each]
+        return Table(["", "component", *self._columns()], marked, notes=notes)
 
 
 def diagnosis(params: Params, counts: Array, collapsed: set[int]) -> Diagnosis:

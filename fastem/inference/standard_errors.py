@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastem._public import public
+from fastem._table import Table, Tabled, data_frame
 from fastem._typing import Array
 from fastem.data.rows import Rows
 from fastem.data.slots import SLOT_ROWS
@@ -43,21 +44,23 @@ SMALLEST_SHARE = 1e-10
 
 
 @public
-@dataclass(frozen=True, eq=False, kw_only=True)
-class StandardErrors:
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class StandardErrors(Tabled):
     """Standard errors of the parameters of a mixture, shaped as they are: symmetric matrices of them for matrices.
 
     Each is an attribute with the name of the parameter: weights (k,) and those that the family has, such as means
     (k, d) and covariances of a Gaussian mixture.  A parameter that is held fixed has 0; one on the boundary of its
     range (a weight of 0, and the component behind it; a probability of 0 or 1) has none: NaN.
 
-    parameters_covariance (p, p) is the covariance of all parameters in the order of `by_name`: the k weights (rows sum
+    parameters_covariance (p, p) is the covariance of all parameters in the order of `names`: the k weights (rows sum
     to 0 over them); then the others, component by component; covariances by their variances or by their lower triangle,
-    row by row.
+    row by row.  Printed, it is a table with a line for each of them.
     """
 
     by_name: Mapping[str, Array]  #:  of each parameter, the weights first
     parameters_covariance: Array  #:  (p, p)
+    names: tuple[str, ...]  #:  (p,) of the parameters one by one, such as "means[0, 1]"
+    estimates: Array  #:  (p,) the fitted values
 
     def __getattr__(self, name: str) -> Array:
         """Return the standard errors of a parameter."""
@@ -65,6 +68,23 @@ class StandardErrors:
         if name in found:
             return found[name]
         raise AttributeError(f"{type(self).__name__} has no {name!r}, only {', '.join(found)}, parameters_covariance")
+
+    def to_frame(self) -> Any:
+        """Return a data frame of pandas with the estimate and the standard error of each parameter, by its name.
+
+        ImportError where pandas is not installed.
+        """
+        return data_frame(self._columns(), index=list(self.names))
+
+    def _columns(self) -> dict[str, Array]:
+        """Return the estimates and their standard errors."""
+        return {"estimate": self.estimates, "standard error": np.sqrt(self.parameters_covariance.diagonal())}
+
+    def _table(self) -> Table:
+        columns = self._columns()
+        pairs = zip(*columns.values(), strict=True)
+        rows = [[name, *(f"{value:.6g}" for value in pair)] for name, pair in zip(self.names, pairs, strict=True)]
+        return Table(["parameter", *columns], rows, left=("parameter",))
 
 
 class Coordinates:
@@ -115,6 +135,14 @@ class Coordinates:
         """Return one value (p,) for each parameter by its name, shaped as the parameter is."""
         return {chart.name: values[begin + chart.places] for chart, begin in zip(self.charts, self.begins, strict=True)}
 
+    def positions(self) -> list[tuple[str, tuple[int, ...]]]:
+        """Return the name and the index of each parameter; of a symmetric matrix those of its lower triangle."""
+        found = (
+            (chart.name, dict(zip(chart.places.ravel().tolist(), np.ndindex(chart.places.shape), strict=True)))
+            for chart in self.charts  # of equal places the later one, which is below the diagonal, stays
+        )
+        return [(name, index_of[place]) for name, index_of in found for place in sorted(index_of)]
+
 
 def weights_chart(weights: Array) -> Chart:
     """Return the chart of log weights times sqrt(weights), whose sum is 1: so along sqrt(weights) nothing changes."""
@@ -145,7 +173,13 @@ def standard_errors(rows: Summed, params: Params, *, fixed: FixedLike = (), meth
     middle = product(half, product(product(root.T, sums.squared[free]), root)) if method == "sandwich" else half
     covariance = product(middle, half.T)
     covariance[at.unknown] = covariance[:, at.unknown] = np.nan
-    return StandardErrors(by_name=at.shaped(np.sqrt(covariance.diagonal())), parameters_covariance=covariance)
+    positions = at.positions()
+    return StandardErrors(
+        by_name=at.shaped(np.sqrt(covariance.diagonal())),
+        parameters_covariance=covariance,
+        names=tuple(f"{name}[{', '.join(map(str, index))}]" for name, index in positions),
+        estimates=np.array([getattr(params, name)[index] for name, index in positions], np.float64),
+    )
 
 
 def inverse_root(complete: Array, observed: Array) -> Array:

@@ -6,12 +6,14 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 
 from fastem import exceptions
 from fastem._errstate import own
 from fastem._public import public
+from fastem._table import Table, Tabled, data_frame
 from fastem._typing import Array, ArrayLike, RandomState
 from fastem.estimators.base import Mixture
 from fastem.selection.data import Arrays, as_arrays, as_data, fit, open_float64, with_settings
@@ -22,9 +24,9 @@ from fastem.validation.settings import as_generator, as_integer
 
 
 @public
-@dataclass(frozen=True, eq=False)
-class BootstrapTest:
-    """The result of a test of k components against k + 1."""
+@dataclass(frozen=True, eq=False, repr=False)
+class BootstrapTest(Tabled):
+    """The result of a test of k components against k + 1; printed, it is a table."""
 
     n_components: int  #: k
     statistic: float  #: 2 (log likelihood of k + 1 - log likelihood of k) of the rows, without the parts in doubt
@@ -34,6 +36,23 @@ class BootstrapTest:
     def p_value(self) -> float:
         """Return the share of all statistics, that of the rows included, that are at least as large as it."""
         return float((1 + (self.simulated >= self.statistic).sum()) / (1 + len(self.simulated)))
+
+    def to_frame(self) -> Any:
+        """Return a data frame of pandas with one row for the test; ImportError where pandas is not installed.
+
+        Its columns are n_components, statistic, p_value and n_bootstrap; `simulated` has the statistics of the data
+        sets.
+        """
+        n_bootstrap = len(self.simulated)
+        return data_frame(
+            {"n_components": [self.n_components], "statistic": self.statistic, "p_value": self.p_value}
+            | {"n_bootstrap": n_bootstrap}
+        )
+
+    def _table(self) -> Table:
+        k, n_bootstrap = self.n_components, len(self.simulated)
+        row = [f"{k} against {k + 1}", f"{self.statistic:.4g}", f"{self.p_value:.4g}", str(n_bootstrap)]
+        return Table(["components", "likelihood ratio", "p-value", "data sets drawn"], [row])
 
 
 @own

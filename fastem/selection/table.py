@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import astuple, dataclass, fields
-from typing import Self
+from dataclasses import dataclass, fields
+from typing import Any, Self
 
 import numpy as np
 
 from fastem._public import public
+from fastem._table import Table, Tabled, data_frame
+from fastem._table import aligned as aligned  # for the commands of cli
 from fastem._typing import Array
 from fastem.estimators.base import Mixture
 from fastem.fitting.restarts import SCREENED_OUT
@@ -17,6 +18,9 @@ from fastem.fitting.result import Start
 
 APART = 10.0
 """EM stops at a distance from the maximum: fits whose ends differ by less than this many tol may be at the same one."""
+
+LONG = 1e7
+"""Numbers above it are shown without a fraction: lines stay short, and the difference to the best keeps its own."""
 
 VERY_STRONG = 10.0
 """A difference of BIC that is very strong evidence (Kass and Raftery 1995)."""
@@ -65,9 +69,13 @@ class Candidate:
 
 
 @public
-@dataclass(frozen=True, eq=False)
-class Selection:
-    """The candidates in the order of their fits, and their mixtures; ``str`` returns a table."""
+@dataclass(frozen=True, eq=False, repr=False)
+class Selection(Tabled):
+    """The candidates in the order of their fits, and their mixtures.
+
+    Printed, it is a table: the number of components k, the criterion and its difference to that of the best, which has
+    a star, BIC and ICL, and the number of suspect components where there are any.  `to_frame` has all of `Candidate`.
+    """
 
     criterion: str
     candidates: tuple[Candidate, ...]
@@ -117,30 +125,46 @@ class Selection:
         """Return the total weight of the rows: the n of BIC and ICL."""
         return float(self.mixtures[0].counts_.sum())
 
-    def __str__(self) -> str:
-        names = [field.name for field in fields(Candidate)]
-        shown = [i for i, name in enumerate(names) if name not in self._empty_columns()]
-        rows = [[format_cell(astuple(candidate)[i]) for i in shown] for candidate in self.candidates]
-        marks = ["" for _ in rows]
+    def to_frame(self) -> Any:
+        """Return a data frame of pandas with a row for each candidate; ImportError where pandas is not installed.
+
+        Its columns are the fields of `Candidate`, the difference of the criterion to that of the best, and whether the
+        candidate is the best or passed over.
+        """
+        found = {field.name: [getattr(each, field.name) for each in self.candidates] for field in fields(Candidate)}
+        order = range(len(self.candidates))
+        found |= {"difference": (self.values - self.values[self.best_index]).tolist()}
+        found |= {"best": [i == self.best_index for i in order], "passed_over": [i in self.passed_over for i in order]}
+        return data_frame(found)
+
+    def _table(self) -> Table:
+        columns = self._columns()
+        marks = ["" for _ in self.candidates]
         for i in self.passed_over:
             marks[i] = "-"
         marks[self.best_index] = "*"
-        table = aligned(["", *(names[i] for i in shown)], [[mark, *row] for mark, row in zip(marks, rows, strict=True)])
         notes = [f"n = {self.total:.10g} in bic and icl"]
         if "-" in marks:
             notes.append(
                 f"- passed over: twice what is doubtful of loglik, and {VERY_STRONG:g}, are added to {self.criterion}"
             )
-        return "\n".join([table, *notes])
+        rows = [[mark, *map(format_cell, row)] for mark, *row in zip(marks, *columns.values(), strict=True)]
+        return Table(["", *columns], rows, notes=notes, left=("covariance",))
 
-    def _empty_columns(self) -> set[str]:
-        """Return the names of the columns that have no values."""
-        has_values = {
-            "covariance_type": any(candidate.covariance_type for candidate in self.candidates),
-            "cv": self.criterion == "cv",
-            "doubtful": any(candidate.doubtful for candidate in self.candidates),
+    def _columns(self) -> dict[str, list[Any]]:
+        """Return the columns that are shown, by their headings: those that say what the candidates differ in."""
+        names = {"n_components": "k", "covariance_type": "covariance", self.criterion: self.criterion}
+        names |= {
+            "difference": "difference",
+            "bic": "bic",
+            "icl": "icl",
+            "n_suspect": "suspects",
+            "doubtful": "doubtful",
         }
-        return {name for name, has in has_values.items() if not has}
+        every = {name: [getattr(each, name, None) for each in self.candidates] for name in names}
+        every["difference"] = (self.values - self.values[self.best_index]).tolist()
+        optional = ("covariance_type", "n_suspect", "doubtful")
+        return {names[name]: cells for name, cells in every.items() if any(cells) or name not in optional}
 
     def doubts(self) -> str:
         """Return a sentence on the candidate with the lowest criterion that is passed over; "" if there is none."""
@@ -173,12 +197,5 @@ def is_screened_out(start: Start) -> bool:
 
 
 def format_cell(value: float | str) -> str:
-    """Write a value of the table: numbers with a fraction get two decimals."""
-    return f"{value:.2f}" if isinstance(value, float) else str(value)
-
-
-def aligned(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Join cells to lines with columns of equal width, aligned on the right."""
-    widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
-    lines = ("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in (headings, *rows))
-    return "\n".join(line.rstrip() for line in lines)
+    """Write a value of the table: numbers with a fraction get two decimals, long ones none."""
+    return f"{value:.{2 if abs(value) < LONG else 0}f}" if isinstance(value, float) else str(value)

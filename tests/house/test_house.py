@@ -29,7 +29,7 @@ LAYERS = (
     {"data", "config"},
     {"validation"},
     {"kernels"},
-    {"exceptions", "_storage", "_errstate"},
+    {"exceptions", "_storage", "_errstate", "_table"},
     {"_typing", "_public"},
 )
 """From the top: what is in a layer imports from its own package, and from layers below it."""

@@ -86,7 +86,8 @@ def assert_fitted(mixture):
     criteria = [mixture.loglik_, mixture.entropy_, mixture.aic_, mixture.bic_, mixture.log_posterior_]
     assert np.isfinite(criteria).all()
     assert np.isfinite(mixture.history_.loglik).all()
-    assert len(str(mixture.diagnose()).splitlines()) == 1 + len(mixture.weights_)
+    told = mixture.diagnose()
+    assert len(str(told).splitlines()) >= 1 + len(told.weights) + sum(map(len, told.complaints))
     public = {name: value for name, value in vars(mixture).items() if not name.startswith("_")}
     restore(type(mixture), public)  # what `load` would not refuse
 
