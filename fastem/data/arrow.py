@@ -211,6 +211,14 @@ class ArrowRows:
         """Return the state without the open cache: another process has one of its own."""
         return self.__dict__ | {"_cached": None}
 
+    def __repr__(self) -> str:
+        return f"<ArrowRows: {', '.join(self.names)} of {self.name}>"
+
+    def without_rows(self) -> Any:
+        """Return a table of Arrow's with the columns of X and no rows, by which their names are known."""
+        arrow = importlib.import_module("pyarrow")
+        return arrow.schema([(name, arrow.from_numpy_dtype(self.dtype)) for name in self.columns]).empty_table()
+
     def __iter__(self) -> Iterator[tuple[np.ndarray | int, ...]]:
         return map(self._split, self._rows())
 

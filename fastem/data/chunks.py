@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
-from collections.abc import Generator, Iterator
+import operator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 import numpy as np
 
@@ -21,6 +23,8 @@ from fastem.data.slots import SLOT_ROWS
 from fastem.kernels.backend import Backend
 from fastem.validation.arrays import check_chunks, check_squares, check_total_weight, total_weight
 from fastem.validation.settings import as_integer
+
+T = TypeVar("T")
 
 BUFFER_BYTES = 1 << 24
 """The size of a buffer of rows: its sweep is long compared with waking threads, and three of them are little memory."""
@@ -82,6 +86,11 @@ class Chunks(OutOfCoreRows):
     def posteriors(self, params: SweptParams[SweptStats], *wanted: str) -> Iterator[Posterior]:
         """Return `wanted` of "log_prob", "resp", "labels" for each row, some rows at a time."""
         return (rows.posterior(params, *wanted) for rows in self._buffers(self._buffer_rows))
+
+    def summed(self, call: Callable[[Rows], T]) -> T:
+        """Return the sum of what `call` makes of the rows of each buffer."""
+        with closing(self._buffers(self._buffer_rows)) as buffers:
+            return functools.reduce(operator.add, map(call, buffers))
 
     def _read(self, positions: np.ndarray) -> list[Arrays]:
         begin = 0

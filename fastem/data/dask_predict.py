@@ -57,11 +57,6 @@ def is_dask(X: object) -> TypeGuard[DaskCollection]:
     return hasattr(type(X), "__dask_graph__")
 
 
-def described_by(X: object) -> object:
-    """Return what has the names of the columns: X itself or, for a Dask data frame, a frame without rows."""
-    return getattr(X, "_meta", X) if is_dask(X) else X
-
-
 def as_dask_array(values: DaskCollection) -> DaskArray:
     """Return a Dask array of a Dask collection."""
     return values.to_dask_array() if hasattr(values, "to_dask_array") else values

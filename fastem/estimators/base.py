@@ -13,7 +13,9 @@ import numpy as np
 from fastem._errstate import own_methods
 from fastem._storage import encode, write
 from fastem._typing import ArrayLike, PathLike
-from fastem.data.dask_predict import DaskArray, described_by, is_dask, lazy_posterior, mean_of
+from fastem.data.chunk_source import Chunkable
+from fastem.data.dask_predict import DaskArray, is_dask, lazy_posterior, mean_of
+from fastem.data.one_pass import as_chunks, described_by
 from fastem.estimators import fitted_settings, hooks
 from fastem.estimators.attributes import (
     MadeOf,
@@ -24,6 +26,7 @@ from fastem.estimators.attributes import (
     snapshot,
 )
 from fastem.estimators.model import check_model, check_settings, is_fitted, open_data, open_in_memory, trials_of
+from fastem.estimators.predictions import mean_of_chunks, predict_chunks, write_predictions
 from fastem.estimators.sklearn_compat import (
     BaseEstimator,
     DensityMixin,
@@ -37,7 +40,7 @@ from fastem.families.params import Params
 from fastem.fitting.checkpoint import arrays_of
 from fastem.inference.standard_errors import StandardErrors, Summed, standard_errors
 from fastem.kernels.linear import dot
-from fastem.validation.arrays import as_sample_weight
+from fastem.validation.arrays import as_sample_weight, check_only_chunks
 from fastem.validation.parameters import check_n_features_in
 from fastem.validation.settings import as_path, check_can_be_saved, check_n_samples, check_no_prior
 
@@ -183,33 +186,78 @@ class Mixture(DensityMixin, BaseEstimator, MixtureState):
 
     # ---- predictions
 
+    def _named(self, X: ArrayLike | None, chunks: Chunkable | None) -> tuple[ArrayLike | None, Chunkable | None]:
+        """Return X and chunks, one of which is None; complain where the names of columns are others than in the fit.
+
+        Chunks are arrays without names, but for those of Arrow that are passed as X; these are compared where the fit
+        had names.
+        """
+        hooks.refuse(self, hooks.OF_PREDICTIONS)
+        self.params_  # noqa: B018 - raises before a fit
+        array, read = as_chunks(X, chunks)
+        if chunks is None and (read is None or hasattr(self, "feature_names_in_")):
+            same_features(self, described_by(X))
+        return array, read
+
     def _posterior(
-        self, X: ArrayLike, trials: ArrayLike | None, wanted: str, precision: type[np.floating] | None = None
+        self,
+        X: ArrayLike | None,
+        trials: ArrayLike | None,
+        wanted: str,
+        precision: type[np.floating] | None = None,
+        *,
+        chunks: Chunkable | None = None,
     ) -> np.ndarray:
         """Return log_prob, resp (in `precision`, or in that of the rows) or labels of each row."""
-        hooks.refuse(self, hooks.OF_PREDICTIONS)
+        X, chunks = self._named(X, chunks)
         params = self.params_
-        same_features(self, described_by(X))
+        if chunks is not None:
+            check_only_chunks(X, trials, None)
+            return predict_chunks(self, trials, chunks, wanted, precision)
         if is_dask(X):
             options: dict[str, Any] = {"owner": type(self).__name__, "backend": self.backend, "precision": precision}
             return cast(np.ndarray, lazy_posterior(params, X, trials_of(self, trials), wanted, **options))
-        with open_in_memory(self, X, trials, n_features=params.n_features) as rows:
+        with open_in_memory(self, cast(ArrayLike, X), trials, n_features=params.n_features) as rows:
             return rows.predict(params, wanted, precision)
 
-    def _mean_log_prob(self, X: ArrayLike, trials: ArrayLike | None, sample_weight: ArrayLike | None) -> float:
+    def _predict_to(
+        self, path: PathLike, X: ArrayLike | None, trials: ArrayLike | None, chunks: Chunkable | None
+    ) -> int:
+        """Write predictions to a file, and return the number of rows."""
+        X, chunks = self._named(X, chunks)
+        return write_predictions(self, path, X, trials, chunks)
+
+    def _mean_log_prob(
+        self,
+        X: ArrayLike | None,
+        trials: ArrayLike | None,
+        sample_weight: ArrayLike | None,
+        chunks: Chunkable | None = None,
+    ) -> float:
         """Return the mean log density of the rows.
 
-        Of unweighted float32 rows it is the mean of float32, as scikit-learn's, where that is finite.
+        Of unweighted float32 rows in memory it is the mean of float32, as scikit-learn's, where that is finite.
         """
-        if sample_weight is None and not is_dask(X):
+        in_memory = not is_dask(X) and as_chunks(X, chunks)[1] is None
+        if sample_weight is None and in_memory:
             with np.errstate(over="ignore"):  # float32 cannot add two rows that are far out
                 mean = float(self._posterior(X, trials, "log_prob").mean())
             if math.isfinite(mean):
                 return mean
-        return self._score(X, trials, sample_weight)[0]
+        return self._score(X, trials, sample_weight, chunks)[0]
 
-    def _score(self, X: ArrayLike, trials: ArrayLike | None, sample_weight: ArrayLike | None) -> tuple[float, float]:
+    def _score(
+        self,
+        X: ArrayLike | None,
+        trials: ArrayLike | None,
+        sample_weight: ArrayLike | None,
+        chunks: Chunkable | None = None,
+    ) -> tuple[float, float]:
         """Return the mean log density, a sum in float64 whatever the precision of the rows, and the total weight."""
+        if as_chunks(X, chunks)[1] is not None:
+            X, chunks = self._named(X, chunks)
+            check_only_chunks(X, trials, sample_weight)
+            return mean_of_chunks(self, trials, cast(Chunkable, chunks))
         log_prob = self._posterior(X, trials, "log_prob", np.float64)
         if is_dask(X):
             return mean_of(cast(DaskArray, log_prob), sample_weight)
@@ -225,15 +273,19 @@ class Mixture(DensityMixin, BaseEstimator, MixtureState):
         return -2 * mean * total + self._n_parameters() * penalty(total)
 
     def _standard_errors(
-        self, X: ArrayLike, trials: ArrayLike | None, sample_weight: ArrayLike | None, method: str
+        self,
+        X: ArrayLike | None,
+        trials: ArrayLike | None,
+        sample_weight: ArrayLike | None,
+        method: str,
+        chunks: Chunkable | None = None,
     ) -> StandardErrors:
         """Return the standard errors of the fitted parameters; equal rows count as one where that is exact."""
-        hooks.refuse(self, hooks.OF_PREDICTIONS)
+        X, chunks = self._named(X, chunks)
         params, fixed = self.params_, self._fixed_in_fit()
         check_no_prior(self.prior)
         fitted_settings.require(self, "standard errors")
-        same_features(self, described_by(X))
-        with open_data(self, X, trials, sample_weight, n_features=params.n_features) as rows:
+        with open_data(self, X, trials, sample_weight, chunks=chunks, n_features=params.n_features) as rows:
             # squares of weights are those of rows, not of equal rows together
             collapse = self.family.row_kind.is_counts and method != "sandwich"
             summed = cast(Summed, rows.collapsed() if collapse else rows)

@@ -11,7 +11,7 @@ import numpy as np
 
 from fastem._errstate import own_methods
 from fastem._public import public
-from fastem._typing import Array, ArrayLike
+from fastem._typing import Array, ArrayLike, PathLike
 from fastem.data.chunk_source import Chunkable
 from fastem.estimators.base import Mixture
 from fastem.estimators.documentation import documented_like
@@ -203,45 +203,84 @@ class BinomialMixture(Mixture):
         return self.fit(X, y, trials=trials, sample_weight=sample_weight).predict(X, trials=trials)
 
     @documented_like(OneArrayMixture.predict)
-    def predict(self, X: ArrayLike, *, trials: ArrayLike | None = None) -> np.ndarray:
+    def predict(
+        self, X: ArrayLike | None = None, *, trials: ArrayLike | None = None, chunks: Chunkable | None = None
+    ) -> np.ndarray:
         """Return the most probable component of each row."""
-        return self._posterior(X, trials, "labels")
+        return self._posterior(X, trials, "labels", chunks=chunks)
 
     @documented_like(OneArrayMixture.predict_proba)
-    def predict_proba(self, X: ArrayLike, *, trials: ArrayLike | None = None) -> np.ndarray:
+    def predict_proba(
+        self, X: ArrayLike | None = None, *, trials: ArrayLike | None = None, chunks: Chunkable | None = None
+    ) -> np.ndarray:
         """Return the probability of each component for each row."""
-        return self._posterior(X, trials, "resp")
+        return self._posterior(X, trials, "resp", chunks=chunks)
 
     @documented_like(OneArrayMixture.score_samples)
-    def score_samples(self, X: ArrayLike, *, trials: ArrayLike | None = None) -> np.ndarray:
+    def score_samples(
+        self, X: ArrayLike | None = None, *, trials: ArrayLike | None = None, chunks: Chunkable | None = None
+    ) -> np.ndarray:
         """Return the logarithm of the probability of each row."""
-        return self._posterior(X, trials, "log_prob")
+        return self._posterior(X, trials, "log_prob", chunks=chunks)
+
+    @documented_like(OneArrayMixture.predict_to)
+    def predict_to(
+        self,
+        path: PathLike,
+        X: ArrayLike | None = None,
+        *,
+        trials: ArrayLike | None = None,
+        chunks: Chunkable | None = None,
+    ) -> int:
+        """Write component, probability and log_density of each row to a file."""
+        return self._predict_to(path, X, trials, chunks)
 
     @documented_like(OneArrayMixture.score)
     def score(
-        self, X: ArrayLike, y: object = None, *, trials: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+        self,
+        X: ArrayLike | None = None,
+        y: object = None,
+        *,
+        trials: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        chunks: Chunkable | None = None,
     ) -> float:
         """Return the mean of `score_samples` over the rows."""
-        return self._mean_log_prob(X, trials, sample_weight)
+        return self._mean_log_prob(X, trials, sample_weight, chunks)
 
     @documented_like(LikelihoodMixture.aic)
-    def aic(self, X: ArrayLike, *, trials: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> float:
+    def aic(
+        self,
+        X: ArrayLike | None = None,
+        *,
+        trials: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        chunks: Chunkable | None = None,
+    ) -> float:
         """Return the Akaike information criterion of the mixture on these rows."""
-        return self._criterion(self._score(X, trials, sample_weight), lambda total: 2.0)
+        return self._criterion(self._score(X, trials, sample_weight, chunks), lambda total: 2.0)
 
     @documented_like(LikelihoodMixture.bic)
-    def bic(self, X: ArrayLike, *, trials: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> float:
+    def bic(
+        self,
+        X: ArrayLike | None = None,
+        *,
+        trials: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        chunks: Chunkable | None = None,
+    ) -> float:
         """Return the Bayesian information criterion of the mixture on these rows."""
-        return self._criterion(self._score(X, trials, sample_weight), math.log)
+        return self._criterion(self._score(X, trials, sample_weight, chunks), math.log)
 
     @documented_like(LikelihoodMixture.standard_errors)
     def standard_errors(
         self,
-        X: ArrayLike,
+        X: ArrayLike | None = None,
         *,
         trials: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
         method: str = "louis",
+        chunks: Chunkable | None = None,
     ) -> StandardErrors:
         """Return standard errors of the fitted parameters.
 
@@ -252,7 +291,7 @@ class BinomialMixture(Mixture):
         >>> fastem.BinomialMixture(1).fit(heads, trials=10).standard_errors(heads, trials=10).probs.round(3)
         array([[0.079]])
         """
-        return self._standard_errors(X, trials, sample_weight, method)
+        return self._standard_errors(X, trials, sample_weight, method, chunks)
 
     def sample(self, n_samples: int = 1, *, trials: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Draw counts of successes from the fitted mixture.

@@ -101,7 +101,9 @@ class LikelihoodMixture(OneArrayMixture):
         """
         return self._become(fit_batch(self, X, None, sample_weight))
 
-    def aic(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+    def aic(
+        self, X: ArrayLike | None = None, sample_weight: ArrayLike | None = None, *, chunks: Chunkable | None = None
+    ) -> float:
         """Return the Akaike information criterion of the mixture on these rows.
 
         Parameters
@@ -110,6 +112,8 @@ class LikelihoodMixture(OneArrayMixture):
             Rows of the kind that fit takes, those of the fit or others.
         sample_weight : array-like of shape (n,), default=None
             Non-negative; a weight of w counts as w equal rows.  None is 1 for each row.
+        chunks : sequence, iterable or callable, default=None
+            Instead of X, as for fit; they are read once.
 
         Returns
         -------
@@ -124,9 +128,11 @@ class LikelihoodMixture(OneArrayMixture):
         ValueError, TypeError
             On unusable rows, with the place: not finite, no counts, or of other columns than those of the fit.
         """
-        return self._criterion(self._score(X, None, sample_weight), lambda total: 2.0)
+        return self._criterion(self._score(X, None, sample_weight, chunks), lambda total: 2.0)
 
-    def bic(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+    def bic(
+        self, X: ArrayLike | None = None, sample_weight: ArrayLike | None = None, *, chunks: Chunkable | None = None
+    ) -> float:
         """Return the Bayesian information criterion of the mixture on these rows.
 
         Parameters
@@ -135,6 +141,8 @@ class LikelihoodMixture(OneArrayMixture):
             Rows of the kind that fit takes, those of the fit or others.
         sample_weight : array-like of shape (n,), default=None
             Non-negative; a weight of w counts as w equal rows.  None is 1 for each row.
+        chunks : sequence, iterable or callable, default=None
+            Instead of X, as for fit; they are read once.
 
         Returns
         -------
@@ -149,10 +157,15 @@ class LikelihoodMixture(OneArrayMixture):
         ValueError, TypeError
             On unusable rows, with the place: not finite, no counts, or of other columns than those of the fit.
         """
-        return self._criterion(self._score(X, None, sample_weight), math.log)
+        return self._criterion(self._score(X, None, sample_weight, chunks), math.log)
 
     def standard_errors(
-        self, X: ArrayLike, *, sample_weight: ArrayLike | None = None, method: str = "louis"
+        self,
+        X: ArrayLike | None = None,
+        *,
+        sample_weight: ArrayLike | None = None,
+        method: str = "louis",
+        chunks: Chunkable | None = None,
     ) -> StandardErrors:
         """Return standard errors of the fitted parameters, from the information that the rows hold.
 
@@ -178,6 +191,8 @@ class LikelihoodMixture(OneArrayMixture):
             again: the errors of weights that are not numbers of rows (sampling weights), whatever their scale, and of
             a model that is only nearly right.  With p parameters each takes n p^2 + p^3 operations and the memory of a
             few p x p matrices.
+        chunks : sequence, iterable or callable, default=None
+            Instead of X, as for fit; they are read once.
 
         Returns
         -------
@@ -210,4 +225,4 @@ class LikelihoodMixture(OneArrayMixture):
         >>> errors.weights.round(2)  # sqrt(1/2 * 1/2 / 6)
         array([0.2, 0.2])
         """
-        return self._standard_errors(X, None, sample_weight, method)
+        return self._standard_errors(X, None, sample_weight, method, chunks)

@@ -13,7 +13,8 @@ from fastem._typing import ArrayLike, RowKind
 from fastem.data.chunk_source import Chunkable
 from fastem.data.chunks import open_chunks
 from fastem.data.dask_partitions import open_partitions
-from fastem.data.dask_predict import DaskCollection, described_by, is_dask
+from fastem.data.dask_predict import DaskCollection, is_dask
+from fastem.data.one_pass import as_chunks, described_by
 from fastem.data.open import open_rows
 from fastem.data.row_source import RowSource
 from fastem.data.rows import Rows
@@ -31,7 +32,13 @@ from fastem.fitting.mixture import Starts, fit_mixture, in_precision, starts_on,
 from fastem.fitting.settings import FitSettings, check_each, of_a_fit, unaltering
 from fastem.fitting.stepwise import step
 from fastem.search.search import polished
-from fastem.validation.arrays import check_enough_rows, check_only_chunks, warn_of_weights, weights_do_not_count_rows
+from fastem.validation.arrays import (
+    check_enough_rows,
+    check_n_features,
+    check_only_chunks,
+    warn_of_weights,
+    weights_do_not_count_rows,
+)
 from fastem.validation.parameters import check_shape
 from fastem.validation.settings import (
     as_generator,
@@ -121,12 +128,16 @@ def open_data(
     chunks: Chunkable | None = None,
     **options: Any,
 ) -> RowSource:
-    """Open the rows of a fit: X in memory or of Dask or, where that is None, chunks."""
+    """Open the rows of a fit: X in memory, of Dask or of Arrow or, where that is None, chunks."""
     if mixture.family.row_kind is RowKind.REAL and not is_coarse(mixture):
         options.setdefault("dtype", np.float64)
+    X, chunks = as_chunks(X, chunks)
     if chunks is not None:
         check_only_chunks(X, trials, sample_weight)
-        return open_chunks(chunks, trials=trials_of(mixture, trials), fitting=True, **runner_of(mixture), **options)
+        n_features = options.pop("n_features", None)
+        found = open_chunks(chunks, trials=trials_of(mixture, trials), fitting=True, **runner_of(mixture), **options)
+        check_n_features(found.n_features, n_features, type(mixture).__name__)
+        return found
     if is_dask(X):
         options |= {"owner": type(mixture).__name__} | runner_of(mixture)
         return open_partitions(X, trials_of(mixture, trials), cast(DaskCollection | None, sample_weight), **options)
@@ -232,8 +243,8 @@ def improve_data(
         return params if number == 0 else polished(rows, family, params, rng, prior=prior)
 
     starts = Starts[Any](len(params.weights), 2, draw, given=True)
-    known = {} if chunks is not None else {"n_features": mixture.params_.n_features}
-    return fit_data(mixture, X, trials, sample_weight, chunks=chunks, starts=starts, **known)
+    n_features = mixture.params_.n_features
+    return fit_data(mixture, X, trials, sample_weight, chunks=chunks, starts=starts, n_features=n_features)
 
 
 def unfinished(mixture: M, X: ArrayLike | None, rows: RowSource) -> M:

@@ -7,7 +7,7 @@ from typing import Self
 import numpy as np
 
 from fastem._errstate import own_methods
-from fastem._typing import ArrayLike
+from fastem._typing import ArrayLike, PathLike
 from fastem.data.chunk_source import Chunkable
 from fastem.estimators.base import Mixture
 from fastem.estimators.model import fit_data
@@ -31,16 +31,16 @@ class OneArrayMixture(Mixture):
         Parameters
         ----------
         X : array-like of shape (n, d)
-            Rows of the kind that the estimator names, n >= k.  Also a Dask array or data frame: a task for each of its
-            blocks, on the `Client` that is current or in this process; on a cluster they stay with the workers for the
-            fit.
+            Rows of the kind that the estimator names, n >= k.  Also the result of `from_arrow`, whose columns name the
+            features as those of a data frame do; or a Dask array or data frame: a task for each of its blocks, on the
+            `Client` that is current or in this process; on a cluster they stay with the workers for the fit.
         y : ignored
         sample_weight : array-like of shape (n,), default=None
             Non-negative; a weight of w counts as w equal rows.
         chunks : sequence, iterable or callable, default=None
             Instead of X: an object that gives the rows in chunks, the same in every sweep; see `open_chunks`.  A
             chunk is X or a tuple (X, sample_weight).  The fit has the bits of that of all rows in memory.  A start
-            takes a pass over the chunks; `warm_sweeps` must be None.  Predict chunk by chunk.
+            takes a pass over the chunks; `warm_sweeps` must be None.
 
         Returns
         -------
@@ -76,7 +76,7 @@ class OneArrayMixture(Mixture):
         """
         return self.fit(X, y, sample_weight).predict(X)
 
-    def predict(self, X: ArrayLike) -> np.ndarray:
+    def predict(self, X: ArrayLike | None = None, *, chunks: Chunkable | None = None) -> np.ndarray:
         """Return the most probable component of each row.
 
         Parameters
@@ -84,6 +84,8 @@ class OneArrayMixture(Mixture):
         X : array-like of shape (n, d), of counts also (n,)
             Rows of the kind that fit takes, those of the fit or others.  A Dask array or data frame gives a Dask
             array, which is computed when it is needed.
+        chunks : sequence, iterable or callable, default=None
+            Instead of X, as for fit; they are read once.
 
         Returns
         -------
@@ -97,9 +99,9 @@ class OneArrayMixture(Mixture):
         ValueError, TypeError
             On unusable rows, with the place: not finite, no counts, or of other columns than those of the fit.
         """
-        return self._posterior(X, None, "labels")
+        return self._posterior(X, None, "labels", chunks=chunks)
 
-    def predict_proba(self, X: ArrayLike) -> np.ndarray:
+    def predict_proba(self, X: ArrayLike | None = None, *, chunks: Chunkable | None = None) -> np.ndarray:
         """Return the probability of each component for each row: its responsibility for the row.
 
         Parameters
@@ -107,6 +109,8 @@ class OneArrayMixture(Mixture):
         X : array-like of shape (n, d), of counts also (n,)
             Rows of the kind that fit takes, those of the fit or others.  A Dask array or data frame gives a Dask
             array, which is computed when it is needed.
+        chunks : sequence, iterable or callable, default=None
+            Instead of X, as for fit; they are read once.
 
         Returns
         -------
@@ -121,9 +125,9 @@ class OneArrayMixture(Mixture):
         ValueError, TypeError
             On unusable rows, with the place: not finite, no counts, or of other columns than those of the fit.
         """
-        return self._posterior(X, None, "resp")
+        return self._posterior(X, None, "resp", chunks=chunks)
 
-    def score_samples(self, X: ArrayLike) -> np.ndarray:
+    def score_samples(self, X: ArrayLike | None = None, *, chunks: Chunkable | None = None) -> np.ndarray:
         """Return the logarithm of the density of each row or, of counts, of its probability.
 
         Parameters
@@ -131,6 +135,8 @@ class OneArrayMixture(Mixture):
         X : array-like of shape (n, d), of counts also (n,)
             Rows of the kind that fit takes, those of the fit or others.  A Dask array or data frame gives a Dask
             array, which is computed when it is needed.
+        chunks : sequence, iterable or callable, default=None
+            Instead of X, as for fit; they are read once.
 
         Returns
         -------
@@ -145,9 +151,54 @@ class OneArrayMixture(Mixture):
         ValueError, TypeError
             On unusable rows, with the place: not finite, no counts, or of other columns than those of the fit.
         """
-        return self._posterior(X, None, "log_prob")
+        return self._posterior(X, None, "log_prob", chunks=chunks)
 
-    def score(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> float:
+    def predict_to(self, path: PathLike, X: ArrayLike | None = None, *, chunks: Chunkable | None = None) -> int:
+        """Write what is predicted of each row to a file: some rows at a time, so that memory does not grow with them.
+
+        Parameters
+        ----------
+        path : path
+            A .csv or .parquet file (which needs pyarrow).  One that is there is replaced when the new one is complete.
+        X : array-like of shape (n, d)
+            Rows as for predict.  Partitions of a Dask collection are computed one after the other.
+        chunks : sequence, iterable or callable, default=None
+            Instead of X, as for predict.
+
+        Returns
+        -------
+        n : int
+            The number of rows.  For each, in their order, the file has component (the most probable one), probability
+            (that of this component) and log_density.
+
+        Raises
+        ------
+        NotFittedError
+            Before a fit.
+        ValueError, TypeError
+            On unusable rows, and for another suffix; there is no new file then.
+        OSError
+            Where the file cannot be written; one that is there stays as it was.
+
+        Examples
+        --------
+        >>> import fastem, pathlib, tempfile
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "labels.csv"
+        >>> fastem.GaussianMixture(1).fit([[1.0], [3.0]]).predict_to(path, [[2.0], [2.0], [9.0]])
+        3
+        >>> path.read_text().splitlines()[0]
+        'component,probability,log_density'
+        """
+        return self._predict_to(path, X, None, chunks)
+
+    def score(
+        self,
+        X: ArrayLike | None = None,
+        y: object = None,
+        sample_weight: ArrayLike | None = None,
+        *,
+        chunks: Chunkable | None = None,
+    ) -> float:
         """Return the mean of `score_samples` over the rows: the higher, the better the mixture fits them.
 
         Parameters
@@ -157,6 +208,8 @@ class OneArrayMixture(Mixture):
         y : ignored
         sample_weight : array-like of shape (n,), default=None
             Non-negative; a weight of w counts as w equal rows.  None is 1 for each row.
+        chunks : sequence, iterable or callable, default=None
+            Instead of X, as for fit; they are read once.
 
         Returns
         -------
@@ -170,7 +223,7 @@ class OneArrayMixture(Mixture):
         ValueError, TypeError
             On unusable rows, with the place: not finite, no counts, or of other columns than those of the fit.
         """
-        return self._mean_log_prob(X, None, sample_weight)
+        return self._mean_log_prob(X, None, sample_weight, chunks)
 
     def sample(self, n_samples: int = 1) -> tuple[np.ndarray, np.ndarray]:
         """Draw rows from the fitted mixture.

@@ -19,7 +19,7 @@ from fastem.estimators.base import Mixture
 from fastem.selection.data import Arrays, as_arrays, as_data, fit, open_float64, with_settings
 from fastem.selection.doubtful import add_doubts, blocks_of_arrays, n_distinct, rounding_step
 from fastem.selection.select import as_estimator
-from fastem.validation.arrays import check_distinct_rows
+from fastem.validation.arrays import check_distinct_rows, check_no_weights
 from fastem.validation.settings import as_generator, as_integer
 
 
@@ -115,6 +115,7 @@ def bootstrap_test(
     n_bootstrap = as_integer(n_bootstrap, "n_bootstrap", 1)
     rng = as_generator(random_state)
     arrays = as_arrays(estimator, as_data(estimator, X, trials))
+    check_no_weights(arrays.sample_weight)
     check_distinct_rows(k + 1, n_distinct(blocks_of_arrays(arrays), k + 1), "n_components + 1", "of X")
     mixture, statistic = likelihood_ratio(estimator, k, arrays)
     draw = simulator(mixture, arrays, rng)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from fastem._typing import ArrayLike, RowKind
+from fastem.data.chunk_source import Chunkable
+from fastem.data.one_pass import as_chunks
 from fastem.data.row_source import RowSource
 from fastem.estimators.base import Mixture
 from fastem.estimators.model import open_data, trials_of
@@ -19,9 +22,15 @@ from fastem.validation.settings import check_no_trials
 class Data:
     """Rows as a fit takes them."""
 
-    X: ArrayLike
+    X: ArrayLike | None
     sample_weight: ArrayLike | None = None
     trials: ArrayLike | None = None  # of families with trials; None is the n_trials of the estimator
+    chunks: Chunkable | None = None  # in the place of X
+
+    @property
+    def is_read(self) -> bool:
+        """Whether the rows are read again and again, rather than in memory or on Dask."""
+        return as_chunks(self.X, self.chunks)[1] is not None
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,15 +67,23 @@ class Arrays(Data):
             yield self.take(fold != i), self.take(fold == i)
 
 
-def as_data(estimator: Mixture, X: ArrayLike, trials: ArrayLike | None, sample_weight: ArrayLike | None = None) -> Data:
+def as_data(
+    estimator: Mixture,
+    X: ArrayLike | None,
+    trials: ArrayLike | None,
+    sample_weight: ArrayLike | None = None,
+    chunks: Chunkable | None = None,
+) -> Data:
     """Join the arguments of a fit; ValueError for trials that the estimator does not take."""
     if estimator.family.row_kind is not RowKind.COUNTS_WITH_TRIALS:
         check_no_trials(trials, type(estimator).__name__)
-    return Data(X, sample_weight, trials)
+    return Data(X, sample_weight, trials, chunks)
 
 
 def as_arrays(estimator: Mixture, data: Data) -> Arrays:
     """Convert rows to arrays; ValueError or TypeError where they are no rows of the family of the estimator."""
+    if data.is_read:
+        return read_arrays(estimator, data)
     row_kind, trials = estimator.family.row_kind, None
     if row_kind is RowKind.COUNTS_WITH_TRIALS:
         X, trials = as_counts(data.X, trials_of(estimator, data.trials))
@@ -76,9 +93,22 @@ def as_arrays(estimator: Mixture, data: Data) -> Arrays:
     return Arrays(X, None if weights is None else as_sample_weight(weights, len(X)), trials)
 
 
+def read_arrays(estimator: Mixture, data: Data) -> Arrays:
+    """Read all rows of chunks to memory; weights that are all 1 are none."""
+    with open_rows_of(estimator, data) as rows:
+        found = rows.take(np.arange(len(rows)))
+    weights = None if (found.sample_weight == 1.0).all() else found.sample_weight
+    return Arrays(found.data[0], weights, *found.data[1:])
+
+
+def open_rows_of(mixture: Mixture, data: Data, **options: Any) -> RowSource:
+    """Open rows as a fit does."""
+    return open_data(mixture, data.X, data.trials, data.sample_weight, chunks=data.chunks, **options)
+
+
 def open_float64(mixture: Mixture, data: Data) -> RowSource:
     """Open rows as a fit does, with sums in float64."""
-    return open_data(mixture, data.X, data.trials, data.sample_weight, dtype=np.float64)
+    return open_rows_of(mixture, data, dtype=np.float64)
 
 
 def with_settings(estimator: Mixture, settings: Mapping[str, object]) -> Mixture:
@@ -89,5 +119,5 @@ def with_settings(estimator: Mixture, settings: Mapping[str, object]) -> Mixture
 def fit(mixture: Mixture, data: Data) -> Mixture:
     """Fit a mixture to the rows, and return it."""
     trials = {} if data.trials is None else {"trials": data.trials}
-    fitted: Mixture = mixture.fit(X=data.X, sample_weight=data.sample_weight, **trials)
+    fitted: Mixture = mixture.fit(X=data.X, sample_weight=data.sample_weight, chunks=data.chunks, **trials)
     return fitted

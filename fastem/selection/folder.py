@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 from fastem._storage import read, write
-from fastem._typing import PathLike
+from fastem._typing import ArrayLike, PathLike
+from fastem.data.row_source import RowSource
 from fastem.estimators.base import Mixture
 from fastem.estimators.model import describe_settings, open_in_memory
 from fastem.fitting.settings import unaltering
-from fastem.selection.data import Data
+from fastem.selection.data import Data, open_rows_of
 from fastem.validation.settings import as_path, check_same_fit
 
 KIND, LAYOUT = "fastem selection", 2
@@ -32,5 +34,12 @@ def identity_of(estimator: Mixture, data: Data, folds: int) -> dict[str, object]
     """Return what all mixtures of a selection have in common: the settings of the estimator, and the rows."""
     without = unaltering(type(estimator)) - {"random_state"} | {"n_components"}
     settings = describe_settings(estimator, without)
-    with open_in_memory(estimator, data.X, data.trials, data.sample_weight) as rows:
+    with rows_of(estimator, data) as rows:
         return {"class": type(estimator).__name__, **settings, "folds": folds, "data": rows.fingerprint()}
+
+
+def rows_of(estimator: Mixture, data: Data) -> RowSource:
+    """Open the rows: those of chunks have the fingerprint of the same rows in memory."""
+    if data.is_read:
+        return open_rows_of(estimator, data)
+    return open_in_memory(estimator, cast(ArrayLike, data.X), data.trials, data.sample_weight)

@@ -12,6 +12,7 @@ import numpy as np
 
 from fastem._errstate import own
 from fastem._typing import Array, ArrayLike, PathLike
+from fastem.data.chunk_source import Chunkable
 from fastem.data.kmeans import START_ROWS, subsample
 from fastem.estimators.base import Mixture
 from fastem.estimators.gaussian_mixture import GaussianMixture
@@ -50,7 +51,7 @@ for each, and splits and merges of its neighbours."""
 
 @own
 def select(
-    X: ArrayLike,
+    X: ArrayLike | None = None,
     n_components: Iterable[int] = range(1, 11),
     covariance_types: Iterable[str] | None = None,
     *,
@@ -62,6 +63,7 @@ def select(
     split_merge: bool = True,
     checkpoint: PathLike | None = None,
     on_candidate: Callable[[Candidate], None] | None = None,
+    chunks: Chunkable | None = None,
 ) -> Selection:
     """Fit mixtures of several sizes and covariance types, and choose one by an information criterion.
 
@@ -97,6 +99,8 @@ def select(
         ValueError if they are of other rows or settings.
     on_candidate : callable, default=None
         A function that is called with each Candidate after its fit, and again if the next size leads to a better one.
+    chunks : sequence, iterable or callable, default=None
+        In the place of X, as for the fit; "cv" reads all of them to memory, to cut them into folds.
 
     Returns
     -------
@@ -135,7 +139,7 @@ def select(
     check_bool(split_merge, "split_merge")
     check_callable(on_candidate, "on_candidate")
     settings = candidate_settings(estimator, n_components, covariance_types)
-    data = as_data(estimator, X, trials, sample_weight)
+    data = as_data(estimator, X, trials, sample_weight, chunks)
     folds_of_criterion = folds if criterion == "cv" else 0
     settings, step = check_candidates(estimator, settings, data, folds_of_criterion)
     folder = None if checkpoint is None else open_folder(checkpoint, estimator, data, folds, split_merge)
@@ -195,7 +199,8 @@ def check_candidates(
     sizes = list(dict.fromkeys(mixture.n_components for mixture in mixtures))
     with open_float64(estimator, data) as rows:
         sample = subsample(rows, START_ROWS, np.random.default_rng(0))
-        most, of_what = n_distinct(blocks_of_rows(rows, sample), max(sizes)), "of X"
+        distinct = rows.collapsed() if rows.row_kind.is_counts else rows
+        most, of_what = n_distinct(blocks_of_rows(distinct, sample), max(sizes)), "of X"
         n_features, step = rows.n_features, rounding_step(sample.data[0])
     if folds:
         most = min(

@@ -5,18 +5,19 @@ from __future__ import annotations
 import numpy as np
 
 from fastem.estimators.base import Mixture
-from fastem.estimators.model import fit_data, n_components, open_data
+from fastem.estimators.model import fit_data, n_components
 from fastem.families.params import Params
 from fastem.fitting.mixture import Starts
 from fastem.search.search import with_one_more
-from fastem.selection.data import Data
+from fastem.selection.data import Data, open_rows_of
 from fastem.validation.settings import as_generator
 
 
 def fit_neighbour(mixture: Mixture, params: Params, data: Data) -> Mixture:
     """Fit a mixture from the parameters of one with a component more or less, and return a fitted copy."""
     start = neighbour(mixture, params, data)
-    return fit_data(mixture, data.X, data.trials, data.sample_weight, starts=Starts.at(start))
+    rows = data.X, data.trials, data.sample_weight
+    return fit_data(mixture, *rows, chunks=data.chunks, starts=Starts.at(start))
 
 
 def neighbour(mixture: Mixture, params: Params, data: Data) -> Params:
@@ -24,7 +25,7 @@ def neighbour(mixture: Mixture, params: Params, data: Data) -> Params:
     if len(params.weights) > n_components(mixture):
         return with_one_less(params)
     rng = as_generator(mixture.random_state)
-    with open_data(mixture, data.X, data.trials, data.sample_weight) as rows:
+    with open_rows_of(mixture, data) as rows:
         found: Params = with_one_more(rows, mixture.family.for_rows(rows, rng), params, rng, prior=mixture.prior)
     return found
 

@@ -293,6 +293,12 @@ def check_only_chunks(X: object, trials: ArrayLike | None, sample_weight: object
         raise TypeError("trials must be None or one number with chunks; pass those of rows in chunks (X, trials)")
 
 
+def check_no_weights(sample_weight: object) -> None:
+    """Raise ValueError for rows with weights, where rows like them are to be drawn."""
+    if sample_weight is not None:
+        raise ValueError("X has weights, of which bootstrap_test takes no account: read rows without sample_weight")
+
+
 def check_chunks(chunks: object) -> None:
     """Raise ValueError if the chunks are one array or data frame, whose rows would be taken for chunks."""
     shape = getattr(chunks, "shape", None)
