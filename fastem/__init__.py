@@ -39,6 +39,8 @@ _HOME = {
     "bootstrap_test": "selection.bootstrap",
     "BootstrapTest": "selection.bootstrap",
     "ConvergenceDisplay": "plotting.convergence",
+    "SelectionDisplay": "plotting.selection",
+    "ManyFitsDisplay": "plotting.many",
     "FitAnimation": "plotting.animation",
     "em": "fitting.driver",
     "Fit": "fitting.result",

@@ -39,6 +39,8 @@ from fastem.persistence import load as load
 from fastem.persistence import load_stats as load_stats
 from fastem.plotting.animation import FitAnimation as FitAnimation
 from fastem.plotting.convergence import ConvergenceDisplay as ConvergenceDisplay
+from fastem.plotting.many import ManyFitsDisplay as ManyFitsDisplay
+from fastem.plotting.selection import SelectionDisplay as SelectionDisplay
 from fastem.poisson import *
 from fastem.selection.bootstrap import BootstrapTest as BootstrapTest
 from fastem.selection.bootstrap import bootstrap_test as bootstrap_test

@@ -69,6 +69,12 @@ class FitAnimation:
     def __init__(self, displays: Sequence[Display]) -> None:
         self.displays = cast(list[Display], as_list(displays, "displays"))
 
+    def __repr__(self) -> str:
+        return f"<FitAnimation: {len(self.displays) - 1} iterations of {self.displays[-1]!r}>"
+
+    def _repr_html_(self) -> str:
+        return self.to_html()
+
     @classmethod
     def from_estimator(
         cls,
@@ -109,7 +115,7 @@ class FitAnimation:
         import_matplotlib("pyplot").close(figure)
 
     def to_html(self) -> str:
-        """Return the animation as HTML, for a notebook: `IPython.display.HTML(animation.to_html())`."""
+        """Return the animation as HTML with buttons; a notebook shows it by itself."""
         figure, animation = self._animate()
         text = str(animation.to_jshtml(SPEED))
         import_matplotlib("pyplot").close(figure)

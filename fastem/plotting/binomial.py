@@ -12,7 +12,7 @@ from fastem._public import public
 from fastem.data.open import posterior
 from fastem.families.binomial.model import BinomialParams
 from fastem.plotting.counts import EXACT_COUNTS, MOST_BARS, draw_shares, normal_shares
-from fastem.plotting.style import AxesLike, as_names, bin_edges, check_family, legend, panels
+from fastem.plotting.style import AxesLike, MixturePicture, as_names, bin_edges, check_family, legend, panels
 from fastem.validation.arrays import as_counts, as_sample_weight, check_enough_rows
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ QUANTILES = 200
 
 
 @public
-class BinomialMixtureDisplay:
+class BinomialMixtureDisplay(MixturePicture[BinomialParams]):
     """Plot the shares of rows by their rates of success, and the shares that a binomial mixture expects.
 
     Each column has a panel.  If all rows have the same number of trials, up to 60, each number of successes has a bar.
@@ -103,7 +103,7 @@ class BinomialMixtureDisplay:
         self.figure_, self.axes_ = panels(ax, 1, self.params.n_features)
         for feature, axes in enumerate(self.axes_):
             self._column(axes, feature)
-        legend(self.axes_[0])
+        legend(self.axes_[-1])
         return self
 
     def _column(self, axes: Axes, feature: int) -> None:
@@ -113,7 +113,8 @@ class BinomialMixtureDisplay:
         trials, weights = self.trials[rows, feature].astype(float), self.sample_weight[rows]
         rates = self.X[rows, feature] / trials
         edges = rate_edges(rates, trials)
-        draw_shares(axes, edges, rates, weights, expected_shares(self.params, feature, trials, weights, edges))
+        expected = expected_shares(self.params, feature, trials, weights, edges)
+        draw_shares(axes, edges, rates, weights, expected, self.params.weights)
         axes.set_xlabel(f"rate of success, {self.feature_names[feature]}")
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from fastem._public import public
 from fastem.fitting.result import History
-from fastem.plotting.style import COLORS, AxesLike, legend, panels
+from fastem.plotting.style import COLORS, AxesLike, legend, note, panels
 from fastem.validation.settings import as_choices
 
 if TYPE_CHECKING:
@@ -21,12 +21,16 @@ STEP_MARKS = {"accelerated": ("o", COLORS[2]), "rejected": ("x", COLORS[1]), "re
               "dropped": ("s", COLORS[4])}  # fmt: skip
 QUANTITIES = {"loglik": "log likelihood", "q": "Q", "entropy": "entropy"}
 
+NOTES = {"q": "may fall: the log likelihood, Q + entropy, does not"}
+"""What a panel says of its quantity."""
+
 
 @public
 class ConvergenceDisplay:
     """Plot the log likelihood, Q and the entropy at each sweep, and mark the steps that were no plain EM steps.
 
-    A rejected extrapolation costs a sweep without a value, which leaves a gap before its mark.
+    A rejected extrapolation costs a sweep without a value, which leaves a gap before its mark.  The log likelihood is
+    the sum of Q and the entropy: it never falls, but either of them may.
 
     Parameters
     ----------
@@ -47,6 +51,10 @@ class ConvergenceDisplay:
 
     def __init__(self, *, history: History) -> None:
         self.history = history
+
+    def __repr__(self) -> str:
+        last = f", log likelihood {self.history.loglik[-1]:.10g}" if len(self.history) else ""
+        return f"<ConvergenceDisplay: {len(self.history)} iterations{last}>"
 
     @classmethod
     def from_estimator(
@@ -100,4 +108,5 @@ class ConvergenceDisplay:
                     sweeps[marked], values[marked], s=22, marker=marker, color=color, label=name_once, zorder=3
                 )
         axes.set_ylabel(QUANTITIES[name])
+        note(axes, NOTES.get(name, ""))
         axes.locator_params(axis="x", integer=True)

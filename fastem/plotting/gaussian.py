@@ -12,26 +12,31 @@ from fastem._public import public
 from fastem.data.open import posterior
 from fastem.families.gaussian.model import GaussianParams
 from fastem.kernels.linear import eigh
+from fastem.plotting.planes import MANY, drawn_as_points, hexagons, points, shade
 from fastem.plotting.style import (
     BAR_COLOR,
-    COLORS,
-    HEXAGONS,
-    MANY,
-    POINTS,
+    NOTE_COLOR,
     SUM_COLOR,
     AxesLike,
+    MixturePicture,
     as_names,
     bin_edges,
     check_family,
+    component_label,
     import_matplotlib,
     legend,
+    note,
+    outside,
     panels,
+    shown_range,
     style,
 )
 from fastem.validation.arrays import as_matrix, as_sample_weight
+from fastem.validation.settings import as_places, check_bool
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.cm import ScalarMappable
     from matplotlib.lines import Line2D
 
     from fastem.estimators.gaussian_mixture import GaussianMixture
@@ -40,6 +45,12 @@ GRID = 1000
 """Number of points along a curve."""
 PEAK = 65
 """Number of further points around the mean of each component."""
+REACH = 9.0
+"""Standard deviations from a mean beyond which a density is 0 in what follows."""
+MARGIN = 0.06
+"""Share of the range of the rows by which an axis is longer."""
+FINEST = 240
+"""Limit of the number of bins of a histogram."""
 CEILING = 2.0
 """Height of the axis in heights of the tallest bar: a higher peak is cut off, so that the others do not look flat."""
 RADII = (1.0, 2.0)
@@ -49,13 +60,17 @@ MOST_FEATURES = 6
 
 
 @public
-class GaussianMixtureDisplay:
+class GaussianMixtureDisplay(MixturePicture[GaussianParams]):
     """Plot a Gaussian mixture with its rows.
 
     With one feature, it plots a histogram of the rows, the density of each component times its weight, and their sum.
     With two features, it plots the rows as points, in the colour of their most probable component, and ellipses at one
     and two standard deviations; above 5,000 rows a random sample of them, and above 100,000 rows hexagons with their
     counts.  With three to six features, it plots all pairs of features, and each feature alone.
+
+    Of more than six features it plots those six that separate the components best: each tells, by itself, most about
+    the component of a row.  The measure is their mutual information (Battiti 1994).  The picture says which were left
+    out, as it says how many rows are drawn, and how many are too far from all others to be shown.
 
     Parameters
     ----------
@@ -67,18 +82,27 @@ class GaussianMixtureDisplay:
         Weights of the rows, for histograms and hexagons.
     feature_names : sequence of d str, default=None
         Names on the axes. None is x0, x1, ...
+    features : sequence of int or str, default=None
+        The features that are plotted, at most six: their numbers or names. None is all, or the six that separate best.
+    uncertainty : bool, default=False
+        With two features, shade each place by the probability of its most probable component: dark where that is
+        unsure.
 
     Attributes
     ----------
     figure_ : matplotlib Figure
     axes_ : list of matplotlib Axes, in reading order
 
+    References
+    ----------
+    Battiti (1994), Using mutual information for selecting features in supervised neural net learning.
+
     Examples
     --------
     >>> import numpy as np, fastem
     >>> X = np.random.default_rng(0).normal(size=(200, 2))
     >>> mixture = fastem.GaussianMixture(2, random_state=0).fit(X)
-    >>> display = fastem.GaussianMixtureDisplay.from_estimator(mixture, X)  # doctest: +SKIP
+    >>> display = fastem.GaussianMixtureDisplay.from_estimator(mixture, X, uncertainty=True)  # doctest: +SKIP
     """
 
     def __init__(
@@ -88,9 +112,23 @@ class GaussianMixtureDisplay:
         X: np.ndarray,
         sample_weight: np.ndarray | None = None,
         feature_names: Sequence[str] | None = None,
+        features: Sequence[int | str] | None = None,
+        uncertainty: bool = False,
     ) -> None:
+        check_bool(uncertainty, "uncertainty")
         self.params, self.X, self.sample_weight = params, X, sample_weight
         self.feature_names = as_names(feature_names, params.n_features)
+        every = range(params.n_features)
+        if features is not None:
+            self.features = as_places(features, "features", self.feature_names, MOST_FEATURES)
+        else:
+            self.features = list(every) if len(every) <= MOST_FEATURES else most_separating(params, MOST_FEATURES)
+        self.chosen_by_separation = features is None and len(self.features) < len(every)
+        if uncertainty and len(self.features) != 2:
+            raise ValueError(
+                f"uncertainty must be False but for two features, got {len(self.features)}: pass features=[...]"
+            )
+        self.uncertainty = uncertainty
 
     @classmethod
     def from_estimator(
@@ -99,6 +137,8 @@ class GaussianMixtureDisplay:
         X: ArrayLike,
         *,
         sample_weight: ArrayLike | None = None,
+        features: Sequence[int | str] | None = None,
+        uncertainty: bool = False,
         ax: AxesLike | None = None,
     ) -> Self:
         """Plot a fitted GaussianMixture with rows.
@@ -110,7 +150,12 @@ class GaussianMixtureDisplay:
             The rows.
         sample_weight : array-like of shape (n,), default=None
             Weights of the rows.
-        ax : matplotlib Axes, or d^2 of them for the pairs of d > 2 features, default=None
+        features : sequence of int or str, default=None
+            The features that are plotted, at most six: their numbers or names. None is all, or the six that separate
+            the components best.
+        uncertainty : bool, default=False
+            With two features, shade each place by the probability of its most probable component.
+        ax : matplotlib Axes, or m^2 of them for the pairs of m > 2 features, default=None
             Where to plot. None is a new figure.
         """
         check_family(mixture, "gaussian")
@@ -118,75 +163,120 @@ class GaussianMixtureDisplay:
         rows = as_matrix(X, n_features=params.n_features, owner="GaussianMixture")
         weights = None if sample_weight is None else as_sample_weight(sample_weight, len(rows))
         names = getattr(mixture, "feature_names_in_", None)
-        return cls(params=params, X=rows, sample_weight=weights, feature_names=names).plot(ax)
+        display = cls(
+            params=params,
+            X=rows,
+            sample_weight=weights,
+            feature_names=names,
+            features=features,
+            uncertainty=uncertainty,
+        )
+        return display.plot(ax)
 
     def plot(self, ax: AxesLike | None = None) -> Self:
         """Plot as `from_estimator` does."""
-        d = self.params.n_features
-        if d <= 2:
-            self.figure_, self.axes_ = panels(ax, 1, 1)
-            self._line(self.axes_[0], 0) if d == 1 else self._plane(self.axes_[0], 0, 1)
-            legend(self.axes_[0])
+        m = len(self.features)
+        self.ranges = {feature: shown_range(self.X[:, feature]) for feature in self.features}
+        if m > 2:
+            self.figure_, self.axes_ = panels(ax, m, m, width=2.4, height=2.2)
+            self._pairs()
             return self
-        if d > MOST_FEATURES:
-            raise ValueError(
-                f"a plot of all pairs takes at most {MOST_FEATURES} features, got {d}: fit a mixture of fewer features"
-            )
-        self.figure_, self.axes_ = panels(ax, d, d, width=2.4, height=2.2)
-        for place, axes in enumerate(self.axes_):
-            self._pair(axes, *divmod(place, d))
-        handles, labels = self.axes_[0].get_legend_handles_labels()
-        self.axes_[d - 1].legend(handles, labels, frameon=False, loc="upper right")
+        self.figure_, self.axes_ = panels(ax, 1, 1)
+        (axes,) = self.axes_
+        scale = self._line(axes, *self.features) if m == 1 else self._plane(axes, *self.features)
+        legend(axes)
+        note(axes, *self._notes())
+        if scale is not None and ax is None:
+            label = "largest probability of a component" if self.uncertainty else "rows"
+            self.figure_.colorbar(scale, ax=axes, label=label, location="bottom", format="%g", shrink=0.8)
         return self
+
+    def _notes(self) -> list[str]:
+        """Say what is not in the picture."""
+        n, d = self.X.shape
+        chosen = f"{len(self.features)} of {d} features: those that separate best" if self.chosen_by_separation else ""
+        drawn = drawn_as_points(n) if len(self.features) > 1 else ""
+        return [chosen, drawn, outside(n - int(self._inside(*self.features).sum()), n)]
+
+    def _inside(self, *features: int) -> np.ndarray:
+        """Return which rows (n,) the axes of these features show."""
+        shown = np.ones(len(self.X), bool)
+        for feature in features:
+            low, high = self.ranges[feature]
+            shown &= (low <= self.X[:, feature]) & (self.X[:, feature] <= high)
+        return shown
+
+    def _pairs(self) -> None:
+        """Plot the lower triangle; above it, where no panels are, stand the legend and the notes."""
+        m = len(self.features)
+        for place, axes in enumerate(self.axes_):
+            self._pair(axes, *divmod(place, m))
+        handles, labels = self.axes_[0].get_legend_handles_labels()
+        self.axes_[m - 1].legend(handles, labels, frameon=False, loc="upper right", ncols=-(-len(labels) // (3 * m)))
+        notes = "\n".join(filter(None, self._notes()))
+        self.axes_[1].text(0.0, 1.0, notes, va="top", fontsize="small", color=NOTE_COLOR, in_layout=False)
 
     def _pair(self, axes: Axes, row: int, column: int) -> None:
         """Plot a panel of the lower triangle; only panels at the left and the bottom have names of features."""
         if column > row:
             axes.set_axis_off()
             return
-        self._line(axes, row) if row == column else self._plane(axes, column, row)
-        axes.set_xlabel(self.feature_names[column] if row == self.params.n_features - 1 else "")
-        if row != column:
-            axes.set_ylabel(self.feature_names[row] if column == 0 else "")
+        across, up = self.features[column], self.features[row]
+        if row == column:
+            self._line(axes, across)
+            axes.set(ylabel="", yticks=[])  # densities, each on a scale of its own
+        else:
+            self._plane(axes, across, up)
+            axes.set_ylabel(self.feature_names[up] if column == 0 else "")
+        axes.set_xlabel(self.feature_names[across] if row == len(self.features) - 1 else "")
 
     def _line(self, axes: Axes, feature: int) -> None:
-        """Plot densities over a histogram of one feature."""
-        x = self.X[:, feature]
-        bars, _, _ = axes.hist(
-            x,
-            bin_edges(x).tolist(),
-            weights=self.sample_weight,
-            density=True,
-            color=BAR_COLOR,
-            edgecolor="white",
-            linewidth=0.5,
-        )
+        """Plot densities over a histogram of one feature, whose bars are shares of all rows."""
+        shown = self._inside(feature)
+        every = np.broadcast_to(1.0, len(self.X)) if self.sample_weight is None else self.sample_weight
+        x = self.X[shown, feature]
+        edges = bin_edges(x, FINEST)
+        bars = np.histogram(x, edges, weights=every[shown])[0] / (every.sum() * np.diff(edges))
+        axes.stairs(bars, edges, fill=True, color=BAR_COLOR)
         params = marginal(self.params, [feature])
         density_lines(axes, density_grid(x, params), params)
         axes.set(xlabel=self.feature_names[feature], ylabel="density")
         axes.set_ylim(0, min(axes.get_ylim()[1], CEILING * np.max(bars)))
 
-    def _plane(self, axes: Axes, across: int, up: int) -> None:
-        """Plot ellipses among the rows, in two features."""
-        x, y = self.X[:, across], self.X[:, up]
+    def _plane(self, axes: Axes, across: int, up: int) -> ScalarMappable | None:
+        """Plot ellipses among the rows, in two features; return what has a scale of greys, if anything has."""
+        shown, pair, scale = self._inside(across, up), marginal(self.params, [across, up]), None
         if len(self.X) > MANY:
-            axes.hexbin(
-                x, y, C=self.sample_weight, reduce_C_function=np.sum, gridsize=HEXAGONS, bins="log", mincnt=1,
-                cmap="Greys", linewidths=0.1,
-            )  # fmt: skip
+            weights = None if self.sample_weight is None else self.sample_weight[shown]
+            scale = hexagons(axes, self.X[shown, across], self.X[shown, up], weights)
         else:
-            self._points(axes, across, up)
-        ellipses(axes, marginal(self.params, [across, up]))
+            points(axes, self.X, self.params, across, up)
+        ellipses(axes, pair)
+        if not shown.all():
+            axes.set(xlim=with_margin(*self.ranges[across]), ylim=with_margin(*self.ranges[up]))
         axes.set(xlabel=self.feature_names[across], ylabel=self.feature_names[up])
+        return shade(axes, pair) if self.uncertainty else scale
 
-    def _points(self, axes: Axes, across: int, up: int) -> None:
-        """Plot the rows, or a sample of them, in the colours of their components."""
-        rows = self.X
-        if len(rows) > POINTS:
-            rows = rows[np.sort(np.random.default_rng(0).choice(len(rows), POINTS, replace=False))]
-        colors = [COLORS[label % len(COLORS)] for label in posterior(self.params, rows).labels]
-        size = 14 if len(rows) < POINTS / 5 else 4
-        axes.scatter(rows[:, across], rows[:, up], s=size, c=colors, alpha=0.5, linewidths=0)
+
+def with_margin(low: float, high: float) -> tuple[float, float]:
+    """Return a range that is a little longer at both ends."""
+    return low - MARGIN * (high - low), high + MARGIN * (high - low)
+
+
+def most_separating(params: GaussianParams, count: int) -> list[int]:
+    """Return the features, in their order, each of which tells most about the component of a row."""
+    found = [information_of(marginal(params, [feature])) for feature in range(params.n_features)]
+    return sorted(np.argsort(found)[::-1][:count].tolist())
+
+
+def information_of(params: GaussianParams) -> float:
+    """Return the mutual information of a feature and the component, by the trapezoidal rule."""
+    means, sds = params.means[:, 0], np.sqrt(params.variances()[:, 0])
+    grid = np.unique(means + sds * np.linspace(-REACH, REACH, 4 * PEAK)[:, np.newaxis])
+    densities = component_densities(params, grid)
+    independent = params.weights * densities.sum(axis=1, keepdims=True)
+    ratios = np.divide(densities, independent, out=np.ones_like(densities), where=densities > 0)
+    return float(np.trapezoid((densities * np.log(ratios)).sum(axis=1), grid))
 
 
 def marginal(params: GaussianParams, features: Sequence[int]) -> GaussianParams:
@@ -205,8 +295,7 @@ def component_densities(params: GaussianParams, grid: np.ndarray) -> np.ndarray:
 
 def density_grid(x: np.ndarray, params: GaussianParams) -> np.ndarray:
     """Return points on the range of x and a little more, which lie close together around thin components."""
-    margin = 0.06 * np.ptp(x)
-    low, high = x.min() - margin, x.max() + margin
+    low, high = with_margin(x.min(), x.max())
     around = params.means[:, 0] + np.sqrt(params.variances()[:, 0]) * np.linspace(-4, 4, PEAK)[:, np.newaxis]
     return np.union1d(np.linspace(low, high, GRID), around[(low < around) & (around < high)])
 
@@ -215,7 +304,7 @@ def density_lines(axes: Axes, grid: np.ndarray, params: GaussianParams) -> list[
     """Plot the density of each component, and behind them that of the mixture."""
     densities = component_densities(params, grid)
     lines = [
-        axes.plot(grid, density, linewidth=1.8, label=f"component {c}", **style(c))[0]
+        axes.plot(grid, density, linewidth=1.8, label=component_label(c, params.weights[c]), **style(c))[0]
         for c, density in enumerate(densities.T)
     ]
     mixture = densities.sum(axis=1)
@@ -230,7 +319,7 @@ def ellipses(axes: Axes, params: GaussianParams) -> None:
         angle = np.degrees(np.arctan2(vectors[1, 1], vectors[0, 1]))
         for radius in RADII:
             height, width = 2 * radius * np.sqrt(np.maximum(values, 0.0))
-            label = f"component {c}" if radius == RADII[0] else None
+            label = component_label(c, params.weights[c]) if radius == RADII[0] else None
             outline = patches.Ellipse(
                 params.means[c], width, height, angle=angle, fill=False, linewidth=1.8, label=label, **style(c)
             )

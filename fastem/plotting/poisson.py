@@ -12,18 +12,32 @@ from fastem._public import public
 from fastem.data.open import posterior
 from fastem.families.poisson.model import PoissonParams
 from fastem.plotting.counts import EXACT_COUNTS, MOST_BARS, draw_shares, normal_shares
-from fastem.plotting.style import AxesLike, as_names, bin_edges, check_family, legend, panels
+from fastem.plotting.style import (
+    AxesLike,
+    MixturePicture,
+    as_names,
+    bin_edges,
+    check_family,
+    legend,
+    note,
+    outside,
+    panels,
+    shown_range,
+)
 from fastem.validation.arrays import as_count_matrix, as_sample_weight
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from fastem.estimators.poisson_mixture import PoissonMixture
 
 
 @public
-class PoissonMixtureDisplay:
+class PoissonMixtureDisplay(MixturePicture[PoissonParams]):
     """Plot the shares of rows by their counts, and the shares that a Poisson mixture expects.
 
-    Each column has a panel.  If no count is above 60, each count has a bar.
+    Each column has a panel.  If no count is above 60, each count has a bar.  Counts far from all others are not
+    shown; the panel says how many.
 
     Parameters
     ----------
@@ -92,13 +106,20 @@ class PoissonMixtureDisplay:
         """Plot as `from_estimator` does."""
         self.figure_, self.axes_ = panels(ax, 1, self.params.n_features)
         for feature, axes in enumerate(self.axes_):
-            counts = self.X[:, feature].astype(float)
-            edges = count_edges(counts)
-            marginal = PoissonParams(self.params.weights, self.params.rates[:, [feature]])
-            draw_shares(axes, edges, counts, self.sample_weight, expected_shares(marginal, edges))
-            axes.set_xlabel(self.feature_names[feature])
-        legend(self.axes_[0])
+            self._column(axes, feature)
+        legend(self.axes_[-1])
         return self
+
+    def _column(self, axes: Axes, feature: int) -> None:
+        """Plot the observed shares as bars, and the expected ones as lines; counts far from all others are left out."""
+        counts, params = self.X[:, feature].astype(float), self.params
+        low, high = shown_range(counts)
+        inside = (low <= counts) & (counts <= high)
+        edges = count_edges(counts[inside])
+        marginal = PoissonParams(params.weights, params.rates[:, [feature]])
+        draw_shares(axes, edges, counts, self.sample_weight, expected_shares(marginal, edges), params.weights)
+        axes.set_xlabel(self.feature_names[feature])
+        note(axes, outside(int((~inside).sum()), len(counts)))
 
 
 def count_edges(counts: np.ndarray) -> np.ndarray:

@@ -5,30 +5,36 @@ from __future__ import annotations
 import importlib
 from collections.abc import Sequence
 from types import ModuleType
-from typing import TYPE_CHECKING, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypedDict, TypeVar
 
 import numpy as np
 
 from fastem.estimators.base import Mixture
 from fastem.estimators.registry import estimator_type
+from fastem.families.params import Params
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 
+P = TypeVar("P", bound=Params)
 AxesLike: TypeAlias = "Axes | Sequence[Axes] | np.ndarray"
 """Where a user wants a display drawn."""
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Colours that people with any kind of colour vision distinguish: Okabe and Ito (2008), without yellow and black."""
 LINES = ("-", "--", ":", "-.")
 """Styles of lines: when all colours are used, the next components repeat them with the next style."""
-SUM_COLOR, BAR_COLOR = "#222222", "#E2E2E2"
-POINTS = 5_000
-"""Number of rows that are drawn as points; more would hide each other."""
-MANY = 100_000
-"""Number of rows above which they are counted in hexagons."""
-HEXAGONS = 60
-"""Number of hexagons from left to right."""
+SUM_COLOR, BAR_COLOR, NOTE_COLOR = "#222222", "#E2E2E2", "#666666"
+WHOLE_PERCENT = 9.95, 99.0
+"""Weights between these are told in whole per cent, others with more digits."""
+MOST_INSIDE = 4
+"""Entries of a legend inside a panel; more would cover what is drawn."""
+LEGEND_ROWS = 18
+"""Rows of a legend, before it gets another column."""
+FEW = 30
+"""Of fewer values none is far from all others."""
+TAILS: tuple[tuple[float, Literal["higher", "lower"]], ...] = ((0.005, "higher"), (0.995, "lower"))
+"""Quantiles of the middle 99 %, and which of the two nearest values each is: the one further inside."""
 BINS = (25, 80)
 """Limits of the number of bins of a histogram; between them it is twice the cube root of n (Rice)."""
 
@@ -77,16 +83,67 @@ def style(component: int) -> LineStyle:
     return {"color": COLORS[component % len(COLORS)], "linestyle": LINES[component // len(COLORS) % len(LINES)]}
 
 
+def component_label(component: int, weight: float) -> str:
+    """Return the name of a component in a legend, with its weight: "component 0, 40 %"."""
+    percent = 100 * weight
+    least, most = WHOLE_PERCENT
+    digits = f"{percent:.2g}" if percent < least else f"{percent:.0f}" if percent < most else f"{percent:.3g}"
+    return f"component {component}, {digits} %"
+
+
 def legend(axes: Axes) -> None:
-    """Draw a legend without a frame."""
-    axes.legend(frameon=False, fontsize="small")
+    """Draw a legend without a frame: beside the panel, where it is long and the layout makes room for it."""
+    n = len(axes.get_legend_handles_labels()[1])
+    beside = n > MOST_INSIDE and axes.figure.get_layout_engine() is not None
+    place: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)} if beside else {}
+    axes.legend(frameon=False, fontsize="small", ncols=-(-n // LEGEND_ROWS), **place)
 
 
-def bin_edges(x: np.ndarray) -> np.ndarray:
-    """Return the edges of the bins of a histogram of x."""
-    return np.histogram_bin_edges(x, bins=int(np.clip(2 * len(x) ** (1 / 3), *BINS)))
+def note(axes: Axes, *sentences: str) -> None:
+    """Write sentences in small grey letters above a panel, at its right; "" is none."""
+    text = "; ".join(filter(None, sentences))
+    if text:
+        axes.set_title(text, loc="right", fontsize="small", color=NOTE_COLOR)
+
+
+def shown_range(x: np.ndarray) -> tuple[float, float]:
+    """Return the range of the values of x that an axis shows: all of them, but for those far from all others.
+
+    Far is more than the range of the middle 99 % beyond that range: a normal distribution has none in a billion rows.
+    """
+    if len(x) >= FEW:
+        low, high = (float(np.quantile(x, at, method=method)) for at, method in TAILS)
+        if low < high:
+            x = x[(2 * low - high <= x) & (x <= 2 * high - low)]
+    return float(x.min()), float(x.max())
+
+
+def outside(n_outside: int, n: int) -> str:
+    """Say how many of n rows are outside of what is shown; "" for none."""
+    return f"{n_outside:,} of {n:,} rows outside" if n_outside else ""
+
+
+def bin_edges(x: np.ndarray, finest: int = 0) -> np.ndarray:
+    """Return the edges of the bins of a histogram of x: up to `finest` where the middle half lies close together."""
+    count = int(np.clip(2 * len(x) ** (1 / 3), *BINS))
+    if finest:
+        low, high = np.quantile(x, (0.25, 0.75))
+        width = 2 * (high - low) * len(x) ** (-1 / 3)
+        count = max(count, min(finest, int(np.ptp(x) / width))) if width > 0 else count
+    return np.histogram_bin_edges(x, bins=count)
 
 
 def as_names(feature_names: Sequence[str] | None, d: int) -> list[str]:
     """Return the names of d features: x0, x1, ... for None."""
     return [f"x{i}" for i in range(d)] if feature_names is None else [str(name) for name in feature_names]
+
+
+class MixturePicture(Generic[P]):
+    """A display of a mixture with its rows says what it shows."""
+
+    params: P
+    X: np.ndarray
+
+    def __repr__(self) -> str:
+        n, d = self.X.shape
+        return f"<{type(self).__name__}: {len(self.params.weights)} components, {n:,} rows, {d} features>"

@@ -6,7 +6,7 @@ import math
 import numbers
 import os
 import sys
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NoReturn
 
 import numpy as np
@@ -93,6 +93,12 @@ def check_instance(value: object, name: str, expected: type) -> None:
     """Raise TypeError unless the value is of the expected class."""
     if not isinstance(value, expected):
         raise TypeError(f"{name} must be None or a {expected.__name__}, got {value!r}")
+
+
+def check_kind(value: object, name: str, expected: type) -> None:
+    """Raise TypeError unless the value is of the expected class."""
+    if not isinstance(value, expected):
+        raise TypeError(f"{name} must be a {expected.__name__}, got {value!r}")
 
 
 def check_no_prior(prior: object) -> None:
@@ -187,6 +193,22 @@ def as_list(values: object, name: str) -> list[object]:
     if not result:
         raise ValueError(f"{name} must not be empty")
     return result
+
+
+def as_places(values: object, name: str, names: Sequence[str], most: int) -> list[int]:
+    """Convert numbers or names of columns, at most so many and each once, to numbers."""
+    places = [as_place(value, name, names) for value in as_list(values, name)]
+    if len(places) > most or len(set(places)) < len(places):
+        raise ValueError(f"{name} must be at most {most} different columns, got {values!r}")
+    return places
+
+
+def as_place(value: object, name: str, names: Sequence[str]) -> int:
+    """Convert the number or the name of a column to its number."""
+    if isinstance(value, str):
+        check_choice(value, name, names)
+        return names.index(value)
+    return as_integer(value, name, 0, len(names) - 1)
 
 
 def check_callable(value: object, name: str) -> None:

@@ -11,11 +11,12 @@ import pytest
 import fastem
 from fastem.estimators.registry import estimator_type
 from fastem.families.registry import NAMES
-from fastem.plotting import binomial, convergence, gaussian, style
+from fastem.plotting import binomial, convergence, gaussian, planes, style
 from fastem.plotting.registry import display_type
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt
+from matplotlib.patches import StepPatch
 
 RNG = np.random.default_rng(0)
 PLANE = np.concatenate([RNG.normal(size=(200, 2)) @ [[1.0, 0.5], [0.0, 0.4]], RNG.normal([6.0, 2.0], size=(100, 2))])
@@ -38,7 +39,14 @@ def no_figure_stays():
 
 
 def lines(axes):
-    return {line.get_label(): line.get_xydata() for line in axes.get_lines()}
+    """The curves of a panel, by the name of the component without its weight."""
+    return {line.get_label().split(",")[0]: line.get_xydata() for line in axes.get_lines()}
+
+
+def bars_of(axes):
+    """Beginnings, widths and heights of the bars of a histogram."""
+    (steps,) = (patch for patch in axes.patches if isinstance(patch, StepPatch))
+    return steps.get_data().edges[:-1], np.diff(steps.get_data().edges), steps.get_data().values
 
 
 # ----------------------------------------------------------------------------------------------------------- Gaussian
@@ -62,9 +70,9 @@ def test_the_histogram_is_a_weighted_density():
     weights = RNG.integers(0, 4, size=300).astype(float)
     mixture = fitted_gaussian(PLANE[:, :1])
     (axes,) = drawn(mixture, PLANE[:, :1], sample_weight=weights).axes_
-    bars = [(bar.get_x(), bar.get_width(), bar.get_height()) for bar in axes.patches]
-    assert sum(width * height for _, width, height in bars) == pytest.approx(1.0)
-    begin, width, height = bars[len(bars) // 4]
+    begins, widths, heights = bars_of(axes)
+    assert (widths * heights).sum() == pytest.approx(1.0)
+    begin, width, height = begins[6], widths[6], heights[6]
     inside = (PLANE[:, 0] >= begin) & (PLANE[:, 0] < begin + width)
     assert height * width == pytest.approx(weights[inside].sum() / weights.sum())
 
@@ -75,7 +83,7 @@ def test_a_thin_component_has_its_peak_and_is_cut_off():
     (axes,) = drawn(mixture, PLANE[:, :1]).axes_
     peak = lines(axes)["component 1"][:, 1].max()
     assert peak == pytest.approx(mixture.weights_[1] / math.sqrt(2e-8 * math.pi))
-    assert axes.get_ylim()[1] <= gaussian.CEILING * max(bar.get_height() for bar in axes.patches)
+    assert axes.get_ylim()[1] <= gaussian.CEILING * max(bars_of(axes)[2])
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -105,13 +113,18 @@ def test_rows_are_coloured_by_their_component():
 
 def test_of_many_rows_some_are_drawn_and_very_many_are_counted(monkeypatch):
     mixture = fitted_gaussian(PLANE)
-    monkeypatch.setattr(gaussian, "POINTS", 100)
-    (points,) = drawn(mixture, PLANE).axes_[0].collections
+    monkeypatch.setattr(planes, "POINTS", 100)
+    (axes,) = drawn(mixture, PLANE).axes_
+    assert axes.get_title("right") == "100 of 300 rows drawn"
+    (points,) = axes.collections
     assert len(points.get_offsets()) == 100
     assert {tuple(row) for row in points.get_offsets()} <= {tuple(row) for row in PLANE}
     monkeypatch.setattr(gaussian, "MANY", 299)
+    monkeypatch.setattr(planes, "MANY", 299)
     weights = np.arange(300.0)
-    (hexagons,) = drawn(mixture, PLANE, sample_weight=weights).axes_[0].collections
+    (axes,) = drawn(mixture, PLANE, sample_weight=weights).axes_
+    assert axes.get_title("right") == ""
+    (hexagons,) = axes.collections
     assert hexagons.get_array().sum() == weights.sum()
 
 
@@ -247,8 +260,18 @@ def test_bad_arguments_are_named():
     with pytest.raises(ValueError, match="quantities must be one of 'loglik', 'q', 'entropy', got 'p'"):
         fastem.ConvergenceDisplay.from_estimator(mixture, quantities=["p"])
     wide = RNG.normal(size=(50, 7))
-    with pytest.raises(ValueError, match="a plot of all pairs takes at most 6 features, got 7"):
-        drawn(fitted_gaussian(wide, 1), wide)
+    for features, error, message in [
+        (range(7), ValueError, "features must be at most 6 different columns"),
+        ([1, 1], ValueError, "features must be at most 6 different columns"),
+        ([7], ValueError, "features must be at most 6"),
+        (["x7"], ValueError, "features must be one of 'x0', .* got 'x7'"),
+        (3, TypeError, "features must be a list or another iterable"),
+        ([1.5], TypeError, "features must be an int"),
+    ]:
+        with pytest.raises(error, match=message):
+            drawn(fitted_gaussian(wide, 1), wide, features=features)
+    with pytest.raises(ValueError, match="uncertainty must be False but for two features, got 6"):
+        drawn(fitted_gaussian(wide, 1), wide, uncertainty=True)
 
 
 @pytest.mark.process
