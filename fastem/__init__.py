@@ -47,6 +47,7 @@ _HOME = {
     "History": "fitting.result",
     "Ascent": "fitting.result",
     "Collapse": "fitting.result",
+    "MixtureSummary": "estimators.summary",
     "Diagnosis": "families.diagnosis",
     "StandardErrors": "inference.standard_errors",
     "fit_many": "estimators.fit_many",

@@ -46,9 +46,7 @@ def as_text(mixture: Mixture) -> str:
 
 def columns_of(params: Params) -> dict[str, Array]:
     """Return the parameters (k, d) of features that a table of components shows, and standard deviations if any."""
-    name = params.parameter_names[1]
-    columns = {name.removesuffix("s"): getattr(params, name)}
-    return columns | ({"sd": np.sqrt(params.variances())} if hasattr(params, "variances") else {})
+    return params.described()
 
 
 def as_json(mixture: Mixture) -> dict[str, Json]:

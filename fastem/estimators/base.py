@@ -31,9 +31,11 @@ from fastem.estimators.sklearn_compat import (
     BaseEstimator,
     DensityMixin,
     NotFittedError,
+    html_of_settings,
     same_features,
 )
 from fastem.estimators.state import MixtureState
+from fastem.estimators.summary import MixtureSummary, html_of_fit, summary_of
 from fastem.families.diagnosis import Diagnosis, diagnosis
 from fastem.families.fixed import Fixed
 from fastem.families.params import Params
@@ -150,6 +152,48 @@ class Mixture(DensityMixin, BaseEstimator, MixtureState):
         if not hasattr(self, "counts_"):  # parameters of a user's, without a fit
             raise NotFittedError(NOT_FITTED.format(type(self).__name__))
         return diagnosis(params, self.counts_, {each.component for each in self.collapses_ if each.action == "floor"})
+
+    def summary(self, errors: StandardErrors | None = None) -> MixtureSummary:
+        """Return a table of the components, how the fit ended, and its criteria: to print, or to show in a notebook.
+
+        Parameters
+        ----------
+        errors : StandardErrors, default=None
+            The result of `standard_errors`, to be told with the weights and the means, probabilities or rates.
+
+        Returns
+        -------
+        MixtureSummary
+            Printed, it is the table; `to_frame` makes a data frame of the components.
+
+        Raises
+        ------
+        NotFittedError
+            Before a fit.
+        ValueError, TypeError
+            Where errors are not those of such a mixture.
+
+        Examples
+        --------
+        >>> import fastem
+        >>> rows = [[1.0], [2.0], [3.0], [11.0], [12.0], [13.0]]
+        >>> mixture = fastem.GaussianMixture(2, random_state=0, order_by="means").fit(rows)
+        >>> mixture.summary().to_frame()["mean x0"].tolist()
+        [2.0, 12.0]
+        """
+        return summary_of(self, errors)
+
+    def _repr_html_inner(self) -> str:
+        """Return the fit, and below it the settings, as scikit-learn shows them where it is installed."""
+        try:
+            settings = str(super()._repr_html_inner())
+        except ValueError:  # attributes that do not fit each other: scikit-learn's box reads all of them
+            settings = html_of_settings(self)
+        return html_of_fit(self) + settings
+
+    def _repr_mimebundle_(self, **kwargs: object) -> dict[str, str]:
+        html = {"text/html": self._repr_html_inner()} if hasattr(self, "_repr_html_") else {}
+        return {"text/plain": repr(self)} | html
 
     def save(self, path: PathLike) -> None:
         """Write the fitted mixture to a file, with its settings and all attributes; `fastem.load` reads it.

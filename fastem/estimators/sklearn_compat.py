@@ -6,11 +6,25 @@ It is loaded with the estimators and not before: `import fastem` and the buildin
 from __future__ import annotations
 
 import inspect
+from html import escape
 from typing import Any, Self
 
 from fastem.estimators import sklearn_wanted
 
-__all__ = ["BaseEstimator", "ConvergenceWarning", "DensityMixin", "NotFittedError", "learn_features", "same_features"]
+__all__ = [
+    "BaseEstimator",
+    "ConvergenceWarning",
+    "DensityMixin",
+    "NotFittedError",
+    "html_of_settings",
+    "learn_features",
+    "same_features",
+]
+
+
+def html_of_settings(estimator: object) -> str:
+    """Return the settings of an estimator, as its repr has them, as HTML."""
+    return f"<pre>{escape(repr(estimator))}</pre>"
 
 
 class PlainEstimator:
@@ -44,6 +58,12 @@ class PlainEstimator:
             if repr(value) != repr(defaults[name].default)
         ]
         return f"{type(self).__name__}({', '.join(changed)})"
+
+    def _repr_html_inner(self) -> str:
+        return html_of_settings(self)
+
+    def _repr_html_(self) -> str:
+        return self._repr_html_inner()
 
 
 try:

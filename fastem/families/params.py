@@ -288,7 +288,17 @@ class Params(ABC):
     def _in_units(self) -> list[tuple[Array, Array]]:
         """Return the parameters (k, ...) that each component has of its own, and the unit of each element."""
 
+    def described(self) -> dict[str, Array]:
+        """Return what a table of components shows of each feature (k, d): "mean", say, and "sd" if there is any."""
+        name, variances = self.parameter_names[1], self.variances()
+        location = {name.removesuffix("s"): np.asarray(getattr(self, name))}
+        return location if variances is None else location | {"sd": np.sqrt(variances)}
+
     # ---- variances: of families that have any
+
+    def variances(self) -> Array | None:
+        """Return (k, d) the variances of the features; None where they follow from the other parameter."""
+        return None
 
     def smallest_eigenvalue(self, component: int) -> float:
         """Return the smallest eigenvalue of the component's covariance; NaN where the family has none."""
