@@ -237,7 +237,6 @@ class Mixture(DensityMixin, BaseEstimator, MixtureState):
         had names.
         """
         hooks.refuse(self, hooks.OF_PREDICTIONS)
-        self.params_  # noqa: B018 - raises before a fit
         array, read = as_chunks(X, chunks)
         if chunks is None and (read is None or hasattr(self, "feature_names_in_")):
             same_features(self, described_by(X))
@@ -253,8 +252,8 @@ class Mixture(DensityMixin, BaseEstimator, MixtureState):
         chunks: Chunkable | None = None,
     ) -> np.ndarray:
         """Return log_prob, resp (in `precision`, or in that of the rows) or labels of each row."""
-        X, chunks = self._named(X, chunks)
         params = self.params_
+        X, chunks = self._named(X, chunks)
         if chunks is not None:
             check_only_chunks(X, trials, None)
             return predict_chunks(self, trials, chunks, wanted, precision)
@@ -268,8 +267,8 @@ class Mixture(DensityMixin, BaseEstimator, MixtureState):
         self, path: PathLike, X: ArrayLike | None, trials: ArrayLike | None, chunks: Chunkable | None
     ) -> int:
         """Write predictions to a file, and return the number of rows."""
-        X, chunks = self._named(X, chunks)
-        return write_predictions(self, path, X, trials, chunks)
+        self.params_  # noqa: B018 - raises before a fit
+        return write_predictions(self, path, *self._named(X, chunks), trials)
 
     def _mean_log_prob(
         self,
@@ -325,8 +324,8 @@ class Mixture(DensityMixin, BaseEstimator, MixtureState):
         chunks: Chunkable | None = None,
     ) -> StandardErrors:
         """Return the standard errors of the fitted parameters; equal rows count as one where that is exact."""
-        X, chunks = self._named(X, chunks)
         params, fixed = self.params_, self._fixed_in_fit()
+        X, chunks = self._named(X, chunks)
         check_no_prior(self.prior)
         fitted_settings.require(self, "standard errors")
         with open_data(self, X, trials, sample_weight, chunks=chunks, n_features=params.n_features) as rows:

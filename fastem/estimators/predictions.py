@@ -69,7 +69,7 @@ def mean_of_chunks(mixture: MixtureState, trials: ArrayLike | None, chunks: Chun
 
 
 def write_predictions(
-    mixture: MixtureState, path: PathLike, X: ArrayLike | None, trials: ArrayLike | None, chunks: Chunkable | None
+    mixture: MixtureState, path: PathLike, X: ArrayLike | None, chunks: Chunkable | None, trials: ArrayLike | None
 ) -> int:
     """Write the component of each row, its probability and the log density to a file; return the number of rows."""
     params, n = mixture.params_, 0

@@ -115,19 +115,11 @@ class GaussianMixtureDisplay(MixturePicture[GaussianParams]):
         features: Sequence[int | str] | None = None,
         uncertainty: bool = False,
     ) -> None:
-        check_bool(uncertainty, "uncertainty")
         self.params, self.X, self.sample_weight = params, X, sample_weight
         self.feature_names = as_names(feature_names, params.n_features)
-        every = range(params.n_features)
-        if features is not None:
-            self.features = as_places(features, "features", self.feature_names, MOST_FEATURES)
-        else:
-            self.features = list(every) if len(every) <= MOST_FEATURES else most_separating(params, MOST_FEATURES)
-        self.chosen_by_separation = features is None and len(self.features) < len(every)
-        if uncertainty and len(self.features) != 2:
-            raise ValueError(
-                f"uncertainty must be False but for two features, got {len(self.features)}: pass features=[...]"
-            )
+        self.features_are_chosen = features is None and params.n_features > MOST_FEATURES
+        self.features = drawn_features(features, self.feature_names, params)
+        check_uncertainty(uncertainty, len(self.features))
         self.uncertainty = uncertainty
 
     @classmethod
@@ -186,7 +178,7 @@ class GaussianMixtureDisplay(MixturePicture[GaussianParams]):
         scale = self._line(axes, *self.features) if m == 1 else self._plane(axes, *self.features)
         legend(axes)
         note(axes, *self._notes())
-        if scale is not None and ax is None:
+        if scale is not None and ax is None:  # other figures have their own layout, an animation has it already
             label = "largest probability of a component" if self.uncertainty else "rows"
             self.figure_.colorbar(scale, ax=axes, label=label, location="bottom", format="%g", shrink=0.8)
         return self
@@ -194,7 +186,7 @@ class GaussianMixtureDisplay(MixturePicture[GaussianParams]):
     def _notes(self) -> list[str]:
         """Say what is not in the picture."""
         n, d = self.X.shape
-        chosen = f"{len(self.features)} of {d} features: those that separate best" if self.chosen_by_separation else ""
+        chosen = f"{len(self.features)} of {d} features: those that separate best" if self.features_are_chosen else ""
         drawn = drawn_as_points(n) if len(self.features) > 1 else ""
         return [chosen, drawn, outside(n - int(self._inside(*self.features).sum()), n)]
 
@@ -261,6 +253,22 @@ class GaussianMixtureDisplay(MixturePicture[GaussianParams]):
 def with_margin(low: float, high: float) -> tuple[float, float]:
     """Return a range that is a little longer at both ends."""
     return low - MARGIN * (high - low), high + MARGIN * (high - low)
+
+
+def drawn_features(features: Sequence[int | str] | None, names: Sequence[str], params: GaussianParams) -> list[int]:
+    """Return the features that are asked for; for None all of them, or those that separate best."""
+    if features is not None:
+        return as_places(features, "features", names, MOST_FEATURES)
+    if len(names) <= MOST_FEATURES:
+        return list(range(len(names)))
+    return most_separating(params, MOST_FEATURES)
+
+
+def check_uncertainty(uncertainty: bool, n_drawn: int) -> None:
+    """Raise an error where a picture of so many features cannot be shaded."""
+    check_bool(uncertainty, "uncertainty")
+    if uncertainty and n_drawn != 2:
+        raise ValueError(f"uncertainty must be False but for two features, got {n_drawn}: pass features=[...]")
 
 
 def most_separating(params: GaussianParams, count: int) -> list[int]:
