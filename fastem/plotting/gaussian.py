@@ -55,6 +55,8 @@ CEILING = 2.0
 """Height of the axis in heights of the tallest bar: a higher peak is cut off, so that the others do not look flat."""
 RADII = (1.0, 2.0)
 """Radii of the ellipses, in standard deviations."""
+ROWS_OF_A_PANEL = 11
+"""Entries of a legend that are as high as a panel of pairs."""
 MOST_FEATURES = 6
 """Limit of the number of features of which all pairs are plotted."""
 
@@ -69,8 +71,9 @@ class GaussianMixtureDisplay(MixturePicture[GaussianParams]):
     counts.  With three to six features, it plots all pairs of features, and each feature alone.
 
     Of more than six features it plots those six that separate the components best: each tells, by itself, most about
-    the component of a row.  The measure is their mutual information (Battiti 1994).  The picture says which were left
-    out, as it says how many rows are drawn, and how many are too far from all others to be shown.
+    the component of a row.  The measure is their mutual information (Battiti 1994).  The picture says so, and it says
+    how many rows are drawn, and how many are too far from all others to be shown.  A long legend stands beside the
+    panel; in a figure of your own it needs ``layout="constrained"`` for that.
 
     Parameters
     ----------
@@ -180,7 +183,8 @@ class GaussianMixtureDisplay(MixturePicture[GaussianParams]):
         note(axes, *self._notes())
         if scale is not None and ax is None:  # other figures have their own layout, an animation has it already
             label = "largest probability of a component" if self.uncertainty else "rows"
-            self.figure_.colorbar(scale, ax=axes, label=label, location="bottom", format="%g", shrink=0.8)
+            bar = self.figure_.colorbar(scale, ax=axes, label=label, location="bottom", format="%g", shrink=0.8)
+            bar.ax.tick_params(labelsize="small")
         return self
 
     def _notes(self) -> list[str]:
@@ -204,9 +208,12 @@ class GaussianMixtureDisplay(MixturePicture[GaussianParams]):
         for place, axes in enumerate(self.axes_):
             self._pair(axes, *divmod(place, m))
         handles, labels = self.axes_[0].get_legend_handles_labels()
-        self.axes_[m - 1].legend(handles, labels, frameon=False, loc="upper right", ncols=-(-len(labels) // (3 * m)))
+        columns = -(-len(labels) // ROWS_OF_A_PANEL)
+        corner, below = self.axes_[m - 1], self.axes_[m * (m - 1) - 1]
+        entries = corner.legend(handles, labels, frameon=False, fontsize="small", loc="upper right", ncols=columns)
+        entries.set_in_layout(False)  # there is room on its left
         notes = "\n".join(filter(None, self._notes()))
-        self.axes_[1].text(0.0, 1.0, notes, va="top", fontsize="small", color=NOTE_COLOR, in_layout=False)
+        below.text(1, 0, notes, ha="right", va="bottom", fontsize="small", color=NOTE_COLOR, in_layout=False)
 
     def _pair(self, axes: Axes, row: int, column: int) -> None:
         """Plot a panel of the lower triangle; only panels at the left and the bottom have names of features."""

@@ -159,7 +159,7 @@ def test_a_picture_of_some_features_says_so():
     shown = fastem.GaussianMixtureDisplay(params=params(means), X=RNG.normal(size=(60, 7))).plot()
     assert len(shown.axes_) == 36
     assert [axes.get_xlabel() for axes in shown.axes_[-6:]] == ["x1", "x2", "x3", "x4", "x5", "x6"]
-    assert [text.get_text() for text in shown.axes_[1].texts] == ["6 of 7 features: those that separate best"]
+    assert [text.get_text() for text in shown.axes_[-7].texts] == ["6 of 7 features: those that separate best"]
 
 
 # ---------------------------------------------------------------------------------------------------------- uncertainty
