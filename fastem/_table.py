@@ -27,11 +27,19 @@ class Table:
     lead: Sequence[str] = ()
     notes: Sequence[str] = ()
     left: Collection[str] = ()
+    width: int = WIDTH
+    """Characters of a line, at which sentences are broken."""
 
     def __str__(self) -> str:
-        above, below = ("\n".join(textwrap.fill(line, WIDTH) for line in lines) for lines in (self.lead, self._below()))
+        above, below = (
+            "\n".join(textwrap.fill(line, self.width) for line in lines) for lines in (self.lead, self._below())
+        )
         table = aligned(self.headings, self.rows[:MOST_ROWS], self.left) if self.headings else ""
         return "\n".join(part for part in (above, table, below) if part)
+
+    def _filled(self, sentences: Sequence[str]) -> str:
+        """Break sentences where lines end."""
+        return "\n".join(textwrap.fill(sentence, self.width) for sentence in sentences)
 
     def html(self) -> str:
         """Return the table as HTML, in which every text is escaped."""

@@ -1,31 +1,32 @@
 """Read a table of numbers from delimited text, CSV for instance, and check it cell by cell.
 
 `notes` says what differs from plain CSV; text that is ambiguous, or does not fit its header, is a ValueError with line
-and column.  No number is silently left out, or moved to another column.
+and column.  No number is silently left out, or moved to another column.  A missing value is NaN where it is accepted.
 """
 
 from __future__ import annotations
 
 import csv
+import math
 import re
-from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from io import TextIOWrapper
 from itertools import chain, islice, repeat
 
 import numpy as np
 
+from fastem.cli.collected import Collected, Groups, Lines
 from fastem.cli.dialect import Dialect, find_dialect, long_cells
+from fastem.cli.missing import Missing
 
 HEAD, BLOCK = 1 << 16, 1 << 20
 """Number of characters that are inspected first, and that are read at a time, about ten thousand rows."""
 ROWS_AT_A_TIME = 4096
-MISSING = {"", "na", "n/a", "nan", "null", "none", "?", "-", "."}
-"""Cells that stand for missing numbers."""
+ODD_NUMBER = re.compile(r"[-+]?(\d{1,3}([,.' _]\d{3})+|\d+)([.,]\d+)?\s*%?")
+"""Numbers that Python does not accept, with separators of thousands or a percent sign."""
 SHOWN = 60
 """Number of characters of a cell that a message shows."""
 OTHER_KINDS = {
-    b"\x1f\x8b": "is compressed by gzip: pass - as the file, and the output of gzip -dc as standard input",
     b"PK\x03\x04": "is a zip archive, as workbooks are: save its table as CSV",
     b"PAR1": "is Parquet: its name must end in .parquet",
     b"\x93NUMPY": "is a NumPy array: its name must end in .npy",
@@ -35,22 +36,25 @@ OTHER_KINDS = {
 """First bytes of files that are not text in UTF-8, and what to do with them."""
 
 Rows = list[list[str]]
-Groups = Sequence[Sequence[int]]
 
 
 class Delimited:
     """A header, and the rows below it.
 
+    `advice` is added to the message about a cell that is no number.
+
     The file must be open as text with newline="" and errors="surrogateescape", so that bytes that are not UTF-8 are
     found with their line.
     """
 
-    def __init__(self, source: str, file: TextIOWrapper) -> None:
-        self.source, self.file = source, file
+    def __init__(self, source: str, file: TextIOWrapper, missing: Missing) -> None:
+        self.source, self.file, self.missing = source, file, missing
         self.notes: list[str] = []
+        self.advice = ""
         self._line = 1  # the number of the next line
+        self.lines = Lines()  # of the rows that have been read
         self._decimal_mark = ""  # the mark of the numbers so far, if a comma is possible
-        self._refuse_other_kinds(file.buffer.peek())  # type: ignore[attr-defined]
+        self._refuse_other_kinds(file.buffer.peek(8))  # type: ignore[attr-defined]
         first, has_comments = self._skip_comments()
         self._head = [first, *file.readlines(HEAD)]
         self._refuse_other_bytes(self._head, self._line)
@@ -123,7 +127,7 @@ class Delimited:
         numbers = [name for name in names if name.lstrip("+-.,")[:1].isdigit() and self.dialect.could_be_number(name)]
         if not any(names):
             raise ValueError(f"{self.source} has no header: its first line must name the columns")
-        if numbers and all(name in numbers or name.lower() in MISSING for name in names):
+        if numbers and all(name in numbers or self.missing.is_likely(name) for name in names):
             missing = " or missing values" if len(numbers) < len(names) else ""
             raise ValueError(f"{self.source} has no header: its {line} is all numbers{missing}")
         if numbers and (has_comments or not all(map(str.isdecimal, numbers))):
@@ -131,33 +135,45 @@ class Delimited:
         if numbers:
             self._note(f"its first line is taken for the header, though a column is called {shown(numbers[0])}")
 
+    def texts(self, places: Sequence[int]) -> dict[int, str]:
+        """Return the columns without a number in the first rows, and a cell of each that is neither empty nor odd."""
+        with long_cells():
+            rows, _ = read_rows(self.dialect.reader(self._head))
+        rows = [row for row in rows if len(row) == len(self.names)]
+        cells = {place: [row[place] for row in rows if row[place] not in self.missing] for place in places}
+        return {place: shown(found[0]) for place, found in cells.items() if found and all(map(self._is_text, found))}
+
+    def _is_text(self, cell: str) -> bool:
+        """Return whether a cell is no number, nor one in a form that is not accepted."""
+        return not (self.dialect.could_be_number(cell) or ODD_NUMBER.fullmatch(cell.strip()))
+
     # --------------------------------------------------------------------------------------------------------- rows
 
-    def read(self, *groups: Sequence[int]) -> list[np.ndarray]:
-        """Read the rows, and return an array (n, columns) for each group of places of columns."""
-        values = [array("d") for _ in groups]
+    def read(self, groups: Groups, kept: Sequence[int] = ()) -> list[np.ndarray]:
+        """Read the rows; return an array (n, columns) for each group of places, and one of text for each kept one."""
+        found = Collected(groups, kept)
         with long_cells():
-            self._read(groups, values)
-        if not any(values):
+            self._read(found)
+        if not self.lines.n_rows:
             raise ValueError(
                 f"{self.source} has no rows below its header {shown(self.dialect.delimiter.join(self.names))}"
             )
         if self._decimal_mark == ",":
             self._note("the commas in its numbers are taken for decimal marks")
-        return [np.frombuffer(numbers).reshape(-1, len(group)) for group, numbers in zip(groups, values, strict=True)]
+        return found.arrays()
 
-    def _read(self, groups: Groups, values: list[array[float]]) -> None:
-        """Append the numbers of each group of columns to its values."""
-        blocks, places = self._blocks(), list(chain(*groups))
+    def _read(self, found: Collected) -> None:
+        """Collect all rows, block by block."""
+        blocks = self._blocks()
         for block in blocks:
-            numbers = self._plain(block, places)
+            numbers = self._plain(block, found.places)
             if numbers is None:  # from here on, lines are read cell by cell
-                self._read_cells(chain(block, chain.from_iterable(blocks)), groups, values)
+                self._read_cells(chain(block, chain.from_iterable(blocks)), found)
                 return
+            found.add_block(numbers)
+            found.add_cells(line.rstrip("\r\n").split(self.dialect.delimiter) for line in block)
+            self.lines.add(len(block), self._line)
             self._line += len(block)
-            for group, of_group in zip(groups, values, strict=True):
-                columns, numbers = numbers[:, : len(group)], numbers[:, len(group) :]
-                of_group.frombytes(np.ascontiguousarray(columns).data.cast("B"))
 
     def _blocks(self) -> Iterator[list[str]]:
         """Return the lines, as many as are read at a time."""
@@ -173,44 +189,61 @@ class Delimited:
         NumPy is faster than `_read_cells`, which gives the same, and also reads quotes, blank lines and decimal commas.
         """
         text = "".join(lines)
-        if self.dialect.may_have_decimal_commas or '"' in text or not text.strip():
+        if self.dialect.may_have_decimal_commas or self.missing.has_numbers or '"' in text or not text.strip():
             return None
         if set(map(str.count, lines, repeat(self.dialect.delimiter))) != {len(self.names) - 1}:
             return None
         try:
-            return np.loadtxt(lines, delimiter=self.dialect.delimiter, comments=None, usecols=places, ndmin=2)
+            numbers = np.loadtxt(lines, delimiter=self.dialect.delimiter, comments=None, usecols=places, ndmin=2)
         except ValueError:
             return None
+        return numbers if self._is_allowed(numbers.ravel()) else None
 
-    def _read_cells(self, lines: Iterable[str], groups: Groups, values: list[array[float]]) -> None:
-        """Append numbers as `_read` does, row by row."""
+    def _is_allowed(self, numbers: np.ndarray) -> bool:
+        """Return whether no number is infinite and, unless missing values are accepted, none is NaN."""
+        return bool((np.isfinite(numbers) | (np.isnan(numbers) & self.missing.accepted)).all())
+
+    def _read_cells(self, lines: Iterable[str], found: Collected) -> None:
+        """Collect rows as `_read` does, one by one."""
         reader, above = self.dialect.reader(lines), self._line
         while True:
             rows, error = read_rows(reader)
-            self._append(rows, groups, values)
+            filled = self._count(rows)
+            try:
+                self._collect(filled, found)
+            except ValueError:
+                raise ValueError(f"{self.source}: {self._first_fault(rows, found.places)}") from None
             if error:
                 raise self._malformed(error, self._line + sum(map(lines_of, rows)))
             if not rows:
                 return
             self._line = above + reader.line_num
 
-    def _append(self, rows: Rows, groups: Groups, values: list[array[float]]) -> None:
-        """Append the numbers of some rows; ValueError at the first fault."""
-        filled = [row for row in rows if not self._is_blank(row)]
-        try:
-            if not set(map(len, filled)) <= {len(self.names)}:
-                raise ValueError
-            for group, of_group in zip(groups, values, strict=True):
-                of_group.extend(self._numbers([row[place] for row in filled for place in group]))
-        except ValueError:
-            raise ValueError(f"{self.source}: {self._first_fault(rows, list(chain(*groups)))}") from None
+    def _count(self, rows: Rows) -> Rows:
+        """Return the rows that are not blank, and remember the line in which each begins."""
+        line, filled = self._line, []
+        for row in rows:
+            if not self._is_blank(row):
+                filled.append(row)
+                self.lines.add(1, line)
+            line += lines_of(row)
+        return filled
+
+    def _collect(self, rows: Rows, found: Collected) -> None:
+        """Collect numbers and cells of rows that are not blank; ValueError for a fault in one of them."""
+        if not set(map(len, rows)) <= {len(self.names)}:
+            raise ValueError
+        for number, group in enumerate(found.groups):
+            found.add_numbers(number, self._numbers([row[place] for row in rows for place in group]))
+        found.add_cells(rows)
 
     def _is_blank(self, row: list[str]) -> bool:
         """Return whether a row comes from a blank line."""
         return not row or (len(row) == 1 < len(self.names) and not row[0].strip())
 
-    def _numbers(self, cells: list[str]) -> Iterator[float]:
+    def _numbers(self, cells: list[str]) -> list[float]:
         """Convert cells to numbers; ValueError if a cell is not a number, or if decimal marks differ."""
+        cells = ["nan" if cell in self.missing else cell for cell in cells]
         text = "".join(cells)
         if not text.isascii() or "_" in text:  # see Dialect.is_number
             raise ValueError
@@ -219,7 +252,10 @@ class Delimited:
             if len(marks) > 1:
                 raise ValueError
             self._decimal_mark = "".join(marks)
-        return map(float, [cell.replace(",", ".") for cell in cells] if self._decimal_mark == "," else cells)
+        numbers = [float(cell.replace(",", ".") if self._decimal_mark == "," else cell) for cell in cells]
+        if not self._is_allowed(np.array(numbers)):
+            raise ValueError
+        return numbers
 
     # ------------------------------------------------------------------------------------------------------- faults
 
@@ -234,14 +270,22 @@ class Delimited:
                     advice = f"a cell with {self.dialect.delimiter!r} in it must be quoted"
                     return f"line {line} has {len(row)} cells instead of {len(self.names)}: {advice}"
                 for place in places:
-                    where = f"line {line}, {self._column(place)} is {shown(row[place])}"
-                    if not self.dialect.is_number(row[place]):
-                        return f"{where}, not a number"
+                    if fault := self._fault(row[place], mark):
+                        return f"line {line}, {self._column(place)} is {shown(row[place])}, {fault}"
                     mark = mark or decimal_mark(row[place])
-                    if self.dialect.may_have_decimal_commas and decimal_mark(row[place]) not in ("", mark):
-                        return f"{where}, but other numbers have {mark!r} for their decimal mark"
             line += lines_of(row)
         raise AssertionError("rows without a fault were refused")
+
+    def _fault(self, cell: str, mark: str) -> str:
+        """Say what is wrong with a cell, where other numbers have this decimal mark; "" if nothing is."""
+        if cell in self.missing:
+            return "" if self.missing.accepted else "a missing value: --drop-missing leaves out such rows"
+        if not self.dialect.is_number(cell):
+            is_word = self.missing.is_likely(cell)
+            return f"not a number{f': --missing {cell} counts it as missing' if is_word else self.advice}"
+        if self.dialect.may_have_decimal_commas and decimal_mark(cell) not in ("", mark or decimal_mark(cell)):
+            return f"but other numbers have {mark!r} for their decimal mark"
+        return "" if math.isfinite(self.dialect.number(cell)) else "not a finite number"
 
     def _column(self, place: int) -> str:
         """Return the name of a column, or its number if it has none, for a message."""

@@ -8,8 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from fastem._storage import check_can_be_written
-from fastem.cli.streams import EXPECTED_ERRORS, one_line, write_message
-from fastem.cli.tables import STANDARD
+from fastem.cli.streams import EXPECTED_ERRORS, STANDARD, one_line, write_message
 
 
 def check_destinations(sources: Sequence[str], *paths: str) -> None:
@@ -24,7 +23,7 @@ def check_destinations(sources: Sequence[str], *paths: str) -> None:
                 raise ValueError(f"{path} cannot be written: it is read, and would be lost")
         check_can_be_written(path)
     if len({os.path.realpath(path) for path in paths}) < len(paths):
-        raise ValueError(f"--out and --plot are the same file, {paths[0]}")
+        raise ValueError(f"two results cannot be written to the same file, {paths[0]}")
 
 
 def is_same_file(path: str, source: str) -> bool:

@@ -54,10 +54,14 @@ class Dialect:
     def could_be_number(self, cell: str) -> bool:
         """Return whether Python accepts a cell as a number, if decimal commas are replaced."""
         try:
-            float(cell.replace(",", ".") if self.may_have_decimal_commas else cell)
+            self.number(cell)
         except ValueError:
             return False
         return True
+
+    def number(self, cell: str) -> float:
+        """Convert a cell to a number; ValueError if it is none."""
+        return float(cell.replace(",", ".") if self.may_have_decimal_commas else cell)
 
     def notes(self) -> Iterator[str]:
         """Return a sentence for each difference from plain CSV."""

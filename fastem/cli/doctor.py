@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import math
 import sys
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from fastem.cli.streams import write_result
+from fastem.cli.streams import FAULT, SUCCESS, write_result
 from fastem.config import show_config
 from fastem.data.open import accumulate
 from fastem.families.gaussian.model import GaussianParams, GaussianStats
@@ -18,8 +19,8 @@ TOLERANCE = 1e-12
 """Some rounding errors of 101, the largest number that is compared."""
 
 
-def doctor() -> int:
-    """Write the settings, and a sentence for each fault; return 0 if there is none, else 1."""
+def doctor(args: argparse.Namespace) -> int:
+    """Write the settings, and a sentence for each fault."""
     try:
         config = show_config()
         write_result(str(config))
@@ -28,7 +29,7 @@ def doctor() -> int:
         complaints = [str(error)]
     for complaint in complaints or ["All is well."]:
         write_result(complaint)
-    return 1 if complaints else 0
+    return FAULT if complaints else SUCCESS
 
 
 def examine(twins: Iterable[str]) -> Iterator[str]:

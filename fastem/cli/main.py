@@ -5,6 +5,7 @@ What takes long to import is imported by `main`, so that an interruption during 
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -19,10 +20,9 @@ BAD_INPUT, INTERRUPTED, CLOSED_PIPE = 2, 130, 141
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command, and return its exit code."""
     keep_descriptors()
-    sklearn_wanted.wanted = "sklearn" in sys.modules
     try:
         try:
-            return int(import_module("fastem.cli.commands").run(arguments))
+            return run(arguments)
         finally:
             if sys.stdout is not None:
                 with standard_output():
@@ -35,3 +35,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except EXPECTED_ERRORS as error:
         write_message(f"error: {one_line(error)}")
         return BAD_INPUT
+
+
+def run(arguments: Sequence[str] | None) -> int:
+    """Parse the arguments, and run the command, whose modules are loaded only then."""
+    args = import_module("fastem.cli.arguments").parse(arguments)
+    sklearn_wanted.wanted = "sklearn" in sys.modules
+    if args.command != "bench" and "numpy" not in sys.modules:  # bench times scikit-learn, whose arithmetic is BLAS
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # fastem calls no BLAS; its threads take 0.1 s to start
+    return int(import_module("fastem.cli.commands").run(args))

@@ -10,6 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import IO
 
+STANDARD = "-"
+"""The name that stands for standard input and output."""
+SUCCESS, FAULT = 0, 1
+"""Exit codes."""
 EXPECTED_ERRORS = (
     ValueError, TypeError, OSError, ImportError, MemoryError, ArithmeticError, LookupError, RuntimeError
 )  # fmt: skip

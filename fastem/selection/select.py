@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -20,6 +19,7 @@ from fastem.estimators.model import check_model, check_settings
 from fastem.exceptions import warn
 from fastem.fitting.result import Start
 from fastem.persistence import load
+from fastem.selection.criteria import CRITERIA, THOROUGH
 from fastem.selection.data import Data, as_arrays, as_data, fit, open_float64, with_settings
 from fastem.selection.doubtful import add_doubts, blocks_of_arrays, blocks_of_rows, n_distinct, rounding_step
 from fastem.selection.folder import open_folder
@@ -38,15 +38,8 @@ from fastem.validation.settings import (
     check_no_checkpoint,
 )
 
-CRITERIA = ("bic", "icl", "aic", "cv")
 Setting = dict[str, int | str]
 """The settings of one candidate: n_components, and covariance_type if there are several."""
-THOROUGH: dict[str, Any] = {
-    "init_params": "kmeans", "n_init": 2, "tol": 1e-6, "max_iter": 1000, "stopping": "aitken",
-    "acceleration": "quasi-newton",
-}  # fmt: skip
-"""Settings with which each fit reaches its maximum, and a larger k is not worse because of a poor start: several starts
-for each, and splits and merges of its neighbours."""
 
 
 @own

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from shutil import get_terminal_size
 from typing import Any, Self
 
 import numpy as np
 
 from fastem._public import public
-from fastem._table import Table, Tabled, data_frame
-from fastem._table import aligned as aligned  # for the commands of cli
+from fastem._table import WIDTH, Table, Tabled, aligned, data_frame
 from fastem._typing import Array
 from fastem.estimators.base import Mixture
 from fastem.fitting.restarts import SCREENED_OUT
@@ -18,6 +19,9 @@ from fastem.fitting.result import Start
 
 APART = 10.0
 """EM stops at a distance from the maximum: fits whose ends differ by less than this many tol may be at the same one."""
+
+LEAST_COLUMNS, LEAST_WIDTH = 4, 40
+"""Columns, and characters of a line, that a table has in terminals of any width: of the mark, k and the criterion."""
 
 LONG = 1e7
 """Numbers above it are shown without a fraction: lines stay short, and the difference to the best keeps its own."""
@@ -137,34 +141,32 @@ class Selection(Tabled):
         found |= {"best": [i == self.best_index for i in order], "passed_over": [i in self.passed_over for i in order]}
         return data_frame(found)
 
-    def _table(self) -> Table:
-        columns = self._columns()
-        marks = ["" for _ in self.candidates]
-        for i in self.passed_over:
-            marks[i] = "-"
-        marks[self.best_index] = "*"
-        notes = [f"n = {self.total:.10g} in bic and icl"]
-        if "-" in marks:
-            notes.append(
-                f"- passed over: twice what is doubtful of loglik, and {VERY_STRONG:g}, are added to {self.criterion}"
-            )
-        rows = [[mark, *map(format_cell, row)] for mark, *row in zip(marks, *columns.values(), strict=True)]
-        return Table(["", *columns], rows, notes=notes, left=("covariance",))
+    def __str__(self) -> str:
+        return str(self._table(get_terminal_size().columns))
 
-    def _columns(self) -> dict[str, list[Any]]:
+    def _table(self, width: int = WIDTH) -> Table:
+        """Return a line for each candidate; columns on the right are left out where lines would be too long."""
+        columns = self._columns()
+        while len(columns) > LEAST_COLUMNS and len(aligned_columns(columns).split("\n")[0]) > width:
+            columns.popitem()
+        rows = [*zip(*columns.values(), strict=True)]
+        return Table([*columns], rows, notes=notes(self), left=("", "covariance"), width=max(width, LEAST_WIDTH))
+
+    def _columns(self) -> dict[str, list[str]]:
         """Return the columns that are shown, by their headings: those that say what the candidates differ in."""
-        names = {"n_components": "k", "covariance_type": "covariance", self.criterion: self.criterion}
-        names |= {
-            "difference": "difference",
-            "bic": "bic",
-            "icl": "icl",
-            "n_suspect": "suspects",
-            "doubtful": "doubtful",
+        columns = {
+            "": marks(self),
+            "k": [str(each.n_components) for each in self.candidates],
+            "covariance": [each.covariance_type for each in self.candidates],
+            self.criterion: [*map(format_cell, self.values)],
+            "difference": [*map(format_cell, self.values - self.values[self.best_index])],
+            "log likelihood": [format_cell(each.loglik) for each in self.candidates],
+            "icl": [format_cell(each.icl) for each in self.candidates],
+            "bic": [format_cell(each.bic) for each in self.candidates],
         }
-        every = {name: [getattr(each, name, None) for each in self.candidates] for name in names}
-        every["difference"] = (self.values - self.values[self.best_index]).tolist()
-        optional = ("covariance_type", "n_suspect", "doubtful")
-        return {names[name]: cells for name, cells in every.items() if any(cells) or name not in optional}
+        if len(set(columns["covariance"])) == 1:
+            del columns["covariance"]
+        return columns
 
     def doubts(self) -> str:
         """Return a sentence on the candidate with the lowest criterion that is passed over; "" if there is none."""
@@ -196,6 +198,29 @@ def is_screened_out(start: Start) -> bool:
     return start.stop_reason.startswith(SCREENED_OUT)
 
 
-def format_cell(value: float | str) -> str:
-    """Write a value of the table: numbers with a fraction get two decimals, long ones none."""
-    return f"{value:.{2 if abs(value) < LONG else 0}f}" if isinstance(value, float) else str(value)
+def marks(selection: Selection) -> list[str]:
+    """Return the mark of each candidate: of the best, of one that is passed over, of suspect components."""
+    passed_over = dict.fromkeys(selection.passed_over, "-")
+    first = passed_over | {selection.best_index: "*"}
+    return [f"{first.get(i, ''):1}{'?' * (each.n_suspect > 0):1}" for i, each in enumerate(selection.candidates)]
+
+
+def notes(selection: Selection) -> list[str]:
+    """Return a sentence on each mark that the table has; the first has the number of rows as well."""
+    criterion, found = selection.criterion, "".join(marks(selection))
+    sentences = {
+        "*": f"* best by {criterion}; n = {selection.total:.10g} in bic and icl",
+        "?": "? has components on few or equal rows: part of its likelihood may mean nothing",
+        "-": f"- passed over: twice what is doubtful of its log likelihood, and {VERY_STRONG:g}, raise its {criterion}",
+    }
+    return [sentence for mark, sentence in sentences.items() if mark in found]
+
+
+def aligned_columns(columns: Mapping[str, Sequence[str]]) -> str:
+    """Join columns of cells below their headings."""
+    return aligned([*columns], [*zip(*columns.values(), strict=True)])
+
+
+def format_cell(value: float) -> str:
+    """Write a number of the table with two decimals, a long one with none."""
+    return f"{value:.{2 if abs(value) < LONG else 0}f}"

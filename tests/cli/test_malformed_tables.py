@@ -64,6 +64,7 @@ PLAIN = {
     "npy of integers in another order": (npy(np.array(ROWS, ">i4", order="F")), ROWS),
     "parquet": (parquet([1.0, 3.0], [2.0, 4.0], names="ab"), ROWS),
     "parquet with text": (parquet([1.0, 3.0], ["x", "y"], names="ab"), [[1], [3]], "a"),
+    "packed by gzip": (gzip.compress(TWO.encode()), ROWS),
 }
 """name -> bytes, rows, columns that are asked for: read without a word."""
 
@@ -117,8 +118,8 @@ REFUSED = {
     "text far behind": ("a,b\n" + "1,2\n" * 400_000 + "1,x\n", "line 400002, column 'b' is 'x', not a number"),
     "text behind a long cell": (f"a,b,n\n1,2,x\n2,3,{LONG}\n3,oops,z\n", "line 4, column 'b' is 'oops'", "a,b"),
     "text behind a quoted cell of two lines": ('n,b\n"x\r\ny",2\nz,oops\n', "line 4, column 'b' is 'oops'", "b"),
-    "a missing cell": ("a,b\n1,\n3,4\n", "line 2, column 'b' is '', not a number"),
-    "NA": ("a,b\n1,NA\n3,4\n", "line 2, column 'b' is 'NA', not a number"),
+    "a missing cell": ("a,b\n1,\n3,4\n", "line 2, column 'b' is '', a missing value: --drop-missing"),
+    "NA": ("a,b\n1,NA\n3,4\n", "line 2, column 'b' is 'NA', a missing value: --drop-missing"),
     "quoted thousands": ('a,b\n"1,000",2\n3,4\n', "line 2, column 'a' is '1,000', not a number"),
     "thousands between tabs": ("a\tb\n1,000\t2\n3\t4\n", "line 2, column 'a' is '1,000', not a number"),
     "points for thousands": ("a;b\n1.000,5;2\n3;4\n", "line 2, column 'a' is '1.000,5', not a number"),
@@ -135,7 +136,7 @@ REFUSED = {
     "True": ("a,b\n1,True\n3,4\n", "line 2, column 'b' is 'True', not a number"),
     "spaces between cells": ("a b\n1 2\n3 4\n", "line 2, column 'a b' is '1 2', not a number"),
     "a zero byte in a number": ("a,b\n" + "1,2\n" * 3000 + "3,4\0\n", "line 3002, column 'b' is '4\\x00'"),
-    "a name of thousands": ("a," + "b" * 9000 + "\n1,x\n", f"line 2, column '{'b' * 57}...' is 'x', not a number"),
+    "a name of thousands": ("a," + "b" * 9000 + "\n1,2\n1,x\n", f"line 3, column '{'b' * 57}...' is 'x', not a number"),
     # headers that are none
     "nothing": ("", f"{NO_HEADER} must name the columns"),
     "blank lines alone": ("\n \n\n", f"{NO_HEADER} must name the columns"),
@@ -162,7 +163,9 @@ REFUSED = {
     "UTF-16": (TWO.encode("utf-16"), "is UTF-16: save it as UTF-8"),
     "UTF-16 without a mark": (TWO.encode("utf-16-le"), "is not text: it begins with b'a\\x00,\\x00b\\x00\\n\\x00'"),
     "zeros": (bytes(100), "is not text"),
-    "gzip": (gzip.compress(TWO.encode()), "is compressed by gzip"),
+    "gzip without its end": (gzip.compress(TWO.encode())[:-9], "is damaged: Compressed file ended before"),
+    "gzip with another sum": (gzip.compress(TWO.encode())[:-8] + bytes(8), "is damaged: CRC check failed"),
+    "a packed array": (gzip.compress(b"\x93NUMPY" + bytes(99)), "is a NumPy array"),
     "a workbook": (b"PK\x03\x04" + bytes(99), "is a zip archive"),
     "parquet by another name": (b"PAR1" + bytes(99), "is Parquet: its name must end in .parquet"),
     "npy by another name": (b"\x93NUMPY" + bytes(99), "is a NumPy array: its name must end in .npy"),
@@ -186,8 +189,8 @@ REFUSED = {
     "npy of nothing": (b"", "is damaged"),
     "parquet of nothing": (b"", "bytes"),
     "parquet with a column twice": (parquet([1.0], [2.0], names="aa"), "column 'a' appears 2 times", "0"),
-    "parquet with text for a number": (parquet([1.0], ["x"], names="ab"), "b"),
-    "parquet with a null": (parquet([1.0, None], names="a"), "a"),
+    "parquet with text for a number": (parquet([1.0], ["x"], names="ab"), "'b' must hold numbers, got string", "a,b"),
+    "parquet with a null": (parquet([1.0, None], names="a"), "row 1 (from 0), column 'a' is a missing value"),
     "parquet without its end": (parquet([1.0, 3.0], names="a")[:-8], "Parquet magic bytes not found"),
 }  # fmt: skip
 """name -> bytes, a part of the sentence, columns that are asked for."""

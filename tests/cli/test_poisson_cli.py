@@ -81,9 +81,9 @@ def test_a_plot_is_written(ran, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([*FIT, "--trials", "9"], "--trials are for --family binomial"),
-        (["fit", "bad.csv", "--family", "poisson"], "-2"),
-        (["fit", "half.csv", "--family", "poisson"], "whole numbers"),
+        ([*FIT, "--trials", "9"], "--trials are for --family binomial, not poisson"),
+        (["fit", "bad.csv", "--family", "poisson"], "bad.csv: line 3: 'calls' is -2, but counts are whole numbers"),
+        (["fit", "half.csv", "--family", "poisson"], "half.csv: line 3: 'calls' is 2.5, but counts are whole numbers"),
         ([*FIT[:-1], "colls"], "rows.csv has no column 'colls'"),
     ],
 )
@@ -94,7 +94,7 @@ def test_wrong_input_is_one_line_and_code_2(ran, arguments, message):
 
 
 def test_trials_of_a_poisson_model_are_refused(ran):
-    said(ran, *FIT, "--out", "model.npz")
+    said(ran, *FIT, "-k", "1", "--out", "model.npz")
     code, _, (line,) = ran("predict", "model.npz", "rows.csv", "--columns", "calls", "--trials", "9")
     assert code == 2
     assert "--trials are for a binomial mixture, but model.npz is a PoissonMixture" in line

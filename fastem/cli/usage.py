@@ -1,0 +1,53 @@
+"""Refuse wrong usage in one sentence, with the word that was probably meant."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from typing import NoReturn
+
+SIMILAR = 0.5
+"""How alike a suggestion is, from 0 to 1, as difflib measures it."""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one sentence, and a line that says where the options are described."""
+
+    def error(self, message: str) -> NoReturn:
+        """End the process with exit code 2."""
+        self.exit(2, f"{self.prog}: error: {message}\n{self.prog} --help describes the options\n")
+
+
+class CommandParser(Parser):
+    """The parser of one command, which looks for misspelt options first: what follows one seems to be a file."""
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str], namespace: argparse.Namespace
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Parse arguments, and refuse what is left over."""
+        options = [option for action in self._actions for option in action.option_strings]
+        for argument in args[: args.index("--") if "--" in args else None]:
+            name = argument.partition("=")[0]
+            if name.startswith("--") and not any(option.startswith(name) for option in options):
+                self.error(f"there is no option {name}{did_you_mean(name, options)}")
+        namespace, rest = super().parse_known_args(args, namespace)
+        if rest:
+            self.error(f"{rest[0]!r} is one argument too many")
+        return namespace, rest
+
+
+def check_command(parser: Parser, arguments: Sequence[str], commands: Iterable[str]) -> None:
+    """End the process if the first argument that is no option is not a command."""
+    listed = ", ".join(commands)
+    given = next((argument for argument in arguments if not argument.startswith("-")), None)
+    if given is None and not {"-h", "--help", "--version"}.intersection(arguments):
+        parser.error(f"a command is missing: {listed}")
+    if given is not None and given not in commands:
+        parser.error(f"there is no command {given!r}{did_you_mean(given, commands)}; there are {listed}")
+
+
+def did_you_mean(word: str, words: Iterable[str]) -> str:
+    """Return a question that names the most similar word; "" if none is similar."""
+    similar = get_close_matches(word, list(words), n=1, cutoff=SIMILAR)
+    return f": did you mean {similar[0]}?" if similar else ""

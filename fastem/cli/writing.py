@@ -1,0 +1,126 @@
+"""Write columns to a table: CSV, TSV, also packed by gzip, Parquet or JSON, by the suffix of the file."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import importlib
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import TextIOWrapper
+from pathlib import Path
+from typing import IO, Any, TypeAlias
+
+import numpy as np
+
+from fastem._storage import replacing
+from fastem.cli.streams import STANDARD, standard_output
+from fastem.cli.tables import as_objects
+
+Columns: TypeAlias = dict[str, np.ndarray]
+SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet", ".pq", ".json")
+CODE = re.compile(r"[-+]?0\d|.*_")
+"""Text that Python takes for a number, though it is not written as one."""
+ROWS_AT_A_TIME = 1 << 16
+"""Number of rows that are converted to text at a time."""
+
+
+def check_suffix(path: str, name: str, suffixes: tuple[str, ...] = SUFFIXES) -> None:
+    """Raise ValueError if the name of a file does not say in which of these formats to write it; streams get CSV."""
+    if not is_stream(path) and not path.lower().endswith(suffixes):
+        listed = " or ".join([", ".join(suffixes[:-1]), suffixes[-1]]) if len(suffixes) > 1 else suffixes[0]
+        raise ValueError(f"{name} {path}: the name of the file must end in {listed}")
+
+
+def write_table(path: str, columns: Columns) -> None:
+    """Write columns of one length by the suffix of the file; to streams, as CSV."""
+    name = path.lower()
+    if name.endswith((".parquet", ".pq")):
+        with opened_to_write(path, "wb") as file:
+            write_parquet(file, columns)
+    elif name.endswith(".gz"):
+        with opened_to_write(path, "wb") as file, packed(file) as text:
+            write_text(text, columns, name.removesuffix(".gz"))
+    elif path == STANDARD:
+        with standard_output() as file:
+            write_csv(file, columns)
+    else:
+        with opened_to_write(path, "w", newline="", encoding="utf-8") as file:
+            write_text(file, columns, name)
+
+
+def write_text(file: IO[str], columns: Columns, name: str) -> None:
+    """Write CSV, TSV or JSON, by the suffix of a name."""
+    if name.endswith(".json"):
+        write_json(file, columns)
+    else:
+        write_csv(file, columns, "\t" if name.endswith(".tsv") else ",")
+
+
+@contextmanager
+def packed(file: IO[bytes]) -> Iterator[IO[str]]:
+    """Pack text by gzip; the same text becomes the same bytes."""
+    with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as pack, TextIOWrapper(pack, "utf-8", newline="") as text:
+        yield text
+
+
+@contextmanager
+def opened_to_write(path: str, mode: str, newline: str | None = None, encoding: str | None = None) -> Iterator[IO[Any]]:
+    """Open a file that is replaced when it is complete, or a pipe or a device, which are written at once."""
+    if not is_stream(path):
+        with replacing(path, mode, newline=newline, encoding=encoding) as file:
+            yield file
+        return
+    try:
+        with open(path, mode, newline=newline, encoding=encoding) as file:
+            yield file
+    except OSError as error:
+        error.filename = path
+        raise
+
+
+def is_stream(path: str) -> bool:
+    """Return whether a path is standard output, a pipe or a device."""
+    return path == STANDARD or (Path(path).exists() and not Path(path).is_file() and not Path(path).is_dir())
+
+
+def write_csv(file: IO[str], columns: Columns, delimiter: str = ",") -> None:
+    """Write CSV; every number has as many digits as identify it."""
+    writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
+    writer.writerow(columns)
+    for begin in range(0, max(map(len, columns.values())), ROWS_AT_A_TIME):
+        rows = (values[begin : begin + ROWS_AT_A_TIME].tolist() for values in columns.values())
+        writer.writerows(zip(*rows, strict=True))
+
+
+def write_json(file: IO[str], columns: Columns) -> None:
+    """Write an object of JSON with a list for each column."""
+    file.write(json.dumps({name: typed(values).tolist() for name, values in columns.items()}, default=str) + "\n")
+
+
+def write_parquet(file: IO[bytes], columns: Columns) -> None:
+    """Write Parquet."""
+    try:
+        arrow, parquet = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
+    except ImportError as error:
+        raise ImportError("Parquet needs pyarrow: pip install 'fastem[arrow]'") from error
+    parquet.write_table(arrow.table({name: typed(values) for name, values in columns.items()}), file)
+
+
+def typed(values: np.ndarray) -> np.ndarray:
+    """Return numbers for the cells of a text, if all are numbers and none is a code such as 007."""
+    if values.dtype.kind != "T":
+        return values
+    cells = values.tolist()
+    if any(map(CODE.match, cells)):
+        return as_objects(cells)
+    for number in (int, float):
+        try:
+            numbers = np.array([*map(number, cells)])
+        except (ValueError, OverflowError):
+            continue
+        if numbers.dtype.kind in "if" and np.isfinite(numbers).all():
+            return numbers
+    return as_objects(cells)
