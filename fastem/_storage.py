@@ -10,7 +10,6 @@ import json
 import math
 import numbers
 import os
-import secrets
 import stat
 import struct
 import tokenize
@@ -19,7 +18,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import fields, is_dataclass
-from importlib.metadata import version
+from importlib import import_module
 from pathlib import Path
 from typing import IO, Any, TypeAlias
 
@@ -60,7 +59,7 @@ def write(
     At any time there is either the old or the new file, even if the process is killed.  Raises OSError, and leaves the
     old file unchanged, if the new one cannot be written.
     """
-    stamp = {"kind": kind, "layout": layout, "fastem": version("fastem")}
+    stamp = {"kind": kind, "layout": layout, "fastem": own_version()}
     text = json.dumps(stamp | dict(header), default=np.ndarray.tolist)
     content = io.BytesIO()
     np.savez(content, allow_pickle=False, header=np.frombuffer(text.encode(), np.uint8), **arrays)
@@ -96,7 +95,7 @@ def temporary_file(
     Yields the file, and the path of the file that it may replace.
     """
     target = destination(path)
-    temporary = target.with_name(f".{target.name[:40]}.{secrets.token_hex(8)}.tmp")
+    temporary = target.with_name(f".{target.name[:40]}.{os.urandom(8).hex()}.tmp")
     try:
         with temporary.open(mode, newline=newline, encoding=encoding) as file:
             yield file, target
@@ -150,9 +149,14 @@ def read(path: PathLike, kind: str, layout: int) -> tuple[dict[str, Any], dict[s
         writer = str(header.get("fastem"))[:40]
         raise ValueError(
             f"{path} has layout {str(written_layout)[:40]} of a {kind}, written by fastem {writer}; this is fastem"
-            f" {version('fastem')}, which reads layout {layout}"
+            f" {own_version()}, which reads layout {layout}"
         )
     return header, arrays
+
+
+def own_version() -> str:
+    """Return the version of fastem; what looks it up takes long to import."""
+    return str(import_module("importlib.metadata").version("fastem"))
 
 
 def content_of(path: PathLike) -> bytes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -272,7 +271,7 @@ class ArrowRows:
         """Write a file with a name of its own, and rename it to that of the cache when it is complete."""
         shape = (self.source.count_rows(), len(self.names))
         header = {"descr": npy.dtype_to_descr(self.dtype), "fortran_order": False, "shape": shape}
-        unfinished = cache.with_name(f"{cache.name}.{secrets.token_hex(8)}.unfinished")
+        unfinished = cache.with_name(f"{cache.name}.{os.urandom(8).hex()}.unfinished")
         try:
             with unfinished.open("xb") as file:
                 npy.write_array_header_2_0(file, header)

@@ -5,17 +5,15 @@ from __future__ import annotations
 import hashlib
 import numbers
 import os
-import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import astuple, fields, is_dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fastem._storage import read, undamaged, write
+from fastem._storage import own_version, read, undamaged, write
 from fastem._typing import Array, PathLike
 from fastem.families.base import P, S
 from fastem.families.params import Params
@@ -42,7 +40,7 @@ class Journal:
     """
 
     def __init__(self, path: PathLike, every: float, identity: Mapping[str, object], rng: np.random.Generator) -> None:
-        self.path, self.every, self.identity = Path(path).absolute(), every, {"fastem": version("fastem"), **identity}
+        self.path, self.every, self.identity = Path(path).absolute(), every, {"fastem": own_version(), **identity}
         self.random_state: Any = rng.bit_generator.state
         self.runs: list[Run[Any, Any]] = []
         self.kept: list[tuple[dict[str, Any], dict[str, Array]]] = []
@@ -88,7 +86,7 @@ class Journal:
         unlike a rename, leaves a file alone that is there; and a process that is killed leaves no lock behind.
         """
         target = Path(os.path.realpath(self.path))
-        own = target.with_name(f".{target.name[:100]}.{secrets.token_hex(8)}.tmp")
+        own = target.with_name(f".{target.name[:100]}.{os.urandom(8).hex()}.tmp")
         self.write(own)
         try:
             os.link(own, target)

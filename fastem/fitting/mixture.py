@@ -105,7 +105,7 @@ def fit_mixture(
         The fit that ends highest, with what became of each start.
     """
     deadline = math.inf if settings.max_time is None else time.monotonic() + float(settings.max_time)
-    with progress_of(settings, len(rows)) as progress:
+    with progress_of(settings, rows, starts) as progress:
         journal = journal_of(rows, settings, rng, identity)
         family = family.for_rows(rows, rng)
         settings = replace(settings, prior=family.prior_of(settings.prior))
@@ -232,17 +232,21 @@ def screen_of(
     rows: RowSource, starts: Starts[P], run: Callable[[RowSource, P], Fit[P, S]], rng: np.random.Generator
 ) -> Callable[[P], Fit[P, S]] | None:
     """Run EM shortly on a part of the rows, where there are many rows and many starts."""
-    size = start_size(rows, starts.n_components)
-    if starts.count <= CARRIED or len(rows) <= size:
+    if not are_screened(rows, starts):
         return None
-    return partial(run, subsample(rows, size, rng))
+    return partial(run, subsample(rows, start_size(rows, starts.n_components), rng))
 
 
-def progress_of(settings: FitSettings, n_rows: int) -> Progress:
+def are_screened(rows: RowSource, starts: Starts[P]) -> bool:
+    """Return whether most starts are judged by a part of the rows."""
+    return starts.count > CARRIED and len(rows) > start_size(rows, starts.n_components)
+
+
+def progress_of(settings: FitSettings, rows: RowSource, starts: Starts[P]) -> Progress:
     """Report lines where `verbose` asks for them, else show a bar."""
     if settings.verbose:
         return Lines(int(settings.verbose), int(settings.verbose_interval))
-    return Bar(n_rows, int(settings.max_iter))
+    return Bar(len(rows), int(settings.max_iter), CARRIED if are_screened(rows, starts) else starts.count)
 
 
 def journal_of(

@@ -133,14 +133,14 @@ class TerminalBar:
 class Bar(Progress):
     """A line at the bottom of the terminal for a fit that takes long; it is removed at the end of the fit.
 
-    It shows the share of `max_iter`, the sweeps, the log likelihood, its estimated distance from the maximum, and the
-    rows per second.  There is no bar if standard error is not a terminal, in a worker process, and while another fit
-    shows one.
+    It shows the share of `max_iter`, which start of how many it is, the sweeps, the log likelihood, its estimated
+    distance from the maximum, and the rows per second; what is of less use is left out where the line is too short.
+    There is no bar if standard error is not a terminal, in a worker process, and while another fit shows one.
     """
 
-    def __init__(self, n_rows: int, max_iter: int) -> None:
+    def __init__(self, n_rows: int, max_iter: int, n_starts: int) -> None:
         super().__init__()
-        self.n_rows, self.max_iter = n_rows, max_iter
+        self.n_rows, self.max_iter, self.n_starts = n_rows, max_iter, n_starts
         self._due = time.monotonic() + PATIENCE_SECONDS
         self._bar = TerminalBar()
         self._drawn = 0, 0.0  # the number of sweeps, and the time, of the last drawing
@@ -161,13 +161,30 @@ class Bar(Progress):
         done, (before, then) = sweeps(run), self._drawn
         self._drawn = done, now
         loglik, gain = run.trace[-1][0], run.remaining(run.trace)
-        return ", ".join([
-            *([f"start {self.starts}"] if self.starts > 1 else []),
-            f"sweep {done}",
-            f"log likelihood {loglik:.10g}",
-            *([f"about {gain:.2g} below its maximum"] if math.isfinite(gain) else []),
-            *([f"{self.n_rows * (done - before) / (now - then):.3g} rows/s"] if done > before else []),
-        ])  # fmt: skip
+        return fitting(
+            [
+                f"start {self.starts} of {self.n_starts}" if self.n_starts > 1 else "",
+                f"sweep {done}",
+                f"log likelihood {loglik:.10g}",
+                f"about {gain:.2g} below its maximum" if math.isfinite(gain) else "",
+                f"{self.n_rows * (done - before) / (now - then):.3g} rows/s" if done > before else "",
+            ],
+            terminal_width(sys.stderr) - BAR_WIDTH - len("[] ") - 1,
+        )
+
+
+def fitting(parts: list[str], width: int) -> str:
+    """Join the parts that are there, without the last one, and then without the third, where the line is too short."""
+    for left_out in ((), (4,), (2, 4)):
+        text = ", ".join(part for i, part in enumerate(parts) if part and i not in left_out)
+        if len(text) <= width:
+            break
+    return text
+
+
+def terminal_width(stream: TextIO) -> int:
+    """Return the number of characters of a line of a terminal."""
+    return os.get_terminal_size(stream.fileno()).columns or COLUMNS
 
 
 def sweeps(run: Run) -> int:
@@ -236,7 +253,6 @@ class PlainScreen:
 
     def _write(self, text: str) -> None:
         """Write a line over the last one, cut or padded to the width of the terminal."""
-        columns = os.get_terminal_size(self.stream.fileno()).columns or COLUMNS
-        width = columns - 1  # a character in the last column would begin another line
+        width = terminal_width(self.stream) - 1  # a character in the last column would begin another line
         self.stream.write(f"\r{text[:width]:{width}}")
         self.stream.flush()

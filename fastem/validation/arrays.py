@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any, NoReturn
@@ -50,7 +51,7 @@ def as_numeric(values: object, name: str, whole: bool = False) -> np.ndarray:
         array = np.asarray(values)
     except (ValueError, TypeError, OverflowError) as error:
         raise ValueError(f"{name} is not an array: {error}") from None
-    if isinstance(values, np.ma.MaskedArray) and values.mask.any():
+    if "numpy.ma" in sys.modules and isinstance(values, np.ma.MaskedArray) and values.mask.any():
         array = np.ma.filled(values.astype(object), np.nan)  # a masked value is a missing one
     if hasattr(values, "toarray"):
         raise TypeError(f"{name}: sparse data was passed, but dense data is required; use {name}.toarray()")

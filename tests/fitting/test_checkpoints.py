@@ -134,7 +134,7 @@ def test_the_file_of_other_rows_weights_or_version_is_refused(tmp_path, monkeypa
             mixture.fit(X, sample_weight=sample_weight)
     with pytest.raises(ValueError, match="was written by another fit: rows was 3000, and is now 2999"):
         mixture.fit(CLOSE[:-1])
-    monkeypatch.setattr("fastem.fitting.checkpoint.version", lambda name: "0.0.1")
+    monkeypatch.setattr("fastem.fitting.checkpoint.own_version", lambda: "0.0.1")
     with pytest.raises(ValueError, match=r"was written by another fit: fastem was '.*', and is now '0.0.1'"):
         mixture.fit(CLOSE)
     assert not hasattr(mixture, "weights_")

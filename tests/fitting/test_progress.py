@@ -3,6 +3,7 @@
 import fcntl
 import os
 import pty
+import re
 import struct
 import sys
 import termios
@@ -131,7 +132,8 @@ def test_a_bar_leaves_the_terminal_as_it_was(drawn_by, terminal):
 def test_starts_are_told_apart(drawn_by, terminal, swept_in_python):
     mixture(n_init=3, init_params="random").fit(rows(N))
     text = terminal.told()
-    assert text.index("sweep 1,") < text.index("start 2, sweep 1,") < text.index("start 3, sweep 1,")
+    firsts = [text.index(f"start {start} of 3, sweep 1,") for start in (1, 2, 3)]
+    assert firsts == sorted(firsts)
 
 
 def test_a_narrow_terminal_is_not_overrun(terminal, monkeypatch):
@@ -139,6 +141,30 @@ def test_a_narrow_terminal_is_not_overrun(terminal, monkeypatch):
     fcntl.ioctl(terminal.stream, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 30, 0, 0))
     mixture().fit(rows(N))
     assert {len(line) for line in terminal.told().split("\r")} == {0, 29}
+
+
+PARTS = ["start 2 of 5", "sweep 16", "log likelihood -27120104.04", "about 11 below its maximum", "3.42e+07 rows/s"]
+
+
+@pytest.mark.parametrize(("width", "left_out"), [(96, []), (95, [4]), (78, [2, 4]), (10, [2, 4])])
+def test_what_is_of_least_use_is_left_out_of_a_short_line(width, left_out):
+    assert progress.fitting(PARTS, width) == ", ".join(part for i, part in enumerate(PARTS) if i not in left_out)
+    assert progress.fitting(["", *PARTS[1:3], "", ""], width) == ", ".join(PARTS[1 : 3 - (width == 10)])
+
+
+def test_a_bar_fits_the_terminal(terminal, monkeypatch):
+    monkeypatch.setitem(sys.modules, "rich.progress", None)
+    fcntl.ioctl(terminal.stream, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 78, 0, 0))
+    mixture(n_init=2, init_params="random_from_data", tol=1e-9).fit(rows(N))
+    lines = terminal.told().split("\r")
+    assert any("start 2 of 2, sweep" in line for line in lines)
+    assert {len(line) for line in lines} == {0, 77}
+    assert all(line.rstrip().endswith("below its maximum") for line in lines if "about" in line)
+
+
+def test_starts_that_are_screened_do_not_count(terminal):
+    mixture(n_init=5, init_params="random").fit(rows(20_000))
+    assert {*re.findall("of .", terminal.told())} == {"of 3"}
 
 
 def test_a_short_fit_shows_nothing(terminal, monkeypatch):
@@ -216,7 +242,7 @@ def test_a_fit_inside_a_fit_leaves_the_bar_to_it(terminal):
     found = mixture().fit(chunks=source)
     assert len(inner) > 3
     assert_same_bits(found, mixture().fit(X))
-    assert "start 2" in terminal.told()  # of the first of them; once the outer one has the terminal, it keeps it
+    assert "start 2 of 2" in terminal.told()  # of the first of them; once the outer one has the terminal, it keeps it
 
 
 def test_fits_of_several_threads_show_one_bar(terminal, monkeypatch):
