@@ -22,6 +22,8 @@ from fastem.cli.missing import Missing
 HEAD, BLOCK = 1 << 16, 1 << 20
 """Number of characters that are inspected first, and that are read at a time, about ten thousand rows."""
 ROWS_AT_A_TIME = 4096
+TABS = ".tsv", ".tab", ".tsv.gz"
+"""How files end whose columns are expected to be separated by tabs."""
 ODD_NUMBER = re.compile(r"[-+]?(\d{1,3}([,.' _]\d{3})+|\d+)([.,]\d+)?\s*%?")
 """Numbers that Python does not accept, with separators of thousands or a percent sign."""
 SHOWN = 60
@@ -62,7 +64,7 @@ class Delimited:
             self.dialect = self._find_dialect()
             header = self._header()
         self._check_header(header, has_comments)
-        for text in self.dialect.notes():
+        for text in self.dialect.notes("\t" if source.lower().endswith(TABS) else ","):
             self._note(text)
         self.names = [""] * self.dialect.has_row_names + header
 

@@ -63,9 +63,9 @@ class Dialect:
         """Convert a cell to a number; ValueError if it is none."""
         return float(cell.replace(",", ".") if self.may_have_decimal_commas else cell)
 
-    def notes(self) -> Iterator[str]:
-        """Return a sentence for each difference from plain CSV."""
-        if self.delimiter != ",":
+    def notes(self, expected: str) -> Iterator[str]:
+        """Return a sentence for each difference from plain text with the expected delimiter."""
+        if self.delimiter != expected:
             yield f"its columns are separated by {DELIMITERS.get(self.delimiter, self.delimiter)}"
         if self.has_row_names:
             yield "its rows have one cell more than its header: the first cell is taken for the name of the row"

@@ -172,6 +172,11 @@ def write_results(args: argparse.Namespace, selection: Selection, rows: Rows, ro
 
 def show(args: argparse.Namespace, selection: Selection) -> None:
     """Write the description of the best mixture, and of all candidates."""
+    sizes = [candidate.n_components for candidate in selection.candidates]
+    if len(sizes) > 1 and selection.best.n_components == sizes[-1]:
+        write_message(
+            f"k = {sizes[-1]}, the best, is the largest that was tried: -k {sizes[0]}..{2 * sizes[-1]} looks further"
+        )
     if args.json:
         candidates = [asdict(candidate) for candidate in selection.candidates]
         write_json(as_json(selection.best) | {"criterion": args.criterion, "candidates": plain(candidates)})

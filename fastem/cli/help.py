@@ -39,8 +39,8 @@ examples:
       component of each row, in one command
   fastem fit alleles.tsv.gz --successes alt --failures ref
       fit binomial components to the share of alternative reads
-  fastem fit survey.csv --drop-missing --missing -,unknown
-      leave out rows with empty cells, NA, - or unknown
+  fastem fit survey.csv --drop-missing --missing .,unknown
+      leave out rows with empty cells, NA, . or unknown
 """
 
 PREDICT = """\

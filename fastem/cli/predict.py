@@ -25,9 +25,7 @@ def predict(args: argparse.Namespace) -> int:
     check_trials(args, mixture, asked)
     roles = asked.or_of(mixture)
     if takes_trials(mixture) and not roles.has_trials:
-        raise ValueError(
-            f"{args.model} needs the trials of each row: --trials with a column or a number, or --failures"
-        )
+        raise ValueError(f"{args.model} needs the trials of each row: --trials, a column or a number, or --failures")
     if hasattr(mixture, "feature_names_in_"):
         del mixture.feature_names_in_  # they are columns of files here, not of data frames
     rows = read_rows(args.file, roles)

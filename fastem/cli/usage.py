@@ -27,6 +27,7 @@ class CommandParser(Parser):
     ) -> tuple[argparse.Namespace, list[str]]:
         """Parse arguments, and refuse what is left over."""
         options = [option for action in self._actions for option in action.option_strings]
+        args = self._joined(args, options)
         for argument in args[: args.index("--") if "--" in args else None]:
             name = argument.partition("=")[0]
             if name.startswith("--") and not any(option.startswith(name) for option in options):
@@ -35,6 +36,18 @@ class CommandParser(Parser):
         if rest:
             self.error(f"{rest[0]!r} is one argument too many")
         return namespace, rest
+
+    def _joined(self, args: Sequence[str], options: list[str]) -> list[str]:
+        """Join options to values that begin with a dash, such as --missing -,NA: argparse takes them for options."""
+        valued = {option for action in self._actions if action.nargs is None for option in action.option_strings}
+        joined: list[str] = []
+        for argument in args:
+            is_value = argument.startswith("-") and not argument.startswith("--") and argument not in options
+            if is_value and joined and joined[-1] in valued and joined[-1].startswith("--"):
+                joined[-1] += f"={argument}"
+            else:
+                joined.append(argument)
+        return joined
 
 
 def check_command(parser: Parser, arguments: Sequence[str], commands: Iterable[str]) -> None:
