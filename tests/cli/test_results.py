@@ -282,3 +282,12 @@ def test_the_largest_number_of_components_is_no_sure_choice(folder, ran):
     assert err[-1] == "fastem: k = 2, the best, is the largest that was tried: -k 1..4 looks further"
     _, _, err = ran("fit", "rows.csv", *POINTS, "-k", "1..3")
     assert "further" not in err[-1]
+
+
+def test_the_page_shows_what_is_printed(folder, ran, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    root = Path(__file__).parents[2]
+    _, out, _ = ran("fit", str(root / "examples" / "data" / "old_faithful.csv"))
+    page = [line.removeprefix("    ") for line in (root / "docs" / "cli.md").read_text().splitlines()]
+    begin = page.index(out.splitlines()[0])
+    assert page[begin : begin + len(out.splitlines())] == out.splitlines()

@@ -105,7 +105,7 @@ def test_families_know_nothing_of_each_other(path):
 
 
 OF_ONE_FAMILY = ("{}", "estimators.{}_mixture", "estimators.many_{}", "plotting.{}")
-ONE_FAMILY = {"estimators.bayesian_mixture", "estimators.fit_many", "selection.select", "cli.arguments", "cli.doctor"}
+ONE_FAMILY = {"estimators.bayesian_mixture", "estimators.fit_many", "selection.select", "cli.doctor"}
 ONE_FAMILY |= {pattern.format(name) for pattern in OF_ONE_FAMILY for name in NAMES}
 """Modules outside families/ that import one of them; all others take what every family has."""
 
