@@ -15,7 +15,8 @@ from fastem.cli.arguments import MOST_COMPONENTS
 from fastem.cli.describe import as_json, plain, selection_as_text, write_json
 from fastem.cli.destinations import check_destinations, write_all
 from fastem.cli.predict import assignments, trials_of
-from fastem.cli.rows import Roles, Rows, check_counts, read_rows
+from fastem.cli.roles import Roles
+from fastem.cli.rows import Rows, check_counts, read_rows
 from fastem.cli.streams import SUCCESS, write_message, write_result
 from fastem.cli.usage import did_you_mean
 from fastem.cli.writing import check_suffix, is_stream, write_table

@@ -8,7 +8,8 @@ import numpy as np
 
 from fastem._typing import RowKind
 from fastem.cli.destinations import check_destinations
-from fastem.cli.rows import Roles, Rows, check_counts, read_rows
+from fastem.cli.roles import Roles
+from fastem.cli.rows import Rows, check_counts, read_rows
 from fastem.cli.streams import SUCCESS, write_message
 from fastem.cli.writing import Columns, check_suffix, is_stream, write_table
 from fastem.estimators.base import Mixture
