@@ -152,7 +152,8 @@ class TextTable(Table):
         return self.text.texts(places)
 
     def others(self, excluded: Sequence[int]) -> list[int]:
-        self.text.advice = "; --columns A,B chooses other columns"
+        if len(self.names) > 1:
+            self.text.advice = "; --columns A,B chooses other columns"
         return super().others(excluded)
 
     def where(self, row: int) -> str:

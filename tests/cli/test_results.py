@@ -284,10 +284,11 @@ def test_the_largest_number_of_components_is_no_sure_choice(folder, ran):
     assert "further" not in err[-1]
 
 
-def test_the_page_shows_what_is_printed(folder, ran, monkeypatch):
+def test_the_page_shows_the_tables_that_are_printed(folder, ran, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     root = Path(__file__).parents[2]
     _, out, _ = ran("fit", str(root / "examples" / "data" / "old_faithful.csv"))
-    page = [line.removeprefix("    ") for line in (root / "docs" / "cli.md").read_text().splitlines()]
-    begin = page.index(out.splitlines()[0])
-    assert page[begin : begin + len(out.splitlines())] == out.splitlines()
+    page = (root / "docs" / "cli.md").read_text().replace("\n    ", "\n")
+    candidates, _, components = out.split("\n\n")
+    assert candidates in page
+    assert components in page
