@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
+from fastem._table import aligned
 from fastem.cli.speed import timings
 from fastem.cli.streams import FAULT, SUCCESS, write_message, write_result
-from fastem.selection.table import aligned
 
 
 def bench(args: argparse.Namespace) -> int:

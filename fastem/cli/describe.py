@@ -11,12 +11,13 @@ from textwrap import fill
 import numpy as np
 
 from fastem._storage import Json
+from fastem._table import aligned
 from fastem._typing import Array
 from fastem.cli.streams import SUCCESS, write_result
 from fastem.estimators.base import Mixture
 from fastem.families.params import Params
 from fastem.persistence import load
-from fastem.selection.table import Selection, aligned
+from fastem.selection.table import Selection
 
 ATTRIBUTES = (
     "n_components", "loglik_", "n_parameters_", "aic_", "bic_", "icl_", "entropy_", "n_iter_", "n_sweeps_",

@@ -135,8 +135,9 @@ class GaussianParams(Params):
         first, second = sums[k : k + k * d].reshape(k, d), sums[k + k * d : -2]
         second = second.reshape((k, d, d) if self.is_matrix else (k, d))
         counts, (loglik, entropy) = sums[:k], sums[-2:].tolist()
-        values = counts, loglik, entropy, first, second, counts, counts
-        return GaussianStats(self, *values, row_counts=counts, single=single)
+        return GaussianStats(
+            self, counts, loglik, entropy, first, second, counts, counts, row_counts=counts, single=single
+        )
 
     def tables(self) -> tuple[Array, Array, Array]:
         """Return log_norm (k,) in base 2, means (k, d), and precision factors times sqrt(log2(e) / 2)."""
@@ -205,7 +206,6 @@ class GaussianParams(Params):
 
         The inverse of the covariance of m rows is too large, on the average by m / (m - d - 2) (that of a Wishart
         distribution is): the share (m - d - 2) / m of it is proven.  The rest is as if nothing was known but all rows.
-        Fewer rows prove a place, and no extent; thousands prove nearly all, be it as thin as it may.
         """
         least, whole = (PROVEN_WIDTH * widths) ** 2, self.pooled().covariances[0]
         return replace(self, covariances=self.structure.proven(counts, components, least, whole))
@@ -223,8 +223,7 @@ class GaussianParams(Params):
 
     def above_floor(self, reached: Self, *, fixed: FixedLike = (), reg_covar: float | Array = 0.0) -> GaussianParams:
         """Return parameters with no free variance below what the M-step that has led to `reached` leaves one."""
-        structure = self.structure
-        free = structure.free(self.as_fixed(fixed).free("covariances"))
+        free = (structure := self.structure).free(self.as_fixed(fixed).free("covariances"))
         if not free.any():
             return self
         found = structure.above(rounding_variances(reached.weights, reached.variances(), reached.means), reg_covar)
