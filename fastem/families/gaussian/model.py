@@ -213,9 +213,8 @@ class GaussianParams(Params):
     def collapsed(self, reg_covar: float | Array) -> NDArray[np.bool_]:
         """Return (k,) whether a component has no variance of its own in some direction, unless all rows have none."""
         found = self.floor_ratios(reg_covar) <= COLLAPSED_RATIO
-        if found.any() and self.pooled().floor_ratios(reg_covar)[0] <= COLLAPSED_RATIO:
-            return np.zeros(len(found), np.bool_)
-        return found
+        flat = found.any() and self.pooled().floor_ratios(reg_covar)[0] <= COLLAPSED_RATIO
+        return np.zeros(len(found), np.bool_) if flat else found
 
     def floor_ratios(self, reg_covar: float | Array) -> Array:
         """Return (k,) the smallest eigenvalue of each covariance over the floor of its variances; infinite if tied."""
@@ -343,8 +342,7 @@ class GaussianStats(Stats[GaussianParams]):
     def gradient(self, reached: GaussianParams, at: GaussianParams, fixed: FixedLike = ()) -> Array:
         """Return the gradient of Q, which that of the log likelihood is (Fisher's identity).
 
-        Q is what the M-step has maximised: so `reached` is all that is needed, and a maximum under reg_covar is one
-        here too.
+        Q is what the M-step has maximised: `reached` is all that is needed, and its fixed points have gradient 0.
         """
         fixed, params = at.as_fixed(fixed), self.params
         delta, free = reached.means - params.means, fixed.free("weights")
