@@ -21,9 +21,9 @@ from fastem.selection.table import Selection
 
 ATTRIBUTES = (
     "n_components", "loglik_", "n_parameters_", "aic_", "bic_", "icl_", "entropy_", "n_iter_", "n_sweeps_",
-    "converged_", "stop_reason_", "summary_",
+    "converged_", "stop_reason_", "summary_", "lower_bound_",
 )  # fmt: skip
-"""Attributes that JSON has for mixtures of every family."""
+"""Attributes that JSON has for the mixtures that have them."""
 FEW_FEATURES, SHORTEST_NAME = 4, 12
 """Features up to which a component has one line, and characters that a name of a feature has at least."""
 ROUNDED = 6
@@ -34,12 +34,16 @@ SETTINGS = ("covariance_type", "n_trials")
 
 def describe(args: argparse.Namespace) -> int:
     """Describe a saved model."""
-    mixture = load(args.model)
+    show_mixture(args, load(args.model))
+    return SUCCESS
+
+
+def show_mixture(args: argparse.Namespace, mixture: Mixture) -> None:
+    """Write the description of a mixture, as text or as JSON."""
     if args.json:
         write_json(as_json(mixture))
     else:
         write_result(as_text(mixture))
-    return SUCCESS
 
 
 def write_json(value: Json) -> None:
@@ -61,13 +65,21 @@ def as_text(mixture: Mixture) -> str:
     lines = [
         f"{type(mixture).__name__}: {number}{structure}; {mixture.counts_.sum():.10g} rows",
         mixture.summary_,
-        f"AIC {mixture.aic_:.2f}  BIC {mixture.bic_:.2f}  ICL {mixture.icl_:.2f}  entropy {mixture.entropy_:.2f}",
+        criteria_of(mixture),
     ]
     table = component_table(mixture)
     if mixture.n_features_in_ > FEW_FEATURES or len(table.split("\n")[0]) > width:
         table = feature_table(mixture, width)
     filled = [fill(line, width, break_long_words=False) for line in lines]
     return "\n".join([*filled, "", table, *(fill(complaint, width) for complaint in complaints(mixture))])
+
+
+def criteria_of(mixture: Mixture) -> str:
+    """Return a line of information criteria, for mixtures that have them, and the entropy."""
+    entropy = f"entropy {mixture.entropy_:.2f}"
+    if not hasattr(mixture, "bic_"):
+        return entropy
+    return f"AIC {mixture.aic_:.2f}  BIC {mixture.bic_:.2f}  ICL {mixture.icl_:.2f}  {entropy}"
 
 
 def component_table(mixture: Mixture) -> str:
@@ -111,14 +123,19 @@ def as_json(mixture: Mixture) -> dict[str, Json]:
         "columns": feature_names(mixture),
         "rows": int(rows) if (rows := round(float(mixture.counts_.sum()), ROUNDED)).is_integer() else rows,
         **{name: getattr(mixture, name) for name in SETTINGS if hasattr(mixture, name)},
-        **{name.removesuffix("_"): getattr(mixture, name) for name in attributes},
+        **{name.removesuffix("_"): getattr(mixture, name) for name in attributes if hasattr(mixture, name)},
         "complaints": complaints(mixture),
     }
     return {name: plain(value) for name, value in values.items()}
 
 
 def complaints(mixture: Mixture) -> list[str]:
-    """Return a sentence for each fault that the diagnosis of a mixture finds in a component."""
+    """Return a sentence for each fault that the diagnosis of a mixture finds in a component.
+
+    Where components are expected to be empty, these are no faults, and a prior keeps the others from any.
+    """
+    if mixture.family.may_be_empty:
+        return []
     of_components = mixture.diagnose().complaints
     return [f"component {c} {complaint}" for c, found in enumerate(of_components) for complaint in found]
 

@@ -12,7 +12,7 @@ import numpy as np
 from fastem._storage import replacing
 from fastem._typing import RowKind
 from fastem.cli.arguments import MOST_COMPONENTS
-from fastem.cli.describe import as_json, plain, selection_as_text, write_json
+from fastem.cli.describe import as_json, plain, selection_as_text, show_mixture, write_json
 from fastem.cli.destinations import check_destinations, write_all
 from fastem.cli.predict import assignments, trials_of
 from fastem.cli.roles import Roles
@@ -21,6 +21,7 @@ from fastem.cli.streams import SUCCESS, write_message, write_result
 from fastem.cli.usage import did_you_mean
 from fastem.cli.writing import check_suffix, is_stream, write_table
 from fastem.estimators.base import Mixture
+from fastem.estimators.bayesian_mixture import BayesianGaussianMixture
 from fastem.estimators.registry import estimator_type
 from fastem.families.registry import NAMES, family_type
 from fastem.plotting.registry import display_type
@@ -40,6 +41,10 @@ def fit(args: argparse.Namespace) -> int:
     rows = read_rows(args.file, roles)
     check_rows(args, rows, roles, family_type(family).row_kind)
     sizes = sizes_of(args, len(rows.X))
+    if args.bayesian:
+        mixture = bayesian(args, sizes[-1]).fit(rows.X, sample_weight=rows.weights)
+        write_results(args, mixture, lambda: show_mixture(args, mixture), rows, roles)
+        return SUCCESS
     selection = select(
         rows.X,
         sizes,
@@ -49,7 +54,7 @@ def fit(args: argparse.Namespace) -> int:
         sample_weight=rows.weights,
         on_candidate=Reporter(args.criterion) if len(sizes) > 1 else None,
     )
-    write_results(args, selection, rows, roles)
+    write_results(args, selection.best, lambda: show(args, selection), rows, roles)
     return SUCCESS
 
 
@@ -89,6 +94,8 @@ def check_settings(args: argparse.Namespace, family: str, roles: Roles) -> None:
     if roles.has_trials and not needs_trials:
         option = "failures" if roles.failures else "trials"
         raise ValueError(f"--{option} are for --family {family_of(roles)}, not {family}")
+    if args.bayesian and (family != NAMES[0] or args.criterion != "bic"):
+        raise ValueError(f"--bayesian is for --family {NAMES[0]}, and chooses no number of components by a criterion")
     if kinds := family_type(family).covariance_types:
         check_choice(args.covariance, "--covariance", kinds)
 
@@ -138,6 +145,21 @@ def estimator(args: argparse.Namespace, family: str, sizes: range, roles: Roles)
     return estimator_type(family)(**settings)
 
 
+def bayesian(args: argparse.Namespace, k: int) -> BayesianGaussianMixture:
+    """Return the Bayesian mixture that the arguments ask for; tol is what its bound has left to gain for each row."""
+    return BayesianGaussianMixture(
+        k,
+        covariance_type=args.covariance,
+        reg_covar="auto",
+        n_init=args.n_init,
+        tol=args.tol,
+        stopping="aitken",
+        acceleration="squarem",
+        max_iter=args.max_iter,
+        random_state=args.seed,
+    )
+
+
 class Reporter:
     """Write a message about each candidate."""
 
@@ -155,9 +177,10 @@ class Reporter:
 # ------------------------------------------------------------------------------------------------------------- results
 
 
-def write_results(args: argparse.Namespace, selection: Selection, rows: Rows, roles: Roles) -> None:
+def write_results(
+    args: argparse.Namespace, mixture: Mixture, describe: Callable[[], None], rows: Rows, roles: Roles
+) -> None:
     """Write all results; one that fails costs no other, and the picture, which may take long, comes last."""
-    mixture: Mixture = selection.best
     columns = assignments(mixture, rows, args.probabilities) if args.assign else {}
     roles.remember(mixture, rows.names)
     writers: list[Callable[[], None]] = []
@@ -165,7 +188,7 @@ def write_results(args: argparse.Namespace, selection: Selection, rows: Rows, ro
         writers.append(lambda: mixture.save(args.out))
     if args.assign:
         writers.append(lambda: write_table(args.assign, columns))
-    writers.append(lambda: show(args, selection))
+    writers.append(describe)
     if args.plot:
         writers.append(lambda: plot(args, mixture, rows))
     write_all(*writers)

@@ -145,7 +145,7 @@ def warn_of(mixture: MixtureState, fit: Fit[P, S], equal: np.ndarray) -> None:
     elif not fit.converged and mixture.max_iter > 0:
         warn(
             "Best performing initialization did not converge. Try different init parameters, or increase "
-            "max_iter, tol, or check for degenerate data. Mean log likelihood: "
+            f"max_iter, tol, or check for degenerate data. Mean {fit.criterion}: "
             f"{still_to_go(mixture.remaining_gain_)}.",
             ConvergenceWarning,
         )

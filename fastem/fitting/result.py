@@ -112,12 +112,16 @@ class Fit(Generic[P, S]):
     def summary(self) -> str:
         """One line: how it ended, and how far from the maximum."""
         far = math.inf > self.remaining_gain > NEAR * self.stats.total
-        criterion = "log likelihood" if np.isnan(self.bounds).all() else "lower bound of the log evidence"
         return (
             f"{'converged' if self.converged else 'not converged'} after {self.n_iter} iterations"
-            f" ({self.n_sweeps} sweeps): {self.stop_reason}; {criterion} {self.loglik:.6f},"
+            f" ({self.n_sweeps} sweeps): {self.stop_reason}; {self.criterion} {self.loglik:.6f},"
             f" {still_to_go(self.remaining_gain)}{', which it has not reached' if far else ''}"
         )
+
+    @property
+    def criterion(self) -> str:
+        """What `loglik` is: for posteriors of the parameters a lower bound."""
+        return "log likelihood" if np.isnan(self.bounds).all() else "lower bound of the log evidence"
 
     @property
     def n_iter(self) -> int:

@@ -292,3 +292,23 @@ def test_the_page_shows_the_tables_that_are_printed(folder, ran, monkeypatch):
     candidates, _, components = out.split("\n\n")
     assert candidates in page
     assert components in page
+
+
+# ------------------------------------------------------------------------------------------------- Bayesian mixtures
+
+
+def test_a_bayesian_mixture_is_fitted_saved_drawn_and_used(folder, ran):
+    """With the components that rows do not need empty, and no complaint about them."""
+    Path("rows.csv").write_text(as_csv({"east": X[:, 0], "north": X[:, 1]}))
+    results = ("--out", "model.npz", "--assign", "assigned.csv", "--plot", "plot.png")
+    text = said(ran, "fit", "rows.csv", "--bayesian", "-k", "5", *results)
+    assert text.startswith("BayesianGaussianMixture: 5 components")
+    assert "AIC" not in text
+    assert Path("plot.png").stat().st_size > 1000
+    described = json.loads(said(ran, "describe", "model.npz", "--json"))
+    assert described["class"] == "BayesianGaussianMixture"
+    assert sum(weight > 0.05 for weight in described["weights"]) == 2
+    assert described["complaints"] == []
+    assert said(ran, "predict", "model.npz", "rows.csv") == Path("assigned.csv").read_text()
+    assert "--bayesian is for --family gaussian" in refused(ran, "fit", "rows.csv", "--bayesian", "--family", "poisson")
+    assert "--bayesian is for --family gaussian" in refused(ran, "fit", "rows.csv", "--bayesian", "--criterion", "icl")
