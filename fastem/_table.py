@@ -32,14 +32,11 @@ class Table:
 
     def __str__(self) -> str:
         above, below = (
-            "\n".join(textwrap.fill(line, self.width) for line in lines) for lines in (self.lead, self._below())
+            "\n".join(textwrap.fill(line, self.width, break_long_words=False) for line in lines)
+            for lines in (self.lead, self._below())
         )
         table = aligned(self.headings, self.rows[:MOST_ROWS], self.left) if self.headings else ""
         return "\n".join(part for part in (above, table, below) if part)
-
-    def _filled(self, sentences: Sequence[str]) -> str:
-        """Break sentences where lines end."""
-        return "\n".join(textwrap.fill(sentence, self.width) for sentence in sentences)
 
     def html(self) -> str:
         """Return the table as HTML, in which every text is escaped."""

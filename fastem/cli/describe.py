@@ -5,17 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 import math
+from dataclasses import replace
 from shutil import get_terminal_size
 from textwrap import fill
 
 import numpy as np
 
 from fastem._storage import Json
-from fastem._table import aligned
-from fastem._typing import Array
 from fastem.cli.streams import SUCCESS, write_result
 from fastem.estimators.base import Mixture
-from fastem.families.params import Params
 from fastem.persistence import load
 from fastem.selection.table import Selection
 
@@ -24,8 +22,8 @@ ATTRIBUTES = (
     "converged_", "stop_reason_", "summary_", "lower_bound_",
 )  # fmt: skip
 """Attributes that JSON has for the mixtures that have them."""
-FEW_FEATURES, SHORTEST_NAME = 4, 12
-"""Features up to which a component has one line, and characters that a name of a feature has at least."""
+DIGITS = 6
+"""Significant digits of parameters in text."""
 ROUNDED = 6
 """Decimal digits of the number of rows, which is a sum of probabilities."""
 SETTINGS = ("covariance_type", "n_trials")
@@ -59,60 +57,8 @@ def selection_as_text(selection: Selection) -> str:
 
 def as_text(mixture: Mixture) -> str:
     """Describe a mixture in a few lines and a table of its components, for the width of the terminal."""
-    width = get_terminal_size().columns
-    structure = f", {mixture.covariance_type} covariances" if hasattr(mixture, "covariance_type") else ""
-    number = f"{mixture.n_components} component{'s' * (mixture.n_components > 1)}"
-    lines = [
-        f"{type(mixture).__name__}: {number}{structure}; {mixture.counts_.sum():.10g} rows",
-        mixture.summary_,
-        criteria_of(mixture),
-    ]
-    table = component_table(mixture)
-    if mixture.n_features_in_ > FEW_FEATURES or len(table.split("\n")[0]) > width:
-        table = feature_table(mixture, width)
-    filled = [fill(line, width, break_long_words=False) for line in lines]
-    return "\n".join([*filled, "", table, *(fill(complaint, width) for complaint in complaints(mixture))])
-
-
-def criteria_of(mixture: Mixture) -> str:
-    """Return a line of information criteria, for mixtures that have them, and the entropy."""
-    entropy = f"entropy {mixture.entropy_:.2f}"
-    if not hasattr(mixture, "bic_"):
-        return entropy
-    return f"AIC {mixture.aic_:.2f}  BIC {mixture.bic_:.2f}  ICL {mixture.icl_:.2f}  {entropy}"
-
-
-def component_table(mixture: Mixture) -> str:
-    """Return a table with a line for each component."""
-    names, params = feature_names(mixture), mixture.params_
-    columns = columns_of(params)
-    headings = ["component", "weight", *(f"{column} {name}" for column in columns for name in names)]
-    values = np.column_stack([params.weights, *columns.values()])
-    return aligned(headings, [[str(c), *(f"{value:.6g}" for value in row)] for c, row in enumerate(values)])
-
-
-def feature_table(mixture: Mixture, width: int) -> str:
-    """Return a table with a line for each feature of each component; long names are shortened."""
-    params, columns = mixture.params_, columns_of(mixture.params_)
-    most = max(SHORTEST_NAME, width - sum(map(len, ("component", "weight", "  " * 4))) - 14 * len(columns))
-    names = [shortened(name, most) for name in feature_names(mixture)]
-    rows = [
-        [*((str(c), f"{weight:.6g}") if not i else ("", "")), name, *(f"{each[c, i]:.6g}" for each in columns.values())]
-        for c, weight in enumerate(params.weights)
-        for i, name in enumerate(names)
-    ]
-    return aligned(["component", "weight", "feature", *columns], rows)
-
-
-def shortened(name: str, most: int) -> str:
-    """Return a name of at most so many characters, with dots for its middle."""
-    half = (most - 2) // 2
-    return name if len(name) <= most else f"{name[:half]}..{name[-half:]}"
-
-
-def columns_of(params: Params) -> dict[str, Array]:
-    """Return the parameters (k, d) of features that a table of components shows, and standard deviations if any."""
-    return params.described()
+    summary = replace(mixture.summary(), digits=DIGITS)
+    return "\n".join([str(summary), *(fill(each, get_terminal_size().columns) for each in complaints(mixture))])
 
 
 def as_json(mixture: Mixture) -> dict[str, Json]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from shutil import get_terminal_size
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,9 @@ from fastem.inference.standard_errors import StandardErrors
 from fastem.validation.parameters import check_shape
 from fastem.validation.settings import check_kind
 
+FEW_FEATURES, SHORTEST_NAME = 4, 12
+"""Features up to which a component has one line, and characters that a name of a feature has at least."""
+
 
 @public
 @dataclass(frozen=True, eq=False, repr=False)
@@ -29,6 +33,7 @@ class MixtureSummary(Tabled):
     weights: Array  #: (k,)
     columns: Mapping[str, Array]  #: (k, d) by name: "mean" and "sd", "prob" or "rate"
     errors: Mapping[str, Array]  #: standard errors by name, of "weight" (k,) and of the first column (k, d); or none
+    digits: int = 4  #: significant digits of the text
 
     def to_frame(self) -> Any:
         """Return a data frame of pandas with a row for each component; ImportError where pandas is not installed.
@@ -52,38 +57,49 @@ class MixtureSummary(Tabled):
 
     def _cells(self, name: str, values: Array) -> np.ndarray:
         """Return the texts of values, with their standard errors where they are known."""
+        number = f"{{:.{self.digits}g}}"
         if name not in self.errors:
-            return np.asarray(np.vectorize("{:.4g}".format, otypes=[object])(values))
-        return np.asarray(np.vectorize("{:.4g} ± {:.2g}".format, otypes=[object])(values, self.errors[name]))
+            return np.asarray(np.vectorize(number.format, otypes=[object])(values))
+        return np.asarray(np.vectorize(f"{number} ± {{:.2g}}".format, otypes=[object])(values, self.errors[name]))
 
-    def _table(self) -> Table:
-        wide = self._wide()
-        if len(aligned(wide.headings, wide.rows).split("\n")[0]) <= WIDTH:
+    def __str__(self) -> str:
+        return str(self._table(get_terminal_size().columns))
+
+    def _table(self, width: int = WIDTH) -> Table:
+        """Return a line for each component, or for each of its features where lines would be too long."""
+        wide = self._wide(width)
+        if len(self.features) <= FEW_FEATURES and len(aligned(wide.headings, wide.rows).split("\n")[0]) <= width:
             return wide
-        return self._long()
+        return self._long(width)
 
-    def _wide(self) -> Table:
+    def _wide(self, width: int) -> Table:
         """Return a table with a line for each component."""
         columns = {name: self._cells(name, values) for name, values in self.columns.items()}
         headings = ["component", "weight", *(f"{name} {each}" for name in columns for each in self.features)]
         parts = [self._cells("weight", self.weights)[:, np.newaxis], *columns.values()]
         rows = [[str(c), *row] for c, row in enumerate(np.hstack(parts).tolist())]
-        return Table(headings, rows, self.lines)
+        return Table(headings, rows, self.lines, width=width)
 
-    def _long(self) -> Table:
-        """Return a table with a line for each feature of each component."""
+    def _long(self, width: int) -> Table:
+        """Return a table with a line for each feature of each component; long names are shortened."""
         columns = {name: self._cells(name, values) for name, values in self.columns.items()}
         weights = self._cells("weight", self.weights)
+        cells = np.stack([*columns.values()], axis=-1)
+        taken = len("component") + sum(max(map(len, each.ravel())) + 2 for each in (weights, *columns.values()))
+        names = [shortened(name, max(SHORTEST_NAME, width - taken - 2)) for name in self.features]
         rows = [
-            [
-                *((str(c), weights[c]) if place == 0 else ("", "")),
-                feature,
-                *(cells[c, place] for cells in columns.values()),
-            ]
+            [*((str(c), weights[c]) if place == 0 else ("", "")), name, *cells[c, place]]
             for c in range(len(weights))
-            for place, feature in enumerate(self.features)
+            for place, name in enumerate(names)
         ]
-        return Table(["component", "weight", "feature", *columns], rows, self.lines, left=("feature",))
+        headings = ["component", "weight", "feature", *columns]
+        return Table(headings, rows, self.lines, left=("feature",), width=width)
+
+
+def shortened(name: str, most: int) -> str:
+    """Return a name of at most so many characters, with dots for its middle."""
+    half = (most - 2) // 2
+    return name if len(name) <= most else f"{name[:half]}..{name[-half:]}"
 
 
 def summary_of(mixture: MixtureState, errors: StandardErrors | None) -> MixtureSummary:
@@ -114,9 +130,15 @@ def lines_of(mixture: MixtureState, params: Params) -> tuple[str, ...]:
     title = f"{type(mixture).__name__}: {k} component{'s' * (k > 1)}{kind}{rows}"
     if hasattr(mixture, "stats_"):
         return title, "fitted by partial_fit"
-    if not hasattr(mixture, "loglik_"):
+    if not hasattr(mixture, "summary_"):
         return (title,)
-    return title, mixture.summary_, f"BIC {mixture.bic_:.2f}, AIC {mixture.aic_:.2f}, ICL {mixture.icl_:.2f}"
+    return title, mixture.summary_, criteria_of(mixture)
+
+
+def criteria_of(mixture: MixtureState) -> str:
+    """Return a line of information criteria, of mixtures that have them, and the entropy."""
+    names = {"BIC": "bic_", "AIC": "aic_", "ICL": "icl_", "entropy": "entropy_"}
+    return ", ".join(f"{name} {getattr(mixture, each):.2f}" for name, each in names.items() if hasattr(mixture, each))
 
 
 def html_of_fit(mixture: MixtureState) -> str:

@@ -52,6 +52,10 @@ NEAR = 1e-3
 """A fit whose mean log likelihood has more to gain is not at its maximum, whatever its stop rule says."""
 
 
+SMALLEST_TOLD = 1e-6
+"""Less of a log likelihood is nothing to anybody, and mostly rounding."""
+
+
 @public
 @dataclass(frozen=True)
 class Ascent:
@@ -148,4 +152,6 @@ def still_to_go(gain: float) -> str:
     """Say how far below its maximum a log likelihood is."""
     if math.isinf(gain):
         return "its distance from the maximum is unknown"
+    if gain < SMALLEST_TOLD:
+        return f"estimated to be less than {SMALLEST_TOLD:g} below its maximum"
     return f"estimated to be {gain:.2g} below its maximum"
