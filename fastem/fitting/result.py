@@ -119,7 +119,7 @@ class Fit(Generic[P, S]):
         return (
             f"{'converged' if self.converged else 'not converged'} after {self.n_iter} iterations"
             f" ({self.n_sweeps} sweeps): {self.stop_reason}; {self.criterion} {self.loglik:.6f},"
-            f" {still_to_go(self.remaining_gain)}{', which it has not reached' if far else ''}"
+            f" {still_to_go(self.remaining_gain, SMALLEST_TOLD)}{', which it has not reached' if far else ''}"
         )
 
     @property
@@ -148,10 +148,10 @@ class Fit(Generic[P, S]):
         return float(self.history.loglik[-1]) if self.n_iter else self.loglik
 
 
-def still_to_go(gain: float) -> str:
-    """Say how far below its maximum a log likelihood is."""
+def still_to_go(gain: float, least: float = 0.0) -> str:
+    """Say how far below its maximum a log likelihood is; of less than `least` only that."""
     if math.isinf(gain):
         return "its distance from the maximum is unknown"
-    if gain < SMALLEST_TOLD:
-        return f"estimated to be less than {SMALLEST_TOLD:g} below its maximum"
+    if gain < least:
+        return f"estimated to be less than {least:g} below its maximum"
     return f"estimated to be {gain:.2g} below its maximum"
