@@ -116,17 +116,17 @@ class BayesianGaussianMixture(OneArrayMixture):
     weight_concentration_ : (k,) of the Dirichlet distribution, or (2, k) of the Beta distributions of the sticks.
     mean_precision_ : (k,) how many times more precise than a row each mean is.
     degrees_of_freedom_ : (k,) of the Wishart distributions; a float where all share one covariance.
-    weight_concentration_prior_, mean_precision_prior_, mean_prior_, degrees_of_freedom_prior_, covariance_prior_ : the
-        prior, with what was found from the rows.
+    weight_concentration_prior_, mean_precision_prior_, mean_prior_, degrees_of_freedom_prior_, covariance_prior_
+        The prior, with what was found from the rows.
     converged_ : bool, whether the stop rule was met.
     n_iter_ : int, iterations of the best start.
     lower_bound_ : float, the lower bound of the log evidence after the last M-step (total, without constants), as
         scikit-learn has it.
     lower_bounds_ : list of `n_iter_` floats, the same of every iteration.
     params_ : the posterior as one value for the building blocks.
-    stop_reason_, cut_short_, n_sweeps_, entropy_, remaining_gain_, summary_, counts_, ascent_, history_, starts_,
-        empty_components_, settings_, n_features_in_, feature_names_in_ : as those of GaussianMixture, with the lower
-        bound of the log evidence (constants included) for the log likelihood.
+    stop_reason_, cut_short_, n_sweeps_, entropy_, remaining_gain_, summary_, counts_, collapses_, ascent_, history_,
+    starts_, empty_components_, settings_, n_features_in_, feature_names_in_
+        As for GaussianMixture, with the lower bound of the log evidence, constants included, for the log likelihood.
 
     References
     ----------
