@@ -118,7 +118,7 @@ def fit_many(
     n_threads : int, default=None
         Number of threads; None is one for each core this process may use.
     backend : {"auto", "cython", "numba"}, default="auto"
-        Which compiled kernels to use.  Those of several columns are the Cython ones in any case.
+        Which compiled kernels to use.
     verbose : int, default=0
         0 shows a bar on a terminal if the fits take over a second; 1 writes a line for each n_components, 2 also the
         time that it took.

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import wait
 from itertools import pairwise
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
@@ -92,12 +92,11 @@ class Backend:
         """Call kernel `name` on the groups rows[offsets[g] : offsets[g + 1]]; it fills out (each (m, ...)).
 
         Each thread gets shares of groups, with about as many rows in each.  report is told how many groups of how many
-        are done.  A kernel that only the Cython twin has answers for both.
+        are done.
         """
-        many = self.kernels if self.is_numba else many_kernels_of(forced_instruction_set())
-        is_numba = self.is_numba and hasattr(many, name)
-        kernel = getattr(many if hasattr(many, name) else cython_twin(), name)
-        edges = share_edges(offsets)
+        kernel = self.kernel_of_groups(name)
+        rows = kernel.readable(rows) if self.is_numba else rows
+        has_threads, edges = self.is_numba and kernel.parallel, share_edges(offsets)
 
         def fit(part: np.ndarray) -> None:
             kernel(*rows, offsets, part, *settings, *out)
@@ -105,12 +104,17 @@ class Backend:
         for begin in range(0, len(edges) - 1, SHARES_AT_A_TIME * self.n_threads):
             part = edges[begin : begin + SHARES_AT_A_TIME * self.n_threads + 1]
             with in_use(*(array[offsets[part[0]] : offsets[part[-1]]] for array in rows)):
-                if is_numba:
+                if has_threads:
                     run_numba(kernel, min(self.n_threads, len(part) - 1), [*rows, offsets, part, *settings, *out])
                 else:
                     self.each(fit, [part[share : share + 2] for share in range(len(part) - 1)])
             if report is not None:
                 report(int(part[-1]), len(offsets) - 1)
+
+    def kernel_of_groups(self, name: str) -> Any:
+        """Return a kernel of many small fits; those of rows of several columns are compiled with the other kernels."""
+        many = self.kernels if self.is_numba else many_kernels_of(forced_instruction_set())
+        return getattr(many, name, None) or getattr(self.kernels, name)
 
     def each(self, call: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
         """Return call(item) of every item, in their order; the caller works on some, helper threads on the others."""

@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from support import naive
-from support.groups import assert_equal_bits, offsets_of
+from support.groups import assert_close, assert_equal_bits, offsets_of
 
 import fastem
 from fastem.estimators.fit_many import fit_many
@@ -50,11 +50,11 @@ def restarted(name, params, X, **options):
 
 
 @each_family
-def test_a_fit_is_where_the_estimator_stays(name):
+def test_a_fit_is_where_the_estimator_stays(name, twin):
     """From the parameters of a fit to its end an estimator gains no more than tol says."""
     X, _ = groups(name)
     offsets = offsets_of(SIZES)
-    fits = fitted(name, X, offsets, tol=1e-6, max_iter=5_000)
+    fits = fitted(name, X, offsets, tol=1e-6, max_iter=5_000, backend=twin)
     assert (fits.status == FitStatus.CONVERGED).all()
     for g, (a, b) in enumerate(pairwise(offsets)):
         if b - a < 40:
@@ -66,12 +66,12 @@ def test_a_fit_is_where_the_estimator_stays(name):
 
 
 @each_family
-def test_the_log_likelihood_is_that_of_the_parameters(name):
+def test_the_log_likelihood_is_that_of_the_parameters(name, twin):
     X, _ = groups(name)
     offsets = offsets_of(SIZES)
     rows = {"trials": np.full(X.shape, 12)} if name == "binomial" else {}
     for most in (0, 1, 4, 7, 200):
-        fits = fitted(name, X, offsets, max_iter=most)
+        fits = fitted(name, X, offsets, max_iter=most, backend=twin)
         assert (fits.n_iter <= most).all()
         for g, (a, b) in enumerate(pairwise(offsets)):
             options = {key: value[a:b] for key, value in rows.items()}
@@ -83,9 +83,9 @@ def test_the_log_likelihood_is_that_of_the_parameters(name):
 
 
 @each_family
-def test_a_maximum_is_a_fixed_point_of_naive_em(name):
+def test_a_maximum_is_a_fixed_point_of_naive_em(name, twin):
     X, _ = groups(name, (300,))
-    fits = fitted(name, X, [0, 300], tol=0.0, max_iter=20_000)
+    fits = fitted(name, X, [0, 300], tol=0.0, max_iter=20_000, backend=twin)
     ones, location = np.ones(300), getattr(fits, fits.parameter_names[0])[0]
     if name == "binomial":
         weights, found, _ = naive.binomial_em(X, np.full(X.shape, 12), ones, fits.weights[0], location, 1)
@@ -100,10 +100,10 @@ def test_a_maximum_is_a_fixed_point_of_naive_em(name):
 
 
 @pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
-def test_one_component_has_a_closed_form(covariance_type):
+def test_one_component_has_a_closed_form(covariance_type, twin):
     X, _ = groups(covariance_type)
     offsets = offsets_of(SIZES)
-    fits = fitted(covariance_type, X, offsets, k=1)
+    fits = fitted(covariance_type, X, offsets, k=1, backend=twin)
     for g, (a, b) in enumerate(pairwise(offsets)):
         full = np.cov(X[a:b].T, bias=True)
         expected = {"full": full, "tied": full, "diag": np.diag(full), "spherical": np.diag(full).mean()}
@@ -114,67 +114,84 @@ def test_one_component_has_a_closed_form(covariance_type):
 
 
 @each_family
-def test_permuted_groups_permute_the_fits(name):
+def test_permuted_groups_permute_the_fits(name, twin):
     X, _ = groups(name)
     offsets = offsets_of(SIZES)
     order = np.random.default_rng(1).permutation(len(SIZES))
     parts = np.split(X, offsets[1:-1])
-    permuted = fitted(name, np.concatenate([parts[g] for g in order]), offsets_of([len(parts[g]) for g in order]))
-    whole = fitted(name, X, offsets)
+    permuted = fitted(
+        name, np.concatenate([parts[g] for g in order]), offsets_of([len(parts[g]) for g in order]), backend=twin
+    )
+    whole = fitted(name, X, offsets, backend=twin)
     assert_equal_bits(whole, permuted, order)
-    alone = fitted(name, parts[4], [0, len(parts[4])])
+    alone = fitted(name, parts[4], [0, len(parts[4])], backend=twin)
     np.testing.assert_array_equal(alone.weights[0], whole.weights[4])
 
 
 @each_family
-def test_same_bits_for_any_number_of_threads(name, monkeypatch):
+def test_same_bits_for_any_number_of_threads(name, twin, monkeypatch):
     X, _ = groups(name, SIZES * 4)
     offsets = offsets_of(SIZES * 4)
-    one = fitted(name, X, offsets, n_threads=1)
+    one = fitted(name, X, offsets, n_threads=1, backend=twin)
     monkeypatch.setattr(backend_module, "SHARE_ROWS", 100)
     for n_threads in (1, 2, 7):
-        assert_equal_bits(one, fitted(name, X, offsets, n_threads=n_threads))
+        assert_equal_bits(one, fitted(name, X, offsets, n_threads=n_threads, backend=twin))
 
 
 @pytest.mark.numba
-def test_the_numba_backend_has_the_same_bits():
-    """Its kernel of several columns is that of Cython."""
-    X, _ = groups("full")
-    assert_equal_bits(fitted("full", X, offsets_of(SIZES)), fitted("full", X, offsets_of(SIZES), backend="numba"))
+@each_family
+@pytest.mark.parametrize("k", [1, 2, 3])
+def test_cython_and_numba_find_the_same_fits(name, k):
+    """As many iterations, from the same draws, of groups shorter and longer than the vectors of both."""
+    X, _ = groups(name, SIZES * 3)
+    one, other = (fitted(name, X, offsets_of(SIZES * 3), k, backend=twin) for twin in ("cython", "numba"))
+    assert_close(one, other, RTOL)
+
+
+@pytest.mark.numba
+@pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
+@pytest.mark.parametrize("d", [2, 4, 9])
+def test_cython_and_numba_find_the_same_fits_in_any_dimension(covariance_type, d):
+    X, _ = groups(covariance_type, (60, 130), d)
+    one, other = (
+        fitted(covariance_type, X, [0, 60, 190], tol=0.01, max_iter=25, backend=twin) for twin in ("cython", "numba")
+    )
+    assert_close(one, other, 1e-7)
 
 
 @each_family
-def test_labels_matrices_types_and_weight_zero_do_not_matter(name):
+def test_labels_matrices_types_and_weight_zero_do_not_matter(name, twin):
     X, _ = groups(name, (50, 50))
     X = np.round(X)
-    expected = fitted(name, X, [0, 50, 100])
-    assert_equal_bits(expected, fitted(name, X.reshape(2, 50, 3), None))
+    expected = fitted(name, X, [0, 50, 100], backend=twin)
+    assert_equal_bits(expected, fitted(name, X.reshape(2, 50, 3), None, backend=twin))
     shuffled = np.argsort(np.arange(100) % 2, kind="stable")
     labels = np.array(["a", "b"])[np.arange(100) // 50]
-    to_the_end = {"tol": 1e-9, "max_iter": 5_000}
+    to_the_end = {"tol": 1e-9, "max_iter": 5_000, "backend": twin}
     named = fitted(name, X[shuffled], None, groups=labels[shuffled], **to_the_end)
     here = fitted(name, X, [0, 50, 100], **to_the_end)  # other draws, since they follow the rows of a group
     np.testing.assert_allclose(named["b"].weights, here[1].weights, rtol=1e-3)
-    assert_equal_bits(expected, fitted(name, X.astype(np.float32), [0, 50, 100]))
-    assert_equal_bits(expected, fitted(name, np.asfortranarray(X), [0, 50, 100]))
+    for dtype in (np.float32, np.int32):
+        assert_equal_bits(expected, fitted(name, X.astype(dtype), [0, 50, 100], backend=twin))
+    assert_equal_bits(expected, fitted(name, np.asfortranarray(X), [0, 50, 100], backend=twin))
     weights = (np.arange(100) % 5 > 0).astype(float)
-    few = fitted(name, X[weights > 0], [0, 40, 80], sample_weight=np.ones(80))
+    few = fitted(name, X[weights > 0], [0, 40, 80], sample_weight=np.ones(80), backend=twin)
     unread = np.where(weights[:, np.newaxis] > 0, X, np.nan)
-    assert_equal_bits(few, fitted(name, unread, [0, 50, 100], sample_weight=weights))
+    assert_equal_bits(few, fitted(name, unread, [0, 50, 100], sample_weight=weights, backend=twin))
 
 
 @each_family
-def test_a_weight_counts_as_that_many_equal_rows(name):
+def test_a_weight_counts_as_that_many_equal_rows(name, twin):
     X, _ = groups(name, (60, 90))
     times = np.random.default_rng(3).integers(1, 4, len(X))
-    weighted = fitted(name, X, [0, 60, 150], sample_weight=times)
-    repeated = fitted(name, np.repeat(X, times, axis=0), offsets_of(np.add.reduceat(times, [0, 60])))
+    weighted = fitted(name, X, [0, 60, 150], sample_weight=times, backend=twin)
+    repeated = fitted(name, np.repeat(X, times, axis=0), offsets_of(np.add.reduceat(times, [0, 60])), backend=twin)
     np.testing.assert_allclose(weighted.loglik, repeated.loglik, rtol=1e-8)
     np.testing.assert_allclose(weighted.weights, repeated.weights, rtol=1e-5)
 
 
 @each_family
-def test_what_is_wrong_with_a_group_is_its_status(name):
+def test_what_is_wrong_with_a_group_is_its_status(name, twin):
     X, _ = groups(name, (40,))
     X = X.astype(float)
     bad = {
@@ -187,7 +204,7 @@ def test_what_is_wrong_with_a_group_is_its_status(name):
     parts = [X]
     for part in bad.values():
         parts += [part, X]
-    fits = fitted(name, np.concatenate(parts), offsets_of([len(part) for part in parts]))
+    fits = fitted(name, np.concatenate(parts), offsets_of([len(part) for part in parts]), backend=twin)
     assert list(fits.status[1::2]) == list(bad)
     assert np.isnan(fits.weights[1::2]).all()
     assert np.isnan(fits.loglik[1::2]).all()
@@ -195,11 +212,11 @@ def test_what_is_wrong_with_a_group_is_its_status(name):
         np.testing.assert_array_equal(fits.weights[g], fits.weights[0])
 
 
-def test_collapsed_and_constant_columns_are_fitted():
+def test_collapsed_and_constant_columns_are_fitted(twin):
     rng = np.random.default_rng(0)
     X = np.concatenate([np.zeros((20, 2)), np.column_stack([rng.standard_normal(30), np.full(30, 1e8)])])
     for covariance_type in COVARIANCE_TYPES:
-        fits = fit_many(X, [0, 20, 50], 2, covariance_type=covariance_type)
+        fits = fit_many(X, [0, 20, 50], 2, covariance_type=covariance_type, backend=twin)
         assert np.isfinite(fits.loglik).all()
         np.testing.assert_allclose(fits.weights.sum(axis=1), 1.0)
 

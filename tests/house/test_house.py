@@ -141,11 +141,11 @@ def test_no_print_exec_bare_except_or_wildcard(path):
 def test_jit_policy_stands_in_one_place():
     """Numba's decorators are called in jit.py, once for each kind of function, and nowhere else."""
     sources = {path.stem: path.read_text() for path in (KERNELS / "numba").glob("*.py")}
-    assert len(re.findall(r"\bnjit\(", sources.pop("jit"))) == 3
+    assert len(re.findall(r"\bnjit\(", sources.pop("jit"))) == 4
     assert not [name for name, source in sources.items() if re.search("njit|fastmath=|parallel=", source)]
 
 
-KERNEL_NAMES = "accumulate|posterior|iterate|nearest|fit_many"
+KERNEL_NAMES = "accumulate|posterior|iterate|nearest|fit_many|fit_groups"
 
 
 def arguments_in_python(tree):
@@ -172,7 +172,8 @@ def test_twins_have_equal_kernels_and_arguments():
     ahead = {stem: kernels for stem, kernels in ahead.items() if kernels}
     of_a_family = 4 * len(NAMES)  # sums, posterior, iterations, many small fits
     of_the_gaussian = 6  # the first three of diagonal and of full covariances
-    assert sum(map(len, ahead.values())) == of_a_family + of_the_gaussian + 1  # nearest
+    of_all = 2  # nearest, and many small fits of rows of several columns
+    assert sum(map(len, ahead.values())) == of_a_family + of_the_gaussian + of_all
     for stem, kernels in ahead.items():
         in_python = arguments_in_python(tree_of(KERNELS / "numba" / f"{stem}.py"))
         assert {name: in_python.get(name) for name in kernels} == {

@@ -2,7 +2,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from functools import update_wrapper
 from pathlib import Path
 from types import FunctionType
@@ -24,6 +25,9 @@ INNER = {"no_cpython_wrapper": True,  # not called from Python: half the time of
 
 # Inlined: else every call of a tile counts references to its arrays, atomically.
 pointwise = njit(fastmath=POINTWISE, **POLICY, **INNER, forceinline=True)
+# Written into its callers before they are compiled.  A function of its own is optimised again in each caller, and in
+# each caller of these: where few places call it, that is most of the time.
+spliced = njit(fastmath=POINTWISE, **POLICY, **INNER, inline="always")
 # Not inlined, and so compiled once: between two sweeps a call costs nothing.
 once = njit(fastmath=POINTWISE, **POLICY, **INNER)
 
@@ -56,20 +60,32 @@ class Kernel:
         self.n_tiles = n_tiles  # where there are no threads, each of which has one
         self.serial = self    # the same loop on the calling thread
         self.dispatchers: dict[np.dtype[Any], Callable[..., Any]] = {}
+        self.compiling = threading.Lock()  # once, where several threads call it first
 
     def __call__(self, X: np.ndarray, *args: Any) -> Any:
-        dispatcher = self.dispatchers.get(X.dtype) or self.compile(X.dtype)
+        dispatcher = self.dispatchers.get(X.dtype) or self.compiled(X.dtype)
         return dispatcher(X, *args, self.tiles(X, *args))
 
     def tiles(self, *args: Any) -> np.ndarray:
         """Return a tile for each share of the work."""
         return new_tiles(numba.get_num_threads() if self.parallel else self.n_tiles, self.height(*args))
 
+    @property
+    def takes_any_rows(self) -> bool:
+        """Whether it is compiled for any type of rows, or for `doubles` alone."""
+        return rows in self.function.__annotations__.values()
+
+    def readable(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Return arrays of rows, in float64 if it takes no others."""
+        return [array if self.takes_any_rows else array.astype(np.float64, copy=False) for array in arrays]
+
     def compile_ahead(self) -> None:
-        either = rows in self.function.__annotations__.values()
-        for dtype in map(np.dtype, (np.float32, np.float64) if either else (np.float64,)):
-            if dtype not in self.dispatchers:
-                self.compile(dtype)
+        for dtype in map(np.dtype, (np.float32, np.float64) if self.takes_any_rows else (np.float64,)):
+            self.compiled(dtype)
+
+    def compiled(self, dtype: np.dtype[Any]) -> Callable[..., Any]:
+        with self.compiling:
+            return self.dispatchers.get(dtype) or self.compile(dtype)
 
     def compile(self, dtype: np.dtype[Any]) -> Callable[..., Any]:
         floating, declared = numba.from_dtype(dtype), dict(self.function.__annotations__)

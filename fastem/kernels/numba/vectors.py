@@ -158,14 +158,29 @@ def add_lane_sums(typingctx, out, at, *vectors):
     return types.void(out, types.intp, types.StarArgTuple.from_types(vectors)), lowered
 
 
+class Borrowed(types.Array):
+    """An array that somebody else holds, and so is what is cut out of it: nobody counts references to it."""
+
+    def copy(self, dtype=None, ndim=None, layout=None, readonly=None):
+        kind = super().copy(dtype, ndim, layout, readonly)
+        return Borrowed(kind.dtype, kind.ndim, kind.layout, readonly=not kind.mutable, aligned=kind.aligned)
+
+
+@register_model(Borrowed)
+class BorrowedModel(models.ArrayModel):
+    def traverse(self, builder):
+        return []  # of what references are counted
+
+
 @intrinsic
 def borrowed(typingctx, array):
-    """The array without its owner: nobody counts references to it, and somebody else holds it."""
+    """The array without its owner."""
     def lowered(context, builder, signature, args):
         view = context.make_array(array)(context, builder, args[0])
         view.meminfo = ir.Constant(view.meminfo.type, None)
         return view._getvalue()  # noqa: SLF001 - Numba's own name
-    return array(array), lowered
+    kind = Borrowed(array.dtype, array.ndim, array.layout, readonly=not array.mutable, aligned=array.aligned)
+    return kind(array), lowered
 
 
 # ------------------------------------------------------------------------------------------------- bits of vectors
