@@ -50,6 +50,8 @@ _HOME = {
     "MixtureSummary": "estimators.summary",
     "Diagnosis": "families.diagnosis",
     "StandardErrors": "inference.standard_errors",
+    "patch_sklearn": "estimators.sklearn_patch",
+    "unpatch_sklearn": "estimators.sklearn_patch",
     "fit_many": "estimators.fit_many",
     "ManyFits": "estimators.many_fits",
     "FitStatus": "estimators.many_fits",

@@ -21,6 +21,8 @@ from fastem.estimators.many_fits import FitStatus as FitStatus
 from fastem.estimators.many_fits import ManyFits as ManyFits
 from fastem.estimators.sklearn_compat import ConvergenceWarning as ConvergenceWarning
 from fastem.estimators.sklearn_compat import NotFittedError as NotFittedError
+from fastem.estimators.sklearn_patch import patch_sklearn as patch_sklearn
+from fastem.estimators.sklearn_patch import unpatch_sklearn as unpatch_sklearn
 from fastem.estimators.summary import MixtureSummary as MixtureSummary
 from fastem.exceptions import BadValueError as BadValueError
 from fastem.exceptions import CollapsedComponentError as CollapsedComponentError

@@ -14,5 +14,5 @@ def estimator_type(family: str) -> type[Mixture]:
 
 def estimators() -> dict[str, type[Mixture]]:
     """Return all estimators by the names of their classes."""
-    kinds = [*map(estimator_type, NAMES), BayesianGaussianMixture]
+    kinds: list[type[Mixture]] = [*map(estimator_type, NAMES), BayesianGaussianMixture]
     return {found.__name__: found for found in kinds}

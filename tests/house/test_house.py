@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).parents[2] / "fastem"
 KERNELS = PACKAGE / "kernels"
 TESTS = Path(__file__).parents[1]
 LAYERS = (
-    {"__main__", *NAMES},
+    {"__main__", "patched", *NAMES},
     {"cli"},
     {"selection", "plotting"},
     {"persistence"},
