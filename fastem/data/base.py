@@ -21,8 +21,12 @@ from fastem.validation.settings import as_integer, check_bool, check_choice, che
 S = TypeVar("S", bound=SweptStats)
 P = TypeVar("P", bound=SweptParams[SweptStats])
 
-POSTERIOR_TYPES: dict[str, DType] = {"log_prob": np.float64, "resp": np.float64, "labels": np.int32}
-"""The types of what the kernels find for each row, in the order of `Posterior`."""
+BY_COMPONENT = "log_prob_by_component"
+"""A prediction: the log of weight times density of each component."""
+POSTERIOR_TYPES: dict[str, DType] = {
+    "log_prob": np.float64, "resp": np.float64, "labels": np.int32, BY_COMPONENT: np.float64
+}  # fmt: skip
+"""The types of what is found for each row; the first three by the kernels, in the order of `Posterior`."""
 
 
 @public

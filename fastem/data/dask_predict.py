@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastem._typing import DType, RowKind, SweptParams, SweptStats
+from fastem.data.base import BY_COMPONENT
 from fastem.data.open import open_rows
 from fastem.exceptions import BadValueError
 from fastem.validation.arrays import check_total_weight, check_weights
@@ -116,7 +117,7 @@ def lazy_posterior(
         backend=backend,
     )
     dtype = np.dtype(np.intp if wanted == "labels" else precision)
-    if wanted == "resp":
+    if wanted in ("resp", BY_COMPONENT):
         shape = {"chunks": (array.chunks[0], (len(params.weights),)), "meta": np.empty((0, 0), dtype)}
     else:
         shape = {"drop_axis": 1, "meta": np.empty(0, dtype)}
@@ -145,7 +146,7 @@ def predict_partition(
 ) -> np.ndarray:
     """Predict with one thread, as in a fit; an error names the partition in which something is wrong."""
     if not len(X):
-        return np.empty((0, len(params.weights)) if wanted == "resp" else 0)
+        return np.empty((0, len(params.weights)) if wanted in ("resp", BY_COMPONENT) else 0)
     trials_of_rows = constant if trials is None else trials
     kind, d = params.row_kind, params.n_features
     try:

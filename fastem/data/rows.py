@@ -16,7 +16,18 @@ from numpy.typing import NDArray
 from fastem._errstate import own_methods
 from fastem._public import public
 from fastem._typing import Array, DType, MStep, RowKind, SweptParams, SweptStats
-from fastem.data.base import POSTERIOR_TYPES, Iterations, P, Position, Posterior, StopRule, Sums, SweptRows, total_of
+from fastem.data.base import (
+    BY_COMPONENT,
+    POSTERIOR_TYPES,
+    Iterations,
+    P,
+    Position,
+    Posterior,
+    StopRule,
+    Sums,
+    SweptRows,
+    total_of,
+)
 from fastem.data.distinct import MOST_DISTINCT, DistinctCounts, distinct_rows, of_chunk
 from fastem.data.iterations import iterations, memory_of, packed
 from fastem.data.slots import SLOT_ROWS, as_table, fold, slot_count
@@ -227,27 +238,44 @@ class Rows(SweptRows):
             check_choice(name, "wanted", Posterior._fields)
         out = {name: empty_posterior(params, name, len(self) if name in wanted else 0) for name in Posterior._fields}
         for rows in self._posterior_slices(params):
-            self._fill_posterior(rows, params, **{name: out[name][rows] for name in wanted})
+            self._fill_posterior(rows, params, params.tables(), **{name: out[name][rows] for name in wanted})
         return Posterior(**out)
 
     def predict(self, params: SweptParams[SweptStats], wanted: str, precision: DType = None) -> np.ndarray:
-        """Return "log_prob", "resp" (both in `precision`, or in that of the rows) or "labels" as the estimators do."""
+        """Return "labels" as the estimators do, or others of POSTERIOR_TYPES in `precision` or in that of the rows."""
         self.check_params(params)
         dtype = np.dtype(np.intp if wanted == "labels" else precision or self.precision)
         predictions = empty_posterior(params, wanted, len(self), dtype)
         for rows in self._posterior_slices(params):
             place = predictions[rows]
             found = place if dtype == POSTERIOR_TYPES[wanted] else empty_posterior(params, wanted, len(place))
-            self._fill_posterior(rows, params, **{wanted: found})
+            self._fill(rows, params, wanted, found)
             place[...] = found if wanted == "labels" else np.maximum(found, np.finfo(dtype).min, out=found)
+        if wanted == BY_COMPONENT:
+            predictions[:, np.isneginf(params.tables()[0])] = -np.inf
         return predictions
 
-    def _fill_posterior(self, rows: slice, params: SweptParams[SweptStats], **wanted: np.ndarray) -> None:
-        """Fill the arrays of `wanted`, by their names, for a slice of the rows."""
+    def _fill(self, rows: slice, params: SweptParams[SweptStats], wanted: str, found: np.ndarray) -> None:
+        """Fill the array of what is wanted for a slice of the rows.
+
+        Weight times density of a component is the density of a mixture that has this component alone.
+        """
+        if wanted != BY_COMPONENT:
+            return self._fill_posterior(rows, params, params.tables(), **{wanted: found})
+        log_prob = np.empty(len(found))
+        for c in range(len(params.weights)):
+            self._fill_posterior(rows, params, [table[c : c + 1] for table in params.tables()], log_prob=log_prob)
+            found[:, c] = log_prob
+        return None
+
+    def _fill_posterior(
+        self, rows: slice, params: SweptParams[SweptStats], tables: Sequence[Array], **wanted: np.ndarray
+    ) -> None:
+        """Fill the arrays of `wanted`, by their names, for a slice of the rows and the components of these tables."""
         data = [array[rows] for array in self.data]
         out = [wanted[name] if name in wanted else empty_posterior(params, name, 0) for name in Posterior._fields]
         with in_use(*(array[rows] for array in self._mapped)):
-            self.backend.run(params.kernel.posterior, data, params.tables(), out, slot_rows=TILE_ROWS)
+            self.backend.run(params.kernel.posterior, data, tables, out, slot_rows=TILE_ROWS)
             if "log_prob" in wanted and (base := params.log_base_measure(*data)) is not None:
                 wanted["log_prob"] += base
 
@@ -318,5 +346,5 @@ class Rows(SweptRows):
 
 
 def empty_posterior(params: SweptParams[SweptStats], name: str, n: int, dtype: DType = None) -> np.ndarray:
-    """Return an array for one of the fields of a posterior of n rows."""
-    return np.empty((n, len(params.weights)) if name == "resp" else n, dtype or POSTERIOR_TYPES[name])
+    """Return an array for one of the fields of a posterior of n rows, or for weight times density."""
+    return np.empty((n, len(params.weights)) if name in ("resp", BY_COMPONENT) else n, dtype or POSTERIOR_TYPES[name])

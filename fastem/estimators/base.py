@@ -25,6 +25,7 @@ from fastem.estimators.attributes import (
     set_attributes,
     snapshot,
 )
+from fastem.estimators.given_params import GivenParams
 from fastem.estimators.model import check_model, check_settings, is_fitted, open_data, open_in_memory, trials_of
 from fastem.estimators.predictions import mean_of_chunks, predict_chunks, write_predictions
 from fastem.estimators.sklearn_compat import (
@@ -34,7 +35,6 @@ from fastem.estimators.sklearn_compat import (
     html_of_settings,
     same_features,
 )
-from fastem.estimators.state import MixtureState
 from fastem.estimators.summary import MixtureSummary, html_of_fit, summary_of
 from fastem.families.diagnosis import Diagnosis, diagnosis
 from fastem.families.fixed import Fixed
@@ -51,7 +51,7 @@ NOT_FITTED = "This {} instance is not fitted yet. Call 'fit' with appropriate ar
 
 
 @own_methods
-class Mixture(DensityMixin, BaseEstimator, MixtureState):
+class Mixture(DensityMixin, BaseEstimator, GivenParams):
     """What every estimator of a mixture can do, whatever its family."""
 
     # ---- parameters
@@ -251,7 +251,7 @@ class Mixture(DensityMixin, BaseEstimator, MixtureState):
         *,
         chunks: Chunkable | None = None,
     ) -> np.ndarray:
-        """Return log_prob, resp (in `precision`, or in that of the rows) or labels of each row."""
+        """Return one of the predictions of `Rows.predict` for each row."""
         params = self.params_
         X, chunks = self._named(X, chunks)
         if chunks is not None:

@@ -15,7 +15,8 @@ from fastem._typing import Array, ArrayLike
 from fastem.estimators.gaussian_mixture import GaussianMixture, attributes_of, read_params
 from fastem.estimators.one_array import OneArrayMixture
 from fastem.estimators.settings import MixtureSettings
-from fastem.estimators.sklearn_counterparts import Counterpart, counterpart
+from fastem.estimators.sklearn_counterparts import counterpart
+from fastem.estimators.sklearn_exchange import SklearnExchange
 from fastem.estimators.state import AttributeMap
 from fastem.families.gaussian.variational.concentration import CONCENTRATIONS
 from fastem.families.gaussian.variational.family import VariationalFamily
@@ -96,7 +97,7 @@ def set_bounds(mixture: BayesianGaussianMixture, fit: Fit[Any, Any]) -> None:
 @own_methods
 @documented("n_components", "weight_concentration_prior", "covariance_type", "random_state")
 @dataclass(eq=False, repr=False)
-class BayesianGaussianMixture(OneArrayMixture, metaclass=Counterpart):
+class BayesianGaussianMixture(SklearnExchange, OneArrayMixture):
     """Gaussian mixture by variational Bayes: a posterior of the parameters, in which components may stay empty.
 
     A drop-in for scikit-learn's class, with the same settings and attributes; from equal starts both agree to 1e-8.

@@ -12,6 +12,7 @@ import numpy as np
 from fastem._errstate import own_methods
 from fastem._public import public
 from fastem._typing import Array, ArrayLike, PathLike
+from fastem.data.base import BY_COMPONENT
 from fastem.data.chunk_source import Chunkable
 from fastem.estimators.base import Mixture
 from fastem.estimators.documentation import documented_like
@@ -222,6 +223,13 @@ class BinomialMixture(Mixture):
     ) -> np.ndarray:
         """Return the logarithm of the probability of each row."""
         return self._posterior(X, trials, "log_prob", chunks=chunks)
+
+    @documented_like(OneArrayMixture.log_prob_components)
+    def log_prob_components(
+        self, X: ArrayLike | None = None, *, trials: ArrayLike | None = None, chunks: Chunkable | None = None
+    ) -> np.ndarray:
+        """Return the logarithm of weight times probability of each component for each row."""
+        return self._posterior(X, trials, BY_COMPONENT, chunks=chunks)
 
     @documented_like(OneArrayMixture.predict_to)
     def predict_to(

@@ -13,7 +13,8 @@ from fastem._public import public
 from fastem._typing import Array, ArrayLike
 from fastem.estimators.likelihood_mixture import LikelihoodMixture
 from fastem.estimators.settings import AUTO, MixtureSettings
-from fastem.estimators.sklearn_counterparts import Counterpart, counterpart
+from fastem.estimators.sklearn_counterparts import counterpart
+from fastem.estimators.sklearn_exchange import SklearnExchange
 from fastem.estimators.state import AttributeMap
 from fastem.families.gaussian.family import GaussianFamily
 from fastem.families.gaussian.model import GaussianParams
@@ -62,7 +63,7 @@ def check_reg_covar(value: object, name: str) -> None:
 @own_methods
 @documented("n_components", "covariance_type", "tol", "random_state", "order_by")
 @dataclass(eq=False, repr=False)
-class GaussianMixture(LikelihoodMixture, metaclass=Counterpart):
+class GaussianMixture(SklearnExchange, LikelihoodMixture):
     """Gaussian mixture, fitted by expectation-maximisation; a single column is fitted by the univariate kernel.
 
     Rows are finite numbers.  float32 and float64 arrays are not copied; sums are float64.  float32 rows without weights

@@ -268,10 +268,11 @@ def last_params(mixture: MixtureState) -> Params:
 
 
 def last_criterion(mixture: MixtureState) -> float:
-    """Return what the last fit ended at, for the next to go on from; partial fits do not know."""
-    if hasattr(mixture, "stats_"):
+    """Return what the last fit ended at, for the next to go on from; partial fits and given parameters do not know."""
+    by_q = stopping_of(mixture) == "q"
+    if hasattr(mixture, "stats_") or not hasattr(mixture, "history_" if by_q else "lower_bound_"):
         return -math.inf
-    return float(mixture.history_.q[-1] if stopping_of(mixture) == "q" and mixture.n_iter_ else mixture.lower_bound_)
+    return float(mixture.history_.q[-1] if by_q and mixture.n_iter_ else mixture.lower_bound_)
 
 
 def fit_batch(mixture: M, X: ArrayLike | None, trials: ArrayLike | None, sample_weight: ArrayLike | None) -> M:

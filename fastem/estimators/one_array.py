@@ -8,6 +8,7 @@ import numpy as np
 
 from fastem._errstate import own_methods
 from fastem._typing import ArrayLike, PathLike
+from fastem.data.base import BY_COMPONENT
 from fastem.data.chunk_source import Chunkable
 from fastem.estimators.base import Mixture
 from fastem.estimators.model import fit_data
@@ -152,6 +153,42 @@ class OneArrayMixture(Mixture):
             On unusable rows, with the place: not finite, no counts, or of other columns than those of the fit.
         """
         return self._posterior(X, None, "log_prob", chunks=chunks)
+
+    def log_prob_components(self, X: ArrayLike | None = None, *, chunks: Chunkable | None = None) -> np.ndarray:
+        """Return the logarithm of weight times density of each component for each row.
+
+        The logarithm of a row's sum of exponentials is its `score_samples`.  Less that, they are the logarithms of
+        `predict_proba`: of far components, too, for which that is a limit of the numbers (2^-900).
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d), of counts also (n,)
+            Rows of the kind that fit takes, those of the fit or others.  A Dask array or data frame gives a Dask
+            array, which is computed when it is needed.
+        chunks : sequence, iterable or callable, default=None
+            Instead of X, as for fit; they are read once.
+
+        Returns
+        -------
+        ndarray of float, shape (n, k)
+            Natural logarithms, in the order of the components; -inf of components of weight 0.  Those of a
+            BayesianGaussianMixture are expectations, as its `score_samples`.  float32 for float32 rows, else float64.
+
+        Raises
+        ------
+        NotFittedError
+            Before a fit.
+        ValueError, TypeError
+            On unusable rows, with the place: not finite, no counts, or of other columns than those of the fit.
+
+        Examples
+        --------
+        >>> import fastem
+        >>> mixture = fastem.GaussianMixture(2, order_by="means").fit([[0.0], [2.0], [100.0], [102.0]])
+        >>> mixture.log_prob_components([[1.0]]).round(1)  # log 0.5 - log(2 pi) / 2 - distance^2 / 2
+        array([[   -1.6, -5001.6]])
+        """
+        return self._posterior(X, None, BY_COMPONENT, chunks=chunks)
 
     def predict_to(self, path: PathLike, X: ArrayLike | None = None, *, chunks: Chunkable | None = None) -> int:
         """Write what is predicted of each row to a file: some rows at a time, so that memory does not grow with them.

@@ -52,7 +52,7 @@ def parts_of_chunks(mixture: MixtureState, chunks: Chunkable, trials: int | None
 def predict_chunks(
     mixture: MixtureState, trials: ArrayLike | None, chunks: Chunkable, wanted: str, precision: DType
 ) -> np.ndarray:
-    """Return log_prob, resp or labels of each row of the chunks."""
+    """Return one of the predictions of `Rows.predict` for each row of the chunks."""
     params = mixture.params_
     return np.concatenate([rows.predict(params, wanted, precision) for rows in parts_of(mixture, None, trials, chunks)])
 

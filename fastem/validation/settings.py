@@ -101,6 +101,12 @@ def check_kind(value: object, name: str, expected: type) -> None:
         raise TypeError(f"{name} must be a {expected.__name__}, got {value!r}")
 
 
+def check_told(value: object, name: str, told: object) -> None:
+    """Raise ValueError if a setting is another than parameters that are given tell."""
+    if value != told:
+        raise ValueError(f"{name} is {told!r} by the parameters: leave it out, got {value!r}")
+
+
 def check_no_prior(prior: object) -> None:
     """Raise ValueError if there is a prior, of which standard errors take no account."""
     if prior is not None:

@@ -9,7 +9,7 @@ import fastem
 from fastem.estimators.documentation import TRIALS, documented_like
 
 ESTIMATORS = [fastem.GaussianMixture, fastem.BayesianGaussianMixture, fastem.BinomialMixture, fastem.PoissonMixture]
-ENTRY = re.compile(r"^(\w+) : ", re.MULTILINE)
+ENTRY = re.compile(r"^\**(\w+) : ", re.MULTILINE)
 
 
 def public_methods(kind):
