@@ -17,6 +17,7 @@ from fastem.estimators.one_array import OneArrayMixture
 from fastem.estimators.settings import MixtureSettings
 from fastem.estimators.sklearn_counterparts import counterpart
 from fastem.estimators.sklearn_exchange import SklearnExchange
+from fastem.estimators.sklearn_names import SklearnNames
 from fastem.estimators.state import AttributeMap
 from fastem.families.gaussian.variational.concentration import CONCENTRATIONS
 from fastem.families.gaussian.variational.family import VariationalFamily
@@ -97,7 +98,7 @@ def set_bounds(mixture: BayesianGaussianMixture, fit: Fit[Any, Any]) -> None:
 @own_methods
 @documented("n_components", "weight_concentration_prior", "covariance_type", "random_state")
 @dataclass(eq=False, repr=False)
-class BayesianGaussianMixture(SklearnExchange, OneArrayMixture):
+class BayesianGaussianMixture(SklearnExchange, SklearnNames, OneArrayMixture):
     """Gaussian mixture by variational Bayes: a posterior of the parameters, in which components may stay empty.
 
     A drop-in for scikit-learn's class, with the same settings and attributes; from equal starts both agree to 1e-8.
@@ -224,6 +225,8 @@ class BayesianGaussianMixture(SklearnExchange, OneArrayMixture):
         GaussianMixture.attribute_map.read_only,
         set_bounds,
     )
+
+    sklearn_parameters: ClassVar = (*OWN[:2], "means_", OWN[2], "covariances_", "precisions_cholesky_")
 
     @property
     def family(self) -> VariationalFamily:

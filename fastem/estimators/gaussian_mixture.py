@@ -15,6 +15,7 @@ from fastem.estimators.likelihood_mixture import LikelihoodMixture
 from fastem.estimators.settings import AUTO, MixtureSettings
 from fastem.estimators.sklearn_counterparts import counterpart
 from fastem.estimators.sklearn_exchange import SklearnExchange
+from fastem.estimators.sklearn_names import SklearnNames
 from fastem.estimators.state import AttributeMap
 from fastem.families.gaussian.family import GaussianFamily
 from fastem.families.gaussian.model import GaussianParams
@@ -63,7 +64,7 @@ def check_reg_covar(value: object, name: str) -> None:
 @own_methods
 @documented("n_components", "covariance_type", "tol", "random_state", "order_by")
 @dataclass(eq=False, repr=False)
-class GaussianMixture(SklearnExchange, LikelihoodMixture):
+class GaussianMixture(SklearnExchange, SklearnNames, LikelihoodMixture):
     """Gaussian mixture, fitted by expectation-maximisation; a single column is fitted by the univariate kernel.
 
     Rows are finite numbers.  float32 and float64 arrays are not copied; sums are float64.  float32 rows without weights
@@ -204,6 +205,8 @@ class GaussianMixture(SklearnExchange, LikelihoodMixture):
         read_params,
         frozenset({"covariances_", "precisions_", "precisions_cholesky_"}),
     )
+
+    sklearn_parameters: ClassVar = attribute_map.read_from
 
     @property
     def family(self) -> GaussianFamily:

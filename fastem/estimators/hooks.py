@@ -51,7 +51,7 @@ OF_PREDICTIONS = {name for name, instead in INSTEAD.items() if instead is DENSIT
 """Those that scikit-learn calls for a prediction too."""
 
 HOME = ("fastem", "sklearn")
-"""Packages whose own classes may have such methods."""
+"""Packages whose own classes may have such methods: fastem has those that clients call, in sklearn_names."""
 
 
 def refuse(mixture: object, names: Iterable[str] = INSTEAD) -> None:

@@ -124,6 +124,11 @@ class Params(ABC):
         (name,) = self.parameter_names[1:]
         return self.unchecked(weights=weights, **{name: location})
 
+    def expected_log_weights(self) -> Array:
+        """Return (k,) the logarithms of the mixing weights; minus infinity of a weight of 0."""
+        with np.errstate(divide="ignore"):
+            return np.asarray(np.log(self.weights))
+
     # ---- coordinates
 
     @abstractmethod

@@ -92,6 +92,10 @@ class VariationalParams(GaussianParams):
         logs = self.mixing.expected_logs + 0.5 * (self.log_determinants - d / self.mean_precision)
         return np.asarray(LOG2E * (logs + 0.5 * d * np.log(2 / freedom)))
 
+    def expected_log_weights(self) -> Array:
+        """Return the expectations (k,) of the logarithms of the mixing weights."""
+        return self.mixing.expected_logs
+
     @kept
     def mixing(self) -> Concentration:
         """The distribution of the mixing weights."""
