@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+import importlib
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self, cast
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.animation import FuncAnimation
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from PIL.Image import Image
 
 FRAMES = 48
 """Limit of the number of frames, without the repeats of the last one."""
@@ -110,9 +112,8 @@ class FitAnimation:
         if target.suffix == ".html":
             target.write_text(self.to_html(), encoding="utf-8")
             return
-        figure, animation = self._animate()
-        animation.save(target, writer=import_matplotlib("animation").PillowWriter(SPEED))
-        import_matplotlib("pyplot").close(figure)
+        first, *rest = self._images()
+        first.save(target, save_all=True, append_images=rest, duration=1000 // SPEED, loop=0)
 
     def to_html(self) -> str:
         """Return the animation as HTML with buttons; a notebook shows it by itself."""
@@ -121,8 +122,26 @@ class FitAnimation:
         import_matplotlib("pyplot").close(figure)
         return text
 
+    def _images(self) -> list[Image]:
+        """Return the frames as images, each drawn once: a writer of Matplotlib would draw it three times."""
+        figure, draw = self._redrawn()
+        canvas = import_matplotlib("backends.backend_agg").FigureCanvasAgg(figure)
+        as_image = importlib.import_module("PIL.Image").fromarray
+        numbers, images = frame_numbers(len(self.displays)), dict[int, "Image"]()
+        for number in dict.fromkeys(numbers):
+            draw(number)
+            canvas.draw()
+            images[number] = as_image(np.asarray(canvas.buffer_rgba())).convert("RGB")
+        import_matplotlib("pyplot").close(figure)
+        return [images[number] for number in numbers]
+
     def _animate(self) -> tuple[Figure, FuncAnimation]:
-        """Return a figure, and an animation that clears and redraws its panels, which keep their layout."""
+        """Return a figure and its animation."""
+        figure, draw = self._redrawn()
+        return figure, import_matplotlib("animation").FuncAnimation(figure, draw, frame_numbers(len(self.displays)))
+
+    def _redrawn(self) -> tuple[Figure, Callable[[int], None]]:
+        """Return a figure, and a function that clears and redraws its panels, which keep their layout."""
         last = self.displays[-1].plot()
         figure, axes = last.figure_, last.axes_
         limits = [{"xlim": panel.get_xlim(), "ylim": panel.get_ylim()} for panel in axes]
@@ -138,7 +157,7 @@ class FitAnimation:
                 panel.set(**limit)
             title.set_text(f"iteration {number} of {len(self.displays) - 1}")
 
-        return figure, import_matplotlib("animation").FuncAnimation(figure, draw, frame_numbers(len(self.displays)))
+        return figure, draw
 
 
 def frame_numbers(n: int) -> list[int]:

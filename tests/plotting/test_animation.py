@@ -11,6 +11,7 @@ from fastem.plotting import animation
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
 from PIL import Image
 
 RNG = np.random.default_rng(0)
@@ -81,6 +82,15 @@ def test_a_gif_has_the_frames_that_were_chosen(X, tmp_path):
 def duration(picture, i):
     picture.seek(i)
     return picture.info["duration"]
+
+
+@pytest.mark.seconds
+def test_a_gif_draws_each_frame_once(tmp_path, monkeypatch):
+    """And the last one first of all, for the layout."""
+    film, drawn, draw = fastem.FitAnimation(film_of(LINE, slow().fit(LINE)).displays[:3]), [], Figure.draw
+    monkeypatch.setattr(Figure, "draw", lambda self, renderer: drawn.append(draw(self, renderer)))
+    film.save(tmp_path / "fit.gif")
+    assert len(drawn) == 3 + 1
 
 
 @pytest.mark.slow
