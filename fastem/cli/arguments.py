@@ -91,8 +91,10 @@ def add_fit(fit: CommandParser) -> None:
     add_table(fit)
     fit.add_argument("--weight", metavar="COLUMN", help="column of weights: a weight of 3 counts as 3 equal rows")
     mixture = fit.add_argument_group("mixture")
-    mixture.add_argument("-k", type=as_range, metavar="K", help=K)
-    mixture.add_argument("--criterion", choices=CRITERIA, default="bic", help="criterion for choosing k (default bic)")
+    mixture.add_argument("-k", "--n-components", dest="k", type=as_range, metavar="K", help=K)
+    mixture.add_argument(
+        "--criterion", type=str.lower, choices=CRITERIA, default="bic", help="criterion for choosing k (default bic)"
+    )
     mixture.add_argument(
         "--family", choices=NAMES, help="distribution of the components (default gaussian; binomial for trials)"
     )

@@ -33,6 +33,8 @@ class CommandParser(Parser):
             if name.startswith("--") and not any(option.startswith(name) for option in options):
                 self.error(f"there is no option {name}{did_you_mean(name, options)}")
         namespace, rest = super().parse_known_args(args, namespace)
+        if rest and rest[0].startswith("-"):
+            self.error(f"there is no option {rest[0]}{did_you_mean(rest[0], options)}")
         if rest:
             self.error(f"{rest[0]!r} is one argument too many")
         return namespace, rest

@@ -26,6 +26,11 @@ def as_chunks(X: ArrayLike | None, chunks: Chunkable | None) -> tuple[ArrayLike 
     return (None, given) if chunks is None and isinstance(given, ArrowRows) else (X, chunks)
 
 
+def named_rows(X: object, chunks: object) -> object:
+    """Return what may name the columns: X, or rows of Arrow that come as chunks."""
+    return chunks if X is None and isinstance(chunks, ArrowRows) else X
+
+
 def described_by(X: object) -> object:
     """Return what has the names of the columns: X itself, or a frame or a table without rows."""
     if isinstance(X, ArrowRows):

@@ -15,7 +15,7 @@ from fastem._storage import encode, write
 from fastem._typing import ArrayLike, PathLike
 from fastem.data.chunk_source import Chunkable
 from fastem.data.dask_predict import DaskArray, is_dask, lazy_posterior, mean_of
-from fastem.data.one_pass import as_chunks, described_by
+from fastem.data.one_pass import as_chunks, described_by, named_rows
 from fastem.estimators import fitted_settings, hooks
 from fastem.estimators.attributes import (
     MadeOf,
@@ -233,13 +233,13 @@ class Mixture(DensityMixin, BaseEstimator, GivenParams):
     def _named(self, X: ArrayLike | None, chunks: Chunkable | None) -> tuple[ArrayLike | None, Chunkable | None]:
         """Return X and chunks, one of which is None; complain where the names of columns are others than in the fit.
 
-        Chunks are arrays without names, but for those of Arrow that are passed as X; these are compared where the fit
-        had names.
+        Chunks are arrays without names, but for rows of Arrow, whose columns are compared where the fit had names.
         """
         hooks.refuse(self, hooks.OF_PREDICTIONS)
         array, read = as_chunks(X, chunks)
-        if chunks is None and (read is None or hasattr(self, "feature_names_in_")):
-            same_features(self, described_by(X))
+        named = named_rows(X, chunks)
+        if read is None or (named is read and hasattr(self, "feature_names_in_")):
+            same_features(self, described_by(named))
         return array, read
 
     def _posterior(

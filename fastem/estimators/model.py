@@ -14,7 +14,7 @@ from fastem.data.chunk_source import Chunkable
 from fastem.data.chunks import open_chunks
 from fastem.data.dask_partitions import open_partitions
 from fastem.data.dask_predict import DaskCollection, is_dask
-from fastem.data.one_pass import as_chunks, described_by
+from fastem.data.one_pass import as_chunks, described_by, named_rows
 from fastem.data.open import open_rows
 from fastem.data.row_source import RowSource
 from fastem.data.rows import Rows
@@ -220,7 +220,7 @@ def fit_data(
             fit = fit_mixture(distinct, family, settings, starts, rng=rng, previous=previous, identity=identity)
         n_free, total = fit.params.n_free(settings.fixed), fit.stats.total
         no_rows = weights_do_not_count_rows(total, len(rows), n_free, rows.first_weighted)
-        fitted = unfinished(mixture, X, rows)
+        fitted = unfinished(mixture, named_rows(X, chunks), rows)
         set_fit(fitted, fit, rows.precision)
     if no_rows:
         warn_of_weights(total)
@@ -247,7 +247,7 @@ def improve_data(
     return fit_data(mixture, X, trials, sample_weight, chunks=chunks, starts=starts, n_features=n_features)
 
 
-def unfinished(mixture: M, X: ArrayLike | None, rows: RowSource) -> M:
+def unfinished(mixture: M, X: object, rows: RowSource) -> M:
     """Return a copy that takes the new attributes, so that the estimator changes when all of them are known.
 
     After an interruption, or a warning that is an error, it is as it was.

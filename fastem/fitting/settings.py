@@ -23,8 +23,8 @@ from fastem.validation.settings import (
 STOPPING = {
     "loglik": "change of loglik",
     "q": "change of q",
-    "gain": "gain that is left",
-    "aitken": "gain estimated to remain",
+    "gain": "remaining gain",
+    "aitken": "estimated remaining gain",
     "gradient": "gradient",
 }
 """Stop rules, and what each looks at."""

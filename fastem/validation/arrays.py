@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+import os
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -128,10 +129,21 @@ def extremes(array: np.ndarray) -> tuple[np.number, np.number]:
 
 def as_matrix(X: object, *, n_features: int | None = None, owner: str = "mixture", fitting: bool = False) -> np.ndarray:
     """Convert X to an array (n, d) of finite numbers with n > 0 and d > 0."""
+    check_is_array(X)
     array = as_numeric(X, "X")
     check_two_dimensional(array, n_features, owner)
     check_finite(array, "X", LARGEST_MAGNITUDE[array.dtype] if fitting else np.inf)
     return array
+
+
+def check_is_array(X: object) -> None:
+    """Raise ValueError where X is left out, and TypeError where it is the path of a file."""
+    if X is None:
+        raise ValueError("X: Expected 2D array, got 0D array instead: X is missing; pass rows, or chunks")
+    if isinstance(X, (str, os.PathLike)):
+        raise TypeError(
+            f"X must be an array, got the path {os.fspath(X)!r}: read it by fastem.from_arrow or numpy.load"
+        )
 
 
 def check_two_dimensional(array: np.ndarray, n_features: int | None, owner: str) -> None:

@@ -41,10 +41,16 @@ def refused(capsys):
         (["fit", "x.csv", "--colour=red"], "fastem fit: error: there is no option --colour"),
         (["fit", "x.csv", "y.csv"], "fastem fit: error: 'y.csv' is one argument too many"),
         (["fit"], "fastem fit: error: the following arguments are required: FILE"),
-        (["fit", "x.csv", "-k", "1:4"], "argument -k: '1:4' is not understood: give a number, or a range such as 1..8"),
-        (["fit", "x.csv", "-k", "two"], "argument -k: 'two' is not understood"),
-        (["fit", "x.csv", "-k", "4-2"], "argument -k: '4-2' must begin at 1 or above, and not end below its beginning"),
-        (["fit", "x.csv", "-k", "0"], "argument -k: '0' must begin at 1 or above"),
+        (
+            ["fit", "x.csv", "-k", "1:4"],
+            "argument -k/--n-components: '1:4' is not understood: give a number, or a range such as 1..8",
+        ),
+        (["fit", "x.csv", "-k", "two"], "argument -k/--n-components: 'two' is not understood"),
+        (
+            ["fit", "x.csv", "-k", "4-2"],
+            "argument -k/--n-components: '4-2' must begin at 1 or above, and not end below its beginning",
+        ),
+        (["fit", "x.csv", "-k", "0"], "argument -k/--n-components: '0' must begin at 1 or above"),
         (["predict", "m.npz"], "fastem predict: error: the following arguments are required: FILE"),
     ],
 )

@@ -25,7 +25,7 @@ def test_history_and_final_log_likelihood(kind):
     # the mean is over the sum of the counts, which is the number of rows to rounding
     assert mixture.lower_bound_ == pytest.approx(history.loglik[-1] / len(X), rel=1e-13)
     assert mixture.loglik_ == pytest.approx(mixture.score(X) * len(X), rel=1e-12)
-    assert mixture.stop_reason_ == "gain that is left below tol=1e-06"
+    assert mixture.stop_reason_ == "remaining gain below tol=1e-06"
     assert mixture.n_features_in_ == 2
     assert len(mixture.empty_components_) == 0
 

@@ -108,6 +108,18 @@ def test_columns_of_arrow_are_names_of_features_as_those_of_a_frame_are():
     mixture.predict(chunks=cut(5000, X))  # chunks have no names, and are not complained about
 
 
+def test_rows_of_arrow_name_the_features_in_chunks_too():
+    """Columns in another order are no rows of the fit, wherever they come."""
+    table = pyarrow.table(dict(zip(NAMES, X[:2000].T, strict=True)))
+    right, swapped = (fastem.from_arrow(table, names) for names in (NAMES, NAMES[::-1]))
+    fitted = fastem.GaussianMixture(2, random_state=0).fit(chunks=right)
+    assert fitted.feature_names_in_.tolist() == NAMES
+    for refused in (lambda: fitted.predict(swapped), lambda: fitted.predict(chunks=swapped)):
+        with pytest.raises(ValueError, match="feature names"):
+            refused()
+    np.testing.assert_array_equal(fitted.predict(chunks=right), fitted.predict(right))
+
+
 def test_what_is_refused_of_a_fit_is_refused_of_a_prediction_in_the_same_words():
     for arguments, message in [
         ({"X": X, "chunks": [X]}, "chunks replace X and sample_weight"),

@@ -139,7 +139,7 @@ def test_what_is_left_after_the_last_iteration_is_told():
 def test_without_a_search_the_stop_rule_is_scikit_learns():
     rows = datasets.overlapping.X
     searched = fastem.GaussianMixture(3, random_state=0).fit(rows)
-    assert searched.stop_reason_ == "gain that is left below tol=0.001"
+    assert searched.stop_reason_ == "remaining gain below tol=0.001"
     starts = ({"init_params": "kmeans"}, {"means_init": searched.means_})
     for settings in starts:
         found = fastem.GaussianMixture(3, random_state=0, **settings).fit(rows)

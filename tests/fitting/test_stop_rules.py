@@ -33,7 +33,7 @@ def test_aitken_stops_near_the_maximum_where_the_change_of_the_log_likelihood_do
     assert (best - late.loglik) / 5_000 < 2e-6  # an estimate: right to a factor of two
     assert (best - early.loglik) / 5_000 > 1e-5
     assert early.remaining_gain == pytest.approx(best - early.loglik, rel=1.0)
-    assert late.stop_reason == "gain estimated to remain below tol=1e-06"
+    assert late.stop_reason == "estimated remaining gain below tol=1e-06"
 
 
 def two_apart(n=5_000):
@@ -106,7 +106,7 @@ def test_a_line_tells_how_a_fit_ended():
     X, start = two_apart()
     fit = em(start, X, acceleration="quasi-newton", stopping="aitken", tol=1e-8)
     assert fit.summary == (
-        f"converged after {fit.n_iter} iterations ({fit.n_sweeps} sweeps): gain estimated to remain below tol=1e-08;"
+        f"converged after {fit.n_iter} iterations ({fit.n_sweeps} sweeps): estimated remaining gain below tol=1e-08;"
         f" log likelihood {fit.loglik:.6f}, estimated to be {fit.remaining_gain:.2g} below its maximum"
     )
     short = em(start, X, max_iter=3, tol=0.0)
