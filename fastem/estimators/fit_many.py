@@ -77,8 +77,9 @@ def fit_many(
     Parameters
     ----------
     values : array-like of shape (n,) or (m, l); rows of d columns: (n, d) or (m, l, d)
-        The rows of all groups, with offsets or labels; without, the first axis is the groups, of l rows each.  float32
-        and float64 arrays, and integers of counts, are not copied where `groups` is None; the arithmetic is float64.
+        The rows of all groups, with offsets or labels; without, the first axis is the groups, of l rows each, and the
+        index of a data frame names them.  float32 and float64 arrays, and integers of counts, are not copied where
+        `groups` is None; the arithmetic is float64.
     offsets : array-like of int, shape (m + 1,), default=None
         Group g is ``values[offsets[g]:offsets[g + 1]]``, as Arrow and Awkward have it.  Groups may be empty.
     n_components : int or iterable of int, default=1

@@ -104,11 +104,20 @@ def as_grouping(values: Any, n: int, offsets: object, groups: object) -> Groupin
         if dimensions(values) not in (2, 3):
             raise TypeError("values need offsets or groups, or to be an array with a group in each row; got neither")
         m, length = np.shape(values)[:2]
-        return Grouping(np.arange(m + 1) * length)
+        return Grouping(np.arange(m + 1) * length, names_of_rows(values))
     if groups is None:
         return Grouping(as_offsets(offsets, n))
     names, order, edges = as_labelled_groups(groups, n)
     return Grouping(edges, names, order)
+
+
+def names_of_rows(values: Any) -> np.ndarray | None:
+    """Return the labels of the rows of a data frame; None where there are none, or they are not unique."""
+    index = getattr(values, "index", None)
+    if not hasattr(values, "columns") or index is None or not index.is_unique:
+        return None
+    names = np.asarray(index)
+    return None if np.array_equal(names, np.arange(len(names))) else names
 
 
 def as_labelled_groups(labels: object, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

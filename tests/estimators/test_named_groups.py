@@ -132,3 +132,14 @@ WRONG = [
 def test_what_says_wrongly_how_values_are_grouped_is_refused_by_name(change, error, message):
     with pytest.raises(error, match=message):
         fit_many(**({"values": VALUES} | change))
+
+
+def test_the_index_of_a_data_frame_names_its_groups():
+    """A group is a row; rows that are merely numbered, or have equal labels, have no names."""
+    values = np.random.default_rng(0).normal(size=(3, 40))
+    named = fastem.fit_many(pd.DataFrame(values, index=["g10", "g2", "g1"]))
+    assert named.names.tolist() == ["g10", "g2", "g1"]  # in their order
+    assert named.to_frame().index.tolist() == ["g10", "g2", "g1"]
+    np.testing.assert_array_equal(named["g2"].means, fastem.fit_many(values)[1].means)
+    assert fastem.fit_many(pd.DataFrame(values)).names is None
+    assert fastem.fit_many(pd.DataFrame(values, index=["a", "a", "b"])).names is None
