@@ -7,6 +7,7 @@ from support import datasets, naive, variational
 
 from fastem.data.open import open_rows
 from fastem.families.gaussian.variational import special
+from fastem.families.gaussian.variational.concentration import Sticks
 from fastem.families.gaussian.variational.family import VariationalFamily, moments_of
 from fastem.fitting.driver import run_em
 from fastem.fitting.mixture import steps_of
@@ -31,6 +32,15 @@ def test_special_functions_are_mpmaths(ours, exact):
     expected = np.array([float(exact(mpmath.mpf(float(each)))) for each in x])
     np.testing.assert_allclose(ours(x), expected, rtol=2e-14, atol=2e-14)
     np.testing.assert_allclose(ours(x.reshape(5, -1)), expected.reshape(5, -1), rtol=2e-14, atol=2e-14)
+
+
+@pytest.mark.parametrize("concentration", [1e-3, 1e-10, 1e-20, 1e-300])
+def test_sticks_behind_which_nothing_is_left_keep_the_bits_of_those_before(concentration):
+    sticks = Sticks.prior(concentration, 4).updated(np.array([100.0, 50.0, 0.0, 0.0]))
+    taken, left = ([mpmath.digamma(mpmath.mpf(float(x))) for x in each] for each in sticks.values)
+    both = [mpmath.digamma(mpmath.mpf(float(a)) + mpmath.mpf(float(b))) for a, b in sticks.values.T]
+    expected = [taken[c] - both[c] + sum(left[i] - both[i] for i in range(c)) for c in range(4)]
+    np.testing.assert_allclose(sticks.expected_logs, np.array([float(each) for each in expected]), rtol=1e-13)
 
 
 def world_of(world, kind, weights):

@@ -101,7 +101,8 @@ class Sticks(Concentration):
 
     def by_component(self, terms: Array) -> Array:
         taken, left = terms
-        return np.asarray(taken + np.cumsum(left) - left)
+        before = np.append(0.0, np.cumsum(left)[:-1])  # a difference of sums loses all bits: an empty rest has -1e10
+        return np.asarray(taken + before)
 
 
 CONCENTRATIONS: dict[str, type[Concentration]] = {"dirichlet_process": Sticks, "dirichlet_distribution": Dirichlet}
