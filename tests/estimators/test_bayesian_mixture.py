@@ -195,6 +195,7 @@ def test_what_is_changed_by_hand_counts():
             TypeError,
             "covariance_prior must be a number",
         ),
+        ({"covariance_prior": 0.0, "covariance_type": "spherical"}, ValueError, "covariance_prior"),
         ({"weight_concentration_prior_type": "gamma"}, ValueError, "weight_concentration_prior_type"),
         ({"init_params": "auto"}, ValueError, "init_params"),
         ({"stopping": "loglik"}, ValueError, "stopping"),
@@ -230,3 +231,10 @@ def test_what_needs_a_likelihood_says_so():
 def test_it_is_drawn_as_a_gaussian_mixture():
     pytest.importorskip("matplotlib").use("Agg")
     assert fastem.GaussianMixtureDisplay.from_estimator(FITTED, X).figure_.axes
+
+
+def test_the_prior_of_spherical_covariances_has_the_units_of_rows_however_large():
+    settings = {"covariance_type": "spherical", "random_state": 0, "max_iter": 500, "reg_covar": 0.0}
+    small = BayesianGaussianMixture(3, covariance_prior=1.0, **settings).fit(X)
+    large = BayesianGaussianMixture(3, covariance_prior=2.0**80, **settings).fit(X * 2.0**40)
+    np.testing.assert_allclose(large.covariances_, small.covariances_ * 2.0**80, rtol=1e-9)

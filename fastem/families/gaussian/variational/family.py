@@ -22,7 +22,7 @@ from fastem.families.gaussian.variational.model import VariationalParams, Variat
 from fastem.families.gaussian.variational.prior import VariationalPrior
 from fastem.families.gaussian.variational.sums import PriorSums
 from fastem.validation.parameters import as_means, as_positive_definite
-from fastem.validation.settings import check_choice, check_positive
+from fastem.validation.settings import as_non_negative, check_choice
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,8 @@ class VariationalFamily(GaussianFamily):
     def _check_scale(self, n_features: int) -> None:
         """Raise ValueError or TypeError for a scale that is none of covariances of this type."""
         if self.covariance_type == "spherical":
-            check_positive(self.scale, "covariance_prior")
+            scale = as_non_negative(self.scale, "covariance_prior")  # squared units, which no count bounds
+            as_positive_definite([scale], "covariance_prior", (1,), False)
             return
         is_matrix = STRUCTURES[self.covariance_type].is_matrix
         shape = (n_features, n_features) if is_matrix else (n_features,)
