@@ -103,7 +103,8 @@ def check_settings(args: argparse.Namespace, family: str, roles: Roles) -> None:
 def check_rows(args: argparse.Namespace, rows: Rows, roles: Roles, kind: RowKind) -> None:
     """Raise ValueError for rows that cannot be fitted, or a picture of columns that are not."""
     if len(rows.X) < 2:
-        raise ValueError(f"{rows.source} has one row: a fit needs two at least, and many more to mean something")
+        found = "one row" if len(rows.X) else "no rows"
+        raise ValueError(f"{rows.source} has {found}: a fit needs two at least, and many more to mean something")
     check_counts(rows, roles, kind)
     for name in args.plot_columns or []:
         if name not in rows.names:

@@ -162,6 +162,11 @@ def test_a_single_row_is_refused(rows, folder, ran):
     assert "t.csv has one row: a fit needs two at least" in refused(ran, "fit", "t.csv", "--drop-missing")
 
 
+def test_an_array_without_rows_is_refused_as_such(folder, ran):
+    np.save(folder / "t.npy", np.empty((0, 2)))
+    assert "t.npy has no rows: a fit needs two at least" in refused(ran, "fit", "t.npy")
+
+
 # -------------------------------------------------------------------------------------------------------------- counts
 
 
