@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import importlib
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self, cast
@@ -112,8 +113,10 @@ class FitAnimation:
         if target.suffix == ".html":
             target.write_text(self.to_html(), encoding="utf-8")
             return
-        first, *rest = self._images()
-        first.save(target, save_all=True, append_images=rest, duration=1000 // SPEED, loop=0)
+        shown = Counter(frame_numbers(len(self.displays)))
+        first, *rest = self._images(shown)
+        durations = [1000 * times // SPEED for times in shown.values()]
+        first.save(target, save_all=True, append_images=rest, duration=durations, loop=0)
 
     def to_html(self) -> str:
         """Return the animation as HTML with buttons; a notebook shows it by itself."""
@@ -122,18 +125,17 @@ class FitAnimation:
         import_matplotlib("pyplot").close(figure)
         return text
 
-    def _images(self) -> list[Image]:
-        """Return the frames as images, each drawn once: a writer of Matplotlib would draw it three times."""
+    def _images(self, numbers: Iterable[int]) -> list[Image]:
+        """Return images of these iterations, each drawn once: a writer of Matplotlib would draw it three times."""
         figure, draw = self._redrawn()
-        canvas = import_matplotlib("backends.backend_agg").FigureCanvasAgg(figure)
+        canvas, images = import_matplotlib("backends.backend_agg").FigureCanvasAgg(figure), []
         as_image = importlib.import_module("PIL.Image").fromarray
-        numbers, images = frame_numbers(len(self.displays)), dict[int, "Image"]()
-        for number in dict.fromkeys(numbers):
+        for number in numbers:
             draw(number)
             canvas.draw()
-            images[number] = as_image(np.asarray(canvas.buffer_rgba())).convert("RGB")
+            images.append(as_image(np.asarray(canvas.buffer_rgba())).convert("RGB"))
         import_matplotlib("pyplot").close(figure)
-        return [images[number] for number in numbers]
+        return images
 
     def _animate(self) -> tuple[Figure, FuncAnimation]:
         """Return a figure and its animation."""
