@@ -148,6 +148,7 @@ FASTEM_BUILD ?= native
 
 # The kernels are compiled in place, so that the tree at hand is what runs; those that have not changed are not compiled again.
 $(READY): pyproject.toml setup.py $(wildcard fastem/*.pyx fastem/kernels/*.pxi fastem/kernels/*.h) | $(RUN)
+	@echo "Compiling the kernels, once: about a minute"
 	rm -f fastem/*.so  # one of another name, as for this Python alone, would be found first
 	$(PIP) "cython>=3.1" "setuptools>=77"
 	FASTEM_BUILD=$(FASTEM_BUILD) $(PIP) --no-build-isolation --editable .
@@ -155,6 +156,7 @@ $(READY): pyproject.toml setup.py $(wildcard fastem/*.pyx fastem/kernels/*.pxi f
 
 # What an extra of pyproject.toml asks for.
 $(VENV)/%.ready: pyproject.toml | $(READY)
+	@echo "Installing what $* needs"
 	$(PIP) "fastem[$*]"
 	touch $@
 
