@@ -1,66 +1,77 @@
-"""All examples in a minute, then the speed of one EM iteration beside a Python loop and scikit-learn."""
+"""What the examples find, in a line each; fastem's speed compared with scikit-learn's; and a page with all pictures."""
 
+import argparse
+import io
+import os
 import sys
-from collections.abc import Callable
+from contextlib import redirect_stdout
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
-import federated
-import galaxies
-import heights
-import old_faithful
-import out_of_core
-import pictures
-import saxony
-import three_coins
-import three_gaussians
+import page
+import speed
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
+import fastem
+from fastem._table import Table
 
-import cases
-import measure
-
-REPEATS = 3
-
-HEADINGS: dict[str, Callable[[], list[Path] | None]] = {
-    "Three Gaussians from a random start": three_gaussians.main,
-    "Heights of men and women": lambda: heights.show_fit(heights.fit(heights.draw())),
-    "Two coins of unknown bias": three_coins.main,
-    "Old Faithful": old_faithful.main,
-    "Galaxies": galaxies.main,
-    "Families of Saxony": saxony.main,
-    "Rows in files": out_of_core.main,
-    "Rows that stay where they are": federated.main,
+EXAMPLES = {
+    "Three Gaussians": "three_gaussians",
+    "Heights": "heights",
+    "Two coins": "three_coins",
+    "Old Faithful": "old_faithful",
+    "Galaxies": "galaxies",
+    "Families of Saxony": "saxony",
+    "Rows in files": "out_of_core",
+    "Rows at three sites": "federated",
 }
+"""Title -> the script, whose main() returns its verdict and the pictures that it wrote."""
+NEEDED = {"scikit-learn": "sklearn", "matplotlib": "matplotlib"}
+"""What is installed -> what is imported."""
 
 
-def heading(text: str) -> None:
-    print(f"\n{text}\n{'-' * len(text)}")
+def arguments(given: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--verbose", action="store_true", help="print all numbers of the examples")
+    parser.add_argument("--numba", action="store_true", help="time the Numba backend too, which first compiles")
+    options = parser.parse_args(given)
+    needed = NEEDED | ({"numba": "numba"} if options.numba else {})
+    if missing := " ".join(package for package, module in needed.items() if find_spec(module) is None):
+        parser.error(f"not installed: {missing}; {Path(sys.executable).name} -m pip install {missing}")
+    return options
 
 
-def speed(case: cases.Case) -> None:
-    problem = cases.make(case)
-    for twin in measure.TWINS:
-        if why := measure.why_missing(twin):
-            print(f"{twin} is skipped: {why}")
-        else:
-            measure.check(problem, twin)
-    times = measure.side_by_side(problem, REPEATS)
-    print(f"n = {case.n}, d = {case.d}, k = {case.k}")
-    for name, nanoseconds in times.items():
-        title = f"fastem, {name}" if name in measure.TWINS else name
-        print(f"  {title:15s} {nanoseconds:10.2f} ns  {nanoseconds / times['cython']:8.1f} x fastem")
+def run(title: str, verbose: bool) -> page.Story:
+    """Run an example and say what it found; its title is seen first, since it takes a while.
+
+    A script is imported when its turn comes, so that nobody waits for scikit-learn and Matplotlib in silence.
+    """
+    print(f"{title}:", end="\n" if verbose else " ", flush=True)
+    with redirect_stdout(sys.stdout if verbose else io.StringIO()):
+        verdict, pictures = import_module(EXAMPLES[title]).main()
+    files = f" -> {', '.join(map(os.path.relpath, pictures))}" if pictures else ""
+    print(verdict + files, end="\n\n" if verbose else "\n", flush=True)
+    return page.Story(title, verdict, pictures)
 
 
-def main() -> None:
-    written: list[Path] = []
-    for text, run in HEADINGS.items():
-        heading(text)
-        written += run() or []
-    heading("One EM iteration: nanoseconds per point and component, medians; answers were compared first")
-    for case in (cases.NORMAL, cases.FULL_8):
-        speed(case)
-    heading("Files")
-    pictures.tell(written, "")
+def write(stories: list[page.Story], table: Table) -> Path:
+    """Write the page, into the folder of its pictures."""
+    from pictures import destination  # and Matplotlib with it: see run
+
+    target = destination("index.html")
+    target.write_text(page.html("fastem: what the examples find", stories, table), encoding="utf-8")
+    return target
+
+
+def main(given: list[str] | None = None) -> None:
+    options = arguments(given)
+    print(f"fastem {fastem.__version__}: fitting {len(EXAMPLES)} data sets and drawing pictures\n", flush=True)
+    stories = [run(title, options.verbose) for title in EXAMPLES]
+    print(f"\nTiming {len(speed.CASES)} fits, compared with scikit-learn: about 10 seconds", flush=True)
+    table = speed.table(options.numba)
+    written = write(stories, table)
+    print(f"{table}\n\nAll of this on a page; to open it: python3 -m webbrowser {written.as_uri()}")
+    print(os.path.relpath(written))
 
 
 if __name__ == "__main__":

@@ -30,6 +30,14 @@ def show(title: str, mixture: fastem.GaussianMixture) -> None:
         print(f"  weight {weight:.4f}  mean {mean.round(4)}  covariance {covariance.round(4).tolist()}")
 
 
+def verdict(waiting: fastem.GaussianMixture) -> str:
+    (short, long), (after_short, after_long) = waiting.weights_, waiting.means_.ravel()
+    return (
+        f"{waiting.n_components} kinds of eruption, {100 * short:.0f} % short (mean wait {after_short:.1f} min) "
+        f"and {100 * long:.0f} % long ({after_long:.1f} min)"
+    )
+
+
 def picture(X: np.ndarray, both: fastem.GaussianMixture, waiting: fastem.GaussianMixture) -> Path:
     figure, (plane, line) = pictures.canvas(2, width=10.5)
     fastem.GaussianMixtureDisplay.from_estimator(both, X, ax=plane)
@@ -39,22 +47,23 @@ def picture(X: np.ndarray, both: fastem.GaussianMixture, waiting: fastem.Gaussia
     return pictures.save(figure, "old_faithful.png")
 
 
-def trace_picture(from_kmeans: fastem.GaussianMixture, from_random: fastem.GaussianMixture) -> Path:
+def trace_picture(from_search: fastem.GaussianMixture, from_random: fastem.GaussianMixture) -> Path:
     figure, (axes,) = pictures.canvas()
-    for mixture, label in ((from_kmeans, "k-means start"), (from_random, "random start")):
+    for mixture, label in ((from_search, "default start"), (from_random, "random start")):
         fastem.ConvergenceDisplay.from_estimator(mixture, quantities=("loglik",), label=label, ax=axes)
     axes.set_title("Old Faithful: EM never falls")
     return pictures.save(figure, "old_faithful_trace.png")
 
 
-def main() -> list[Path]:
+def main() -> tuple[str, list[Path]]:
+    """-> the verdict, and the pictures that were written."""
     X = read()
     both, waiting = fit(X), fit(X[:, 1:])
     show("eruption and waiting", both)
     show("waiting", waiting)
     written = [picture(X, both, waiting), trace_picture(both, random_fit(X))]
     pictures.tell(written)
-    return written
+    return verdict(waiting), written
 
 
 if __name__ == "__main__":

@@ -23,7 +23,8 @@ def read() -> tuple[np.ndarray, np.ndarray]:
 
 
 def fit(boys: np.ndarray, families: np.ndarray, k: int) -> fastem.BinomialMixture:
-    return fastem.BinomialMixture(k, tol=1e-12, max_iter=100_000).fit(boys, trials=CHILDREN, sample_weight=families)
+    mixture = fastem.BinomialMixture(k, tol=1e-12, max_iter=100_000, random_state=0, order_by="probs")
+    return mixture.fit(boys, trials=CHILDREN, sample_weight=families)
 
 
 def expected(mixture: fastem.BinomialMixture, boys: np.ndarray, families: np.ndarray) -> np.ndarray:
@@ -35,6 +36,18 @@ def show(mixture: fastem.BinomialMixture) -> None:
     print(f"k = {mixture.n_components}: log likelihood {mixture.loglik_:.3f}, {mixture.n_iter_} iterations")
     for weight, (prob,) in zip(mixture.weights_, mixture.probs_, strict=True):
         print(f"  weight {weight:.4f}  probability of a boy {prob:.4f}")
+
+
+def verdict(boys: np.ndarray, families: np.ndarray, fits: list[fastem.BinomialMixture]) -> str:
+    def bic(mixture: fastem.BinomialMixture) -> float:
+        return mixture.bic(boys, trials=CHILDREN, sample_weight=families)
+
+    best, other = sorted(fits, key=bic)
+    pairs = zip(best.probs_[:, 0], best.weights_, strict=True)
+    boy = " and ".join(f"{prob:.3f} in {100 * weight:.0f} %" for prob, weight in pairs)
+    gain = bic(other) - bic(best)
+    kinds = f"{best.n_components} kinds of family, by BIC {gain:.0f} better than {other.n_components}"
+    return f"{kinds}; the probability of a boy is {boy}"
 
 
 def picture(boys: np.ndarray, families: np.ndarray, fits: list[fastem.BinomialMixture]) -> Path:
@@ -49,14 +62,15 @@ def picture(boys: np.ndarray, families: np.ndarray, fits: list[fastem.BinomialMi
     return pictures.save(figure, "saxony.png")
 
 
-def main() -> list[Path]:
+def main() -> tuple[str, list[Path]]:
+    """-> the verdict, and the pictures that were written."""
     boys, families = read()
     fits = [fit(boys, families, k) for k in (1, 2)]
     for mixture in fits:
         show(mixture)
     written = [picture(boys, families, fits)]
     pictures.tell(written)
-    return written
+    return verdict(boys, families, fits), written
 
 
 if __name__ == "__main__":
