@@ -151,6 +151,7 @@ $(READY): pyproject.toml setup.py $(wildcard fastem/*.pyx fastem/kernels/*.pxi f
 	@echo "Compiling the kernels, once: about a minute"
 	rm -f fastem/*.so  # one of another name, as for this Python alone, would be found first
 	$(PIP) "cython>=3.1" "setuptools>=77"
+	FASTEM_BUILD=$(FASTEM_BUILD) $(RUN) setup.py --quiet build_ext --inplace  # pip would compile on one core only
 	FASTEM_BUILD=$(FASTEM_BUILD) $(PIP) --no-build-isolation --editable .
 	touch $@
 
