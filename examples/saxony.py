@@ -46,8 +46,8 @@ def verdict(boys: np.ndarray, families: np.ndarray, fits: list[fastem.BinomialMi
     pairs = zip(best.probs_[:, 0], best.weights_, strict=True)
     boy = " and ".join(f"{prob:.3f} in {100 * weight:.0f} %" for prob, weight in pairs)
     gain = bic(other) - bic(best)
-    kinds = f"{best.n_components} kinds of family, by BIC {gain:.0f} better than {other.n_components}"
-    return f"{kinds}; the probability of a boy is {boy}"
+    kinds = f"{best.n_components} kind{'s' * (best.n_components > 1)} of family"
+    return f"{kinds}, by BIC {gain:.0f} better than {other.n_components}; the probability of a boy is {boy}"
 
 
 def picture(boys: np.ndarray, families: np.ndarray, fits: list[fastem.BinomialMixture]) -> Path:

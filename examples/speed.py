@@ -53,11 +53,9 @@ def fit(problem: cases.Problem, backend: str) -> fastem.GaussianMixture:
 
 
 def contestants(problem: cases.Problem, numba: bool) -> Contestants:
-    calls: Contestants = {
-        OURS: partial(fit, problem, "cython"),
-        THEIRS: partial(measure.sklearn_iterations, problem, ITERATIONS),
-    }
-    return calls | ({NUMBA: partial(fit, problem, "numba")} if numba else {})
+    twins = {OURS: "cython"} | ({NUMBA: "numba"} if numba else {})
+    ours = {name: partial(fit, problem, backend) for name, backend in twins.items()}
+    return ours | {THEIRS: partial(measure.sklearn_iterations, problem, ITERATIONS)}
 
 
 def check_equal(calls: Contestants) -> None:
