@@ -26,7 +26,7 @@ CASES = (
 OURS, THEIRS, NUMBA = "fastem", "scikit-learn", "fastem, Numba"
 LEAD = (
     f"A whole call of fit with {ITERATIONS} iterations of EM from equal starts; answers were compared first, "
-    f"times are medians of {REPEATS}."
+    f"times are medians of {REPEATS}. The ratio is scikit-learn's time by fastem's."
 )
 
 Contestants = dict[str, Callable[[], object]]
