@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastem.estimators import fitted_settings
-from fastem.estimators.sklearn_compat import ConvergenceWarning
+from fastem.estimators.sklearn_compat import ConvergenceWarning, NotFittedError
 from fastem.estimators.state import Attributes, MixtureState
 from fastem.exceptions import EmptyComponentWarning, EqualComponentWarning, warn
 from fastem.families.base import P, S
@@ -65,6 +65,17 @@ def as_constant(array: np.ndarray) -> np.ndarray:
     array = array if array.base is None else array.copy()
     array.flags.writeable = False
     return array
+
+
+def check_complete(mixture: MixtureState) -> None:
+    """Raise NotFittedError where a user has set some of the attributes of the parameters, and others are missing."""
+    found, made = vars(mixture), mixture.attribute_map
+    for names in made.needed or tuple((name,) for name in made.read_from):
+        if not found.keys() & set(names):
+            raise NotFittedError(
+                f"This {type(mixture).__name__} instance has weights_ and no {' or '.join(names)}: call 'fit', or set "
+                "all attributes that the parameters consist of"
+            )
 
 
 def is_fitted_attribute(name: str) -> bool:

@@ -20,6 +20,7 @@ from fastem.estimators import fitted_settings, hooks
 from fastem.estimators.attributes import (
     MadeOf,
     as_constant,
+    check_complete,
     is_constant,
     is_fitted_attribute,
     set_attributes,
@@ -71,6 +72,7 @@ class Mixture(DensityMixin, BaseEstimator, GivenParams):
         arrays, made = self._arrays(), self.__dict__.get("_made")
         changed = made.changed(arrays) if made is not None else set()
         if made is None or changed:
+            check_complete(self)
             params = self.attribute_map.read(snapshot(arrays), changed, self.family)
             params.check()
             check_n_features_in(getattr(self, "n_features_in_", params.n_features), params.n_features)
@@ -80,9 +82,9 @@ class Mixture(DensityMixin, BaseEstimator, GivenParams):
         return made.value
 
     def _follow(self, params: Params, changed: set[str]) -> None:
-        """Have other attributes follow those that a user has changed."""
-        if changed & self.attribute_map.read_only:
-            others = self.attribute_map.read_only - changed
+        """Have other attributes follow those that a user has changed, or has set where there was no fit."""
+        derived = self.attribute_map.read_only
+        if others := derived - (changed if changed & derived else vars(self).keys()):
             set_attributes(self, {k: v for k, v in self.attribute_map.write(params).items() if k in others})
 
     def keep_params(self, params: Params) -> None:

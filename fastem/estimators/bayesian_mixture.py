@@ -223,6 +223,7 @@ class BayesianGaussianMixture(SklearnExchange, SklearnNames, OneArrayMixture):
         posterior_attributes,
         read_posterior,
         GaussianMixture.attribute_map.read_only,
+        (*GaussianMixture.attribute_map.needed, *((name,) for name in OWN)),
         set_bounds,
     )
 

@@ -204,6 +204,7 @@ class GaussianMixture(SklearnExchange, SklearnNames, LikelihoodMixture):
         attributes_of,
         read_params,
         frozenset({"covariances_", "precisions_", "precisions_cholesky_"}),
+        (("means_",), ("covariances_", "precisions_cholesky_")),
     )
 
     sklearn_parameters: ClassVar = attribute_map.read_from

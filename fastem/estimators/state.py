@@ -28,6 +28,8 @@ class AttributeMap:
     read: Callable[[Attributes, set[str], Any], Any]  # attributes, those that a user has changed, family -> params
     # arrays that nobody may write: they are large, and what is made of them is kept
     read_only: frozenset[str] = frozenset()
+    # of each tuple one attribute at least has to be there; () stands for all of read_from
+    needed: tuple[tuple[str, ...], ...] = ()
     # sets the attributes by which a fit is judged; None for those of a maximum of a likelihood
     set_criteria: Callable[[Any, Fit[Any, Any]], None] | None = None
 
