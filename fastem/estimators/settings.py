@@ -25,8 +25,8 @@ class MixtureSettings(FitSettings):
     random_state: RandomState = setting(
         None,
         "int, Generator, RandomState, SeedSequence, BitGenerator, numpy.random or None",
-        """Seed of the random numbers that starts and `sample` draw; an int makes them repeatable, numpy.random is its
-        global RandomState.""",
+        """Seed of the random numbers that starts and `sample` draw; an int makes them repeatable.  None and
+        numpy.random draw a seed from NumPy's global state, which np.random.seed sets.""",
         lambda value, name: check_random_state(value),
         alters_fit=False,  # a checkpoint compares it itself
     )

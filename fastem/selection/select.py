@@ -126,6 +126,7 @@ def select(
     >>> selection.best.n_components
     2
     """
+    check_rows_come_first(X)
     estimator = as_estimator(estimator)
     check_choice(criterion, "criterion", CRITERIA)
     folds = as_integer(folds, "folds", 2)
@@ -143,6 +144,14 @@ def select(
     if doubts := selection.doubts():
         warn(doubts)
     return selection
+
+
+def check_rows_come_first(X: object) -> None:
+    """Raise TypeError for an estimator in the place of the rows, where searches of other packages have it."""
+    kind = X if isinstance(X, type) else type(X)
+    if issubclass(kind, Mixture):
+        name = kind.__name__
+        raise TypeError(f"X must be the rows, got a {name}: call select(X, ..., estimator={name}(...))")
 
 
 def check_has_criteria(estimator: Mixture) -> None:

@@ -278,12 +278,15 @@ def check_random_state(random_state: object) -> None:
 
 
 def as_generator(random_state: object) -> np.random.Generator:
-    """Convert `random_state` to a NumPy generator; a Generator is returned, and a RandomState is advanced."""
+    """Convert `random_state` to a NumPy generator; a Generator is returned, and a RandomState is advanced.
+
+    None and numpy.random draw a seed from NumPy's global state: after np.random.seed, results are the same again.
+    """
     most = np.iinfo(np.int32).max
-    if random_state is np.random:
+    if random_state is np.random or random_state is None:
         return np.random.default_rng(np.random.randint(most, size=4))
     if isinstance(random_state, np.random.RandomState):
         return np.random.default_rng(random_state.randint(most, size=4))
-    if random_state is None or isinstance(random_state, SEEDS):
+    if isinstance(random_state, SEEDS):
         return np.random.default_rng(random_state)
     return np.random.default_rng(as_integer(random_state, "random_state", 0))

@@ -319,12 +319,18 @@ def test_random_states_of_numpy_are_taken(kind, tmp_path):
     assert fastem.bootstrap_test(X, 1, n_bootstrap=1, random_state=SEEDS[kind]()).p_value > 0
 
 
-def test_numpy_random_is_its_global_state():
+@pytest.mark.parametrize("state", [np.random, None], ids=["numpy.random", "None"])
+def test_numpys_global_state_is_a_seed(state):
+    """Scripts begin with np.random.seed, and expect the same fits and samples again."""
     X = np.random.default_rng(1).normal(size=(100, 2))
     np.random.seed(7)
-    found = GaussianMixture(3, random_state=np.random).fit(X).means_
-    expected = GaussianMixture(3, random_state=np.random.RandomState(7)).fit(X).means_
-    np.testing.assert_array_equal(found, expected)
+    found = GaussianMixture(3, init_params="random", random_state=state).fit(X)
+    rows = found.sample(5)[0]
+    seeded = np.random.RandomState(7)
+    expected = GaussianMixture(3, init_params="random", random_state=seeded).fit(X)
+    np.testing.assert_array_equal(found.means_, expected.means_)
+    np.testing.assert_array_equal(rows, expected.sample(5)[0])
+    assert not np.array_equal(GaussianMixture(3, init_params="random", random_state=state).fit(X).means_, found.means_)
 
 
 @pytest.mark.parametrize("seed", ["now", 1.5, -1, [1, 2], np.random.normal])

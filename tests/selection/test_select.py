@@ -325,6 +325,8 @@ def test_a_folder_of_other_mixtures_is_refused(tmp_path, change, name):
             "n_components must be at most 3, the number of distinct rows of X, got 4",
         ),
         ({"X": X[:3], "n_components": [1], "criterion": "cv"}, ValueError, "folds must be at most the number of rows"),
+        ({"X": fastem.GaussianMixture(), "n_components": X}, TypeError, r"call select\(X, \.\.\., estimator=GaussianM"),
+        ({"X": fastem.PoissonMixture}, TypeError, "X must be the rows, got a PoissonMixture"),
         ({"on_candidate": 3}, TypeError, "on_candidate must be None or a function, got 3"),
         ({"estimator": fastem.GaussianMixture(tol=-1)}, ValueError, "tol must be finite and not negative"),
     ],
