@@ -95,7 +95,9 @@ class Backend:
         are done.
         """
         kernel = self.kernel_of_groups(name)
-        rows = kernel.readable(rows) if self.is_numba else rows
+        if self.is_numba:
+            with in_use(*rows):
+                rows = kernel.readable(rows)
         has_threads, edges = self.is_numba and kernel.parallel, share_edges(offsets)
 
         def fit(part: np.ndarray) -> None:

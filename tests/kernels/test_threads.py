@@ -2,7 +2,9 @@
 
 import math
 import os
+import time
 from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -179,3 +181,27 @@ def test_helpers_of_a_caller_with_one_core_share_it():
 @ON_LINUX
 def test_the_core_of_the_caller_is_one_of_its_cores():
     assert cython_twin().core_of_caller() in os.sched_getaffinity(0)
+
+
+@pytest.mark.numba
+def test_threads_that_meet_a_numba_kernel_first_compile_it_once():
+    jit = pytest.importorskip("fastem.kernels.numba.jit")
+    compiled, together = [], Barrier(4)
+
+    class Slow(jit.Kernel):
+        def compile(self, dtype):
+            compiled.append(dtype)
+            time.sleep(0.05)
+            self.dispatchers[dtype] = lambda *arguments: None
+            return self.dispatchers[dtype]
+
+    kernel = Slow(lambda X: None, False, lambda *arguments: 1)
+
+    def call():
+        together.wait()
+        kernel(np.ones((1, 1)))
+
+    with ThreadPoolExecutor(4) as pool:
+        for future in [pool.submit(call) for _ in range(4)]:
+            future.result()
+    assert compiled == [np.dtype(np.float64)]

@@ -6,12 +6,14 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 
 import numpy as np
 import pytest
-from support.groups import all_families, assert_equal_bits, family
+from support.groups import all_families, assert_equal_bits, offsets_of
 
 from fastem import fit_many
+from fastem.families.registry import NAMES
 from fastem.kernels.backend import Backend
 
 pytestmark = pytest.mark.process
@@ -31,15 +33,20 @@ def fitted(twin, kind="gaussian", n_threads=2):
     return fit(rows, offsets, backend=twin, n_threads=n_threads)
 
 
+def fitted_columns(twin, n_threads=2):
+    X = np.random.default_rng(0).standard_normal((sum(SIZES), 2))
+    return fit_many(X, offsets_of(SIZES), 2, backend=twin, n_threads=n_threads)
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-@family
-def test_a_child_that_is_forked_during_a_call_fits(family, twin, shares):
-    here, stop = fitted(twin, family), threading.Event()
+@pytest.mark.parametrize("fitted", [*(partial(fitted, kind=kind) for kind in NAMES), fitted_columns])
+def test_a_child_that_is_forked_during_a_call_fits(fitted, twin, shares):
+    here, stop = fitted(twin), threading.Event()
 
     def fit_on():
         while not stop.is_set():
-            fitted(twin, family)
+            fitted(twin)
 
     fitting = threading.Thread(target=fit_on)
     fitting.start()
@@ -47,14 +54,15 @@ def test_a_child_that_is_forked_during_a_call_fits(family, twin, shares):
         child = os.fork()
         if child == 0:
             signal.alarm(60)  # ends it
-            os._exit(0 if np.array_equal(fitted(twin, family).weights, here.weights) else 1)
+            os._exit(0 if np.array_equal(fitted(twin).weights, here.weights) else 1)
         assert os.waitpid(child, 0)[1] == 0
     finally:
         stop.set()
         fitting.join()
 
 
-def test_threads_fit_at_once_with_the_bits_of_one(twin, shares):
+@pytest.mark.parametrize("fitted", [fitted, fitted_columns])
+def test_threads_fit_at_once_with_the_bits_of_one(fitted, twin, shares):
     alone, found = fitted(twin, n_threads=1), [None] * 4
 
     def run(i):
@@ -75,7 +83,11 @@ def test_no_thread_outlives_a_call(shares):
     assert threading.active_count() == before
 
 
-def test_an_interruption_leaves_no_thread_at_work(shares, monkeypatch):
+@pytest.mark.parametrize(
+    ("fit", "backend"),
+    [(fitted, "cython"), (fitted_columns, "cython"), pytest.param(fitted_columns, "numba", marks=pytest.mark.numba)],
+)
+def test_an_interruption_leaves_no_thread_at_work(fit, backend, shares, monkeypatch):
     """The second turn of shares is interrupted: no kernel runs behind it, and what is raised is the interruption."""
     each, before, turns = Backend.each, threading.active_count(), []
 
@@ -87,7 +99,7 @@ def test_an_interruption_leaves_no_thread_at_work(shares, monkeypatch):
 
     monkeypatch.setattr(Backend, "each", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        fitted("cython")
+        fit(backend)
     assert turns == [4, 4]
     assert threading.active_count() == before
 
@@ -134,3 +146,16 @@ def test_a_mapped_file_has_the_bits_of_memory(tmp_path, twin, shares):
         file.truncate(4096)
     with pytest.raises(ValueError, match=r"values\.npy has 4096 bytes, but had .* rows are lost"):
         fit_many(mapped, offsets, 2, backend=twin)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_mapped_file_of_columns_has_the_bits_of_memory(dtype, tmp_path, twin, shares):
+    X, path = np.random.default_rng(0).standard_normal((sum(SIZES), 2)).astype(dtype), tmp_path / "values.npy"
+    np.save(path, X)
+    mapped = np.load(path, mmap_mode="r")
+    fits = (fit_many(values, offsets_of(SIZES), 2, backend=twin) for values in (X, mapped))
+    assert_equal_bits(*fits)
+    with path.open("r+b") as file:
+        file.truncate(4096)
+    with pytest.raises(ValueError, match=r"values\.npy has 4096 bytes, but had .* rows are lost"):
+        fit_many(mapped, offsets_of(SIZES), 2, backend=twin)
