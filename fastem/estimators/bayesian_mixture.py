@@ -19,13 +19,15 @@ from fastem.estimators.sklearn_counterparts import counterpart
 from fastem.estimators.sklearn_exchange import SklearnExchange
 from fastem.estimators.sklearn_names import SklearnNames
 from fastem.estimators.state import AttributeMap
+from fastem.families.gaussian.covariance import Covariance
 from fastem.families.gaussian.variational.concentration import CONCENTRATIONS
 from fastem.families.gaussian.variational.family import VariationalFamily
 from fastem.families.gaussian.variational.model import VariationalParams
 from fastem.families.gaussian.variational.prior import VariationalPrior
 from fastem.fitting.result import Fit
 from fastem.fitting.settings import VARIATIONAL, anything, documented, one_of, optional, redeclared, setting
-from fastem.validation.parameters import as_array, as_float64
+from fastem.validation.arrays import check_not
+from fastem.validation.parameters import as_array
 from fastem.validation.settings import check_positive
 
 OWN = ("weight_concentration_", "mean_precision_", "degrees_of_freedom_")
@@ -45,7 +47,10 @@ def read_posterior(arrays: Mapping[str, np.ndarray], changed: set[str], family: 
     (k, d), shared = point.means.shape, point.structure.is_shared
     mixing = CONCENTRATIONS[family.weights].prior(1.0, k).values.shape
     shapes = zip(OWN, (mixing, (k,), () if shared else (k,)), strict=True)
-    concentration, precision, freedom = (as_array(arrays[name], name, shape) for name, shape in shapes)
+    least = dict(zip(OWN, (0.0, 0.0, d - 1.0), strict=True))
+    concentration, precision, freedom = (
+        as_array_above(arrays[name], name, shape, least[name]) for name, shape in shapes
+    )
     return VariationalParams(
         CONCENTRATIONS[family.weights](concentration).expected,
         point.means,
@@ -54,16 +59,30 @@ def read_posterior(arrays: Mapping[str, np.ndarray], changed: set[str], family: 
         concentration,
         precision,
         np.broadcast_to(freedom, k).copy(),
-        read_prior(arrays, family, d),
+        read_prior(arrays, family, point.structure),
     )
 
 
-def read_prior(arrays: Mapping[str, np.ndarray], family: VariationalFamily, d: int) -> VariationalPrior:
+def as_array_above(values: object, name: str, shape: tuple[int, ...], least: float) -> Array:
+    """Convert values to an array of this shape, whose elements are above `least`."""
+    array = as_array(values, name, shape)
+    check_not(lambda block: block <= least, array, f"{name} must be above {least:g}")
+    return array
+
+
+def read_prior(arrays: Mapping[str, np.ndarray], family: VariationalFamily, structure: Covariance) -> VariationalPrior:
     """Read the prior from the attributes; what a user has not given is the least that a prior can be."""
-    given = dict(zip(PRIOR, (1.0, np.zeros(d), 0.0, np.ones(d), float(d)), strict=True)) | {
+    d = structure.d
+    scale = 1.0 if family.covariance_type == "spherical" else np.eye(d) if structure.is_matrix else np.ones(d)
+    given = dict(zip(PRIOR, (1.0, np.zeros(d), 0.0, scale, float(d)), strict=True)) | {
         name: arrays[name] for name in PRIOR if name in arrays
     }
-    concentration, mean, precision, scale, freedom = (as_float64(given[name], name) for name in PRIOR)
+    concentration = as_array_above(given[PRIOR[0]], PRIOR[0], (), 0.0)
+    mean = as_array(given[PRIOR[1]], PRIOR[1], (d,))
+    precision = as_array(given[PRIOR[2]], PRIOR[2], ())
+    check_not(lambda block: block < 0, precision, f"{PRIOR[2]} must not be negative")
+    scale = as_array(given[PRIOR[3]], PRIOR[3], np.shape(scale))
+    freedom = as_array_above(given[PRIOR[4]], PRIOR[4], (), d - 1.0)
     scale = np.full(d, scale) if scale.ndim == 0 else scale
     return VariationalPrior(family.weights, float(concentration), mean, float(precision), scale, float(freedom))
 

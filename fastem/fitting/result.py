@@ -125,7 +125,7 @@ class Fit(Generic[P, S]):
     @property
     def criterion(self) -> str:
         """What `loglik` is: for posteriors of the parameters a lower bound."""
-        return "log likelihood" if np.isnan(self.bounds).all() else "lower bound of the log evidence"
+        return "lower bound of the log evidence" if hasattr(self.params, "bound") else "log likelihood"
 
     @property
     def n_iter(self) -> int:

@@ -102,6 +102,7 @@ def first_where(bad: Callable[[np.ndarray], np.ndarray], array: np.ndarray) -> t
 
 def check_not(bad: Callable[[np.ndarray], np.ndarray], array: np.ndarray, sentence: str) -> None:
     """Raise BadValueError, with this sentence and the place, at the first element for which bad(elements) is true."""
+    array = np.atleast_1d(array)
     index = first_where(bad, array)
     if index is not None:
         raise BadValueError(f"{sentence}, got {array[index]}", index)

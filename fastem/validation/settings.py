@@ -45,9 +45,14 @@ def check_non_negative(value: object, name: str) -> None:
     as_non_negative(value, name)
 
 
+LEAST_POSITIVE = 1e-100
+"""The least of numbers that are logarithms and divisors later; nobody can tell it from 0."""
+
+
 def check_positive(value: object, name: str) -> None:
-    """Raise an error unless the value is a number above 0 and at most 2^53."""
+    """Raise an error unless the value is a number above 0, with room for its square, and at most 2^53."""
     as_number(value, name, 0.0, strictly=True)
+    as_number(value, name, LEAST_POSITIVE)
 
 
 def as_non_negative(value: object, name: str) -> float:

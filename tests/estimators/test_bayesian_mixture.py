@@ -185,6 +185,8 @@ def test_what_is_changed_by_hand_counts():
             ValueError,
             r"weight_concentration_prior must be above 0 and at most 2\^53",
         ),
+        ({"weight_concentration_prior": 1e-310}, ValueError, "weight_concentration_prior must be at least 1e-100"),
+        ({"mean_precision_prior": 5e-324}, ValueError, "mean_precision_prior must be at least 1e-100"),
         ({"mean_precision_prior": -1.0}, ValueError, "mean_precision_prior must be finite and not negative"),
         ({"degrees_of_freedom_prior": 1.0}, ValueError, "'degrees_of_freedom_prior' should be greater than 1"),
         ({"mean_prior": [1.0]}, ValueError, "mean_prior"),
@@ -238,3 +240,34 @@ def test_the_prior_of_spherical_covariances_has_the_units_of_rows_however_large(
     small = BayesianGaussianMixture(3, covariance_prior=1.0, **settings).fit(X)
     large = BayesianGaussianMixture(3, covariance_prior=2.0**80, **settings).fit(X * 2.0**40)
     np.testing.assert_allclose(large.covariances_, small.covariances_ * 2.0**80, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("weight_concentration_", np.full((2, 5), -1.0)),
+        ("mean_precision_", np.zeros(5)),
+        ("mean_precision_", np.full(5, -1.0)),
+        ("degrees_of_freedom_", np.ones(5)),  # d - 1
+        ("degrees_of_freedom_", np.full(5, np.nan)),
+        ("weight_concentration_prior_", np.nan),
+        ("weight_concentration_prior_", 0.0),
+        ("weight_concentration_prior_", [1.0]),
+        ("mean_prior_", None),
+        ("mean_prior_", np.zeros(1)),
+        ("mean_precision_prior_", -1.0),
+        ("covariance_prior_", np.full((2, 2), np.inf)),
+        ("degrees_of_freedom_prior_", 1.0),
+    ],
+)
+def test_attributes_that_are_no_posterior_are_refused_by_name_in_whatever_use(name, value, tmp_path):
+    broken = copy.deepcopy(FITTED)
+    setattr(broken, name, value)
+    for use in (lambda: broken.predict(X), lambda: broken.save(tmp_path / "model.npz"), lambda: broken.sample(3)):
+        with pytest.raises((ValueError, TypeError), match=name):
+            use()
+    assert not (tmp_path / "model.npz").exists()
+
+
+def test_a_bound_is_called_one_before_the_first_iteration_too():
+    assert "lower bound of the log evidence" in BayesianGaussianMixture(2, max_iter=0).fit(X).summary_
