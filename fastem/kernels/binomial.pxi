@@ -1,33 +1,57 @@
 # Binomial counts.
 
 cdef void binomial_densities(Tile *t) noexcept nogil:
-    """log2 (weight prod_j p_j^x_j q_j^(trials_j - x_j)), without the binomial coefficients."""
-    cdef Py_ssize_t c, i, j
-    cdef vec successes, failures, log_density
-    for c in range(t.k):
-        for i in range(VECTORS):
-            log_density = broadcast(t.log_norm[c])
-            for j in range(t.d):
-                successes = load(t.x + j * COLUMN, i)
-                failures = load(t.trials + j * COLUMN, i) - successes
-                log_density = log_density + (successes * t.location[c * t.d + j] + failures * t.scaling[c * t.d + j])
-            put_density(t, c, i, log_density)
+    """log2 (weight prod_j p_j^x_j q_j^(trials_j - x_j)), without the binomial coefficients, for four vectors of rows.
+
+    From here on t.trials are the failures.
+    """
+    cdef Py_ssize_t c, i, j, d = t.d
+    cdef const real *x
+    cdef const real *failures
+    cdef real log_p, log_q
+    cdef vec y0, y1, y2, y3, z0, z1, z2, z3
+    for j in range(d):
+        for i in range(t.vectors):
+            store(t.trials + j * COLUMN, i, load(t.trials + j * COLUMN, i) - load(t.x + j * COLUMN, i))
+    for i in range(0, t.vectors, 4):
+        for c in range(t.k):
+            x, failures = t.x, t.trials
+            y0 = y1 = y2 = y3 = broadcast(t.log_norm[c])
+            z0 = z1 = z2 = z3 = broadcast(0.0)
+            for j in range(c * d, c * d + d):
+                log_p, log_q = t.location[j], t.scaling[j]
+                y0, z0 = y0 + log_p * load(x, i), z0 + log_q * load(failures, i)
+                y1, z1 = y1 + log_p * load(x, i + 1), z1 + log_q * load(failures, i + 1)
+                y2, z2 = y2 + log_p * load(x, i + 2), z2 + log_q * load(failures, i + 2)
+                y3, z3 = y3 + log_p * load(x, i + 3), z3 + log_q * load(failures, i + 3)
+                x += COLUMN
+                failures += COLUMN
+            put_density(t, c, i, y0 + z0)
+            put_density(t, c, i + 1, y1 + z1)
+            put_density(t, c, i + 2, y2 + z2)
+            put_density(t, c, i + 3, y3 + z3)
 
 
 cdef void binomial_moments(Tile *t) noexcept nogil:
     cdef Py_ssize_t c, i, j
-    cdef vec r, x, successes, failures
+    cdef const real *x
+    cdef const real *failures
+    cdef const real *r
+    cdef vec y0, y1, y2, y3, z0, z1, z2, z3
     for c in range(t.k):
         responsibilities(t, c)
-        for j in range(t.d):
-            successes = failures = broadcast(0.0)
-            for i in range(VECTORS):
-                r = load(t.density + c * COLUMN, i)
-                x = load(t.x + j * COLUMN, i)
-                successes = successes + r * x
-                failures = failures + r * (load(t.trials + j * COLUMN, i) - x)
-            add_to(t.first, c * t.d + j, successes)
-            add_to(t.second, c * t.d + j, failures)
+    for j in range(t.d):
+        x, failures = t.x + j * COLUMN, t.trials + j * COLUMN
+        for c in range(t.k):
+            r = t.density + c * COLUMN
+            y0 = y1 = y2 = y3 = z0 = z1 = z2 = z3 = broadcast(0.0)
+            for i in range(0, VECTORS, 4):
+                y0, z0 = y0 + load(r, i) * load(x, i), z0 + load(r, i) * load(failures, i)
+                y1, z1 = y1 + load(r, i + 1) * load(x, i + 1), z1 + load(r, i + 1) * load(failures, i + 1)
+                y2, z2 = y2 + load(r, i + 2) * load(x, i + 2), z2 + load(r, i + 2) * load(failures, i + 2)
+                y3, z3 = y3 + load(r, i + 3) * load(x, i + 3), z3 + load(r, i + 3) * load(failures, i + 3)
+            add_to(t.first, c * t.d + j, (y0 + y1) + (y2 + y3))
+            add_to(t.second, c * t.d + j, (z0 + z1) + (z2 + z3))
 
 
 cdef Family BINOMIAL = Family(binomial_densities, binomial_moments, fold_sums, centered=False, full=False,

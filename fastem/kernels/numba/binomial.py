@@ -20,27 +20,33 @@ from fastem.kernels.numba.vectors import PAIRS, add_lane_sums, broadcast_pair, l
 
 @pointwise
 def binomial_densities(x, trials, log_norm, log_p, log_q, residual, density, pairs):
-    """log2 (weight prod_j p_j^x_j q_j^(trials_j - x_j)), without the binomial coefficients."""
-    for c in range(log_p.shape[0]):
+    """log2 (weight prod_j p_j^x_j q_j^(trials_j - x_j)), without the binomial coefficients.
+
+    From here on trials are the failures.
+    """
+    k, d = log_p.shape
+    for j in range(d):
         for i in range(pairs):
-            log_density = broadcast_pair(log_norm[c])
-            for j in range(log_p.shape[1]):
-                successes = load_pair(x, j, i)
-                failures = load_pair(trials, j, i) - successes
-                log_density = log_density + (successes * log_p[c, j] + failures * log_q[c, j])
-            store(density, c, i, log_density)
+            store(trials, j, i, load_pair(trials, j, i) - load_pair(x, j, i))
+    for i in range(pairs):
+        for c in range(k):
+            successes, failures = broadcast_pair(log_norm[c]), broadcast_pair(0.0)
+            for j in range(d):
+                successes = successes + log_p[c, j] * load_pair(x, j, i)
+                failures = failures + log_q[c, j] * load_pair(trials, j, i)
+            store(density, c, i, successes + failures)
 
 
 @pointwise
 def binomial_moments(x, trials, log_p, resp, residual, weighted, first, second):
     k, d = log_p.shape
-    for c in range(k):
-        for j in range(d):
+    for j in range(d):
+        for c in range(k):
             successes = failures = broadcast_pair(0.0)
             for i in range(PAIRS):
-                r, observed = load_pair(resp, c, i), load_pair(x, j, i)
-                successes = successes + r * observed
-                failures = failures + r * (load_pair(trials, j, i) - observed)
+                r = load_pair(resp, c, i)
+                successes = successes + r * load_pair(x, j, i)
+                failures = failures + r * load_pair(trials, j, i)
             add_lane_sums(first, c * d + j, successes)
             add_lane_sums(second, c * d + j, failures)
 
