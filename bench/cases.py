@@ -108,6 +108,7 @@ CASES = (
     sized(Case("tied", 500_000, 8, 10)),
     sized(Case("spherical", 500_000, 8, 10)),
     BINOMIAL,
+    sized(Case("binomial", 100_000, 20, 5, trials=50)),
     POISSON,
 )
 

@@ -108,15 +108,33 @@ cdef void posterior_rows(Tile *t, const number[:, :] X, const number[:, :] trial
         if t.trials != NULL:
             load_columns(trials, row, rows, t.vectors * LANES, t.origin, t.trials)
         t.family.densities(t)
-        normalise(t)
-        put_posterior(t, row, rows, log_prob, resp, labels)
+        if labels.shape[0]:
+            put_labels(t, row, rows, labels)
+        if log_prob.shape[0] or resp.shape[0]:
+            normalise(t)
+            put_posterior(t, row, rows, log_prob, resp)
         row += rows
 
 
-cdef inline void put_posterior(Tile *t, Py_ssize_t row, Py_ssize_t rows, double[:] log_prob, double[:, :] resp,
-                               int32_t[:] labels) noexcept nogil:
+cdef inline void put_labels(Tile *t, Py_ssize_t row, Py_ssize_t rows, int32_t[:] labels) noexcept nogil:
+    """The component of the largest density, the first of equals; no exponential is needed."""
+    cdef Py_ssize_t c, i
+    cdef vec density, top, label
+    for i in range(t.vectors):
+        top, label = load(t.density, i), broadcast(0.0)
+        for c in range(1, t.k):
+            density = load(t.density + c * COLUMN, i)
+            label = where_less(top, density, broadcast(c), label)
+            top = larger(density, top)
+        store(t.total, i, label)
+    for i in range(rows):
+        labels[row + i] = <int32_t> t.total[i]
+
+
+cdef inline void put_posterior(Tile *t, Py_ssize_t row, Py_ssize_t rows, double[:] log_prob,
+                               double[:, :] resp) noexcept nogil:
     """What the caller wants to know of each point; an output of length 0 is not wanted."""
-    cdef Py_ssize_t c, i, best
+    cdef Py_ssize_t c, i
     if log_prob.shape[0]:
         for i in range(VECTORS):
             store(t.total, i, LN2 * (load(t.top, i) + log2_(load(t.total, i))))
@@ -126,10 +144,3 @@ cdef inline void put_posterior(Tile *t, Py_ssize_t row, Py_ssize_t rows, double[
         for i in range(rows):
             for c in range(t.k):
                 resp[row + i, c] = t.density[c * COLUMN + i] * t.scale[i]
-    if labels.shape[0]:
-        for i in range(rows):
-            best = 0
-            for c in range(1, t.k):
-                if t.density[c * COLUMN + i] > t.density[best * COLUMN + i]:
-                    best = c
-            labels[row + i] = <int32_t> best

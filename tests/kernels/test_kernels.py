@@ -75,7 +75,7 @@ def test_binomial_sums_agree_with_naive(world, weighted, twin):
 def test_normal_posterior_agrees_with_naive(world, kind, twin):
     params = normal_params(world, kind)
     with open_rows(world.X, backend=twin) as rows:
-        found = rows.posterior(params, "log_prob", "resp", "labels")
+        found, alone = rows.posterior(params, "log_prob", "resp", "labels"), rows.posterior(params, "labels")
     log_prob, resp = naive.posterior(
         naive.normal_log_density(world.X, params.means, full_covariances(params)), params.weights
     )
@@ -83,16 +83,19 @@ def test_normal_posterior_agrees_with_naive(world, kind, twin):
     np.testing.assert_allclose(found.resp, resp, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(found.resp.sum(axis=1), 1.0, rtol=1e-14)
     assert (resp[np.arange(len(resp)), found.labels] >= resp.max(axis=1) - 1e-12).all()
+    np.testing.assert_array_equal(alone.labels, found.labels)
 
 
 @pytest.mark.parametrize("world", datasets.COUNTS_WORLDS, ids=lambda world: world.name)
 def test_binomial_posterior_agrees_with_naive(world, twin):
     params = binomial_params(world)
     with open_rows(world.X, world.trials, has_trials=True, backend=twin) as rows:
-        found = rows.posterior(params, "log_prob", "resp", "labels")
+        found, alone = rows.posterior(params, "log_prob", "resp", "labels"), rows.posterior(params, "labels")
     log_prob, resp = naive.posterior(naive.binomial_log_density(world.X, world.trials, params.probs), params.weights)
     close(found.log_prob, log_prob)
     np.testing.assert_allclose(found.resp, resp, rtol=1e-9, atol=1e-12)
+    assert (resp[np.arange(len(resp)), found.labels] >= resp.max(axis=1) - 1e-12).all()
+    np.testing.assert_array_equal(alone.labels, found.labels)
 
 
 @pytest.mark.parametrize("world", datasets.NORMAL_WORLDS, ids=lambda world: world.name)

@@ -132,10 +132,12 @@ def family(densities, moments):
             load_columns(X, row, count, pairs * 2 * LANES, x)
             load_columns(trials, row, count, pairs * 2 * LANES, tries)
             densities(x, tries, log_norm, location, scaling, residual, density, pairs)
-            normalise(weight, density, top, total, slope, scale)
-            put_log_prob(top, total, row, count, log_prob)
-            put_resp(density, scale, row, count, resp)
-            put_labels(density, slope, row, count, labels)
+            if labels.shape[0]:
+                put_labels(density, top, total, row, count, labels)
+            if log_prob.shape[0] or resp.shape[0]:
+                normalise(weight, density, top, total, slope, scale)
+                put_log_prob(top, total, row, count, log_prob)
+                put_resp(density, scale, row, count, resp)
 
     return accumulate_share, posterior_share
 
@@ -158,10 +160,13 @@ def put_resp(density, scale, row, count, resp):
 
 
 @pointwise
-def put_labels(density, label, row, count, labels):
-    if labels.shape[0]:
-        for c in range(density.shape[0] - 1, -1, -1):
-            for i in range(TILE):
-                label[i] = c if density[c, i] == 1.0 else label[i]  # 2^0: the largest; of equals, the first
-        for i in range(count):
-            labels[row + i] = int(label[i])
+def put_labels(density, top, label, row, count, labels):
+    """The component of the largest density, the first of equals; no exponential is needed."""
+    for i in range(VECTORS):
+        store(top, i, largest(density, i))
+        store(label, i, broadcast(0.0))
+    for c in range(density.shape[0] - 1, -1, -1):
+        for i in range(TILE):
+            label[i] = c if density[c, i] >= top[i] else label[i]
+    for i in range(count):
+        labels[row + i] = int(label[i])
