@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike
 from fastem._public import public
 from fastem.data.open import posterior
 from fastem.families.gaussian.model import GaussianParams
-from fastem.kernels.linear import eigh
+from fastem.families.gaussian.regression import marginal
+from fastem.kernels.linear import eigh, product
 from fastem.plotting.planes import MANY, drawn_as_points, hexagons, points, shade
 from fastem.plotting.style import (
     BAR_COLOR,
@@ -237,14 +238,14 @@ class GaussianMixtureDisplay(MixturePicture[GaussianParams]):
         edges = bin_edges(x, FINEST)
         bars = np.histogram(x, edges, weights=every[shown])[0] / (every.sum() * np.diff(edges))
         axes.stairs(bars, edges, fill=True, color=BAR_COLOR)
-        params = marginal(self.params, [feature])
+        params = marginal(self.params, np.array([feature]))
         density_lines(axes, density_grid(x, params), params)
         axes.set(xlabel=self.feature_names[feature], ylabel="density")
         axes.set_ylim(0, min(axes.get_ylim()[1], CEILING * np.max(bars)))
 
     def _plane(self, axes: Axes, across: int, up: int) -> ScalarMappable | None:
         """Plot ellipses among the rows, in two features; return what has a scale of greys, if anything has."""
-        shown, pair, scale = self._inside(across, up), marginal(self.params, [across, up]), None
+        shown, pair, scale = self._inside(across, up), marginal(self.params, np.array([across, up])), None
         if len(self.X) > MANY:
             weights = None if self.sample_weight is None else self.sample_weight[shown]
             scale = hexagons(axes, self.X[shown, across], self.X[shown, up], weights)
@@ -280,7 +281,7 @@ def check_uncertainty(uncertainty: bool, n_drawn: int) -> None:
 
 def most_separating(params: GaussianParams, count: int) -> list[int]:
     """Return the features, in their order, each of which tells most about the component of a row."""
-    found = [information_of(marginal(params, [feature])) for feature in range(params.n_features)]
+    found = [information_of(marginal(params, np.array([feature]))) for feature in range(params.n_features)]
     return sorted(np.argsort(found)[::-1][:count].tolist())
 
 
@@ -292,14 +293,6 @@ def information_of(params: GaussianParams) -> float:
     independent = params.weights * densities.sum(axis=1, keepdims=True)
     ratios = np.divide(densities, independent, out=np.ones_like(densities), where=densities > 0)
     return float(np.trapezoid((densities * np.log(ratios)).sum(axis=1), grid))
-
-
-def marginal(params: GaussianParams, features: Sequence[int]) -> GaussianParams:
-    """Return the marginal mixture of some of the features."""
-    k, d = params.means.shape
-    matrices = params.covariances if params.is_matrix else params.variances()[:, :, np.newaxis] * np.eye(d)
-    matrices = np.broadcast_to(matrices, (k, d, d))[np.ix_(range(k), features, features)]
-    return GaussianParams(params.weights, params.means[:, features], matrices)
 
 
 def component_densities(params: GaussianParams, grid: np.ndarray) -> np.ndarray:
@@ -328,9 +321,9 @@ def density_lines(axes: Axes, grid: np.ndarray, params: GaussianParams) -> list[
 
 def ellipses(axes: Axes, params: GaussianParams) -> None:
     """Plot contours of each component of two features, but of those without rows."""
-    patches = import_matplotlib("patches")
+    patches, factors = import_matplotlib("patches"), params.structure.cholesky_of_components()
     for c in np.flatnonzero(params.weights > 0).tolist():
-        values, vectors = eigh(params.covariances[c])
+        values, vectors = eigh(product(factors[c], factors[c].T))
         angle = np.degrees(np.arctan2(vectors[1, 1], vectors[0, 1]))
         for radius in RADII:
             height, width = 2 * radius * np.sqrt(np.maximum(values, 0.0))

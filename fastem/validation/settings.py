@@ -214,6 +214,12 @@ def as_places(values: object, name: str, names: Sequence[str], most: int) -> lis
     return places
 
 
+def as_features(values: object, name: str, names: Sequence[str], most: int | None = None) -> list[int]:
+    """Convert numbers or names of features, or a single one of them, to numbers."""
+    several = [values] if isinstance(values, (str, numbers.Integral)) else values
+    return as_places(several, name, names, len(names) if most is None else most)
+
+
 def as_place(value: object, name: str, names: Sequence[str]) -> int:
     """Convert the number or the name of a column to its number."""
     if isinstance(value, str):

@@ -103,6 +103,17 @@ class Covariance(ABC):
         """Return which covariances are free where those of these components are."""
         return components
 
+    @abstractmethod
+    def of_features(self, features: NDArray[np.intp]) -> Array:
+        """Return the array of some of the features, in this order."""
+
+    def regression(self, wanted: NDArray[np.intp], given: NDArray[np.intp]) -> tuple[Array, Array]:
+        """Return slopes (k, w, g) of wanted features by those that are given, and the array of what these leave open.
+
+        Here of features that do not depend on each other.
+        """
+        return np.zeros((self.k, len(wanted), len(given))), self.of_features(wanted)
+
     def pooled(self, weights: Array, delta: Array) -> Covariance:
         """Return the covariance of the mixture, as that of one component; delta (k, d) are the means about theirs."""
         values = weighted_sum(weights, self.values + self.outer(delta, delta))

@@ -54,6 +54,9 @@ class Diagonal(Covariance):
     def outer(a: Array, b: Array) -> Array:
         return a * b
 
+    def of_features(self, features: NDArray[np.intp]) -> Array:
+        return self.values[:, features]
+
     def split(self, donor: int, place: int, units: Array) -> tuple[Array, Array]:
         variances, values = self.variances()[donor], self.values.copy()
         longest = np.arange(self.d) == (variances / units**2).argmax()
@@ -174,6 +177,9 @@ class Spherical(Diagonal):
     @staticmethod
     def of_scatter(scatter: Array, shares: Array, reg_covar: float | Array) -> Array:
         return np.asarray(scatter.mean(axis=1) + (reg_covar if isinstance(reg_covar, float) else reg_covar.mean()))
+
+    def of_features(self, features: NDArray[np.intp]) -> Array:
+        return self.values
 
     def pooled(self, weights: Array, delta: Array) -> Spherical:
         values = weighted_sum(weights, self.values + (delta**2).mean(axis=1))

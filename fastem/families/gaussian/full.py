@@ -84,6 +84,21 @@ class Full(Covariance):
     def outer(a: Array, b: Array) -> Array:
         return a[:, :, np.newaxis] * b[:, np.newaxis, :]
 
+    def of_features(self, features: NDArray[np.intp]) -> Array:
+        found: Array = self.values[..., features[:, np.newaxis], features]
+        return found
+
+    def regression(self, wanted: NDArray[np.intp], given: NDArray[np.intp]) -> tuple[Array, Array]:
+        """Return what the Cholesky factor C of the features has, those given first: no difference of matrices.
+
+        Slopes are C_wg C_gg^-1, and the covariance that is left is C_ww C_ww^T.
+        """
+        g, order = len(given), np.concatenate([given, wanted])
+        L = inverse_factors(self.of_features(order))
+        C = inverse_lower(L)
+        slopes, rest = product(C[..., g:, :g], L[..., :g, :g]), C[..., g:, g:]
+        return np.broadcast_to(slopes, (self.k, *slopes.shape[-2:])), product(rest, rest.mT)
+
     def split(self, donor: int, place: int, units: Array) -> tuple[Array, Array]:
         """Split the donor along its longest axis, with halves that are positive definite whatever the units are.
 

@@ -1,0 +1,118 @@
+"""What a fitted Gaussian mixture tells of some of its features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastem._errstate import own_methods
+from fastem._typing import ArrayLike
+from fastem.estimators.base import Mixture
+from fastem.families.gaussian.regression import conditional, marginal
+from fastem.validation.parameters import as_array
+from fastem.validation.settings import as_features
+
+KEPT = ("random_state", "backend", "n_threads")
+"""Settings that a mixture of some features takes over: those that are not about a fit of all of them."""
+
+
+@own_methods
+class GaussianFeatures(Mixture):
+    """Mixtures of some features of a Gaussian mixture."""
+
+    def marginal(self, features: Sequence[int | str] | int | str) -> Self:
+        """Return the fitted mixture of some of the features, whatever the others are.
+
+        Parameters
+        ----------
+        features : sequence of int or str
+            Numbers or names of the features, in the order that they will have; also a single one.
+
+        Returns
+        -------
+        GaussianMixture
+            A fitted mixture with the same components, weights and covariance_type.  It has the attributes of parameters
+            and none of those that tell how a fit went; random_state, backend and n_threads are those of this one.
+
+        Raises
+        ------
+        NotFittedError
+            Before a fit.
+        ValueError, TypeError
+            For features that there are not, and for one that is named twice.
+
+        Examples
+        --------
+        >>> import numpy as np, fastem
+        >>> params = fastem.GaussianParams(
+        ...     np.array([0.5, 0.5]), np.array([[0.0, 0.0], [2.0, 3.0]]), np.array([[1.0, 0.8], [0.8, 2.0]]), "tied"
+        ... )
+        >>> second = fastem.GaussianMixture.from_params(params).marginal(1)
+        >>> second.means_.ravel(), second.covariances_
+        (array([0., 3.]), array([[2.]]))
+        """
+        params, names = self.params_, self._names_of_features()
+        places = as_features(features, "features", names)
+        return self._of_features(marginal(params, np.array(places)), places)
+
+    def conditional(self, features: Sequence[int | str] | int | str, values: ArrayLike) -> Self:
+        """Return the fitted mixture of the other features of rows in which some features have given values.
+
+        Its weights are the probabilities of the components, given these values; its means the regressions of the
+        components on them.  So `weights_` times `means_`, summed, is the regression of the mixture, which is no line,
+        and `score_samples` the log density of what else a row may have.
+
+        Parameters
+        ----------
+        features : sequence of int or str
+            Numbers or names of the features that are given; also a single one.  At least one has to be left.
+        values : array-like of shape (g,)
+            Their values, in this order; also a number for a single one.
+
+        Returns
+        -------
+        GaussianMixture
+            A fitted mixture of the other features, in their order, with the same covariance_type: the covariances that
+            are left do not depend on the values.  It has the attributes of parameters and none of those that tell how
+            a fit went; random_state, backend and n_threads are those of this one.
+
+        Raises
+        ------
+        NotFittedError
+            Before a fit.
+        ValueError, TypeError
+            For features that there are not, or that are all, and for values that are not finite or not as many.
+
+        References
+        ----------
+        Sung (2004), Gaussian mixture regression and classification.
+
+        Examples
+        --------
+        >>> import numpy as np, fastem
+        >>> params = fastem.GaussianParams(
+        ...     np.array([0.5, 0.5]), np.array([[0.0, 0.0], [2.0, 3.0]]), np.array([[1.0, 0.8], [0.8, 2.0]]), "tied"
+        ... )
+        >>> second = fastem.GaussianMixture.from_params(params).conditional(0, 1.0)
+        >>> second.weights_, second.means_.ravel(), second.covariances_  # 0 + 0.8 (1 - 0), 3 + 0.8 (1 - 2)
+        (array([0.5, 0.5]), array([0.8, 2.2]), array([[1.36]]))
+        """
+        params, names = self.params_, self._names_of_features()
+        given = as_features(features, "features", names, most=len(names) - 1)
+        found = conditional(params, np.array(given), as_array(np.atleast_1d(values), "values", (len(given),)))
+        return self._of_features(found, [place for place in range(len(names)) if place not in given])
+
+    def _names_of_features(self) -> list[str]:
+        """Return the names of the features: x0, x1, ... if the fit had none."""
+        return list(getattr(self, "feature_names_in_", [f"x{i}" for i in range(self.params_.n_features)]))
+
+    def _of_features(self, params: Any, places: list[int]) -> Self:
+        """Return a fitted mixture of these parameters, which are those of some of the features."""
+        found = type(self).from_params(params, **{name: getattr(self, name) for name in KEPT})
+        names: NDArray[np.object_] | None = getattr(self, "feature_names_in_", None)
+        if names is not None:
+            found.feature_names_in_ = names[places]
+        return found
