@@ -32,7 +32,7 @@ from fastem.data.distinct import MOST_DISTINCT, DistinctCounts, distinct_rows, o
 from fastem.data.iterations import iterations, memory_of, packed
 from fastem.data.slots import SLOT_ROWS, as_table, fold, slot_count
 from fastem.kernels.backend import Backend
-from fastem.kernels.linear import dot
+from fastem.kernels.linear import dot, outer_sums
 from fastem.kernels.mapped import Mapping, gather, in_use, rows_at_a_time
 from fastem.validation.arrays import as_weights, check_finite
 from fastem.validation.parameters import as_float64, check_matrix, check_shape
@@ -254,6 +254,12 @@ class Rows(SweptRows):
         if wanted == BY_COMPONENT:
             predictions[:, np.isneginf(params.tables()[0])] = -np.inf
         return predictions
+
+    def averaged(self, params: SweptParams[SweptStats], values: Array) -> Array:
+        """Return (m, n) the means of values (k, m) over the components, by their responsibilities for each row."""
+        resp = np.empty((len(values), len(self)))
+        self._fill_posterior(slice(None), params, params.tables(), resp=resp.T)
+        return outer_sums(values, resp)
 
     def _fill(self, rows: slice, params: SweptParams[SweptStats], wanted: str, found: np.ndarray) -> None:
         """Fill the array of what is wanted for a slice of the rows.

@@ -10,10 +10,15 @@ from numpy.typing import NDArray
 
 from fastem._errstate import own_methods
 from fastem._typing import ArrayLike
+from fastem.data.missing import framed_like
+from fastem.data.one_pass import described_by
 from fastem.estimators.base import Mixture
+from fastem.estimators.sklearn_compat import same_features
+from fastem.families.gaussian.imputation import impute
 from fastem.families.gaussian.regression import conditional, marginal
+from fastem.validation.gaps import as_matrix_with_gaps
 from fastem.validation.parameters import as_array
-from fastem.validation.settings import as_features
+from fastem.validation.settings import as_features, as_generator, check_bool
 
 KEPT = ("random_state", "backend", "n_threads")
 """Settings that a mixture of some features takes over: those that are not about a fit of all of them."""
@@ -104,6 +109,55 @@ class GaussianFeatures(Mixture):
         given = as_features(features, "features", names, most=len(names) - 1)
         found = conditional(params, np.array(given), as_array(np.atleast_1d(values), "values", (len(given),)))
         return self._of_features(found, [place for place in range(len(names)) if place not in given])
+
+    def impute(self, X: ArrayLike, *, draw: bool = False) -> Any:
+        """Return the rows with the values that are missing: their means given the others, or draws.
+
+        The mean is that of the mixture: of the regressions of all components, by their probabilities given the values
+        that are there.  It is the best guess of each value, and has less spread than values that were never missing;
+        draws have their spread, so that variances and correlations of many rows stay right.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Rows with NaN, None or null where a value is missing: an array, a data frame of pandas or Polars, or a table
+            of Arrow.  A row without any value gets the mean of the mixture.
+        draw : bool, default=False
+            Draw each row from what it may be, given its values: a component, and the rest from that; by `random_state`,
+            with an int the same in each call.
+
+        Returns
+        -------
+        ndarray of shape (n, d), or a frame or table as X is
+            With the names of X, and the values that are there; float32 for float32 arrays, else float64.
+
+        Raises
+        ------
+        NotFittedError
+            Before a fit.
+        ValueError, TypeError
+            On rows that are infinite, or of other columns than those of the fit.
+
+        References
+        ----------
+        Ghahramani and Jordan (1994), Supervised learning from incomplete data via an EM approach.
+
+        Examples
+        --------
+        >>> import numpy as np, fastem
+        >>> means, covariance = np.array([[0.0, 3.0]]), np.array([[[1.0, 0.8], [0.8, 2.0]]])
+        >>> mixture = fastem.GaussianMixture.from_params(fastem.GaussianParams(np.ones(1), means, covariance))
+        >>> mixture.impute([[1.0, np.nan], [np.nan, np.nan], [1.0, 7.0]])
+        array([[1. , 3.8],
+               [0. , 3. ],
+               [1. , 7. ]])
+        """
+        params = self.params_
+        same_features(self, described_by(X))
+        check_bool(draw, "draw")
+        array = as_matrix_with_gaps(X, n_features=params.n_features, owner=type(self).__name__)
+        rng = as_generator(self.random_state) if draw else None
+        return framed_like(X, impute(params, array, rng, backend=self.backend, n_threads=self.n_threads))
 
     def _names_of_features(self) -> list[str]:
         """Return the names of the features: x0, x1, ... if the fit had none."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from fastem._typing import Array
 from fastem.data.open import posterior
+from fastem.data.rows import Rows
 from fastem.families.gaussian.model import GaussianParams
-from fastem.kernels.linear import times
+from fastem.kernels.linear import product, times, weighted_sum
 
 
 def marginal(params: GaussianParams, features: NDArray[np.intp]) -> GaussianParams:
@@ -22,23 +23,52 @@ def marginal(params: GaussianParams, features: NDArray[np.intp]) -> GaussianPara
 
 def conditional(params: GaussianParams, given: NDArray[np.intp], values: Array) -> GaussianParams:
     """Return the mixture of the other features of rows in which `given` have these values (g,)."""
-    wanted = np.setdiff1d(np.arange(params.n_features), given)
-    at = Regression.of(params, given, wanted)
+    at = Regression.of(params, given, np.setdiff1d(np.arange(params.n_features), given))
     weights = posterior(at.given, values[np.newaxis]).resp[0]
-    means = at.means + times(at.slopes, values - at.given.means)
-    return GaussianParams(weights, means, at.covariances, params.covariance_type)
+    return replace(at.others, weights=weights, means=at.others.means + times(at.slopes, values - at.given.means))
 
 
 @dataclass(frozen=True)
 class Regression:
-    """How features depend, in each component, on others that are given: a plane, and what is left about it."""
+    """How some features depend, in each component, on others that are given: a plane, and what is left about it."""
 
-    given: GaussianParams  # the mixture of the features that are given
-    means: Array  #        (k, w) of the others
-    slopes: Array  #       (k, w, g)
-    covariances: Array  #  of the others, given these; shaped by their type
+    given: GaussianParams  #  the mixture of the features that are given
+    others: GaussianParams  # the others where these are at their means, with the covariances that are left
+    slopes: Array  #          (k, w, g)
 
     @classmethod
     def of(cls, params: GaussianParams, given: NDArray[np.intp], wanted: NDArray[np.intp]) -> Self:
         """Return how the wanted features depend on those that are given."""
-        return cls(marginal(params, given), params.means[:, wanted], *params.structure.regression(wanted, given))
+        slopes, covariances = params.structure.regression(wanted, given)
+        others = GaussianParams(params.weights, params.means[:, wanted], covariances, params.covariance_type)
+        return cls(marginal(params, given), others, slopes)
+
+    def expected(self, rows: Rows) -> Array:
+        """Return (n, w) the means of the others in rows of the features that are given.
+
+        The planes of the components are averaged in each row, and then taken at the row: about the mean of all, so that
+        an offset costs no digits.
+        """
+        linked = np.flatnonzero(self.slopes.any(axis=(0, 1)))  # none where features do not depend on each other
+        middle, (k, w, _) = weighted_sum(self.given.weights, self.given.means), self.slopes.shape
+        heights = self.others.means + times(self.slopes, middle - self.given.means)
+        planes = np.concatenate([heights[:, :, np.newaxis], self.slopes[:, :, linked]], axis=2)
+        averaged = rows.averaged(self.given, planes.reshape(k, -1)).reshape(w, 1 + len(linked), -1)
+        steps = np.ascontiguousarray((rows.data[0][:, linked] - middle[linked]).T)
+        return np.asarray(averaged[:, 0] + np.einsum("wgn,gn->wn", averaged[:, 1:], steps)).T
+
+    def drawn(self, rows: Rows, rng: np.random.Generator) -> Array:
+        """Draw the others (n, w) in rows of the features that are given."""
+        labels = drawn_labels(rows.posterior(self.given, "resp").resp, rng)
+        found = self.others.sample(labels, rng)
+        for c in np.unique(labels).tolist():
+            mine = labels == c
+            found[mine] += product(rows.data[0][mine] - self.given.means[c], self.slopes[c].T)
+        return found
+
+
+def drawn_labels(shares: Array, rng: np.random.Generator) -> NDArray[np.intp]:
+    """Draw a component for each row, by its probabilities (n, k)."""
+    edges = np.cumsum(shares, axis=1)
+    places = rng.random((len(shares), 1)) * edges[:, -1:]
+    return np.asarray((places >= edges[:, :-1]).sum(axis=1))
