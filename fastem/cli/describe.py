@@ -58,7 +58,9 @@ def selection_as_text(selection: Selection) -> str:
 def as_text(mixture: Mixture) -> str:
     """Describe a mixture in a few lines and a table of its components, for the width of the terminal."""
     summary = replace(mixture.summary(), digits=DIGITS)
-    return "\n".join([str(summary), *(fill(each, get_terminal_size().columns) for each in complaints(mixture))])
+    cuts = ", ".join(f"{cut:.{DIGITS}g}" for cut in cut_points(mixture))
+    notes = [f"cut points: {cuts}"] if cuts else []
+    return "\n".join([str(summary), *notes, *(fill(each, get_terminal_size().columns) for each in complaints(mixture))])
 
 
 def as_json(mixture: Mixture) -> dict[str, Json]:
@@ -70,6 +72,7 @@ def as_json(mixture: Mixture) -> dict[str, Json]:
         "rows": int(rows) if (rows := round(float(mixture.counts_.sum()), ROUNDED)).is_integer() else rows,
         **{name: getattr(mixture, name) for name in SETTINGS if hasattr(mixture, name)},
         **{name.removesuffix("_"): getattr(mixture, name) for name in attributes if hasattr(mixture, name)},
+        **({"cut_points": cuts} if (cuts := cut_points(mixture)) else {}),
         "complaints": complaints(mixture),
     }
     return {name: plain(value) for name, value in values.items()}
@@ -84,6 +87,14 @@ def complaints(mixture: Mixture) -> list[str]:
         return []
     of_components = mixture.diagnose().complaints
     return [f"component {c} {complaint}" for c, found in enumerate(of_components) for complaint in found]
+
+
+def cut_points(mixture: Mixture) -> list[float]:
+    """Return where to cut between neighbouring components of one feature, for mixtures that tell; none for one."""
+    if mixture.n_features_in_ > 1 or not hasattr(mixture, "cut_points"):
+        return []
+    found: list[float] = mixture.cut_points().tolist()
+    return found
 
 
 def feature_names(mixture: Mixture) -> list[str]:

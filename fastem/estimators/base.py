@@ -130,8 +130,8 @@ class Mixture(DensityMixin, BaseEstimator, GivenParams):
         -------
         Diagnosis
             weights, counts, thinnest and widest (k,): the smallest and the largest variance of a component in any
-            direction, over the pooled one; complaints (k) tuples of sentences; spurious, the components that have any.
-            Printed, it is a table.
+            direction, over the pooled one; complaints (k) tuples of sentences; spurious, the components that have any;
+            overlap (k, k), how often they are confused, which is no complaint.  Printed, it is a table.
 
         Raises
         ------

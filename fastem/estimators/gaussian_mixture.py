@@ -12,6 +12,7 @@ from fastem._errstate import own_methods
 from fastem._public import public
 from fastem._typing import Array, ArrayLike
 from fastem.estimators.gaussian_features import GaussianFeatures
+from fastem.estimators.gaussian_overlap import GaussianOverlap
 from fastem.estimators.likelihood_mixture import LikelihoodMixture
 from fastem.estimators.settings import AUTO, MixtureSettings
 from fastem.estimators.sklearn_counterparts import counterpart
@@ -65,7 +66,7 @@ def check_reg_covar(value: object, name: str) -> None:
 @own_methods
 @documented("n_components", "covariance_type", "tol", "random_state", "order_by")
 @dataclass(eq=False, repr=False)
-class GaussianMixture(SklearnExchange, SklearnNames, GaussianFeatures, LikelihoodMixture):
+class GaussianMixture(SklearnExchange, SklearnNames, GaussianFeatures, GaussianOverlap, LikelihoodMixture):
     """Gaussian mixture, fitted by expectation-maximisation; a single column is fitted by the univariate kernel.
 
     Rows are finite numbers.  float32 and float64 arrays are not copied; sums are float64.  float32 rows without weights

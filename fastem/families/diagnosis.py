@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 from fastem._public import public
 from fastem._table import Table, Tabled, data_frame
 from fastem._typing import Array
-from fastem.families.params import Params
+from fastem.families.params import Params, kept
 from fastem.families.weights import EMPTY
 
 THIN = 1e-4
 """A component with less than this share of the pooled variance in some direction may be a spurious maximum."""
+CONFUSED = 0.1
+"""The share of a component's rows that are taken for one other's, above which a diagnosis says so."""
 
 
 @public
@@ -31,6 +33,13 @@ class Diagnosis(Tabled):
     thinnest: Array  #: (k,) its smallest variance in any direction, over the pooled one there; NaN for counts
     widest: Array  #:   (k,) and its largest
     complaints: tuple[tuple[str, ...], ...]  #: for each component
+    params: Params = field(kw_only=True)  #: the parameters that are judged
+
+    @kept
+    def overlap(self) -> Array:
+        """How probably a row of a component is taken for another's, (k, k), as `mixture.overlap()`; NaN for counts."""
+        found = self.params.overlaps()
+        return np.full((len(self.weights), len(self.weights)), np.nan) if found is None else found
 
     @property
     def spurious(self) -> list[int]:
@@ -40,21 +49,32 @@ class Diagnosis(Tabled):
     def to_frame(self) -> Any:
         """Return a data frame of pandas with a row for each component; ImportError where pandas is not installed.
 
-        Its columns are weight, rows (their weight), thinnest, widest and complaints, joined to one text.
+        Its columns are weight, rows (their weight), thinnest, widest, confused (the largest of its row
+        of `overlap`) and complaints, joined to one text.
         """
         complaints = ["; ".join(each) for each in self.complaints]
         return data_frame({**self._columns(), "complaints": complaints})
 
     def _columns(self) -> dict[str, Array]:
         """Return the numbers of the components by the headings of the table."""
-        return {"weight": self.weights, "rows": self.counts, "thinnest": self.thinnest, "widest": self.widest}
+        columns = {"weight": self.weights, "rows": self.counts, "thinnest": self.thinnest, "widest": self.widest}
+        return columns | {"confused": self.overlap.max(axis=1)}
+
+    def _confusions(self) -> list[str]:
+        """Return a sentence for each component that is often taken for another one, which is no complaint."""
+        others = self.overlap.argmax(axis=1).tolist()
+        return [
+            f"component {c} is confused: {share:.0%} of its rows are more probable under component {others[c]}"
+            for c, share in enumerate(self.overlap.max(axis=1).tolist())
+            if share > CONFUSED
+        ]
 
     def _table(self) -> Table:
         rows = zip(*self._columns().values(), strict=True)
         cells = [[str(c), *(f"{number:.4g}" for number in row)] for c, row in enumerate(rows)]
         marked = [["!" if each else "", *row] for each, row in zip(self.complaints, cells, strict=True)]
         notes = [f"component {c} {sentence}" for c, each in enumerate(self.complaints) for sentence in each]
-        return Table(["", "component", *self._columns()], marked, notes=notes)
+        return Table(["", "component", *self._columns()], marked, notes=notes + self._confusions())
 
 
 def diagnosis(params: Params, counts: Array, collapsed: set[int]) -> Diagnosis:
@@ -74,7 +94,7 @@ def diagnosis(params: Params, counts: Array, collapsed: set[int]) -> Diagnosis:
         "has an extent that is beyond what numbers can tell": np.isnan(thinnest) & (ratios is not None),
     }
     complaints = tuple(tuple(sentence for sentence, where in tests.items() if where[c]) for c in range(k))
-    return Diagnosis(params.weights, counts, thinnest, widest, complaints)
+    return Diagnosis(params.weights, counts, thinnest, widest, complaints, params=params)
 
 
 def is_suspect(params: Params, counts: Array, collapsed: NDArray[np.bool_]) -> NDArray[np.bool_]:

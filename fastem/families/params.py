@@ -273,6 +273,10 @@ class Params(ABC):
     def entropies(self) -> Array:
         """Return (k,) the entropies of the components, up to a constant; of counts that of one trial."""
 
+    def overlaps(self) -> Array | None:
+        """Return (k, k) how probably a row of each component is taken for another's; None where no formula tells."""
+        return None
+
     def equal_to_earlier(self) -> NDArray[np.bool_]:
         """Return (k,) whether a component before this one has the same parameters but for its weight.
 

@@ -12,6 +12,7 @@ from fastem._public import public
 from fastem.data.open import posterior
 from fastem.families.gaussian.model import GaussianParams
 from fastem.families.gaussian.regression import marginal
+from fastem.families.gaussian.separation import cut_points
 from fastem.kernels.linear import eigh, product
 from fastem.plotting.planes import MANY, drawn_as_points, hexagons, points, shade
 from fastem.plotting.style import (
@@ -58,6 +59,8 @@ RADII = (1.0, 2.0)
 """Radii of the ellipses, in standard deviations."""
 ROWS_OF_A_PANEL = 11
 """Entries of a legend that are as high as a panel of pairs."""
+NAMED_CUTS = 2
+"""So many cut points have their numbers in the legend."""
 MOST_FEATURES = 6
 """Limit of the number of features of which all pairs are plotted."""
 
@@ -66,7 +69,8 @@ MOST_FEATURES = 6
 class GaussianMixtureDisplay(MixturePicture[GaussianParams]):
     """Plot a Gaussian mixture with its rows.
 
-    With one feature, it plots a histogram of the rows, the density of each component times its weight, and their sum.
+    With one feature, it plots a histogram of the rows, the density of each component times its weight, their sum, and
+    the cut points between neighbouring components.
     With two features, it plots the rows as points, in the colour of their most probable component, and ellipses at one
     and two standard deviations; above 5,000 rows a random sample of them, and above 100,000 rows hexagons with their
     counts.  With three to six features, it plots all pairs of features, and each feature alone.
@@ -180,6 +184,8 @@ class GaussianMixtureDisplay(MixturePicture[GaussianParams]):
         self.figure_, self.axes_ = panels(ax, 1, 1)
         (axes,) = self.axes_
         scale = self._line(axes, *self.features) if m == 1 else self._plane(axes, *self.features)
+        if self.params.n_features == 1:
+            cut_lines(axes, self.params)
         legend(axes)
         note(axes, *self._notes())
         if scale is not None and ax is None:  # other figures have their own layout, an animation has it already
@@ -317,6 +323,16 @@ def density_lines(axes: Axes, grid: np.ndarray, params: GaussianParams) -> list[
     ]
     mixture = densities.sum(axis=1)
     return [*lines, *axes.plot(grid, mixture, color=SUM_COLOR, linewidth=4, alpha=0.55, zorder=1.5, label="mixture")]
+
+
+def cut_lines(axes: Axes, params: GaussianParams) -> None:
+    """Plot a line at each cut point that the axis shows, and name them in the legend."""
+    cuts = cut_points(params.weights, params.means[:, 0], params.variances()[:, 0], 1.0)
+    low, high = axes.get_xlim()
+    shown = cuts[(low < cuts) & (cuts < high)].tolist()
+    label = "cut at " + ", ".join(f"{cut:.4g}" for cut in shown) if len(shown) <= NAMED_CUTS else "cut points"
+    for number, cut in enumerate(shown):
+        axes.axvline(cut, color=NOTE_COLOR, linewidth=1, linestyle=":", label=None if number else label)
 
 
 def ellipses(axes: Axes, params: GaussianParams) -> None:

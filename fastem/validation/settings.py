@@ -94,6 +94,12 @@ def as_number(value: object, name: str, least: float, *, strictly: bool = False)
     return number
 
 
+def check_one_feature(n_features: int, use: str) -> None:
+    """Raise ValueError where rows have several features."""
+    if n_features != 1:
+        raise ValueError(f"{use} is for rows of one feature, but these have {n_features}: take marginal(feature) first")
+
+
 def check_instance(value: object, name: str, expected: type) -> None:
     """Raise TypeError unless the value is of the expected class."""
     if not isinstance(value, expected):

@@ -312,3 +312,11 @@ def test_a_bayesian_mixture_is_fitted_saved_drawn_and_used(folder, ran):
     assert said(ran, "predict", "model.npz", "rows.csv") == Path("assigned.csv").read_text()
     assert "--bayesian is for --family gaussian" in refused(ran, "fit", "rows.csv", "--bayesian", "--family", "poisson")
     assert "--bayesian is for --family gaussian" in refused(ran, "fit", "rows.csv", "--bayesian", "--criterion", "icl")
+
+
+def test_a_mixture_of_one_column_is_described_with_its_cut_points(folder, ran):
+    (folder / "one.csv").write_text(as_csv({"east": X[:, 0]}))
+    said(ran, "fit", "one.csv", "-k", "2", "--out", "one.npz")
+    (cut,) = fastem.load("one.npz").cut_points()
+    assert f"cut points: {cut:.6g}" in said(ran, "describe", "one.npz").splitlines()
+    assert json.loads(said(ran, "describe", "one.npz", "--json"))["cut_points"] == [cut]

@@ -104,7 +104,14 @@ def test_families_know_nothing_of_each_other(path):
         assert parts[0] != "families" or len(parts) == 2 or parts[1:2] == own or own == ("registry",)
 
 
-OF_ONE_FAMILY = ("{}", "estimators.{}_mixture", "estimators.{}_features", "estimators.many_{}", "plotting.{}")
+OF_ONE_FAMILY = (
+    "{}",
+    "estimators.{}_mixture",
+    "estimators.{}_features",
+    "estimators.{}_overlap",
+    "estimators.many_{}",
+    "plotting.{}",
+)
 ONE_FAMILY = {"estimators.bayesian_mixture", "estimators.fit_many", "selection.select", "cli.doctor"}
 ONE_FAMILY |= {pattern.format(name) for pattern in OF_ONE_FAMILY for name in NAMES}
 """Modules outside families/ that import one of them; all others take what every family has."""

@@ -56,7 +56,9 @@ def test_one_feature_has_the_densities_of_the_components():
     mixture = fitted_gaussian(PLANE[:, :1])
     (axes,) = drawn(mixture, PLANE[:, :1]).axes_
     curves = lines(axes)
-    assert list(curves) == ["component 0", "component 1", "mixture"]
+    (cut,) = mixture.cut_points()
+    assert list(curves) == ["component 0", "component 1", "mixture", f"cut at {cut:.4g}"]
+    np.testing.assert_array_equal(curves[f"cut at {cut:.4g}"][:, 0], [cut, cut])
     for c in range(2):
         x, y = curves[f"component {c}"].T
         mean, variance = mixture.means_[c, 0], mixture.covariances_[c, 0, 0]

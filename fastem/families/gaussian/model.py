@@ -25,6 +25,7 @@ from fastem.families.gaussian.matrices import (
     rounding_variances,
 )
 from fastem.families.gaussian.rounding import is_the_same_model, loglik_terms, rounded, sums_are_sufficient
+from fastem.families.gaussian.separation import overlaps
 from fastem.families.gaussian.structures import COVARIANCE_TYPES, STRUCTURES
 from fastem.families.params import Chart, Params, kept
 from fastem.families.stats import Stats
@@ -134,10 +135,8 @@ class GaussianParams(Params):
         k, d = self.means.shape
         first, second = sums[k : k + k * d].reshape(k, d), sums[k + k * d : -2]
         second = second.reshape((k, d, d) if self.is_matrix else (k, d))
-        counts, (loglik, entropy) = sums[:k], sums[-2:].tolist()
-        return GaussianStats(
-            self, counts, loglik, entropy, first, second, counts, counts, row_counts=counts, single=single
-        )
+        n, (loglik, entropy) = sums[:k], sums[-2:].tolist()
+        return GaussianStats(self, n, loglik, entropy, first, second, n, n, row_counts=n, single=single)
 
     def tables(self) -> tuple[Array, Array, Array]:
         """Return log_norm (k,) in base 2, means (k, d), and precision factors times sqrt(log2(e) / 2)."""
@@ -147,8 +146,7 @@ class GaussianParams(Params):
     def _tables(self) -> tuple[Array, Array, Array]:
         """The tables of the kernels, kept: whoever predicts row by row needs the same each time."""
         factors = self.structure.precision_factors()
-        log_norm = self._log2_weights()
-        log_norm += np.log2(diagonal(factors) if factors.ndim == 3 else factors).sum(axis=1)
+        log_norm = self._log2_weights() + np.log2(diagonal(factors) if factors.ndim == 3 else factors).sum(axis=1)
         log_norm -= 0.5 * self.means.shape[1] * math.log2(2 * math.pi)
         return as_table(log_norm), as_table(self.means), as_table(factors * math.sqrt(LOG2E / 2))
 
@@ -267,6 +265,9 @@ class GaussianParams(Params):
     def merge_losses(self) -> Array:
         return self.structure.merge_losses(self.weights, self.means)
 
+    def overlaps(self) -> Array:
+        return overlaps(self.weights, self.means, self.structure)
+
     def _in_units(self) -> list[tuple[Array, Array]]:
         sds = np.sqrt(np.abs(self.variances()))
         return [(self.means, sds), *self.structure.own_in_units(sds)]
@@ -354,9 +355,8 @@ class GaussianStats(Stats[GaussianParams]):
 
     def _rounded(self) -> tuple[float, float]:
         """Return the two sums of `Stats._rounded`: see `loglik_terms`."""
-        params, second = self.params, self.second
-        factors, roots = params.precision_factors(), np.sqrt(params.variances())
-        return loglik_terms(self.counts, second, params.weights, params.means, factors, roots)
+        params, roots = self.params, np.sqrt(self.params.variances())
+        return loglik_terms(self.counts, self.second, params.weights, params.means, params.precision_factors(), roots)
 
     def maximize(self, *, fixed: FixedLike = (), reg_covar: float | Array = 1e-6) -> GaussianParams:
         """Return the parameters after the M-step.
