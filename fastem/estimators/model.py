@@ -45,6 +45,7 @@ from fastem.validation.settings import (
     check_choice,
     check_improvable,
     check_no_masks,
+    check_no_moves,
     check_on_collapse,
 )
 
@@ -65,6 +66,8 @@ def check_settings(mixture: MixtureState) -> FitSettings:
         check_choice(mixture.order_by, "order_by", family.parameter_names[:2])
         check_no_masks(fixed.by_component)
     check_on_collapse(mixture.on_collapse, bool(fixed))
+    if family.init_of_prior(mixture.prior):
+        check_no_moves(mixture.order_by, mixture.on_collapse)
     return settings_of_fit(mixture, fixed=fixed)
 
 
@@ -91,16 +94,18 @@ def n_components(mixture: MixtureState) -> int:
 
 def check_model(mixture: MixtureState, n_features: int) -> None:
     """Raise ValueError or TypeError for starts and priors that are none for rows of so many features."""
-    family = mixture.family
-    family.check_init(init_of(mixture), n_components(mixture), n_features)
+    family, k = mixture.family, n_components(mixture)
     if mixture.prior is not None:
-        family.check_prior(mixture.prior, n_features)
+        family.check_prior(mixture.prior, k, n_features)
+    family.check_init(init_of(mixture), k, n_features)
 
 
 def init_of(mixture: MixtureState) -> Mapping[str, ArrayLike]:
-    """Return the values that a user has given to start from, by name."""
-    values = {name: getattr(mixture, f"{name}_init") for name in mixture.family.init_names}
-    return {name: value for name, value in values.items() if value is not None}
+    """Return the values that a user has given to start from, by name; those of a prior where there are no others."""
+    family = mixture.family
+    values = {name: getattr(mixture, f"{name}_init") for name in family.init_names}
+    given = {name: value for name, value in values.items() if value is not None}
+    return {**family.init_of_prior(mixture.prior), **given}
 
 
 def is_fitted(mixture: MixtureState) -> bool:
@@ -237,7 +242,8 @@ def improve_data(
 ) -> M:
     """Go on from the last fit, and from where splits and merges lead from there; return a copy with the better."""
     params, prior = last_params(mixture), mixture.prior
-    check_improvable(len(mixture.fixed) > 0, mixture.checkpoint is not None)
+    has_own = len(mixture.fixed) > 0 or bool(mixture.family.init_of_prior(prior))
+    check_improvable(has_own, mixture.checkpoint is not None)
 
     def draw(rows: RowSource, family: Family[Any, Any], rng: np.random.Generator, number: int) -> Any:
         return params if number == 0 else polished(rows, family, params, rng, prior=prior)

@@ -83,9 +83,13 @@ class Family(ABC, Generic[P, S]):
     def check_init(self, init: Mapping[str, ArrayLike], k: int, n_features: int) -> None:
         """Raise ValueError or TypeError where values by `init_names` are none that k components can start from."""
 
-    def check_prior(self, prior: object, n_features: int) -> None:
+    def check_prior(self, prior: object, k: int, n_features: int) -> None:
         """Raise ValueError or TypeError where this is no prior of a mixture of this family."""
         check_instance(prior, "prior", self.prior_type)
+
+    def init_of_prior(self, prior: object) -> Mapping[str, Array]:
+        """Return where a prior that tells components apart has them begin, by `init_names`; nothing of others."""
+        return {}
 
     @abstractmethod
     def start(

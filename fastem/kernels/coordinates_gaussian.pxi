@@ -278,7 +278,7 @@ cdef double *slopes_of_matrix(Model *m, const double *L, double counts, double *
 
 cdef double add_gaussian_prior(Model *m) noexcept nogil:
     """As GaussianPrior.stats; the prior is concentration - 1, a constant of its log density, mean_precision, the counts
-    behind second, the mean (d,) and the scale (d, d), or its diagonal, for each component."""
+    behind second, the mean of each component (k, d), and the scale (d, d), or its diagonal, of all."""
     cdef Py_ssize_t c, j, k = m.tile.k, d = m.tile.d
     cdef double found = 0.0
     cdef double *offsets = m.pivots
@@ -286,7 +286,7 @@ cdef double add_gaussian_prior(Model *m) noexcept nogil:
         m.location_counts[c] += m.prior[2]
         m.spread_counts[c] += m.prior[3]
         for j in range(d):
-            offsets[j] = m.prior[4 + j] - m.params.location[c * d + j]
+            offsets[j] = m.prior[4 + c * d + j] - m.params.location[c * d + j]
             m.sums[k + c * d + j] += m.prior[2] * offsets[j]
         found += prior_of_matrix(m, c, offsets) if m.tile.family.full else prior_of_variances(m, c, offsets)
     return m.prior[1] + found + log_dirichlet(m, m.prior[0])
@@ -297,7 +297,7 @@ cdef double prior_of_variances(Model *m, Py_ssize_t c, const double *offsets) no
     cdef Py_ssize_t j, k = m.tile.k, d = m.tile.d
     cdef double found = 0.0, second, L
     for j in range(d):
-        second, L = m.prior[4 + d + j] + m.prior[2] * offsets[j] * offsets[j], m.factors[c * d + j]
+        second, L = m.prior[4 + k * d + j] + m.prior[2] * offsets[j] * offsets[j], m.factors[c * d + j]
         m.sums[k + k * d + c * d + j] += second
         found += m.prior[3] * log(L) - 0.5 * second * L * L
     return found
@@ -311,7 +311,7 @@ cdef double prior_of_matrix(Model *m, Py_ssize_t c, const double *offsets) noexc
     cdef double found = 0.0, element
     for i in range(d):
         for j in range(d):
-            second[i * d + j] = m.prior[4 + d + i * d + j] + m.prior[2] * offsets[i] * offsets[j]
+            second[i * d + j] = m.prior[4 + k * d + i * d + j] + m.prior[2] * offsets[i] * offsets[j]
             m.sums[k + k * d + (c * d + i) * d + j] += second[i * d + j]
     for i in range(d):
         found += m.prior[3] * log(L[i * d + i])

@@ -230,7 +230,7 @@ def iterate_normal(const double[:, :] X,             # IN     (n, 1)
                    const int8_t[:, ::1] fixed,       # IN     (3, k)  or (0, k)
                    int structure,                    # IN             0; 1 shared
                    const double[:, ::1] units,       # IN     (2, 1)  of means and of standard deviations
-                   const double[::1] prior,          # IN     (6,)    or (0,)
+                   const double[::1] prior,          # IN     (5 + k,)  or (0,)
                    double[:, ::1] sums,              # OUT    (2 + s, 3 k + 2)  row 0: those of the last iteration
                    double[:, ::1] trace,             # OUT    (m, 3)  log likelihood, entropy, step of each iteration
                    double[:, :, ::1] memory,         # IN/OUT (34, 3, p), (2, 3, p) for gradients alone, or (0, 3, p)
@@ -251,7 +251,7 @@ def iterate_mvnormal_diag(const double[:, :] X,           # IN     (n, d)
                           const int8_t[:, ::1] fixed,     # IN     (3, k)  or (0, k)
                           int structure,                  # IN             0; 2 isotropic
                           const double[:, ::1] units,     # IN     (2, d)
-                          const double[::1] prior,        # IN     (4 + 2 d,)  or (0,)
+                          const double[::1] prior,        # IN     (4 + k d + d,)  or (0,)
                           double[:, ::1] sums,            # OUT    (2 + s, k + 2 k d + 2)
                           double[:, ::1] trace,           # OUT    (m, 3)
                           double[:, :, ::1] memory,       # IN/OUT as for iterate_normal
@@ -272,7 +272,7 @@ def iterate_mvnormal_full(const double[:, :] X,           # IN     (n, d)
                           const int8_t[:, ::1] fixed,     # IN     (3, k)  or (0, k)
                           int structure,                  # IN             0; 1 shared
                           const double[:, ::1] units,     # IN     (2, d)
-                          const double[::1] prior,        # IN     (4 + d + d d,)  or (0,)
+                          const double[::1] prior,        # IN     (4 + k d + d d,)  or (0,)
                           double[:, ::1] sums,            # OUT    (2 + s, k + k d + k d d + 2)
                           double[:, ::1] trace,           # OUT    (m, 3)
                           double[:, :, ::1] memory,       # IN/OUT as for iterate_normal

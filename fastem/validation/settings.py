@@ -130,10 +130,12 @@ def check_no_checkpoint(checkpoint: object) -> None:
         raise ValueError("the checkpoint of estimator must be None, since several fits cannot share one file")
 
 
-def check_improvable(fixed: bool, has_checkpoint: bool) -> None:
+def check_improvable(has_own: bool, has_checkpoint: bool) -> None:
     """Raise ValueError where components cannot be split and merged, or a checkpoint is to be kept of that."""
-    if fixed:
-        raise ValueError("improve splits and merges components, which needs fixed=(): others are not alike")
+    if has_own:
+        raise ValueError(
+            "improve splits and merges components, which needs fixed=() and one mean in the prior: others are not alike"
+        )
     if has_checkpoint:
         raise ValueError("improve goes on from a fit, and keeps no checkpoint of that: set checkpoint to None")
 
@@ -143,6 +145,16 @@ def check_no_masks(has_masks: bool) -> None:
     if has_masks:
         raise ValueError(
             "order_by must be None where fixed has masks: masks refer to components by position, which order_by changes"
+        )
+
+
+def check_no_moves(order_by: str | None, on_collapse: str) -> None:
+    """Raise ValueError if components may change places, and the prior has a mean for each by its position."""
+    if order_by is not None:
+        raise ValueError("order_by must be None where the prior has a mean for each component, by its position")
+    if on_collapse in ("reseed", "drop"):
+        raise ValueError(
+            f"on_collapse must be 'floor' or 'raise' where the prior has a mean for each component, got {on_collapse!r}"
         )
 
 

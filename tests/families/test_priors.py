@@ -209,14 +209,14 @@ def test_a_flat_prior_is_none():
         ),
         (lambda: GaussianPrior(degrees_of_freedom="a"), TypeError, "degrees_of_freedom must be a number"),
         (lambda: GaussianPrior(concentration=1e308), ValueError, "concentration must be at least 1 and at most 2"),
-        (lambda: GaussianPrior(scale=np.eye(3)).check("full", 2), ValueError, "'scale' should have the shape of"),
+        (lambda: GaussianPrior(scale=np.eye(3)).check("full", 1, 2), ValueError, "'scale' should have the shape of"),
         (
-            lambda: GaussianPrior(mean=[0.0], mean_precision=1.0).check("full", 2),
+            lambda: GaussianPrior(mean=[0.0], mean_precision=1.0).check("full", 1, 2),
             ValueError,
             "'mean' should have the sh",
         ),
         (
-            lambda: GaussianPrior(scale=np.eye(3), degrees_of_freedom=2.0).check("full", 3),
+            lambda: GaussianPrior(scale=np.eye(3), degrees_of_freedom=2.0).check("full", 1, 3),
             ValueError,
             "must be above 2",
         ),

@@ -75,10 +75,13 @@ class GaussianFamily(Family[GaussianParams, GaussianStats]):
             start = GaussianParams.from_precisions(np.full(k, 1 / k), np.zeros((k, n_features)), precisions, kind)
             check_variances(start.variances(), "precisions_init", SMALLEST_VARIANCE, LARGEST_VARIANCE)
 
-    def check_prior(self, prior: object, n_features: int) -> None:
-        super().check_prior(prior, n_features)
+    def check_prior(self, prior: object, k: int, n_features: int) -> None:
+        super().check_prior(prior, k, n_features)
         if isinstance(prior, GaussianPrior):
-            prior.check(self.covariance_type, n_features)
+            prior.check(self.covariance_type, k, n_features)
+
+    def init_of_prior(self, prior: object) -> Mapping[str, Array]:
+        return prior.init() if isinstance(prior, GaussianPrior) else {}
 
     def start(
         self,

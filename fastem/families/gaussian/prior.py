@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -23,7 +24,7 @@ from fastem.validation.settings import as_number
 @public
 @dataclass(frozen=True, eq=False)
 class GaussianPrior:
-    """Prior of a Gaussian mixture, for GaussianMixture(prior=...), the same for every component.
+    """Prior of a Gaussian mixture, for GaussianMixture(prior=...), the same for every component but for its mean.
 
     It is Dirichlet on the weights, and normal-inverse-Wishart on means and covariances:
 
@@ -36,8 +37,10 @@ class GaussianPrior:
     concentration : float, default=1
         Of the symmetric Dirichlet distribution of the mixing weights, at least 1: concentration - 1 rows more for each
         component.  1 is flat.
-    mean : array-like of shape (d,), default=None
-        Where means are expected; needed if mean_precision is above 0.
+    mean : array-like of shape (d,) or (k, d), default=None
+        Where all means are expected, or that of each component; needed if mean_precision is above 0.  A fit begins at
+        means (k, d), unless it goes on (warm_start) or has means_init; it takes no order_by, and no on_collapse that
+        moves components.
     mean_precision : float, default=0
         So many rows' worth of certainty about it.  0: none.
     scale : array-like of shape (d, d), default=None
@@ -55,6 +58,7 @@ class GaussianPrior:
     References
     ----------
     Fraley and Raftery (2007), Bayesian regularization for normal mixture estimation and model-based clustering.
+    Reynolds, Quatieri and Dunn (2000), Speaker verification using adapted Gaussian mixture models: means (k, d).
 
     Examples
     --------
@@ -81,14 +85,18 @@ class GaussianPrior:
             raise ValueError("mean is needed where mean_precision is above 0")
         if self.mean is not None:
             mean = as_float64(self.mean, "mean")
-            keep("mean", as_means(mean, "mean", mean.shape[:1] or (1,)))
+            keep("mean", as_means(mean, "mean", mean.shape[:2] or (1,)))
         if self.scale is not None:
             keep("scale", as_scale_matrix(self.scale, "scale"))
 
-    def check(self, covariance_type: str, d: int) -> None:
-        """Raise ValueError unless this is a prior of mixtures of d features with this type of covariances."""
+    def init(self) -> Mapping[str, Array]:
+        """Return the means (k, d) as starting values by name; none where all components have one."""
+        return {} if self.mean is None or self.mean.ndim == 1 else {"means": self.mean}
+
+    def check(self, covariance_type: str, k: int, d: int) -> None:
+        """Raise ValueError unless this is a prior of k components of d features with this type of covariances."""
         if self.mean is not None:
-            as_array(self.mean, "mean", (d,))
+            as_array(self.mean, "mean", (k, d) if self.init() else (d,))
         if self.scale is not None:
             as_array(self.scale, "scale", (d, d))
             size = d if covariance_type in ("full", "tied") else 1
@@ -134,14 +142,14 @@ class GaussianPrior:
     def terms(self, params: GaussianParams) -> Array:
         """Return the prior as a kernel reads it: what it adds to each component, with the constant of its log density.
 
-        concentration - 1, the constant, mean_precision, counts behind the second moments, mean (d,), scale (d, d) or
-        its diagonal.
+        concentration - 1, the constant, mean_precision, counts behind the second moments, means (k, d), scale (d, d)
+        or its diagonal.
         """
         (k, d), size = params.means.shape, params.n_features if params.is_matrix else 1
         constant, counts = dirichlet_constant(k, self.concentration), 0.0
-        mean, scale = np.zeros(d), np.zeros((d, d) if params.is_matrix else d)
+        means, scale = np.zeros((k, d)), np.zeros((d, d) if params.is_matrix else d)
         if self.mean_precision > 0:
-            mean, counts = self.mean, counts + 1
+            means, counts = np.broadcast_to(self.mean, (k, d)), counts + 1
             constant += k * d * math.log(self.mean_precision / (2 * math.pi)) / 2
         if self.scale is not None:
             n_shared = params.structure.n_shared
@@ -150,7 +158,8 @@ class GaussianPrior:
             counts += (self._freedom(size) + size + 1) / n_shared
             log_dets, _, log_scale = params.structure.wishart_terms(params.structure.scale_of(self.scale))
             constant += float(np.broadcast_to(self._wishart_constant(log_scale, size), log_dets.shape).sum())
-        return np.concatenate([[self.concentration - 1, constant, self.mean_precision, counts], mean, scale.ravel()])
+        numbers = [self.concentration - 1, constant, self.mean_precision, counts]
+        return np.concatenate([numbers, means.ravel(), scale.ravel()])
 
     def _log_normal(self, params: GaussianParams, offset: Array) -> float:
         """Return the log density of the means, given the covariances; offset (k, d) is `mean` about them."""

@@ -324,8 +324,8 @@ def slopes_of_matrix(m, L, counts, slopes):
 
 
 # --------------------------------------------------------------------------------------------------------------- prior
-# It is concentration - 1, a constant of its log density, mean_precision, the counts behind second, the mean (d,) and
-# the scale (d, d), or its diagonal, for each component.
+# It is concentration - 1, a constant of its log density, mean_precision, the counts behind second, the mean of each
+# component (k, d), and the scale (d, d), or its diagonal, of all.
 
 @once
 def add_mean_prior(m, c):
@@ -340,7 +340,8 @@ def add_mean_prior(m, c):
 @pointwise
 def offset(m, c, j):
     """Of the mean of the prior from that of a component"""
-    return m.prior[4 + j] - m.params[len(m.log_norm) + c * len(m.floors) + j]
+    (k, d) = m.center.shape
+    return m.prior[4 + c * d + j] - m.params[k + c * d + j]
 
 
 @once
@@ -350,7 +351,7 @@ def add_diag_prior(m):
     for c in range(k):
         add_mean_prior(m, c)
         for j in range(d):
-            L, scale = m.factors[c * d + j], m.prior[4 + d + j]
+            L, scale = m.factors[c * d + j], m.prior[4 + k * d + j]
             second = scale + m.prior[2] * offset(m, c, j) * offset(m, c, j)
             m.sums[first_spread(m) + c * d + j] += second
             found -= 0.5 * (second * L * L - 2.0 * m.prior[3] * np.log(L))
@@ -367,7 +368,7 @@ def add_full_prior(m):
         for i in range(d):
             found += m.prior[3] * np.log(L[i * d + i])
             for j in range(d):
-                second[i * d + j] = m.prior[4 + d + i * d + j] + m.prior[2] * offset(m, c, i) * offset(m, c, j)
+                second[i * d + j] = m.prior[4 + k * d + i * d + j] + m.prior[2] * offset(m, c, i) * offset(m, c, j)
                 m.sums[first_spread(m) + (c * d + i) * d + j] += second[i * d + j]
         found -= 0.5 * trace_of(d, L, second)
     return m.prior[1] + found + log_dirichlet(m, m.prior[0])

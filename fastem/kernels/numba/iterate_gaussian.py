@@ -76,7 +76,7 @@ def iterate_normal(X: doubles,               # IN     (n, 1)
                    fixed: fixed_in,          # IN     (3, k)  or (0, k)
                    structure: int64,         # IN             0; 1 shared; 2 isotropic
                    units: matrix,            # IN     (2, 1)  of means and of standard deviations
-                   prior: vector,            # IN     (6,)    or (0,)
+                   prior: vector,            # IN     (5 + k,)  or (0,)
                    sums: sums_out,           # OUT    (2 + s, 3 k + 2)  row 0: those of the last iteration
                    trace: sums_out,          # OUT    (m, 3)  log likelihood, entropy and step of each iteration
                    memory: memory_inout,     # IN/OUT (34, 3, p), (2, 3, p) for gradients alone, or (0, 3, p)
@@ -106,7 +106,7 @@ def iterate_mvnormal_diag(X: doubles,              # IN     (n, d)
                           fixed: fixed_in,         # IN     (3, k)  or (0, k)
                           structure: int64,        # IN             0; 2 isotropic
                           units: matrix,           # IN     (2, d)
-                          prior: vector,           # IN     (4 + 2 d,)  or (0,)
+                          prior: vector,           # IN     (4 + k d + d,)  or (0,)
                           sums: sums_out,          # OUT    (2 + s, k + 2 k d + 2)
                           trace: sums_out,         # OUT    (m, 3)
                           memory: memory_inout,    # IN/OUT as for iterate_normal
@@ -136,7 +136,7 @@ def iterate_mvnormal_full(X: doubles,               # IN     (n, d)
                           fixed: fixed_in,          # IN     (3, k)  or (0, k)
                           structure: int64,         # IN             0; 1 shared
                           units: matrix,            # IN     (2, d)
-                          prior: vector,            # IN     (4 + d + d d,)  or (0,)
+                          prior: vector,            # IN     (4 + k d + d d,)  or (0,)
                           sums: sums_out,           # OUT    (2 + s, k + k d + k d d + 2)
                           trace: sums_out,          # OUT    (m, 3)
                           memory: memory_inout,     # IN/OUT as for iterate_normal
