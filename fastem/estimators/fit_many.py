@@ -131,7 +131,8 @@ def fit_many(
         (m, k, d) of several columns, with covariances shaped as the estimator's behind m; components in the order of
         the first of these (and of its first column), NaN behind the last of a group that has fewer; n_components,
         loglik, n_iter, status, converged, aic and bic (m,); criteria (m, s) of the `sizes` that were tried;
-        ``fits[g]``, the mixture of one group, by number or label; `labels(values)` and `predict_proba(values)`;
+        ``fits[g]``, the mixture of one group, by number or label; `labels(values)`, `predict_proba(values)` and
+        `score_samples(values)`, of these rows or others;
         `to_frame()`, all of it as a data frame.  MAX_ITER is the status of a group that ended early: after max_iter
         iterations, or where a component of several columns has lost its rows or its extent.
 

@@ -84,8 +84,7 @@ def fit_columns(
     settings = [KINDS[model.name], STRUCTURES.get(model.name, 0), *rules[:2], *added]
     rows = [data.rows[0], data.rows[-1], data.sample_weight]
     runner.fit_groups("fit_groups", rows, data.offsets, settings, [values, *found.values(), k], report)
-    if (base := getattr(kind, "base_measure", None)) is not None:
-        found["loglik"] += group_sums(data, base(data.rows))
+    found["loglik"] += group_sums(data, kind.base_measure(data.rows))
     arrays = np.split(values, np.cumsum(sizes)[:-1], axis=1)
     names = ("weights", *kind.parameter_names)
     params = {

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from fastem._public import public
 from fastem._table import Table, data_frame
 from fastem._typing import Array, ArrayLike
 from fastem.families.params import Params
-from fastem.validation.groups import as_row_weights, check_length, one_behind_the_other
+from fastem.validation.groups import Grouping, as_row_weights, numbers_of_groups, one_behind_the_other
 
 ROWS_AT_A_TIME = 1 << 16
 """Rows whose densities under all components are in memory together."""
@@ -87,9 +87,14 @@ class ManyFits:
     def params(self, group: int) -> Params:
         """Return the mixture of one group, by its number, for `posterior` and the other building blocks."""
 
+    @staticmethod
+    def base_measure(rows: tuple[np.ndarray, ...]) -> Array:
+        """Return (n,) the part of the log density of rows (n, d) that no parameter enters."""
+        return np.zeros(len(rows[0]))
+
     @abstractmethod
     def _log_density(self, rows: tuple[np.ndarray, ...]) -> LogDensity:
-        """Return the log density of rows, NaN where a row is none that the family has."""
+        """Return the log density of rows without `base_measure`, NaN where a row is none that the family has."""
 
     def __len__(self) -> int:
         return len(self.status)
@@ -181,77 +186,139 @@ class ManyFits:
 
         ICL is BIC plus twice as much.
         """
-        log_joint, groups, _ = self._joint(values, trials)
-        weights = as_row_weights(one_behind_the_other(sample_weight, columns=False), len(groups))
-        weights = weights if self.order is None else weights[self.order]
+        some = self._open(values, trials)
+        weights = as_row_weights(one_behind_the_other(sample_weight, columns=False), len(some.groups))
         found = np.zeros(len(self))
-        for rows in self._pieces(groups):
-            with np.errstate(all="ignore"):  # as for labels
-                shares = self._shares(log_joint, groups[rows], rows)
-                terms = -np.nansum(np.where(shares > 0, shares * np.log(shares), 0.0), axis=1)
-            np.add.at(found, groups[rows], weights[rows] * terms)
+        for rows, joint in self._pieces(some):
+            shares = np.exp2(joint - log2_sum(joint)[:, np.newaxis])
+            terms = -np.nansum(np.where(shares > 0, shares * np.log(shares), 0.0), axis=1)
+            np.add.at(found, some.groups[rows], weights[rows] * terms)
         return np.where(self.fitted, found, np.nan)
 
-    def labels(self, values: ArrayLike, trials: ArrayLike | None = None) -> np.ndarray:
-        """Return the most probable component of each row, an int32 array with an element for each.
+    def labels(
+        self,
+        values: ArrayLike,
+        trials: ArrayLike | None = None,
+        *,
+        groups: ArrayLike | None = None,
+        offsets: ArrayLike | None = None,
+    ) -> np.ndarray:
+        """Return the most probable component of each row, of its group, an int32 array with an element for each.
 
-        Rows are those of the fit, or others in the same groups.  It is -1 where there is none: in groups without a fit,
-        and where a value is none that the family has, such as NaN or more successes than trials.
+        Rows are those of the fit or others, as many as there are of each group.
+
+        Parameters
+        ----------
+        values : array-like, as for `fit_many`
+            Without groups and offsets: the rows of the fit, in their order, or others as an array whose first axis is
+            the groups (a data frame names them, where the fit has names).
+        trials : int or array-like, shaped as values, default=None
+            Trials of a binomial mixture.
+        groups : array-like of shape (n,), default=None
+            The label of the group of each row, or its number where the fit has no labels.
+        offsets : array-like of int, shape (m + 1,), default=None
+            Instead of groups, where each of the groups of the fit begins; groups may be empty.
+
+        Returns
+        -------
+        (n,) or (m, l) array of int32
+            -1 where there is none: in groups without a fit, and where a value is none that the family has, such as NaN
+            or more successes than trials.
+
+        Raises
+        ------
+        ValueError, TypeError
+            On a label that the fit does not have, another number of groups, and unusable rows.
+
+        Examples
+        --------
+        >>> import fastem
+        >>> fits = fastem.fit_many([0.0, 1.0, 9.0, 10.0, 5.0, 5.0, 7.0, 7.0], groups=list("aaaabbbb"), n_components=2)
+        >>> fits.labels([4.0, 6.5, 2.0], groups=["b", "b", "a"])
+        array([0, 1, 0], dtype=int32)
         """
-        log_joint, groups, shape = self._joint(values, trials)
-        labels = np.full(len(groups), -1, np.int32)
-        for rows in self._pieces(groups):
-            place, highest = labels[rows], np.full(len(labels[rows]), -np.inf)
-            with np.errstate(all="ignore"):  # weight 0, groups without a fit, rows out of reach
-                for c in range(self.weights.shape[1]):
-                    found = log_joint(c, groups[rows], rows)
-                    place[found > highest] = c
-                    highest = np.fmax(highest, found)
-        return self._as_given(labels).reshape(shape)
+        some = self._open(values, trials, groups, offsets)
+        found = np.full(len(some.groups), -1, np.int32)
+        for rows, joint in self._pieces(some):
+            highest = np.where(np.isnan(joint), -np.inf, joint)
+            found[rows] = np.where(highest.max(axis=1) > -np.inf, highest.argmax(axis=1), -1)
+        return found.reshape(some.shape)
 
-    def predict_proba(self, values: ArrayLike, trials: ArrayLike | None = None) -> Array:
+    predict = labels
+
+    def predict_proba(
+        self,
+        values: ArrayLike,
+        trials: ArrayLike | None = None,
+        *,
+        groups: ArrayLike | None = None,
+        offsets: ArrayLike | None = None,
+    ) -> Array:
         """Return the responsibilities (n, k) of the components of its group for each row; NaN where labels are -1.
 
-        The groups of an array with a group in each row are given one behind the other.  Where a group has fewer
-        components than others the rest is 0.
+        The rows are those that `labels` takes.  The groups of an array with a group in each row are given one behind
+        the other.  Where a group has fewer components than others the rest is 0.
         """
-        log_joint, groups, _ = self._joint(values, trials)
-        shares = np.empty((len(groups), self.weights.shape[1]))
-        for rows in self._pieces(groups):
-            with np.errstate(all="ignore"):  # as for labels
-                shares[rows] = self._shares(log_joint, groups[rows], rows)
-        return np.asarray(self._as_given(shares))
+        some = self._open(values, trials, groups, offsets)
+        shares = np.empty((len(some.groups), self.weights.shape[1]))
+        for rows, joint in self._pieces(some):
+            shares[rows] = np.exp2(joint - log2_sum(joint)[:, np.newaxis])
+        return shares
 
-    def _shares(self, log_joint: LogDensity, group: np.ndarray, rows: slice) -> Array:
-        """Return the responsibilities (b, k) of some rows."""
-        joint = np.stack([log_joint(c, group, rows) for c in range(self.weights.shape[1])], axis=1)
-        behind = np.arange(joint.shape[1]) >= np.maximum(self.n_components, 1)[group, np.newaxis]
-        joint[behind] = -np.inf
-        shares = np.exp2(joint - joint.max(axis=1, keepdims=True))
-        return np.asarray(shares / shares.sum(axis=1, keepdims=True))
+    def score_samples(
+        self,
+        values: ArrayLike,
+        trials: ArrayLike | None = None,
+        *,
+        groups: ArrayLike | None = None,
+        offsets: ArrayLike | None = None,
+    ) -> Array:
+        """Return the log density of each row in the mixture of its group, shaped as labels; NaN where these are -1.
 
-    @staticmethod
-    def _pieces(groups: np.ndarray) -> Iterator[slice]:
-        for begin in range(0, len(groups), ROWS_AT_A_TIME):
-            yield slice(begin, begin + ROWS_AT_A_TIME)
-
-    def _joint(self, values: ArrayLike, trials: ArrayLike | None) -> tuple[LogDensity, np.ndarray, tuple[int, ...]]:
-        """Return log2 of weight times density, the group of each row, and the shape of labels.
-
-        Rows are in the order of the groups.
+        The rows are those that `labels` takes.
         """
-        shape = np.shape(values)[: np.ndim(values) - self.has_columns]
-        values, trials = (one_behind_the_other(each, self.has_columns) for each in (values, trials))
-        rows, _ = self.read(values, trials, (0.0, 0.0), self.has_columns)
-        check_length(rows[0], "values", int(self.offsets[-1]))
-        density = self._log_density(rows if self.order is None else tuple(array[self.order] for array in rows))
-        group = np.repeat(np.arange(len(self)), np.diff(self.offsets))
+        some = self._open(values, trials, groups, offsets)
+        columns = some.rows if self.has_columns else tuple(array[:, np.newaxis] for array in some.rows)
+        found = self.base_measure(columns)
+        for rows, joint in self._pieces(some):
+            found[rows] += math.log(2.0) * log2_sum(joint)
+        return found.reshape(some.shape)
 
-        def log_joint(c: int, group: np.ndarray, rows: slice) -> Array:
-            found = np.log2(self.weights[group, c]) + density(c, group, rows)
-            return np.asarray(np.maximum(found, FAR_OUT))
+    def _open(
+        self,
+        values: ArrayLike,
+        trials: ArrayLike | None,
+        groups: ArrayLike | None = None,
+        offsets: ArrayLike | None = None,
+    ) -> RowsOfGroups:
+        """Read rows, those of the fit or others, each with the number of its group."""
+        columns = self.has_columns
+        flat, tosses = one_behind_the_other(values, columns), one_behind_the_other(trials, columns)
+        rows, _ = self.read(flat, tosses, (0.0, 0.0), columns)
+        self._check_columns(rows[0])
+        fitted = Grouping(self.offsets, self.names, self.order)
+        numbers = numbers_of_groups(values, len(rows[0]), offsets, groups, fitted, columns)
+        return RowsOfGroups(rows, numbers, np.shape(values)[: np.ndim(values) - columns])
 
-        return log_joint, group, shape
+    def _check_columns(self, rows: np.ndarray) -> None:
+        """Raise ValueError unless rows have as many columns as those of the fit."""
+        expected = getattr(self, self.parameter_names[0]).shape[2:]
+        if rows.shape[1:] != expected:
+            raise ValueError(
+                f"values must have {expected[0]} columns, as the rows of the fit have; got {rows.shape[1]}"
+            )
+
+    def _pieces(self, some: RowsOfGroups) -> Iterator[tuple[slice, Array]]:
+        """Yield which rows, and (b, k) log2 of weight times density of theirs; -inf behind the last component."""
+        density, last = self._log_density(some.rows), np.maximum(self.n_components, 1)
+        for begin in range(0, len(some.groups), ROWS_AT_A_TIME):
+            rows = slice(begin, begin + ROWS_AT_A_TIME)
+            group, joint = some.groups[rows], []
+            with np.errstate(all="ignore"):  # weight 0, groups without a fit, rows out of reach
+                for c in range(self.weights.shape[1]):
+                    found = np.maximum(np.log2(self.weights[group, c]) + density(c, group, rows), FAR_OUT)
+                    joint.append(np.where(c < last[group], found, -np.inf))
+                yield rows, np.stack(joint, axis=1)
 
     @property
     def own_names(self) -> tuple[str, ...]:
@@ -263,10 +330,16 @@ class ManyFits:
         """Whether rows have several columns, or are numbers."""
         return bool(getattr(self, self.parameter_names[0]).ndim == 3)
 
-    def _as_given(self, found: np.ndarray) -> np.ndarray:
-        """Return what was found of rows in the order of the groups, in that in which the rows were given."""
-        if self.order is None:
-            return found
-        given = np.empty_like(found)
-        given[self.order] = found
-        return given
+
+class RowsOfGroups(NamedTuple):
+    """Rows, each with the number of its group."""
+
+    rows: tuple[np.ndarray, ...]  # each (n,) or (n, d)
+    groups: np.ndarray  # (n,)
+    shape: tuple[int, ...]  # of a result with a number for each row
+
+
+def log2_sum(joint: Array) -> Array:
+    """Return (b,) the logarithms of sums of powers of 2."""
+    highest = joint.max(axis=1)
+    return np.asarray(highest + np.log2(np.exp2(joint - highest[:, np.newaxis]).sum(axis=1)))

@@ -50,7 +50,8 @@ class ManyGaussianFits(ManyFits):
 
         def log_density(c: int, group: np.ndarray, some: slice) -> Array:
             variances = self.variances[group, c]
-            return np.asarray(-0.5 * (np.log2(variances) + LOG2E * (x[some] - self.means[group, c]) ** 2 / variances))
+            square = (x[some] - self.means[group, c]) ** 2 / variances
+            return np.asarray(-0.5 * (np.log2(2 * np.pi * variances) + LOG2E * square))
 
         return log_density
 
@@ -95,7 +96,7 @@ class ManyMultivariateFits(ManyFits):
             for i in range(d):
                 square += sum(factor[group, i, j] * residual[:, j] for j in range(i + 1)) ** 2
                 logs += np.log2(factor[:, i, i])
-            return np.asarray(logs[group] - 0.5 * LOG2E * square)
+            return np.asarray(logs[group] - 0.5 * (d * np.log2(2 * np.pi) + LOG2E * square))
 
         return log_density
 

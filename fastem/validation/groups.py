@@ -111,6 +111,39 @@ def as_grouping(values: Any, n: int, offsets: object, groups: object) -> Groupin
     return Grouping(edges, names, order)
 
 
+def numbers_of_groups(
+    values: Any, n: int, offsets: object, groups: object, fitted: Grouping, columns: bool
+) -> np.ndarray:
+    """Return the number of the group of each of n rows (n,): of those of a fit, or of others in the same groups."""
+    m = len(fitted.offsets) - 1
+    if offsets is None and groups is None and dimensions(values) != 2 + columns:
+        found, numbers = fitted, np.arange(m)
+        check_length(n, int(fitted.offsets[-1]))
+    else:
+        found = as_grouping(values, n, offsets, groups)
+        numbers = numbers_of_names(found, fitted.names, m)
+    repeated = np.repeat(numbers, np.diff(found.offsets))
+    if found.order is None:
+        return repeated
+    given = np.empty_like(repeated)
+    given[found.order] = repeated
+    return given
+
+
+def numbers_of_names(found: Grouping, known: np.ndarray | None, m: int) -> np.ndarray:
+    """Return which of m groups of a fit each group is: that of its name or, without names, of its position."""
+    if found.names is None or (known is None and found.order is None):
+        if len(found.offsets) != m + 1:
+            raise ValueError(f"values must have rows of {m} groups, as the fit has; got {len(found.offsets) - 1}")
+        return np.arange(m)
+    place_of = {name: number for number, name in enumerate(range(m) if known is None else known)}
+    for number, name in enumerate(found.names):
+        if name not in place_of:
+            row = number if found.order is None else found.order[found.offsets[number]]
+            raise ValueError(f"groups must be labels of the fit, got {name!r} at row {row}")
+    return np.array([place_of[name] for name in found.names], np.intp)
+
+
 def names_of_rows(values: Any) -> np.ndarray | None:
     """Return the labels of the rows of a data frame; None where there are none, or they are not unique."""
     index = getattr(values, "index", None)
@@ -211,10 +244,12 @@ def as_row_weights(sample_weight: object, n: int) -> np.ndarray:
     return weights
 
 
-def check_length(values: np.ndarray, name: str, n: int) -> None:
+def check_length(n: int, expected: int) -> None:
     """Raise ValueError unless there are as many values as in the groups of the fit."""
-    if len(values) != n:
-        raise ValueError(f"{name} must have {n} rows, as the groups of the fit have; got {len(values)}")
+    if n != expected:
+        raise ValueError(
+            f"values must have {expected} rows, as the groups of the fit have, or groups or offsets; got {n}"
+        )
 
 
 def check_family_arguments(given: Mapping[str, object], family: str) -> None:
