@@ -6,9 +6,10 @@ import csv
 import gzip
 import importlib
 import json
+import math
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from pathlib import Path
 from typing import IO, Any, TypeAlias
@@ -23,8 +24,10 @@ Columns: TypeAlias = dict[str, np.ndarray]
 SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet", ".pq", ".json")
 LEVEL = 6
 """How hard gzip tries, as the program does; 9, the default of Python, takes a third more time for one percent less."""
-CODE = re.compile(r"[-+]?0\d|.*_")
-"""Text that Python takes for a number, though it is not written as one."""
+CODE = re.compile(r"-?0\d|\+|.*[^-+.0-9eE]")
+"""Text that Python takes for a number, though it is not written as one: 007, or a phone number."""
+LONG = re.compile(r"-?\d{16}\d*")
+"""Whole numbers that float64 may round."""
 ROWS_AT_A_TIME = 1 << 16
 """Number of rows that are converted to text at a time."""
 
@@ -99,7 +102,12 @@ def write_csv(file: IO[str], columns: Columns, delimiter: str = ",") -> None:
 
 def write_json(file: IO[str], columns: Columns) -> None:
     """Write an object of JSON with a list for each column."""
-    file.write(json.dumps({name: typed(values).tolist() for name, values in columns.items()}, default=str) + "\n")
+    file.write(json.dumps({name: finite(typed(values)) for name, values in columns.items()}, default=str) + "\n")
+
+
+def finite(values: np.ndarray) -> list[object]:
+    """Return values with None for infinity and NaN, which JSON does not have."""
+    return [None if isinstance(value, float) and not math.isfinite(value) else value for value in values.tolist()]
 
 
 def write_parquet(file: IO[bytes], columns: Columns) -> None:
@@ -108,21 +116,29 @@ def write_parquet(file: IO[bytes], columns: Columns) -> None:
         arrow, parquet = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
     except ImportError as error:
         raise ImportError("Parquet needs pyarrow: pip install 'fastem[arrow]'") from error
-    parquet.write_table(arrow.table({name: typed(values) for name, values in columns.items()}), file)
+    parquet.write_table(arrow.table({name: arrow_column(typed(values)) for name, values in columns.items()}), file)
+
+
+def arrow_column(values: np.ndarray) -> Any:
+    """Return an array of Arrow's, which expects no whole numbers beyond int64 unless it is told."""
+    arrow = importlib.import_module("pyarrow")
+    try:
+        return arrow.array(values)
+    except OverflowError:
+        return arrow.array(values, arrow.uint64())
 
 
 def typed(values: np.ndarray) -> np.ndarray:
-    """Return numbers for the cells of a text, if all are numbers and none is a code such as 007."""
+    """Return numbers for the cells of a text, if all are numbers that are written back as they were read."""
     if values.dtype.kind != "T":
         return values
     cells = values.tolist()
     if any(map(CODE.match, cells)):
         return as_objects(cells)
-    for number in (int, float):
-        try:
-            numbers = np.array([*map(number, cells)])
-        except (ValueError, OverflowError):
-            continue
-        if numbers.dtype.kind in "if" and np.isfinite(numbers).all():
+    with suppress(ValueError, OverflowError):
+        return np.array([*map(int, cells)], np.int64)
+    with suppress(ValueError):
+        numbers = np.array([*map(float, cells)])
+        if np.isfinite(numbers).all() and not any(map(LONG.fullmatch, cells)):
             return numbers
     return as_objects(cells)

@@ -122,7 +122,7 @@ def test_files_of_other_suffixes_are_refused_before_any_work(name, model, ran, m
 @pytest.mark.parametrize(
     ("cells", "expected"),
     [(["1", "-2"], [1, -2]), (["1", "2.50"], [1.0, 2.5]), (["01", "2"], None), (["1", ""], None), (["1", "nan"], None),
-     (["1_0", "2"], None), (["1", "9" * 30], [1.0, 1e30]), (["a", "b"], None)],
+     (["1_0", "2"], None), (["1", "9" * 30], None), (["a", "b"], None)],
 )  # fmt: skip
 def test_types_of_cells(cells, expected):
     found = writing.typed(np.array(cells, np.dtypes.StringDType())).tolist()
