@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+from fastem._printable import printable
+
 WIDTH = 80
 """Columns of a console: sentences are broken there."""
 MOST_ROWS = 60
@@ -32,7 +34,7 @@ class Table:
 
     def __str__(self) -> str:
         above, below = (
-            "\n".join(textwrap.fill(line, self.width, break_long_words=False) for line in lines)
+            "\n".join(textwrap.fill(printable(line), self.width, break_long_words=False) for line in lines)
             for lines in (self.lead, self._below())
         )
         table = aligned(self.headings, self.rows[:MOST_ROWS], self.left) if self.headings else ""
@@ -76,10 +78,12 @@ class Tabled:
 def aligned(headings: Sequence[str], rows: Sequence[Sequence[str]], left: Collection[str] = ()) -> str:
     """Join cells to lines with columns of equal width, aligned on the right, but for those whose heading is in `left`.
 
-    No line ends in spaces.
+    No line ends in spaces, and none has control characters.
     """
+    lefts = [heading in left for heading in headings]
+    headings, *rows = ([*map(printable, row)] for row in (headings, *rows))
     widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
-    sides = [str.ljust if heading in left else str.rjust for heading in headings]
+    sides = [str.ljust if is_left else str.rjust for is_left in lefts]
     lines = (
         "  ".join(side(cell, width) for side, cell, width in zip(sides, row, widths, strict=True))
         for row in (headings, *rows)

@@ -26,6 +26,8 @@ TABS = ".tsv", ".tab", ".tsv.gz"
 """How files end whose columns are expected to be separated by tabs."""
 ODD_NUMBER = re.compile(r"[-+]?(\d{1,3}([,.' _]\d{3})+|\d+)([.,]\d+)?\s*%?")
 """Numbers that Python does not accept, with separators of thousands or a percent sign."""
+NO_TEXT = re.compile("[\0\udc80-\udcff]")
+"""Zero bytes, and bytes that are not UTF-8."""
 SHOWN = 60
 """Number of characters of a cell that a message shows."""
 OTHER_KINDS = {
@@ -59,7 +61,7 @@ class Delimited:
         self._refuse_other_kinds(file.buffer.peek(8))  # type: ignore[attr-defined]
         first, has_comments = self._skip_comments()
         self._head = [first, *file.readlines(HEAD)]
-        self._refuse_other_bytes(self._head, self._line)
+        self._refuse_no_text(self._head, self._line)
         with long_cells():
             self.dialect = self._find_dialect()
             header = self._header()
@@ -77,19 +79,23 @@ class Delimited:
         for mark, advice in OTHER_KINDS.items():
             if begin.startswith(mark):
                 raise ValueError(f"{self.source} {advice}")
-        if b"\0" in begin:
+        if b"\0" in begin[:8]:
             raise ValueError(f"{self.source} is not text: it begins with {begin[:8]!r}")
 
-    def _refuse_other_bytes(self, lines: list[str], line: int) -> None:
-        """Raise ValueError at the first line that is not UTF-8; `line` is the number of the first of these lines."""
-        if "".join(lines).isascii():
+    def _refuse_no_text(self, lines: list[str], line: int) -> None:
+        """Raise ValueError at the first byte that is not text in UTF-8; `line` is the number of the first line."""
+        every = "".join(lines)
+        if every.isascii() and "\0" not in every:
             return
         for number, text in enumerate(lines, line):
-            if match := re.search("[\udc80-\udcff]", text):
-                byte = f"{ord(match[0]) - 0xDC00:#x}"
-                raise ValueError(
-                    f"{self.source}: line {number} has the byte {byte}, which is not UTF-8: save the file as UTF-8"
-                )
+            if match := NO_TEXT.search(text):
+                raise ValueError(f"{self.source}: line {number}{self._no_text(text, match)}")
+
+    def _no_text(self, text: str, match: re.Match[str]) -> str:
+        """Say what byte of a line is no text, and what to do."""
+        if match[0] != "\0":
+            return f" has the byte {ord(match[0]) - 0xDC00:#x}, which is not UTF-8: save the file as UTF-8"
+        return f", character {match.start() + 1} is a zero byte, which no text has: the file is damaged, or no table"
 
     # ------------------------------------------------------------------------------------------------------- header
 
@@ -181,7 +187,7 @@ class Delimited:
         """Return the lines, as many as are read at a time."""
         line, lines = self._line, self._head
         while lines := lines or self.file.readlines(BLOCK):
-            self._refuse_other_bytes(lines, line)
+            self._refuse_no_text(lines, line)
             yield lines
             line, lines = line + len(lines), []
 

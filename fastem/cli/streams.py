@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import IO
 
+from fastem._printable import printable
+
 STANDARD = "-"
 """The name that stands for standard input and output."""
 SUCCESS, FAULT = 0, 1
@@ -32,7 +34,7 @@ def keep_descriptors() -> None:
 def write_message(text: str) -> None:
     """Write a line to standard error if that is possible; a failure must not end a fit."""
     try:
-        sys.stderr.write(f"fastem: {text}\n")
+        sys.stderr.write(f"fastem: {printable(text)}\n")
         sys.stderr.flush()
     except (OSError, ValueError):
         discard(sys.stderr)

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import NoReturn
 
+from fastem._printable import printable
+
 SIMILAR = 0.5
 """How alike a suggestion is, from 0 to 1, as difflib measures it."""
 
@@ -16,7 +18,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """End the process with exit code 2."""
-        self.exit(2, f"{self.prog}: error: {message}\n{self.prog} --help describes the options\n")
+        self.exit(2, f"{self.prog}: error: {printable(message)}\n{self.prog} --help describes the options\n")
 
 
 class CommandParser(Parser):

@@ -16,6 +16,7 @@ from typing import IO, Any, TypeAlias
 
 import numpy as np
 
+from fastem._printable import printable
 from fastem._storage import replacing
 from fastem.cli.streams import STANDARD, standard_output
 from fastem.cli.tables import as_objects
@@ -28,6 +29,7 @@ CODE = re.compile(r"-?0\d|\+|.*[^-+.0-9eE]")
 """Text that Python takes for a number, though it is not written as one: 007, or a phone number."""
 LONG = re.compile(r"-?\d{16}\d*")
 """Whole numbers that float64 may round."""
+END = "\n"
 ROWS_AT_A_TIME = 1 << 16
 """Number of rows that are converted to text at a time."""
 
@@ -50,10 +52,21 @@ def write_table(path: str, columns: Columns) -> None:
             write_text(text, columns, name.removesuffix(".gz"))
     elif path == STANDARD:
         with standard_output() as file:
-            write_csv(file, columns)
+            write_csv(Shown(file) if file.isatty() else file, columns)
     else:
         with opened_to_write(path, "w", newline="", encoding="utf-8") as file:
             write_text(file, columns, name)
+
+
+class Shown:
+    """A terminal, to which control characters of a table are written as text."""
+
+    def __init__(self, file: IO[str]) -> None:
+        self.file = file
+
+    def write(self, line: str) -> int:
+        """Write a line with its end."""
+        return self.file.write(f"{printable(line.removesuffix(END))}{END}")
 
 
 def write_text(file: IO[str], columns: Columns, name: str) -> None:
@@ -91,9 +104,9 @@ def is_stream(path: str) -> bool:
     return path == STANDARD or (Path(path).exists() and not Path(path).is_file() and not Path(path).is_dir())
 
 
-def write_csv(file: IO[str], columns: Columns, delimiter: str = ",") -> None:
+def write_csv(file: IO[str] | Shown, columns: Columns, delimiter: str = ",") -> None:
     """Write CSV; every number has as many digits as identify it."""
-    writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
+    writer = csv.writer(file, delimiter=delimiter, lineterminator=END)
     writer.writerow(columns)
     for begin in range(0, max(map(len, columns.values())), ROWS_AT_A_TIME):
         rows = (values[begin : begin + ROWS_AT_A_TIME].tolist() for values in columns.values())

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from fastem._printable import printable
 from fastem._public import public
 from fastem._table import WIDTH, Table, Tabled, aligned, data_frame
 from fastem._typing import Array
@@ -85,7 +86,8 @@ class MixtureSummary(Tabled):
         columns = {name: self._cells(name, values) for name, values in self.columns.items()}
         weights = self._cells("weight", self.weights)
         cells = np.stack([*columns.values()], axis=-1)
-        taken = len("component") + sum(max(map(len, each.ravel())) + 2 for each in (weights, *columns.values()))
+        shown = {"weight": weights, **columns}
+        taken = len("component") + sum(2 + max(map(len, [name, *each.ravel()])) for name, each in shown.items())
         names = [shortened(name, max(SHORTEST_NAME, width - taken - 2)) for name in self.features]
         rows = [
             [*((str(c), weights[c]) if place == 0 else ("", "")), name, *cells[c, place]]
@@ -97,8 +99,8 @@ class MixtureSummary(Tabled):
 
 
 def shortened(name: str, most: int) -> str:
-    """Return a name of at most so many characters, with dots for its middle."""
-    half = (most - 2) // 2
+    """Return a name of at most so many characters that can be shown, with dots for its middle."""
+    name, half = printable(name), (most - 2) // 2
     return name if len(name) <= most else f"{name[:half]}..{name[-half:]}"
 
 

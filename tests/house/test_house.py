@@ -30,7 +30,7 @@ LAYERS = (
     {"validation"},
     {"kernels"},
     {"exceptions", "_storage", "_errstate", "_table"},
-    {"_typing", "_public"},
+    {"_typing", "_public", "_printable"},
 )
 """From the top: what is in a layer imports from its own package, and from layers below it."""
 LAYER_OF = {name: number for number, layer in enumerate(LAYERS) for name in layer}

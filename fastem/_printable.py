@@ -1,0 +1,13 @@
+"""Text of a user's files as it may be shown: a terminal obeys control characters, and must get none of them."""
+
+from __future__ import annotations
+
+import re
+
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters, ends of lines and paragraphs, changes of the direction of writing, and bytes that are no text."""
+
+
+def printable(text: str) -> str:
+    r"""Return a text with control characters as Python writes them, such as \x1b, which begins escape sequences."""
+    return CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
