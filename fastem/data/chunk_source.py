@@ -25,6 +25,7 @@ from fastem.validation.arrays import (
     as_matrix,
     as_numeric,
     as_weights,
+    check_chunks,
     check_two_dimensional,
     check_weights,
 )
@@ -67,7 +68,7 @@ class Form(NamedTuple):
 
 @dataclass(frozen=True)
 class Source:
-    """Chunks that can be read again and again.
+    """Chunks that can be read again and again, or `once`.
 
     trials are those of counts whose chunk has none.  fitting refuses rows that are too large for sums of squares.
     """
@@ -76,6 +77,7 @@ class Source:
     row_kind: RowKind = RowKind.REAL
     trials: int | None = None
     fitting: bool = False
+    once: bool = False
 
     def __post_init__(self) -> None:
         """Raise TypeError for what is no source, and ValueError for one that its first reading uses up."""
@@ -85,10 +87,11 @@ class Source:
                 "chunks must be a sequence of arrays, an object to iterate again and again, or a function that returns"
                 f" an iterator, got {type(chunks).__name__}"
             )
-        if isinstance(chunks, Iterator):
+        check_chunks(chunks)
+        if isinstance(chunks, Iterator) and not self.once:
             raise ValueError(
-                f"chunks are read in every sweep, but a {type(chunks).__name__} is used up by the first: pass a list,"
-                " or a function that returns a new iterator"
+                f"chunks are read more than once here, but a {type(chunks).__name__} is used up by the first pass: pass"
+                " a list, or a function that returns a new iterator"
             )
 
     def read(self, expected: Form | None = None) -> Iterator[tuple[int, Arrays]]:
@@ -114,7 +117,7 @@ class Source:
 
     def _numbered(self) -> Iterator[tuple[int, Chunk]]:
         """Yield chunks and their numbers; a note on what a source raises says which chunk was being read."""
-        iterator = iter(self.chunks if isinstance(self.chunks, Iterable) else self.chunks())
+        iterator = self._begin()
         for index in count():
             try:
                 chunk = next(iterator)
@@ -124,6 +127,20 @@ class Source:
                 error.add_note(f"while reading chunk {index} of {getattr(self.chunks, 'name', 'chunks')}")
                 raise
             yield index, chunk
+
+    def _begin(self) -> Iterator[Chunk]:
+        """Begin a pass; TypeError or ValueError for a function that returns no chunks."""
+        if isinstance(self.chunks, Iterable):
+            return iter(self.chunks)
+        try:
+            chunks = self.chunks()
+        except Exception as error:
+            error.add_note("while calling chunks, without arguments, for a pass over the rows")
+            raise
+        if isinstance(chunks, (str, bytes, Mapping)) or not isinstance(chunks, Iterable):
+            raise TypeError(f"chunks must be a function that returns an iterator, got one that returned {chunks!r:.60}")
+        check_chunks(chunks)
+        return iter(chunks)
 
     def arrays(self, chunk: Chunk, *, check_values: bool) -> Arrays:
         """Return a chunk as arrays that kernels read."""

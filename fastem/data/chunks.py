@@ -21,7 +21,7 @@ from fastem.data.out_of_core import OutOfCoreRows
 from fastem.data.rows import DIGEST_ROWS, Rows
 from fastem.data.slots import SLOT_ROWS
 from fastem.kernels.backend import Backend
-from fastem.validation.arrays import check_chunks, check_squares, check_total_weight, total_weight
+from fastem.validation.arrays import check_squares, check_total_weight, total_weight
 from fastem.validation.settings import as_integer
 
 T = TypeVar("T")
@@ -228,7 +228,6 @@ def open_chunks(
     array([0.5, 4.5])
     """
     kernels = chosen_backend(dtype, backend, n_threads)
-    check_chunks(chunks)
     if trials is not None:
         trials = as_integer(trials, "trials", 0)
     return Chunks(Source(chunks, as_row_kind(row_kind, has_trials), trials, fitting), kernels, dtype)

@@ -13,7 +13,7 @@ from fastem.data.dask_predict import DaskCollection, columns_of_trials, is_dask,
 from fastem.data.rows import Rows
 from fastem.data.slots import SLOT_ROWS
 from fastem.kernels.backend import Backend
-from fastem.validation.arrays import check_chunks, check_n_features
+from fastem.validation.arrays import check_n_features
 from fastem.validation.settings import as_integer
 
 ROWS_AT_A_TIME = 16 * SLOT_ROWS
@@ -45,15 +45,15 @@ def read_once(
 
     trials are those of chunks that come without.  ValueError for rows of another length than `owner` expects.
     """
-    check_chunks(chunks)
-    source = Source(chunks, row_kind, None if trials is None else as_integer(trials, "trials", 0))
+    source = Source(chunks, row_kind, None if trials is None else as_integer(trials, "trials", 0), once=True)
     n = 0
     with backend, closing(prefetch(rechunk(of_length(source, n_features, owner), ROWS_AT_A_TIME))) as buffers:
         for arrays in buffers:
             n += len(arrays[0])
             yield Rows.of(arrays, row_kind, backend, None)
     if not n:
-        raise ValueError("chunks: found 0 rows, a minimum of 1 is required")
+        used_up = ": has this iterator been read before?" if isinstance(chunks, Iterator) else ""
+        raise ValueError(f"chunks: found 0 rows, a minimum of 1 is required{used_up}")
 
 
 def of_length(source: Source, n_features: int, owner: str) -> Iterator[Arrays]:

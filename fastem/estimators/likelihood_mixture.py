@@ -113,7 +113,7 @@ class LikelihoodMixture(OneArrayMixture):
         sample_weight : array-like of shape (n,), default=None
             Non-negative; a weight of w counts as w equal rows.  None is 1 for each row.
         chunks : sequence, iterable or callable, default=None
-            Instead of X, as for fit; they are read once.
+            Instead of X, as for fit; they are read once, so that a generator will do.
 
         Returns
         -------
@@ -142,7 +142,7 @@ class LikelihoodMixture(OneArrayMixture):
         sample_weight : array-like of shape (n,), default=None
             Non-negative; a weight of w counts as w equal rows.  None is 1 for each row.
         chunks : sequence, iterable or callable, default=None
-            Instead of X, as for fit; they are read once.
+            Instead of X, as for fit; they are read once, so that a generator will do.
 
         Returns
         -------
@@ -192,7 +192,7 @@ class LikelihoodMixture(OneArrayMixture):
             a model that is only nearly right.  With p parameters each takes n p^2 + p^3 operations and the memory of a
             few p x p matrices.
         chunks : sequence, iterable or callable, default=None
-            Instead of X, as for fit; they are read once.
+            Instead of X, as for fit.
 
         Returns
         -------

@@ -86,7 +86,7 @@ class OneArrayMixture(Mixture):
             Rows of the kind that fit takes, those of the fit or others.  A Dask array or data frame gives a Dask
             array, which is computed when it is needed.
         chunks : sequence, iterable or callable, default=None
-            Instead of X, as for fit; they are read once.
+            Instead of X, as for fit; they are read once, so that a generator will do.
 
         Returns
         -------
@@ -111,7 +111,7 @@ class OneArrayMixture(Mixture):
             Rows of the kind that fit takes, those of the fit or others.  A Dask array or data frame gives a Dask
             array, which is computed when it is needed.
         chunks : sequence, iterable or callable, default=None
-            Instead of X, as for fit; they are read once.
+            Instead of X, as for fit; they are read once, so that a generator will do.
 
         Returns
         -------
@@ -137,7 +137,7 @@ class OneArrayMixture(Mixture):
             Rows of the kind that fit takes, those of the fit or others.  A Dask array or data frame gives a Dask
             array, which is computed when it is needed.
         chunks : sequence, iterable or callable, default=None
-            Instead of X, as for fit; they are read once.
+            Instead of X, as for fit; they are read once, so that a generator will do.
 
         Returns
         -------
@@ -166,7 +166,7 @@ class OneArrayMixture(Mixture):
             Rows of the kind that fit takes, those of the fit or others.  A Dask array or data frame gives a Dask
             array, which is computed when it is needed.
         chunks : sequence, iterable or callable, default=None
-            Instead of X, as for fit; they are read once.
+            Instead of X, as for fit; they are read once, so that a generator will do.
 
         Returns
         -------
@@ -246,7 +246,7 @@ class OneArrayMixture(Mixture):
         sample_weight : array-like of shape (n,), default=None
             Non-negative; a weight of w counts as w equal rows.  None is 1 for each row.
         chunks : sequence, iterable or callable, default=None
-            Instead of X, as for fit; they are read once.
+            Instead of X, as for fit; they are read once, so that a generator will do.
 
         Returns
         -------

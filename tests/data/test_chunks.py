@@ -301,7 +301,7 @@ BAD_SOURCES = [
     ("rows.npy", TypeError, "chunks must be a sequence of arrays, .* got str"),
     (7, TypeError, "chunks must be a sequence .* got int"),
     ({"a": X}, TypeError, "chunks must be a sequence .* got dict"),
-    (iter([X]), ValueError, "chunks are read in every sweep, but a list_iterator is used up by the first"),
+    (iter([X]), ValueError, "chunks are read more than once here, but a list_iterator is used up by the first"),
     ((part for part in [X]), ValueError, "a generator is used up"),
     ([], ValueError, "chunks: found 0 rows"),
     ([X[:0]], ValueError, "chunks: found 0 rows"),
@@ -314,7 +314,10 @@ BAD_SOURCES = [
     ([(X, None, None)], ValueError, r"a chunk is X or a tuple \(X, sample_weight\), got a tuple of 3"),
     ([X * 1e150], ValueError, "chunk 0: X must be below .* rescale it.* at row 0, column 0"),
     ([["a", "b"]], TypeError, "chunk 0, from row 0: X must hold real numbers"),
-    (lambda: 7, TypeError, "'int' object is not iterable"),
+    (lambda: 7, TypeError, "chunks must be a function that returns an iterator, got one that returned 7"),
+    (lambda: None, TypeError, "chunks must be a function .* returned None"),
+    (lambda: {"a": X}, TypeError, "chunks must be a function .* returned {'a'"),
+    (lambda: X, ValueError, r"chunks must be an iterable of arrays of rows, got one ndarray of shape \(100, 2\)"),
 ]
 
 

@@ -72,6 +72,45 @@ def test_scores_and_standard_errors_are_those_of_rows_in_memory(mixture, memory,
     np.testing.assert_allclose(found.parameters_covariance, expected.parameters_covariance, rtol=1e-9, atol=1e-15)
 
 
+ONE_PASS = ["predict", "predict_proba", "score_samples", "log_prob_components", "score", "aic", "bic"]
+
+
+@pytest.mark.parametrize("name", ONE_PASS)
+@pytest.mark.parametrize(("mixture", "memory"), FAMILIES.values(), ids=FAMILIES)
+def test_an_iterator_will_do_where_rows_are_read_once(mixture, memory, name):
+    call = getattr(mixture, name)
+    parts = cut(3001, *memory.values())()
+    np.testing.assert_array_equal(call(chunks=parts), call(chunks=cut(3001, *memory.values())))
+    with pytest.raises(ValueError, match=r"chunks: found 0 rows.*: has this iterator been read before"):
+        call(chunks=parts)
+
+
+def test_a_file_of_predictions_can_be_written_from_a_generator(tmp_path):
+    GAUSSIAN.predict_to(tmp_path / "once.csv", chunks=cut(3001, X)())
+    GAUSSIAN.predict_to(tmp_path / "again.csv", X)
+    assert (tmp_path / "once.csv").read_text() == (tmp_path / "again.csv").read_text()
+
+
+@pytest.mark.parametrize(
+    "call", [GAUSSIAN.standard_errors, GAUSSIAN.improve, fastem.select], ids=lambda call: call.__name__
+)
+def test_an_iterator_is_refused_where_rows_are_read_again(call):
+    with pytest.raises(ValueError, match="chunks are read more than once here, but a generator is used up"):
+        call(chunks=(part for part in [X]))
+
+
+@pytest.mark.parametrize("name", ONE_PASS)
+def test_a_function_that_returns_no_chunks_is_named(name):
+    call = getattr(GAUSSIAN, name)
+    with pytest.raises(TypeError, match=r"chunks must be a function that returns an iterator, .* returned None"):
+        call(chunks=lambda: None)
+    with pytest.raises(ValueError, match="chunks must be an iterable of arrays of rows, got one ndarray"):
+        call(chunks=lambda: X)
+    with pytest.raises(TypeError) as caught:
+        call(chunks=lambda number: [X])
+    assert caught.value.__notes__ == ["while calling chunks, without arguments, for a pass over the rows"]
+
+
 def test_weights_of_chunks_count_in_scores():
     weighted = arrow(X, sample_weight="w")
     for name in ("score", "aic", "bic"):
@@ -124,7 +163,6 @@ def test_what_is_refused_of_a_fit_is_refused_of_a_prediction_in_the_same_words()
     for arguments, message in [
         ({"X": X, "chunks": [X]}, "chunks replace X and sample_weight"),
         ({"chunks": X}, "chunks must be an iterable of arrays of rows, got one ndarray"),
-        ({"chunks": iter([X])}, "is used up by the first"),
         ({"chunks": []}, "chunks: found 0 rows, a minimum of 1 is required"),
         ({"chunks": [X, np.full((1, 2), np.nan)]}, "chunk 1: X must be finite, without NaN or infinity"),
     ]:
