@@ -26,12 +26,14 @@ COLUMNS = "columns to fit, by name or by number from 0 (default: all columns of 
 MISSING = "words that stand for missing values, besides empty cells, NA, NaN and null"
 SUCCESSES = "columns of successes, of which --failures or --trials has the rest"
 TRIALS = "columns of the numbers of trials, or one number for all rows"
+WEIGHT = "column of weights: a weight of 3 counts as 3 equal rows"
 K = f"number of components, or a range to choose from, such as 1..8 or 1-8 (default 1..{MOST_COMPONENTS})"
 TOL = f"stop when the mean log likelihood is estimated to be this close to its maximum (default {THOROUGH['tol']:g})"
 BAYESIAN = "fit one Gaussian mixture of K components by variational Bayes: those that rows do not need stay empty"
 COMPONENTS_FILE = "component of each row, as fastem predict writes it: .csv, .tsv, .csv.gz, .tsv.gz, .parquet or .json"
 KEEP = "columns of the table to copy to the result, such as row names; all for every column"
 PROBABILITIES = "also write the probability of each component"
+PLOT = "picture of the model (.png, .pdf, .svg); needs matplotlib"
 MODEL = "file that fastem fit --out has written"
 
 
@@ -79,7 +81,7 @@ def add_commands(commands: Commands[CommandParser]) -> None:
     )  # fmt: skip
     add_predict(predict)
     describe = commands.add_parser("describe", help="describe a saved model", usage="fastem describe MODEL [--json]")
-    describe.add_argument("model", metavar="MODEL", help=MODEL)
+    describe.add_argument("model", type=as_given, metavar="MODEL", help=MODEL)
     add_json(describe)
     bench = commands.add_parser("bench", help="time fits on this machine, and compare them with scikit-learn's")
     bench.add_argument("--quick", action="store_true", help="use a tenth of the rows")
@@ -89,7 +91,9 @@ def add_commands(commands: Commands[CommandParser]) -> None:
 def add_fit(fit: CommandParser) -> None:
     """Add the arguments of fastem fit."""
     add_table(fit)
-    fit.add_argument("--weight", metavar="COLUMN", help="column of weights: a weight of 3 counts as 3 equal rows")
+    fit.add_argument(
+        "--weight", type=as_given, metavar="COLUMN", help="column of weights: a weight of 3 counts as 3 equal rows"
+    )
     mixture = fit.add_argument_group("mixture")
     mixture.add_argument("-k", "--n-components", dest="k", type=as_range, metavar="K", help=K)
     mixture.add_argument(
@@ -103,7 +107,7 @@ def add_fit(fit: CommandParser) -> None:
     )
     mixture.add_argument("--bayesian", action="store_true", help=BAYESIAN)
     search = fit.add_argument_group("search for the best fit")
-    search.add_argument("--seed", type=int, default=0, metavar="N", help="random seed (default 0)")
+    search.add_argument("--seed", type=as_seed, default=0, metavar="N", help="random seed (default 0)")
     search.add_argument(
         "--n-init", type=int, default=THOROUGH["n_init"], metavar="N", help="number of starts (default 2)"
     )
@@ -112,26 +116,28 @@ def add_fit(fit: CommandParser) -> None:
         "--max-iter", type=int, default=THOROUGH["max_iter"], metavar="N", help="most iterations (default 1000)"
     )
     results = fit.add_argument_group("results")
-    results.add_argument("--out", metavar="FILE", help="file to save the model to (.npz)")
-    results.add_argument("--assign", metavar="FILE", help=COMPONENTS_FILE)
+    results.add_argument("--out", type=as_given, metavar="FILE", help="file to save the model to (.npz)")
+    results.add_argument("--assign", type=as_given, metavar="FILE", help=COMPONENTS_FILE)
     add_result_columns(results)
-    results.add_argument("--plot", metavar="FILE", help="picture of the model (.png, .pdf, .svg); needs matplotlib")
+    results.add_argument("--plot", type=as_given, metavar="FILE", help=PLOT)
     results.add_argument("--plot-columns", type=as_names, metavar="A,B", help="columns of the picture")
     add_json(results)
 
 
 def add_predict(predict: CommandParser) -> None:
     """Add the arguments of fastem predict."""
-    predict.add_argument("model", metavar="MODEL", help=MODEL)
+    predict.add_argument("model", type=as_given, metavar="MODEL", help=MODEL)
     add_table(predict)
     results = predict.add_argument_group("results")
-    results.add_argument("--out", metavar="FILE", default="-", help=f"{COMPONENTS_FILE} (default: CSV to the screen)")
+    results.add_argument(
+        "--out", type=as_given, metavar="FILE", default="-", help=f"{COMPONENTS_FILE} (default: CSV to the screen)"
+    )
     add_result_columns(results)
 
 
 def add_table(command: CommandParser) -> None:
     """Add the arguments that say which rows a command reads."""
-    command.add_argument("file", metavar="FILE", help=TABLE)
+    command.add_argument("file", type=as_given, metavar="FILE", help=TABLE)
     rows = command.add_argument_group("rows")
     rows.add_argument("--columns", type=as_names, metavar="A,B", help=COLUMNS)
     rows.add_argument("--drop-missing", action="store_true", help="leave out rows with a missing value")
@@ -139,7 +145,7 @@ def add_table(command: CommandParser) -> None:
     counts = command.add_argument_group("successes in trials")
     counts.add_argument("--successes", type=as_names, metavar="A,B", help=SUCCESSES)
     counts.add_argument("--failures", type=as_names, metavar="A,B", help="columns of failures, in the same order")
-    counts.add_argument("--trials", metavar="A,B|N", help=TRIALS)
+    counts.add_argument("--trials", type=as_given, metavar="A,B|N", help=TRIALS)
 
 
 def add_result_columns(results: argparse._ArgumentGroup) -> None:
@@ -163,6 +169,20 @@ def as_range(text: str) -> range:
     if not sizes or sizes[0] < 1:
         raise argparse.ArgumentTypeError(f"{text!r} must begin at 1 or above, and not end below its beginning")
     return sizes
+
+
+def as_given(text: str) -> str:
+    """Return a name; ArgumentTypeError for an empty one, as a variable of the shell is that is not set."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError(f"{text!r} is empty, and no name")
+    return text
+
+
+def as_seed(text: str) -> int:
+    """Convert a whole number from 0."""
+    if not (text.isascii() and text.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number from 0")
+    return int(text)
 
 
 def as_names(text: str) -> list[str]:

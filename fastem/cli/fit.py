@@ -96,6 +96,11 @@ def check_settings(args: argparse.Namespace, family: str, roles: Roles) -> None:
         raise ValueError(f"--{option} are for --family {family_of(roles)}, not {family}")
     if args.bayesian and (family != NAMES[0] or args.criterion != "bic"):
         raise ValueError(f"--bayesian is for --family {NAMES[0]}, and chooses no number of components by a criterion")
+    if args.bayesian and args.k and len(args.k) > 1:
+        raise ValueError(
+            f"--bayesian fits one mixture, whose components that the rows do not need stay empty: -k {args.k[-1]},"
+            f" not {args.k[0]}..{args.k[-1]}"
+        )
     if kinds := family_type(family).covariance_types:
         check_choice(args.covariance, "--covariance", kinds)
 

@@ -73,6 +73,6 @@ def assignments(mixture: Mixture, rows: Rows, probabilities: bool) -> Columns:
     }
     if probabilities:
         columns |= {f"probability_{number}": column for number, column in enumerate(resp.T)}
-    for name in rows.kept.keys() & columns.keys():
+    for name in (name for name in rows.kept if name in columns):
         write_message(f"{rows.source}: its column {name!r} is not kept, since the result has one of this name")
     return {name: values for name, values in rows.kept.items() if name not in columns} | columns

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -70,6 +71,7 @@ def read_columns(table: Table, roles: Roles) -> Rows:
         places = [table.place(name) for name in roles.features]
     if not places:
         raise ValueError(f"{table.source} has no columns left to fit")
+    check_purposes(table, [*places, *dict.fromkeys(trials), *failures, *weight])
     if trials and len(trials) not in (1, len(places)):
         raise ValueError(f"--trials must be one column, or as many as are fitted, {len(places)}; got {len(trials)}")
     if failures and len(failures) != len(places):
@@ -89,6 +91,12 @@ def read_columns(table: Table, roles: Roles) -> Rows:
         dict(zip(map(table.label, kept), found, strict=True)),
         table.where,
     )
+
+
+def check_purposes(table: Table, places: Sequence[int]) -> None:
+    """Raise ValueError for a column that is named twice, or for two purposes: no such fit means anything."""
+    if twice := [place for place, times in Counter(places).items() if times > 1]:
+        raise ValueError(f"{table.source}: column {table.label(twice[0])!r} is named twice: it can have one purpose")
 
 
 def without_missing(rows: Rows) -> Rows:

@@ -82,6 +82,14 @@ def test_a_kept_column_does_not_hide_a_result(model, ran):
     assert lines_of(out)[0] == ["east", "north", "component", "probability", "log_density"]
 
 
+def test_columns_that_are_not_kept_are_told_in_the_order_of_the_table(model, ran):
+    names = ["probability_1", "log_density", "component", "probability_0", "probability"]
+    columns = {"east": X[:, 0], "north": X[:, 1], **dict.fromkeys(names, range(len(X)))}
+    Path("again.csv").write_text(as_csv(columns))
+    _, _, err = ran("predict", "model.npz", "again.csv", "--keep", "all", "--probabilities")
+    assert [line.split("'")[1] for line in err] == names
+
+
 def test_rows_that_are_left_out_have_no_line(model, ran):
     text = Path("named.csv").read_text().splitlines()
     Path("holes.csv").write_text("\n".join([*text[:3], "2,,1", *text[4:]]))
@@ -312,6 +320,7 @@ def test_a_bayesian_mixture_is_fitted_saved_drawn_and_used(folder, ran):
     assert said(ran, "predict", "model.npz", "rows.csv") == Path("assigned.csv").read_text()
     assert "--bayesian is for --family gaussian" in refused(ran, "fit", "rows.csv", "--bayesian", "--family", "poisson")
     assert "--bayesian is for --family gaussian" in refused(ran, "fit", "rows.csv", "--bayesian", "--criterion", "icl")
+    assert "stay empty: -k 5, not 2..5" in refused(ran, "fit", "rows.csv", "--bayesian", "-k", "2..5")
 
 
 def test_a_mixture_of_one_column_is_described_with_its_cut_points(folder, ran):

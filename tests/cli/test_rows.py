@@ -150,6 +150,22 @@ def test_infinity_is_no_number_to_fit(folder, ran):
         assert refused(ran, "fit", "t.csv", *options).endswith("line 5, column 'x' is 'inf', not a finite number")
 
 
+@pytest.mark.parametrize(
+    "words",
+    ["--columns east,east", "--columns 0,east", "--columns east --weight east", "--columns heads --trials heads",
+     "--successes heads --failures heads"],
+)  # fmt: skip
+def test_a_column_has_one_purpose(words, folder, ran):
+    code, _, err = ran("fit", "rows.csv", "-k", "1", *words.split())
+    assert code == 2
+    assert "is named twice: it can have one purpose" in err[-1]
+
+
+def test_features_may_share_their_trials(folder, ran):
+    code, _, _ = ran("fit", "rows.csv", "-k", "1", "--columns", "heads,w", "--trials", "tosses,tosses")
+    assert code == 0
+
+
 def test_a_column_without_values_is_named(folder, ran):
     (folder / "t.csv").write_text("x,y\n1,NA\n,NA\n3,\n")
     line = refused(ran, "fit", "t.csv", "--drop-missing")
