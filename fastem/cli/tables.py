@@ -242,7 +242,7 @@ def open_arrow(path: str) -> Source:
     try:
         arrow, feather = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.feather")
     except ImportError as error:
-        raise ImportError(f"{path} needs pyarrow: pip install 'fastem[arrow]'") from error
+        raise ImportError(f"{path} needs pyarrow: pip install pyarrow") from error
     with open(path, "rb") as file:
         is_file = file.read(6).startswith(ARROW_FILES)
     try:

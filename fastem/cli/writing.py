@@ -128,7 +128,7 @@ def write_parquet(file: IO[bytes], columns: Columns) -> None:
     try:
         arrow, parquet = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
     except ImportError as error:
-        raise ImportError("Parquet needs pyarrow: pip install 'fastem[arrow]'") from error
+        raise ImportError("Parquet needs pyarrow: pip install pyarrow") from error
     parquet.write_table(arrow.table({name: arrow_column(typed(values)) for name, values in columns.items()}), file)
 
 

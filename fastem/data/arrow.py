@@ -304,7 +304,7 @@ def from_arrow(
 ) -> ArrowRows:
     """Read Parquet files, an Arrow table or a data set as chunks for `fit(chunks=...)` and `open_chunks`.
 
-    Needs pyarrow: ``pip install 'fastem[arrow]'``.
+    Needs pyarrow: ``pip install pyarrow``.
 
     Parameters
     ----------
@@ -359,7 +359,7 @@ def opened(source: object) -> Source:
     try:
         arrow, dataset = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.dataset")
     except ImportError as error:
-        raise ImportError("from_arrow needs pyarrow: pip install 'fastem[arrow]'") from error
+        raise ImportError("from_arrow needs pyarrow: pip install pyarrow") from error
     if isinstance(source, (str, os.PathLike)):
         return Files(source)
     if isinstance(source, arrow.Table):

@@ -48,7 +48,7 @@ def parquet_table(path: str, types: Mapping[str, type[np.generic]]) -> Iterator[
     try:
         arrow, parquet = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
     except ImportError as error:
-        raise ImportError("Parquet needs pyarrow: pip install 'fastem[arrow]'") from error
+        raise ImportError("Parquet needs pyarrow: pip install pyarrow") from error
     schema = arrow.schema([(name, arrow.from_numpy_dtype(kind)) for name, kind in types.items()])
     with replacing(path) as file, parquet.ParquetWriter(file, schema) as writer:
         yield lambda columns: writer.write_table(arrow.table(dict(columns), schema=schema))

@@ -95,7 +95,7 @@ def numba_twin() -> ModuleType:
     try:
         return importlib.import_module("fastem.kernels.numba")
     except ImportError as error:
-        raise ImportError("backend='numba' needs Numba: pip install 'fastem[numba]'") from error
+        raise ImportError("backend='numba' needs Numba: pip install numba") from error
 
 
 def importable_twins() -> dict[str, str]:

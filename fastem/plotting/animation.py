@@ -20,7 +20,7 @@ from fastem.families.params import Params
 from fastem.fitting.driver import Observers, run_em
 from fastem.fitting.mixture import remaining_of, starts_on, steps_of
 from fastem.plotting.registry import display_type
-from fastem.plotting.style import AxesLike, import_matplotlib
+from fastem.plotting.style import AxesLike, check_mixture, import_matplotlib
 from fastem.validation.settings import as_generator, as_list, as_path, check_choice, check_no_trials
 
 if TYPE_CHECKING:
@@ -93,6 +93,7 @@ class FitAnimation:
         its settings, but as with on_collapse="floor".  With `n_init=1` and an int for `random_state`, this repeats the
         fit, up to rounding.
         """
+        check_mixture(mixture)
         options = {"trials": trials} if mixture.family.row_kind is RowKind.COUNTS_WITH_TRIALS else {}
         if not options:
             check_no_trials(trials, type(mixture).__name__)

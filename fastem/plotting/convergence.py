@@ -9,7 +9,7 @@ import numpy as np
 
 from fastem._public import public
 from fastem.fitting.result import History
-from fastem.plotting.style import COLORS, AxesLike, legend, note, panels
+from fastem.plotting.style import COLORS, AxesLike, check_mixture, legend, note, panels
 from fastem.validation.settings import as_choices
 
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ class ConvergenceDisplay:
         ax : matplotlib Axes for each quantity, default=None
             Where to plot. None is a new figure.
         """
+        check_mixture(mixture)
         mixture.params_  # noqa: B018 - raises before a fit
         return cls(history=mixture.history_).plot(ax, quantities=quantities, label=label)
 

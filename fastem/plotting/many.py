@@ -8,8 +8,7 @@ import numpy as np
 
 from fastem._public import public
 from fastem.estimators.many_fits import FitStatus, ManyFits
-from fastem.plotting.style import COLORS, AxesLike, legend, panels
-from fastem.validation.settings import check_kind
+from fastem.plotting.style import COLORS, AxesLike, kind_of, legend, panels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,7 +39,8 @@ class ManyFitsDisplay:
     """
 
     def __init__(self, *, fits: ManyFits) -> None:
-        check_kind(fits, "fits", ManyFits)
+        if not isinstance(fits, ManyFits):
+            raise TypeError(f"fits must be the result of fit_many, got {kind_of(fits)}")
         self.fits = fits
 
     def __repr__(self) -> str:

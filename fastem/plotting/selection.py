@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 
 from fastem._public import public
 from fastem._typing import Array
-from fastem.plotting.style import COLORS, SUM_COLOR, AxesLike, legend, note, panels, style
+from fastem.plotting.style import COLORS, SUM_COLOR, AxesLike, kind_of, legend, note, panels, style
 from fastem.validation.settings import check_choice
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ class CandidateLike(Protocol):
     def n_suspect(self) -> int: ...
 
 
+@runtime_checkable
 class SelectionLike(Protocol):
     """The result of `select`, as the picture reads it."""
 
@@ -72,6 +73,8 @@ class SelectionDisplay:
     """
 
     def __init__(self, *, selection: SelectionLike) -> None:
+        if not isinstance(selection, SelectionLike):
+            raise TypeError(f"selection must be the result of select, got {kind_of(selection)}")
         self.selection = selection
 
     def __repr__(self) -> str:

@@ -51,13 +51,26 @@ def import_matplotlib(name: str) -> ModuleType:
     try:
         return importlib.import_module(f"matplotlib.{name}")
     except ImportError as error:
-        raise ImportError("displays need matplotlib: pip install 'fastem[plot]'") from error
+        raise ImportError("displays need matplotlib: pip install matplotlib") from error
+
+
+def check_mixture(mixture: object) -> None:
+    """Raise TypeError unless this is an estimator of any family."""
+    if not isinstance(mixture, Mixture):
+        raise TypeError(f"mixture must be a fitted mixture, such as a GaussianMixture, got {kind_of(mixture)}")
 
 
 def check_family(mixture: object, family: str) -> None:
     """Raise TypeError unless this is an estimator of the family."""
     if not isinstance(mixture, Mixture) or mixture.family.name != family:
-        raise TypeError(f"mixture must be a {estimator_type(family).__name__}, got {type(mixture).__name__}")
+        raise TypeError(f"mixture must be a {estimator_type(family).__name__}, got {kind_of(mixture)}")
+
+
+def kind_of(value: object) -> str:
+    """Return the name of the type of a value for a message, with the package of one that is not fastem's own."""
+    kind = type(value)
+    package = kind.__module__.partition(".")[0]
+    return kind.__name__ if package in ("builtins", "fastem") else f"{kind.__name__} of {package}"
 
 
 def panels(
@@ -66,6 +79,8 @@ def panels(
     """Return a figure and its rows x columns panels in reading order: those of `ax`, or new ones for None."""
     if ax is not None:
         given: list[Axes] = list(np.ravel(np.asarray(ax, object)))
+        if others := [each for each in given if not isinstance(each, import_matplotlib("axes").Axes)]:
+            raise TypeError(f"ax must be Axes of Matplotlib, got {kind_of(others[0])}")
         if len(given) != rows * columns:
             raise ValueError(f"ax must have {rows * columns} panels, got {len(given)}")
         return given[0].figure, given

@@ -35,6 +35,12 @@ def test_every_fence_is_run(page):
     assert set(FENCE.findall(page.read_text())) <= {"python", "shell"} | NO_EXAMPLES | others
 
 
+def test_nothing_is_said_to_be_on_an_index():
+    """Until it is there, a message names the package that it misses, and a page installs from the clone."""
+    texts = [*pages.PAGES, *Path(fastem.__file__).parent.rglob("*.py")]
+    assert not [path.name for path in texts if re.search(r"pip install '?fastem", path.read_text())]
+
+
 def test_pictures_are_those_that_examples_save():
     text = {page: page.read_text() for page in pages.PAGES}
     shown = {(page, name) for page in text for name in re.findall(r"\]\(pictures/(.*?)\)", text[page])}

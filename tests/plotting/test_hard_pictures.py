@@ -230,7 +230,7 @@ def test_groups_are_counted_by_their_size_and_status():
         heights[round(bar.get_x() + bar.get_width() / 2)] += bar.get_height()
     assert heights.tolist() == [(fits.n_components == 1).sum(), (fits.n_components == 2).sum(), 1]
     assert [text.get_text() for text in axes.texts] == [f"{count:g}" for count in heights]
-    with pytest.raises(TypeError, match="fits must be a ManyFits"):
+    with pytest.raises(TypeError, match="fits must be the result of fit_many"):
         fastem.ManyFitsDisplay.from_fits([1])
 
 
