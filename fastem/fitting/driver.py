@@ -15,7 +15,7 @@ from fastem.data.slots import refuse_nan
 from fastem.families.base import P, S
 from fastem.families.fixed import FixedLike
 from fastem.fitting.acceleration import Extrapolation, Floor
-from fastem.fitting.result import STEPS, Ascent, Collapse, Fit, History
+from fastem.fitting.result import STEPS, Ascent, Collapse, Fit, History, objective_of
 from fastem.fitting.settings import STOPPING, VARIATIONAL, Callback, FitSettings, check_each
 from fastem.fitting.steps import Iterate, Steps, Trace
 from fastem.fitting.stop import Stop
@@ -37,7 +37,7 @@ class Run(Generic[P, S]):
         self.params, self.step = start, "start"  # to be swept next, and how they were reached
         self.acceleration, self.fixed, self.floor = settings.acceleration, settings.fixed, floor
         self.extrapolation = Extrapolation(self.acceleration, start, self.fixed, floor)
-        self.rule = Stop(settings)
+        self.rule, self.objective = Stop(settings), objective_of(start, settings.prior)
         self.trace: list[Trace] = []
         self.steps: list[str] = []
         self.collapses: list[Collapse] = []
@@ -185,7 +185,9 @@ class Run(Generic[P, S]):
         collapses = tuple(each for each in self.collapses if each.iteration <= n_iter)
         bound = self.fall_bound if self.fell_at else self._bound_of_fall(stats, self.step)
         ascent = Ascent(self.fall, bound, self.fell_at)
-        return Fit(params, stats, history, converged, reason, gain, cut_short, collapses, ascent, bounds=bounds)
+        return Fit(
+            params, stats, history, converged, reason, gain, cut_short, collapses, ascent, (), bounds, self.objective
+        )
 
 
 class Journal(Protocol):

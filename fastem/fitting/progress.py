@@ -31,6 +31,7 @@ class Run(Protocol):
 
     previous: float
     criterion: float
+    objective: str
 
     @property
     def trace(self) -> list[Trace]:
@@ -133,7 +134,7 @@ class TerminalBar:
 class Bar(Progress):
     """A line at the bottom of the terminal for a fit that takes long; it is removed at the end of the fit.
 
-    It shows the share of `max_iter`, which start of how many it is, the sweeps, the log likelihood, its estimated
+    It shows the share of `max_iter`, which start of how many it is, the sweeps, what EM raises, its estimated
     distance from the maximum, and the rows per second; what is of less use is left out where the line is too short.
     There is no bar if standard error is not a terminal, in a worker process, and while another fit shows one.
     """
@@ -165,7 +166,7 @@ class Bar(Progress):
             [
                 f"start {self.starts} of {self.n_starts}" if self.n_starts > 1 else "",
                 f"sweep {done}",
-                f"log likelihood {loglik:.10g}",
+                f"{run.objective} {loglik:.10g}",
                 f"about {gain:.2g} below its maximum" if math.isfinite(gain) else "",
                 f"{self.n_rows * (done - before) / (now - then):.3g} rows/s" if done > before else "",
             ],

@@ -48,6 +48,8 @@ class Collapse:
     action: str  #: "floor", "reseed" or "drop"
 
 
+LOG_LIKELIHOOD, LOG_POSTERIOR, LOWER_BOUND = "log likelihood", "log posterior", "lower bound"
+"""What EM raises: without a prior, with one, and where the parameters are posteriors themselves."""
 NEAR = 1e-3
 """A fit whose mean log likelihood has more to gain is not at its maximum, whatever its stop rule says."""
 
@@ -111,6 +113,8 @@ class Fit(Generic[P, S]):
     """What became of each start, the best first; empty where this is the fit of a single one."""
     bounds: Array = field(default_factory=lambda: np.empty(0))
     """Of variational fits, (n_iter,) the lower bound after each M-step, without constants."""
+    objective: str = LOG_LIKELIHOOD
+    """What `loglik` is, as `objective_of` names it."""
 
     @property
     def summary(self) -> str:
@@ -124,8 +128,8 @@ class Fit(Generic[P, S]):
 
     @property
     def criterion(self) -> str:
-        """What `loglik` is: for posteriors of the parameters a lower bound."""
-        return "lower bound of the log evidence" if hasattr(self.params, "bound") else "log likelihood"
+        """What `loglik` is, in full."""
+        return f"{LOWER_BOUND} of the log evidence" if self.objective == LOWER_BOUND else self.objective
 
     @property
     def n_iter(self) -> int:
@@ -146,6 +150,13 @@ class Fit(Generic[P, S]):
     def lower_bound(self) -> float:
         """The log likelihood before the last M-step, by which scikit-learn compares starts."""
         return float(self.history.loglik[-1]) if self.n_iter else self.loglik
+
+
+def objective_of(params: object, prior: object) -> str:
+    """Return the name of what EM raises at such parameters."""
+    if hasattr(params, "bound"):
+        return LOWER_BOUND
+    return LOG_LIKELIHOOD if prior is None else LOG_POSTERIOR
 
 
 def still_to_go(gain: float, least: float = 0.0) -> str:

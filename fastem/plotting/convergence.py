@@ -1,4 +1,4 @@
-"""Display how the log likelihood of a fit changed."""
+"""Display how the log likelihood of a fit changed, or what else EM has raised."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from fastem._public import public
-from fastem.fitting.result import History
+from fastem.fitting.result import LOG_LIKELIHOOD, History, objective_of
 from fastem.plotting.style import COLORS, AxesLike, check_mixture, legend, note, panels
 from fastem.validation.settings import as_choices
 
@@ -19,10 +19,7 @@ if TYPE_CHECKING:
 
 STEP_MARKS = {"accelerated": ("o", COLORS[2]), "rejected": ("x", COLORS[1]), "reseeded": ("^", COLORS[3]),
               "dropped": ("s", COLORS[4])}  # fmt: skip
-QUANTITIES = {"loglik": "log likelihood", "q": "Q", "entropy": "entropy"}
-
-NOTES = {"q": "may fall: the log likelihood, Q + entropy, does not"}
-"""What a panel says of its quantity."""
+QUANTITIES = {"loglik": LOG_LIKELIHOOD, "q": "Q", "entropy": "entropy"}
 
 
 @public
@@ -30,12 +27,15 @@ class ConvergenceDisplay:
     """Plot the log likelihood, Q and the entropy at each sweep, and mark the steps that were no plain EM steps.
 
     A rejected extrapolation costs a sweep without a value, which leaves a gap before its mark.  The log likelihood is
-    the sum of Q and the entropy: it never falls, but either of them may.
+    the sum of Q and the entropy: it never falls, but either of them may.  With a prior it is the log posterior, and of
+    a BayesianGaussianMixture the lower bound.
 
     Parameters
     ----------
     history : History
         The `history_` of a mixture, or the `history` of a result of `em`.
+    objective : str, default="log likelihood"
+        The name of what EM has raised, as the `objective` of a result of `em` has it.
 
     Attributes
     ----------
@@ -49,11 +49,11 @@ class ConvergenceDisplay:
     >>> display = fastem.ConvergenceDisplay.from_estimator(mixture)  # doctest: +SKIP
     """
 
-    def __init__(self, *, history: History) -> None:
-        self.history = history
+    def __init__(self, *, history: History, objective: str = LOG_LIKELIHOOD) -> None:
+        self.history, self.objective = history, objective
 
     def __repr__(self) -> str:
-        last = f", log likelihood {self.history.loglik[-1]:.10g}" if len(self.history) else ""
+        last = f", {self.objective} {self.history.loglik[-1]:.10g}" if len(self.history) else ""
         return f"<ConvergenceDisplay: {len(self.history)} iterations{last}>"
 
     @classmethod
@@ -78,8 +78,8 @@ class ConvergenceDisplay:
             Where to plot. None is a new figure.
         """
         check_mixture(mixture)
-        mixture.params_  # noqa: B018 - raises before a fit
-        return cls(history=mixture.history_).plot(ax, quantities=quantities, label=label)
+        objective = objective_of(mixture.params_, mixture.prior)
+        return cls(history=mixture.history_, objective=objective).plot(ax, quantities=quantities, label=label)
 
     def plot(
         self, ax: AxesLike | None = None, *, quantities: Sequence[str] = tuple(QUANTITIES), label: str | None = None
@@ -89,7 +89,7 @@ class ConvergenceDisplay:
         self.figure_, self.axes_ = panels(ax, len(names), 1, height=4.2 if len(names) == 1 else 2.2)
         for name, axes in zip(names, self.axes_, strict=True):
             self._trace(axes, name, label)
-        self.axes_[-1].set_xlabel("sweep")
+        self.axes_[-1].set_xlabel("sweep (pass over the rows)")
         if self.axes_[0].get_legend_handles_labels()[1]:
             legend(self.axes_[0])
         return self
@@ -108,6 +108,6 @@ class ConvergenceDisplay:
                 axes.scatter(
                     sweeps[marked], values[marked], s=22, marker=marker, color=color, label=name_once, zorder=3
                 )
-        axes.set_ylabel(QUANTITIES[name])
-        note(axes, NOTES.get(name, ""))
+        axes.set_ylabel(self.objective if name == "loglik" else QUANTITIES[name])
+        note(axes, f"may fall: the {self.objective}, Q + entropy, does not" if name == "q" else "")
         axes.locator_params(axis="x", integer=True)

@@ -110,6 +110,18 @@ def test_a_terminal_has_a_bar_of_every_source(source, acceleration, drawn_by, te
     assert_same_bits(found, mixture(**settings, verbose=1).fit(X))
 
 
+PRIOR = fastem.GaussianPrior(scale=np.eye(2))
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"), [({}, "log likelihood"), ({"prior": PRIOR}, "log posterior"), (None, "lower bound")]
+)
+def test_a_bar_names_what_em_raises(settings, name, terminal, swept_in_python):
+    bayesian = fastem.BayesianGaussianMixture(3, random_state=0, max_iter=500)
+    (bayesian if settings is None else mixture(**settings)).fit(rows(N))
+    assert set(re.findall(r"sweep \d+, ([a-z ]+) -", terminal.told())) == {name}
+
+
 def test_sweeps_that_were_rejected_count(terminal):
     settings = {"n_components": 4, "covariance_type": "diag", "acceleration": "quasi-newton", "tol": 1e-9}
     found = mixture().set_params(**settings).fit(rows(N))

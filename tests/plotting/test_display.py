@@ -220,6 +220,22 @@ def test_a_trace_has_every_iteration_at_its_sweep():
             assert marks[step] == sweeps[steps == step].tolist()
 
 
+@pytest.mark.parametrize(
+    ("mixture", "name"),
+    [
+        (fastem.GaussianMixture(2), "log likelihood"),
+        (fastem.GaussianMixture(2, prior=fastem.GaussianPrior(scale=np.eye(2))), "log posterior"),
+        (fastem.BayesianGaussianMixture(2), "lower bound"),
+    ],
+)
+def test_a_trace_is_called_what_em_raises(mixture, name):
+    shown = fastem.ConvergenceDisplay.from_estimator(mixture.fit(PLANE))
+    assert [axes.get_ylabel() for axes in shown.axes_] == [name, "Q", "entropy"]
+    assert shown.axes_[1].get_title(loc="right") == f"may fall: the {name}, Q + entropy, does not"
+    assert f", {name} " in repr(shown)
+    assert name in mixture.summary_
+
+
 def test_reseeded_components_are_marked():
     history = fastem.History(np.arange(3.0), np.zeros(3), np.arange(3.0), ("start", "reseeded", "dropped"))
     shown = convergence.ConvergenceDisplay(history=history).plot(quantities=("loglik",))
