@@ -17,6 +17,7 @@ from fastem.kernels.linear import eigh, product
 from fastem.plotting.planes import MANY, drawn_as_points, hexagons, points, shade
 from fastem.plotting.style import (
     BAR_COLOR,
+    LEGEND,
     NOTE_COLOR,
     SUM_COLOR,
     AxesLike,
@@ -57,10 +58,12 @@ CEILING = 2.0
 """Height of the axis in heights of the tallest bar: a higher peak is cut off, so that the others do not look flat."""
 RADII = (1.0, 2.0)
 """Radii of the ellipses, in standard deviations."""
-ROWS_OF_A_PANEL = 11
-"""Entries of a legend that are as high as a panel of pairs."""
 NAMED_CUTS = 2
 """So many cut points have their numbers in the legend."""
+OF_ELLIPSES = "ellipses at 1 and 2\nstandard deviations"
+"""What the legend says of them."""
+ROWS_OF_A_PANEL = 9
+"""Entries of a legend that are, with its title, as high as a panel of pairs."""
 MOST_FEATURES = 6
 """Limit of the number of features of which all pairs are plotted."""
 
@@ -186,7 +189,7 @@ class GaussianMixtureDisplay(MixturePicture[GaussianParams]):
         scale = self._line(axes, *self.features) if m == 1 else self._plane(axes, *self.features)
         if self.params.n_features == 1:
             cut_lines(axes, self.params)
-        legend(axes)
+        legend(axes, OF_ELLIPSES if m == 2 else "")
         note(axes, *self._notes())
         if scale is not None and ax is None:  # other figures have their own layout, an animation has it already
             label = "largest probability of a component" if self.uncertainty else "rows"
@@ -217,7 +220,7 @@ class GaussianMixtureDisplay(MixturePicture[GaussianParams]):
         handles, labels = self.axes_[0].get_legend_handles_labels()
         columns = -(-len(labels) // ROWS_OF_A_PANEL)
         corner, below = self.axes_[m - 1], self.axes_[m * (m - 1) - 1]
-        entries = corner.legend(handles, labels, frameon=False, fontsize="small", loc="upper right", ncols=columns)
+        entries = corner.legend(handles, labels, title=OF_ELLIPSES, loc="upper right", ncols=columns, **LEGEND)
         entries.set_in_layout(False)  # there is room on its left
         notes = "\n".join(filter(None, self._notes()))
         below.text(1, 0, notes, ha="right", va="bottom", fontsize="small", color=NOTE_COLOR, in_layout=False)

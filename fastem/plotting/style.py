@@ -29,6 +29,10 @@ WHOLE_PERCENT = 9.95, 99.0
 """Weights between these are told in whole per cent, others with more digits."""
 MOST_INSIDE = 4
 """Entries of a legend inside a panel; more would cover what is drawn."""
+LEGEND: dict[str, Any] = {
+    "frameon": False, "fontsize": "small", "title_fontsize": "small", "alignment": "left",
+}  # fmt: skip
+"""How all legends look."""
 LEGEND_ROWS = 18
 """Rows of a legend, before it gets another column."""
 FEW = 30
@@ -106,12 +110,12 @@ def component_label(component: int, weight: float) -> str:
     return f"component {component}, {digits} %"
 
 
-def legend(axes: Axes) -> None:
+def legend(axes: Axes, title: str = "") -> None:
     """Draw a legend without a frame: beside the panel, where it is long and the layout makes room for it."""
     n = len(axes.get_legend_handles_labels()[1])
     beside = n > MOST_INSIDE and axes.figure.get_layout_engine() is not None
     place: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)} if beside else {}
-    axes.legend(frameon=False, fontsize="small", ncols=-(-n // LEGEND_ROWS), **place)
+    axes.legend(title=title, ncols=-(-n // LEGEND_ROWS), **LEGEND, **place)
 
 
 def note(axes: Axes, *sentences: str) -> None:

@@ -200,6 +200,14 @@ def test_columns_have_a_panel_each_and_rows_without_trials_are_left_out():
     np.testing.assert_allclose(heights, np.bincount([8, 7, 2], minlength=9) / 3)
 
 
+@pytest.mark.parametrize(("X", "panel"), [(PLANE, 0), (SPACE, 2)])
+def test_a_legend_says_what_the_ellipses_are(X, panel):
+    shown = drawn(fitted_gaussian(X), X)
+    assert shown.axes_[panel].get_legend().get_title().get_text() == "ellipses at 1 and 2\nstandard deviations"
+    (alone,) = drawn(fitted_gaussian(X[:, :1]), X[:, :1]).axes_
+    assert not alone.get_legend().get_title().get_text()
+
+
 # -------------------------------------------------------------------------------------------------------- convergence
 
 
