@@ -33,6 +33,7 @@ BAYESIAN = "fit one Gaussian mixture of K components by variational Bayes: those
 COMPONENTS_FILE = "component of each row, as fastem predict writes it: .csv, .tsv, .csv.gz, .tsv.gz, .parquet or .json"
 KEEP = "columns of the table to copy to the result, such as row names; all for every column"
 PROBABILITIES = "also write the probability of each component"
+STANDARD_ERRORS = "also print how precise the parameters are: what chance does to them, if the model is right"
 PLOT = "picture of the model (.png, .pdf, .svg); needs matplotlib"
 MODEL = "file that fastem fit --out has written"
 
@@ -121,6 +122,7 @@ def add_fit(fit: CommandParser) -> None:
     add_result_columns(results)
     results.add_argument("--plot", type=as_given, metavar="FILE", help=PLOT)
     results.add_argument("--plot-columns", type=as_names, metavar="A,B", help="columns of the picture")
+    results.add_argument("--standard-errors", action="store_true", help=STANDARD_ERRORS)
     add_json(results)
 
 

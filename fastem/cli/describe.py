@@ -14,6 +14,7 @@ import numpy as np
 from fastem._storage import Json
 from fastem.cli.streams import SUCCESS, write_result
 from fastem.estimators.base import Mixture
+from fastem.inference.standard_errors import StandardErrors
 from fastem.persistence import load
 from fastem.selection.table import Selection
 
@@ -22,6 +23,7 @@ ATTRIBUTES = (
     "converged_", "stop_reason_", "summary_", "lower_bound_",
 )  # fmt: skip
 """Attributes that JSON has for the mixtures that have them."""
+OF_ERRORS = "± is the standard error: what chance does to a parameter, if the model is right"
 DIGITS = 6
 """Significant digits of parameters in text."""
 ROUNDED = 6
@@ -41,7 +43,7 @@ def show_mixture(args: argparse.Namespace, mixture: Mixture) -> None:
     if args.json:
         write_json(as_json(mixture))
     else:
-        write_result(as_text(mixture))
+        write_result(as_text(mixture, None))
 
 
 def write_json(value: Json) -> None:
@@ -49,18 +51,18 @@ def write_json(value: Json) -> None:
     write_result(json.dumps(value, allow_nan=False))
 
 
-def selection_as_text(selection: Selection) -> str:
+def selection_as_text(selection: Selection, errors: StandardErrors | None) -> str:
     """Describe the best mixture, below a table of all candidates if there are several."""
     table = [str(selection), ""] if len(selection.candidates) > 1 else []
-    return "\n".join([*table, as_text(selection.best)])
+    return "\n".join([*table, as_text(selection.best, errors)])
 
 
-def as_text(mixture: Mixture) -> str:
+def as_text(mixture: Mixture, errors: StandardErrors | None) -> str:
     """Describe a mixture in a few lines and a table of its components, for the width of the terminal."""
-    summary = replace(mixture.summary(), digits=DIGITS)
+    summary = replace(mixture.summary(errors), digits=DIGITS)
     cuts = ", ".join(f"{cut:.{DIGITS}g}" for cut in cut_points(mixture))
-    notes = [f"cut points: {cuts}"] if cuts else []
-    return "\n".join([str(summary), *notes, *(fill(each, get_terminal_size().columns) for each in complaints(mixture))])
+    notes = [*([OF_ERRORS] if errors else []), *([f"cut points: {cuts}"] if cuts else []), *complaints(mixture)]
+    return "\n".join([str(summary), *(fill(each, get_terminal_size().columns) for each in notes)])
 
 
 def as_json(mixture: Mixture) -> dict[str, Json]:
@@ -76,6 +78,11 @@ def as_json(mixture: Mixture) -> dict[str, Json]:
         "complaints": complaints(mixture),
     }
     return {name: plain(value) for name, value in values.items()}
+
+
+def errors_as_json(errors: StandardErrors | None) -> Json:
+    """Return standard errors by the names of the parameters; null where they are not known."""
+    return None if errors is None else plain(dict(errors.by_name))
 
 
 def complaints(mixture: Mixture) -> list[str]:

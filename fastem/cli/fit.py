@@ -12,18 +12,19 @@ import numpy as np
 from fastem._storage import replacing
 from fastem._typing import RowKind
 from fastem.cli.arguments import MOST_COMPONENTS
-from fastem.cli.describe import as_json, plain, selection_as_text, show_mixture, write_json
+from fastem.cli.describe import as_json, errors_as_json, plain, selection_as_text, show_mixture, write_json
 from fastem.cli.destinations import check_destinations, write_all
 from fastem.cli.predict import assignments, trials_of
 from fastem.cli.roles import Roles
 from fastem.cli.rows import Rows, check_counts, read_rows
-from fastem.cli.streams import SUCCESS, write_message, write_result
+from fastem.cli.streams import SUCCESS, one_line, write_message, write_result
 from fastem.cli.usage import did_you_mean
 from fastem.cli.writing import check_suffix, is_stream, write_table
 from fastem.estimators.base import Mixture
 from fastem.estimators.bayesian_mixture import BayesianGaussianMixture
 from fastem.estimators.registry import estimator_type
 from fastem.families.registry import NAMES, family_type
+from fastem.inference.standard_errors import StandardErrors
 from fastem.plotting.registry import display_type
 from fastem.plotting.style import import_matplotlib
 from fastem.selection.criteria import THOROUGH
@@ -54,7 +55,8 @@ def fit(args: argparse.Namespace) -> int:
         sample_weight=rows.weights,
         on_candidate=Reporter(args.criterion) if len(sizes) > 1 else None,
     )
-    write_results(args, selection.best, lambda: show(args, selection), rows, roles)
+    errors = errors_of(selection.best, rows) if args.standard_errors else None
+    write_results(args, selection.best, lambda: show(args, selection, errors), rows, roles)
     return SUCCESS
 
 
@@ -96,6 +98,8 @@ def check_settings(args: argparse.Namespace, family: str, roles: Roles) -> None:
         raise ValueError(f"--{option} are for --family {family_of(roles)}, not {family}")
     if args.bayesian and (family != NAMES[0] or args.criterion != "bic"):
         raise ValueError(f"--bayesian is for --family {NAMES[0]}, and chooses no number of components by a criterion")
+    if args.bayesian and args.standard_errors:
+        raise ValueError("--standard-errors are for maxima of a likelihood, which --bayesian does not look for")
     if args.bayesian and args.k and len(args.k) > 1:
         raise ValueError(
             f"--bayesian fits one mixture, whose components that the rows do not need stay empty: -k {args.k[-1]},"
@@ -200,7 +204,17 @@ def write_results(
     write_all(*writers)
 
 
-def show(args: argparse.Namespace, selection: Selection) -> None:
+def errors_of(mixture: Mixture, rows: Rows) -> StandardErrors | None:
+    """Return the standard errors of a mixture; None, with a message, where the rows do not tell them."""
+    try:
+        errors: StandardErrors = mixture.standard_errors(rows.X, sample_weight=rows.weights, **trials_of(mixture, rows))
+    except ValueError as error:
+        write_message(f"there are no standard errors: {one_line(error)}")
+        return None
+    return errors
+
+
+def show(args: argparse.Namespace, selection: Selection, errors: StandardErrors | None) -> None:
     """Write the description of the best mixture, and of all candidates."""
     sizes = [candidate.n_components for candidate in selection.candidates]
     if len(sizes) > 1 and selection.best.n_components == sizes[-1]:
@@ -209,9 +223,10 @@ def show(args: argparse.Namespace, selection: Selection) -> None:
         )
     if args.json:
         candidates = [asdict(candidate) for candidate in selection.candidates]
-        write_json(as_json(selection.best) | {"criterion": args.criterion, "candidates": plain(candidates)})
+        told = {"standard_errors": errors_as_json(errors)} if args.standard_errors else {}
+        write_json(as_json(selection.best) | told | {"criterion": args.criterion, "candidates": plain(candidates)})
     else:
-        write_result(selection_as_text(selection))
+        write_result(selection_as_text(selection, errors))
 
 
 def plot(args: argparse.Namespace, mixture: Mixture, rows: Rows) -> None:

@@ -20,6 +20,8 @@ from fastem.inference.standard_errors import StandardErrors
 from fastem.validation.parameters import check_shape
 from fastem.validation.settings import check_kind
 
+DIGITS_OF_ERRORS, LARGE = 2, 1e7
+"""Digits of standard errors, and the number above which numbers have exponents."""
 FEW_FEATURES, SHORTEST_NAME = 4, 12
 """Features up to which a component has one line, and characters that a name of a feature has at least."""
 
@@ -58,10 +60,11 @@ class MixtureSummary(Tabled):
 
     def _cells(self, name: str, values: Array) -> np.ndarray:
         """Return the texts of values, with their standard errors where they are known."""
-        number = f"{{:.{self.digits}g}}"
-        if name not in self.errors:
-            return np.asarray(np.vectorize(number.format, otypes=[object])(values))
-        return np.asarray(np.vectorize(f"{number} ± {{:.2g}}".format, otypes=[object])(values, self.errors[name]))
+        as_texts = np.vectorize(number_as_text, otypes=[object])
+        numbers = as_texts(values, self.digits)
+        if name in self.errors:
+            numbers = numbers + " ± " + as_texts(self.errors[name], DIGITS_OF_ERRORS)
+        return np.asarray(numbers)
 
     def __str__(self) -> str:
         return str(self._table(get_terminal_size().columns))
@@ -96,6 +99,12 @@ class MixtureSummary(Tabled):
         ]
         headings = ["component", "weight", "feature", *columns]
         return Table(headings, rows, self.lines, left=("feature",), width=width)
+
+
+def number_as_text(number: float, digits: int) -> str:
+    """Return a number with so many digits; one with more before its point has all of them, rather than an exponent."""
+    is_whole = 10.0**digits - 0.5 <= abs(number) < LARGE
+    return f"{number:.0f}" if is_whole else f"{number:.{digits}g}"
 
 
 def shortened(name: str, most: int) -> str:

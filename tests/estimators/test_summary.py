@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import fastem
-from fastem.estimators import sklearn_compat
+from fastem.estimators import sklearn_compat, summary
 
 RNG = np.random.default_rng(0)
 X = np.concatenate([RNG.normal(size=(200, 2)), RNG.normal([5.0, 4.0], 2.0, size=(100, 2))])
@@ -42,6 +42,23 @@ def test_a_summary_has_the_weight_and_parameters_of_each_component(name):
     assert f"BIC {fitted.bic_:.2f}" in repr(fitted.summary())
     assert max(map(len, lines)) <= 80
     assert [line.split()[1] for line in lines[-2:]] == [f"{weight:.4g}" for weight in fitted.weights_]
+
+
+def test_large_numbers_have_no_exponent():
+    fitted = mixture().fit(1e5 * X)
+    errors = fitted.standard_errors(1e5 * X)
+    text = repr(fitted.summary(errors))
+    assert "e+" not in text
+    assert f"{fitted.means_[1, 0]:.0f} ± {errors.means[1, 0]:.0f} " in text
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(9999.4, "9999"), (9999.6, "10000"), (-21400.123, "-21400"), (0.00012345, "0.0001234"), (2e7, "2e+07"),
+     (np.nan, "nan"), (np.inf, "inf"), (0.0, "0")],
+)  # fmt: skip
+def test_numbers_have_the_digits_that_are_asked_for(number, text):
+    assert summary.number_as_text(number, 4) == text
 
 
 def test_sds_are_those_of_the_covariances():
