@@ -6,8 +6,6 @@ import argparse
 import json
 import math
 from dataclasses import replace
-from shutil import get_terminal_size
-from textwrap import fill
 
 import numpy as np
 
@@ -59,10 +57,10 @@ def selection_as_text(selection: Selection, errors: StandardErrors | None) -> st
 
 def as_text(mixture: Mixture, errors: StandardErrors | None) -> str:
     """Describe a mixture in a few lines and a table of its components, for the width of the terminal."""
-    summary = replace(mixture.summary(errors), digits=DIGITS)
+    summary = mixture.summary(errors)
     cuts = ", ".join(f"{cut:.{DIGITS}g}" for cut in cut_points(mixture))
-    notes = [*([OF_ERRORS] if errors else []), *([f"cut points: {cuts}"] if cuts else []), *complaints(mixture)]
-    return "\n".join([str(summary), *(fill(each, get_terminal_size().columns) for each in notes)])
+    notes = [*([OF_ERRORS] if errors else []), *([f"cut points: {cuts}"] if cuts else []), *summary.notes]
+    return str(replace(summary, digits=DIGITS, notes=notes))
 
 
 def as_json(mixture: Mixture) -> dict[str, Json]:
@@ -75,7 +73,7 @@ def as_json(mixture: Mixture) -> dict[str, Json]:
         **{name: getattr(mixture, name) for name in SETTINGS if hasattr(mixture, name)},
         **{name.removesuffix("_"): getattr(mixture, name) for name in attributes if hasattr(mixture, name)},
         **({"cut_points": cuts} if (cuts := cut_points(mixture)) else {}),
-        "complaints": complaints(mixture),
+        "complaints": mixture.summary().notes,
     }
     return {name: plain(value) for name, value in values.items()}
 
@@ -83,17 +81,6 @@ def as_json(mixture: Mixture) -> dict[str, Json]:
 def errors_as_json(errors: StandardErrors | None) -> Json:
     """Return standard errors by the names of the parameters; null where they are not known."""
     return None if errors is None else plain(dict(errors.by_name))
-
-
-def complaints(mixture: Mixture) -> list[str]:
-    """Return a sentence for each fault that the diagnosis of a mixture finds in a component.
-
-    Where components are expected to be empty, these are no faults, and a prior keeps the others from any.
-    """
-    if mixture.family.may_be_empty:
-        return []
-    of_components = mixture.diagnose().complaints
-    return [f"component {c} {complaint}" for c, found in enumerate(of_components) for complaint in found]
 
 
 def cut_points(mixture: Mixture) -> list[float]:

@@ -36,8 +36,8 @@ from fastem.estimators.sklearn_compat import (
     html_of_settings,
     same_features,
 )
-from fastem.estimators.summary import MixtureSummary, html_of_fit, summary_of
-from fastem.families.diagnosis import Diagnosis, diagnosis
+from fastem.estimators.summary import MixtureSummary, diagnosis_of, html_of_fit, summary_of
+from fastem.families.diagnosis import Diagnosis
 from fastem.families.fixed import Fixed
 from fastem.families.params import Params
 from fastem.fitting.checkpoint import arrays_of
@@ -150,10 +150,10 @@ class Mixture(DensityMixin, BaseEstimator, GivenParams):
         >>> fastem.GaussianMixture(2, random_state=0).fit(X).diagnose().complaints
         ((), ('has no extent of its own in some direction',))
         """
-        params = self.params_
+        self.params_  # noqa: B018 - raises before a fit
         if not hasattr(self, "counts_"):  # parameters of a user's, without a fit
             raise NotFittedError(NOT_FITTED.format(type(self).__name__))
-        return diagnosis(params, self.counts_, {each.component for each in self.collapses_ if each.action == "floor"})
+        return diagnosis_of(self)
 
     def summary(self, errors: StandardErrors | None = None) -> MixtureSummary:
         """Return a table of the components, how the fit ended, and its criteria: to print, or to show in a notebook.

@@ -15,6 +15,7 @@ from fastem._public import public
 from fastem._table import WIDTH, Table, Tabled, aligned, data_frame
 from fastem._typing import Array
 from fastem.estimators.state import MixtureState
+from fastem.families.diagnosis import Diagnosis, diagnosis
 from fastem.families.params import Params
 from fastem.inference.standard_errors import StandardErrors
 from fastem.validation.parameters import check_shape
@@ -37,6 +38,7 @@ class MixtureSummary(Tabled):
     columns: Mapping[str, Array]  #: (k, d) by name: "mean" and "sd", "prob" or "rate"
     errors: Mapping[str, Array]  #: standard errors by name, of "weight" (k,) and of the first column (k, d); or none
     digits: int = 4  #: significant digits of the text
+    notes: tuple[str, ...] = ()  #: sentences below the table: what `diagnose` finds in a component
 
     def to_frame(self) -> Any:
         """Return a data frame of pandas with a row for each component; ImportError where pandas is not installed.
@@ -82,7 +84,7 @@ class MixtureSummary(Tabled):
         headings = ["component", "weight", *(f"{name} {each}" for name in columns for each in self.features)]
         parts = [self._cells("weight", self.weights)[:, np.newaxis], *columns.values()]
         rows = [[str(c), *row] for c, row in enumerate(np.hstack(parts).tolist())]
-        return Table(headings, rows, self.lines, width=width)
+        return Table(headings, rows, self.lines, self.notes, width=width)
 
     def _long(self, width: int) -> Table:
         """Return a table with a line for each feature of each component; long names are shortened."""
@@ -98,7 +100,7 @@ class MixtureSummary(Tabled):
             for place, name in enumerate(names)
         ]
         headings = ["component", "weight", "feature", *columns]
-        return Table(headings, rows, self.lines, left=("feature",), width=width)
+        return Table(headings, rows, self.lines, self.notes, left=("feature",), width=width)
 
 
 def number_as_text(number: float, digits: int) -> str:
@@ -119,7 +121,25 @@ def summary_of(mixture: MixtureState, errors: StandardErrors | None) -> MixtureS
     columns = params.described()
     names = getattr(mixture, "feature_names_in_", [f"x{i}" for i in range(params.n_features)])
     told = {} if errors is None else errors_of(errors, params)
-    return MixtureSummary(lines_of(mixture, params), tuple(map(str, names)), params.weights, columns, told)
+    return MixtureSummary(
+        lines_of(mixture, params), tuple(map(str, names)), params.weights, columns, told, notes=complaints_of(mixture)
+    )
+
+
+def complaints_of(mixture: MixtureState) -> tuple[str, ...]:
+    """Return a sentence for each fault that a diagnosis finds in a component of a fit.
+
+    Where components are expected to be empty, these are no faults, and a prior keeps the others from any.
+    """
+    if mixture.family.may_be_empty or not hasattr(mixture, "counts_"):
+        return ()
+    return tuple(diagnosis_of(mixture).sentences)
+
+
+def diagnosis_of(mixture: MixtureState) -> Diagnosis:
+    """Return what tells a spurious maximum of a fitted mixture."""
+    floored = {each.component for each in mixture.collapses_ if each.action == "floor"}
+    return diagnosis(mixture.params_, mixture.counts_, floored)
 
 
 def errors_of(errors: StandardErrors, params: Params) -> dict[str, Array]:

@@ -46,6 +46,11 @@ class Diagnosis(Tabled):
         """The components about which there are complaints."""
         return [component for component, each in enumerate(self.complaints) if each]
 
+    @property
+    def sentences(self) -> list[str]:
+        """The complaints, each with its component."""
+        return [f"component {c} {complaint}" for c, each in enumerate(self.complaints) for complaint in each]
+
     def to_frame(self) -> Any:
         """Return a data frame of pandas with a row for each component; ImportError where pandas is not installed.
 
@@ -73,8 +78,7 @@ class Diagnosis(Tabled):
         rows = zip(*self._columns().values(), strict=True)
         cells = [[str(c), *(f"{number:.4g}" for number in row)] for c, row in enumerate(rows)]
         marked = [["!" if each else "", *row] for each, row in zip(self.complaints, cells, strict=True)]
-        notes = [f"component {c} {sentence}" for c, each in enumerate(self.complaints) for sentence in each]
-        return Table(["", "component", *self._columns()], marked, notes=notes + self._confusions())
+        return Table(["", "component", *self._columns()], marked, notes=[*self.sentences, *self._confusions()])
 
 
 def diagnosis(params: Params, counts: Array, collapsed: set[int]) -> Diagnosis:

@@ -61,6 +61,19 @@ def test_numbers_have_the_digits_that_are_asked_for(number, text):
     assert summary.number_as_text(number, 4) == text
 
 
+@pytest.mark.parametrize("rows", [[[0.0], [1.0]], [[0.0, 0.0], [1.0, 2.0]]])
+def test_a_degenerate_fit_says_so_below_its_table(rows):
+    fitted = fastem.GaussianMixture(2, random_state=0).fit(rows)
+    found = fitted.diagnose().complaints
+    assert all(found)
+    lines = repr(fitted.summary()).splitlines()[-2:]
+    assert lines == [f"component {c} {sentence}" for c, (sentence,) in enumerate(found)]
+    assert lines[0] in fitted._repr_html_()
+    assert not FITTED["gaussian"][0].summary().notes
+    empty = fastem.BayesianGaussianMixture(4, random_state=0, max_iter=500).fit(X)
+    assert not empty.summary().notes  # an empty component is no fault there
+
+
 def test_sds_are_those_of_the_covariances():
     frame = FITTED["gaussian"][0].summary().to_frame()
     expected = np.sqrt(np.diagonal(FITTED["gaussian"][0].covariances_, axis1=1, axis2=2))
@@ -82,7 +95,9 @@ def test_standard_errors_stand_beside_the_values():
 
 
 def test_of_many_features_each_has_a_line():
-    wide = fastem.GaussianMixture(2, random_state=0).fit(RNG.normal(size=(100, 8)))
+    wide = fastem.GaussianMixture(2, random_state=0).fit(
+        RNG.normal(np.repeat([[0.0], [9.0]], 100, axis=0), size=(200, 8))
+    )
     lines = repr(wide.summary()).splitlines()
     assert max(map(len, lines)) <= 80
     assert [line.split()[-3] for line in lines[-16:]] == [f"x{i}" for i in range(8)] * 2
