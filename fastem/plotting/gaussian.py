@@ -64,6 +64,8 @@ OF_ELLIPSES = "ellipses at 1 and 2\nstandard deviations"
 """What the legend says of them."""
 ROWS_OF_A_PANEL = 9
 """Entries of a legend that are, with its title, as high as a panel of pairs."""
+LEAST_ROWS = 0.5
+"""Rows of a component below which a posterior has left it empty: it is then where the prior puts it."""
 MOST_FEATURES = 6
 """Limit of the number of features of which all pairs are plotted."""
 
@@ -130,6 +132,7 @@ class GaussianMixtureDisplay(MixturePicture[GaussianParams]):
         self.feature_names = as_names(feature_names, params.n_features)
         self.features_are_chosen = features is None and params.n_features > MOST_FEATURES
         self.features = drawn_features(features, self.feature_names, params)
+        self.components = np.flatnonzero(params.weights > 0).tolist()
         check_uncertainty(uncertainty, len(self.features))
         self.uncertainty = uncertainty
 
@@ -174,6 +177,8 @@ class GaussianMixtureDisplay(MixturePicture[GaussianParams]):
             features=features,
             uncertainty=uncertainty,
         )
+        if mixture.family.may_be_empty and hasattr(mixture, "counts_"):
+            display.components = np.flatnonzero(mixture.counts_ >= LEAST_ROWS).tolist()
         return display.plot(ax)
 
     def plot(self, ax: AxesLike | None = None) -> Self:
@@ -202,7 +207,9 @@ class GaussianMixtureDisplay(MixturePicture[GaussianParams]):
         n, d = self.X.shape
         chosen = f"{len(self.features)} of {d} features: those that separate best" if self.features_are_chosen else ""
         drawn = drawn_as_points(n) if len(self.features) > 1 else ""
-        return [chosen, drawn, outside(n - int(self._inside(*self.features).sum()), n)]
+        empty = len(self.params.weights) - len(self.components)
+        hidden = f"{empty} empty component{'s' * (empty > 1)} not drawn" if empty else ""
+        return [chosen, drawn, hidden, outside(n - int(self._inside(*self.features).sum()), n)]
 
     def _inside(self, *features: int) -> np.ndarray:
         """Return which rows (n,) the axes of these features show."""
@@ -248,7 +255,7 @@ class GaussianMixtureDisplay(MixturePicture[GaussianParams]):
         bars = np.histogram(x, edges, weights=every[shown])[0] / (every.sum() * np.diff(edges))
         axes.stairs(bars, edges, fill=True, color=BAR_COLOR)
         params = marginal(self.params, np.array([feature]))
-        density_lines(axes, density_grid(x, params), params)
+        density_lines(axes, density_grid(x, params), params, self.components)
         axes.set(xlabel=self.feature_names[feature], ylabel="density")
         axes.set_ylim(0, min(axes.get_ylim()[1], CEILING * np.max(bars)))
 
@@ -260,7 +267,7 @@ class GaussianMixtureDisplay(MixturePicture[GaussianParams]):
             scale = hexagons(axes, self.X[shown, across], self.X[shown, up], weights)
         else:
             points(axes, self.X, self.params, across, up)
-        ellipses(axes, pair)
+        ellipses(axes, pair, self.components)
         if not shown.all():
             axes.set(xlim=with_margin(*self.ranges[across]), ylim=with_margin(*self.ranges[up]))
         axes.set(xlabel=self.feature_names[across], ylabel=self.feature_names[up])
@@ -317,12 +324,12 @@ def density_grid(x: np.ndarray, params: GaussianParams) -> np.ndarray:
     return np.union1d(np.linspace(low, high, GRID), around[(low < around) & (around < high)])
 
 
-def density_lines(axes: Axes, grid: np.ndarray, params: GaussianParams) -> list[Line2D]:
-    """Plot the density of each component, and behind them that of the mixture."""
+def density_lines(axes: Axes, grid: np.ndarray, params: GaussianParams, components: Sequence[int]) -> list[Line2D]:
+    """Plot the density of these components, and behind them that of the mixture."""
     densities = component_densities(params, grid)
     lines = [
-        axes.plot(grid, density, linewidth=1.8, label=component_label(c, params.weights[c]), **style(c))[0]
-        for c, density in enumerate(densities.T)
+        axes.plot(grid, densities[:, c], linewidth=1.8, label=component_label(c, params.weights[c]), **style(c))[0]
+        for c in components
     ]
     mixture = densities.sum(axis=1)
     return [*lines, *axes.plot(grid, mixture, color=SUM_COLOR, linewidth=4, alpha=0.55, zorder=1.5, label="mixture")]
@@ -338,10 +345,10 @@ def cut_lines(axes: Axes, params: GaussianParams) -> None:
         axes.axvline(cut, color=NOTE_COLOR, linewidth=1, linestyle=":", label=None if number else label)
 
 
-def ellipses(axes: Axes, params: GaussianParams) -> None:
-    """Plot contours of each component of two features, but of those without rows."""
+def ellipses(axes: Axes, params: GaussianParams, components: Sequence[int]) -> None:
+    """Plot contours of these components of two features."""
     patches, factors = import_matplotlib("patches"), params.structure.cholesky_of_components()
-    for c in np.flatnonzero(params.weights > 0).tolist():
+    for c in components:
         values, vectors = eigh(product(factors[c], factors[c].T))
         angle = np.degrees(np.arctan2(vectors[1, 1], vectors[0, 1]))
         for radius in RADII:

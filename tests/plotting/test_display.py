@@ -208,6 +208,19 @@ def test_a_legend_says_what_the_ellipses_are(X, panel):
     assert not alone.get_legend().get_title().get_text()
 
 
+@pytest.mark.parametrize("X", [PLANE, PLANE[:, :1]])
+def test_components_that_a_posterior_leaves_empty_are_not_drawn(X):
+    settings = {"weight_concentration_prior": 1e-3, "acceleration": "squarem", "max_iter": 2000, "random_state": 0}
+    mixture = fastem.BayesianGaussianMixture(6, **settings).fit(X)
+    live = np.flatnonzero(mixture.counts_ > 1).tolist()
+    assert 0 < len(live) < 6
+    (axes,) = drawn(mixture, X).axes_
+    labels = [label.split(",")[0] for label in axes.get_legend_handles_labels()[1]]
+    assert labels == [*(f"component {c}" for c in live), *["mixture"][: X.shape[1] == 1]]
+    count = 6 - len(live)
+    assert axes.get_title(loc="right") == f"{count} empty component{'s' * (count > 1)} not drawn"
+
+
 # -------------------------------------------------------------------------------------------------------- convergence
 
 
