@@ -113,6 +113,7 @@ class SweptRows:
     backend: Backend
     dtype: DType
     float32: bool  # whether the sums of a tile may be float32, where parameters allow it
+    has_labels = False  # whether the components of some rows are known
     _log_base_measure: float | None = None  # the same in every sweep, so summed once
 
     def __enter__(self) -> Self:

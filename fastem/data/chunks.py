@@ -7,9 +7,11 @@ import hashlib
 import operator
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
+from dataclasses import replace
 from typing import NoReturn, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastem._errstate import own_methods
 from fastem._public import public
@@ -124,6 +126,11 @@ class Chunks(OutOfCoreRows):
                     return None
         return found
 
+    def where(self, chosen: NDArray[np.bool_]) -> Chunks:
+        """Return the rows that are chosen, in chunks: all of them are read in each sweep."""
+        source = replace(self.source, chunks=lambda: chosen_of(self._arrays(), chosen))
+        return Chunks(source, self.backend, self.dtype)
+
     def fingerprint(self) -> str:
         """Return that of the same rows in memory."""
         found = hashlib.sha256()
@@ -169,6 +176,15 @@ class Chunks(OutOfCoreRows):
     def _rows(self, arrays: Arrays) -> Rows:
         """Return a chunk or a buffer as rows in memory, which are swept by the same backend."""
         return Rows.of(arrays, self.row_kind, self.backend, self.dtype)
+
+
+def chosen_of(chunks: Iterator[Arrays], chosen: NDArray[np.bool_]) -> Iterator[Arrays]:
+    """Yield the rows (n,) of chunks that are chosen."""
+    begin = 0
+    for arrays in chunks:
+        end = begin + len(arrays[0])
+        yield tuple(array[chosen[begin:end]] for array in arrays)
+        begin = end
 
 
 def open_chunks(

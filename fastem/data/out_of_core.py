@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Self, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastem._errstate import own_methods
 from fastem._typing import MStep, SweptParams, SweptStats
@@ -59,6 +60,10 @@ class OutOfCoreRows(SweptRows):
     def _read(self, positions: np.ndarray) -> list[Arrays]:
         """Return the rows at ascending positions, in some parts; each has its weights as the last array."""
         raise NotImplementedError
+
+    def where(self, chosen: NDArray[np.bool_]) -> Self:
+        """Raise TypeError: rows are chosen by their numbers, which a source may not have."""
+        raise TypeError("labels are for rows in memory or in chunks: compute the collection first")
 
     def collapsed(self, most: float = MOST_DISTINCT) -> Self | Rows:
         """Return equal rows of counts as one, with their weight, in memory, where that pays; else these rows.

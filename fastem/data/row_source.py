@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol, Self, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastem._typing import MStep, RowKind, SweptParams, SweptStats
 from fastem.data.base import Iterations, P, Position, StopRule
@@ -69,6 +70,10 @@ class RowSource(Protocol):
     def precision(self) -> type[np.floating]:
         """The type of predictions: float32 for rows of float32, float64 for all others."""
 
+    @property
+    def has_labels(self) -> bool:
+        """Whether the components of some rows are known: then others tell less of the likelihood than these."""
+
     def sweep(self, params: SweptParams[S]) -> S:
         """Return the statistics of all rows at `params`: one fused E-step and accumulation."""
 
@@ -89,6 +94,9 @@ class RowSource(Protocol):
 
     def take(self, positions: np.ndarray) -> Rows:
         """Return the rows at these positions, in this order: in memory."""
+
+    def where(self, chosen: NDArray[np.bool_]) -> RowSource:
+        """Return the rows (n,) that are chosen, in their order; TypeError where the source cannot choose."""
 
     def first_weighted(self, size: int) -> np.ndarray:
         """Return the positions of the first `size` rows that have weight."""

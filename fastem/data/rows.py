@@ -315,6 +315,14 @@ class Rows(SweptRows):
         """Return the rows at these positions, in this order."""
         return self._with(tuple(gather(array, positions) for array in self.data), self.sample_weight[positions])
 
+    def where(self, chosen: NDArray[np.bool_]) -> Rows:
+        """Return the rows that are chosen."""
+        return self.take(np.flatnonzero(chosen))
+
+    def weighted(self, shares: Array) -> Rows:
+        """Return these rows with shares (n,) of their weights."""
+        return self._with(self.data, self.sample_weight * shares)
+
     def first_weighted(self, size: int) -> np.ndarray:
         """Return the positions of the first `size` rows that have weight."""
         return np.flatnonzero(self.sample_weight)[:size]

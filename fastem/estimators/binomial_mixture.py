@@ -132,6 +132,8 @@ class BinomialMixture(Mixture):
         trials: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
         chunks: Chunkable | None = None,
+        labels: ArrayLike | None = None,
+        labels_init: ArrayLike | None = None,
     ) -> Self:
         """Fit the mixture.
 
@@ -150,6 +152,10 @@ class BinomialMixture(Mixture):
             Instead of X: an object that gives the rows in chunks, the same in every sweep; see `open_chunks`.  A
             chunk is X or a tuple (X, trials) or (X, trials, sample_weight).  `trials`, one number, is then for chunks
             that have none.
+        labels : array-like of shape (n,), default=None
+            Components of the rows whose component is known, from 0 to k - 1, and -1 elsewhere; as for GaussianMixture.
+        labels_init : array-like of shape (n,) or (n, k), default=None
+            Where the fit begins: at the M-step on these components of the rows; as for GaussianMixture.
 
         Returns
         -------
@@ -160,7 +166,9 @@ class BinomialMixture(Mixture):
         ValueError, TypeError
             On unusable data or settings; the estimator stays as it was.
         """
-        return self._become(fit_data(self, X, trials, sample_weight, chunks=chunks))
+        return self._become(
+            fit_data(self, X, trials, sample_weight, chunks=chunks, labels=labels, labels_init=labels_init)
+        )
 
     @documented_like(LikelihoodMixture.improve)
     def improve(

@@ -8,7 +8,7 @@ from typing import Self
 from fastem._errstate import own_methods
 from fastem._typing import ArrayLike
 from fastem.data.chunk_source import Chunkable
-from fastem.estimators.model import fit_batch, improve_data
+from fastem.estimators.model import fit_batch, fit_data, improve_data
 from fastem.estimators.one_array import OneArrayMixture
 from fastem.inference.standard_errors import StandardErrors
 
@@ -16,6 +16,65 @@ from fastem.inference.standard_errors import StandardErrors
 @own_methods
 class LikelihoodMixture(OneArrayMixture):
     """A mixture of rows that are one array, whose parameters are values."""
+
+    def fit(
+        self,
+        X: ArrayLike | None = None,
+        y: object = None,
+        sample_weight: ArrayLike | None = None,
+        *,
+        chunks: Chunkable | None = None,
+        labels: ArrayLike | None = None,
+        labels_init: ArrayLike | None = None,
+    ) -> Self:
+        """Fit the mixture.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Rows of the kind that the estimator names, n >= k.  Also the result of `from_arrow`, whose columns name the
+            features as those of a data frame do; or a Dask array or data frame: a task for each of its blocks, on the
+            `Client` that is current or in this process; on a cluster they stay with the workers for the fit.
+        y : ignored
+        sample_weight : array-like of shape (n,), default=None
+            Non-negative; a weight of w counts as w equal rows.
+        chunks : sequence, iterable or callable, default=None
+            Instead of X: an object that gives the rows in chunks, the same in every sweep; see `open_chunks`.  A
+            chunk is X or a tuple (X, sample_weight).  The fit has the bits of that of all rows in memory.  A start
+            takes a pass over the chunks; `warm_sweeps` must be None.
+        labels : array-like of shape (n,), default=None
+            Components of the rows whose component is known: numbers from 0 to k - 1, and -1 elsewhere.  Known rows stay
+            in theirs, whatever the parameters: the log likelihood has log(weight times density) of that component for
+            them.  Components have the numbers of the labels, so that `order_by` must be None; `init_params` finds only
+            those of which no row is known.  Rows of equal labels are copied.  For X in memory, and chunks.
+        labels_init : array-like of shape (n,) or (n, k), default=None
+            Where the fit begins: at the M-step on these components of the rows, which have no other part in the fit.
+            Numbers as in labels (rows of -1 are left out); of X in memory also responsibilities, each row of sum 1.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            On unusable data or settings; the estimator stays as it was.
+
+        References
+        ----------
+        McLachlan and Peel (2000), Finite mixture models, section 2.19.
+
+        Examples
+        --------
+        >>> import fastem
+        >>> rows, labels = [[0.0], [1.0], [2.0], [6.0], [7.0], [8.0]], [1, -1, -1, 0, -1, -1]
+        >>> mixture = fastem.GaussianMixture(2, random_state=0).fit(rows, labels=labels)
+        >>> mixture.means_.ravel().round(2)
+        array([7., 1.])
+        """
+        return self._become(
+            fit_data(self, X, None, sample_weight, chunks=chunks, labels=labels, labels_init=labels_init)
+        )
 
     def improve(
         self,

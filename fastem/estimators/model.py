@@ -20,6 +20,7 @@ from fastem.data.row_source import RowSource
 from fastem.data.rows import Rows
 from fastem.estimators import fitted_settings, hooks
 from fastem.estimators.attributes import set_fit, set_params
+from fastem.estimators.labels import known_rows, start_at_labels, starts_of_known
 from fastem.estimators.settings import AUTO
 from fastem.estimators.sklearn_compat import learn_features
 from fastem.estimators.state import MixtureState
@@ -201,26 +202,35 @@ def fit_data(
     *,
     chunks: Chunkable | None = None,
     starts: Starts[Any] | None = None,
-    **known: Any,
+    labels: ArrayLike | None = None,
+    labels_init: ArrayLike | None = None,
+    **options: Any,
 ) -> M:
     """Fit to the rows of a call; return a copy of the mixture with the results.
 
-    Equal rows of counts are fitted as one, with their weight.  starts None draws them, or goes on from the last fit.
-    known: options of `open_data`.
+    Equal rows of counts are fitted as one, with their weight.  starts None draws them, or goes on from the last fit;
+    labels are of rows whose component is known, labels_init of all, to begin with.  options: those of `open_data`.
     """
     settings = check_settings(mixture)
-    with open_data(mixture, X, trials, sample_weight, chunks=chunks, **known) as rows:
+    with open_data(mixture, X, trials, sample_weight, chunks=chunks, **options) as rows:
         k, family = n_components(mixture), mixture.family
         check_enough_rows(len(rows), k)
         check_model(mixture, rows.n_features)
-        distinct = rows.collapsed() if family.row_kind.is_counts else rows
+        known = None if labels is None else known_rows(mixture, rows, labels, k)
+        source = rows if known is None else known
+        distinct = source.collapsed() if family.row_kind.is_counts else source
         family.warn_of_rows(distinct, k)
         previous, rng = -math.inf, as_generator(mixture.random_state)
         identity = {} if mixture.checkpoint is None else identity_of(mixture)
+        if labels_init is not None:
+            starts = start_at_labels(starts_of(mixture), settings, rows, labels_init)
+            identity["labels_init"] = described(np.asarray(labels_init))
         if starts is None and mixture.warm_start and is_fitted(mixture):
             starts, previous = Starts.at(last_params(mixture)), last_criterion(mixture)
             identity["start"] = described(arrays_of(mixture.params_))
         starts = starts or starts_of(mixture)
+        if known is not None and not starts.given:
+            starts = starts_of_known(starts, settings, known, free=not init_of(mixture))
         with distinct:
             fit = fit_mixture(distinct, family, settings, starts, rng=rng, previous=previous, identity=identity)
         n_free, total = fit.params.n_free(settings.fixed), fit.stats.total

@@ -62,6 +62,15 @@ class Stats(ABC, Generic[P]):
         sums = {name: getattr(self, name) + getattr(other, name) for name in self.sum_names()}
         return type(self)(self.params, **sums, single=self.single or other.single)
 
+    def placed(self, params: P, component: int) -> Self:
+        """Return these sums, of one component, as those of a component of a mixture: others have no rows."""
+        sums = {}
+        for name, none in ((name, np.zeros_like(getattr(self.zero(params), name))) for name in self.sum_names()):
+            if none.ndim:
+                none[component] = getattr(self, name)[0]
+            sums[name] = none if none.ndim else getattr(self, name)
+        return type(self)(params, **sums, single=self.single)
+
     def __mul__(self, factor: float) -> Self:
         """Return the statistics of rows with `factor` times the weight."""
         sums = {name: factor * getattr(self, name) for name in self.sum_names()}
