@@ -6,10 +6,9 @@ import importlib
 import textwrap
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
-from fastem._printable import printable
+from fastem._printable import in_html, printable
 
 WIDTH = 80
 """Columns of a console: sentences are broken there."""
@@ -42,7 +41,9 @@ class Table:
 
     def html(self) -> str:
         """Return the table as HTML, in which every text is escaped."""
-        above, below = ("".join(f"<div>{escape(line)}</div>" for line in lines) for lines in (self.lead, self._below()))
+        above, below = (
+            "".join(f"<div>{in_html(line)}</div>" for line in lines) for lines in (self.lead, self._below())
+        )
         head = "".join(self._cell("th", *pair) for pair in zip(self.headings, self.headings, strict=True))
         body = "".join(
             f"<tr>{''.join(self._cell('td', *pair) for pair in zip(self.headings, row, strict=True))}</tr>"
@@ -53,7 +54,7 @@ class Table:
     def _cell(self, tag: str, heading: str, text: str) -> str:
         """Return a cell of HTML."""
         side = "left" if heading in self.left else "right"
-        return f'<{tag} style="text-align: {side}">{escape(text)}</{tag}>'
+        return f'<{tag} style="text-align: {side}">{in_html(text)}</{tag}>'
 
     def _below(self) -> list[str]:
         """Return the notes, the first of which counts the rows that are not shown."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import fields, is_dataclass
+from functools import cache
+from itertools import chain
 from numbers import Integral, Real
 from typing import Any
 
@@ -26,31 +28,31 @@ from fastem.validation.parameters import as_array, check_n_features_in, check_sh
 from fastem.validation.settings import as_path
 
 PLAIN: dict[str, type] = {
-    "bool": bool, "int": Integral, "float": Real, "str": str, "dict": dict, "None": type(None), "Array": np.ndarray
+    "bool": bool, "int": Integral, "float": Real, "str": str, "dict": dict, "None": type(None), "Array": np.ndarray,
+    "Stats": Stats,
 }  # fmt: skip
-"""Types of plain values, by their names in annotations."""
+"""Types of values whose parts are not looked at, by their names in annotations."""
 
-FAMILIES = [family_type(name) for name in NAMES]
-STATS_OR_NONE = " | ".join([*(family.stats_type.__name__ for family in FAMILIES), "None"])
 ATTRIBUTES = {
     "n_features_in_": "int", "settings_": "dict", "starts_": "list[Start]", "n_iter_": "int", "n_sweeps_": "int",
     "converged_": "bool", "stop_reason_": "str", "cut_short_": "bool", "collapses_": "list[Collapse]",
     "counts_": "Array", "ascent_": "Ascent", "summary_": "str", "remaining_gain_": "float", "history_": "History",
     "log_posterior_": "float", "loglik_": "float", "entropy_": "float", "n_parameters_": "int", "aic_": "float",
     "bic_": "float", "icl_": "float", "lower_bounds_": "list[float]", "lower_bound_": "float",
-    "empty_components_": "Array", "feature_names_in_": "Array", "stats_": STATS_OR_NONE,
+    "empty_components_": "Array", "feature_names_in_": "Array", "stats_": "Stats | None",
     "held_out_": "float", "neighbours_": "list[int]",
     "trials_names_in_": "Array", "failures_names_in_": "Array", "missing_words_": "Array",
 }  # fmt: skip
 """Types of the attributes of a fit or of `select`, other than parameters, as annotations name them."""
 
-ESTIMATORS = estimators()
-VALUES: dict[str, type] = {value.__name__: value for value in (Ascent, Collapse, History, Start)}
-VALUES |= {
-    value.__name__: value for family in FAMILIES for value in (family.params_type, family.stats_type, family.prior_type)
-}
-VALUES |= {f"Normal{ending}": VALUES[f"Gaussian{ending}"] for ending in ("Prior", "Params", "Stats")}
-"""Classes by their names in files; version 0.1 called Gaussian mixtures normal."""
+
+@cache
+def values() -> dict[str, type]:
+    """Return classes by their names in files, of all families; version 0.1 called Gaussian mixtures normal."""
+    families = [family_type(name) for name in NAMES]
+    of_families = chain.from_iterable((each.params_type, each.stats_type, each.prior_type) for each in families)
+    found: dict[str, type] = {value.__name__: value for value in (Ascent, Collapse, History, Start, *of_families)}
+    return found | {f"Normal{ending}": found[f"Gaussian{ending}"] for ending in ("Prior", "Params", "Stats")}
 
 
 @own
@@ -87,7 +89,7 @@ def load(path: PathLike) -> Mixture:
     """
     header, arrays = read(as_path(path, "path"), MODEL, MODEL_LAYOUT)
     with undamaged(path):
-        return restore(ESTIMATORS[header["class"]], decode(header["attributes"], arrays, VALUES))
+        return restore(estimators()[header["class"]], decode(header["attributes"], arrays, values()))
 
 
 @own
@@ -126,9 +128,9 @@ def load_stats(path: PathLike) -> Stats[Any]:
     header, arrays = read(as_path(path, "path"), STATISTICS, STATISTICS_LAYOUT)
     with undamaged(path):
         ((name, _),) = header["statistics"].items()
-        if not issubclass(VALUES[name], Stats):
+        if not issubclass(values()[name], Stats):
             raise ValueError(f"{name} is not a class of statistics")
-        stats: Stats[Any] = decode(header["statistics"], arrays, VALUES)
+        stats: Stats[Any] = decode(header["statistics"], arrays, values())
         stats.check()
         return stats
 

@@ -21,8 +21,7 @@ from fastem.cli.streams import SUCCESS, one_line, write_message, write_result
 from fastem.cli.usage import did_you_mean
 from fastem.cli.writing import check_suffix, is_stream, write_table
 from fastem.estimators.base import Mixture
-from fastem.estimators.bayesian_mixture import BayesianGaussianMixture
-from fastem.estimators.registry import estimator_type
+from fastem.estimators.registry import bayesian_type, estimator_type
 from fastem.families.registry import NAMES, family_type
 from fastem.inference.standard_errors import StandardErrors
 from fastem.plotting.registry import display_type
@@ -155,9 +154,9 @@ def estimator(args: argparse.Namespace, family: str, sizes: range, roles: Roles)
     return estimator_type(family)(**settings)
 
 
-def bayesian(args: argparse.Namespace, k: int) -> BayesianGaussianMixture:
+def bayesian(args: argparse.Namespace, k: int) -> Mixture:
     """Return the Bayesian mixture that the arguments ask for; tol is what its bound has left to gain for each row."""
-    return BayesianGaussianMixture(
+    found: Mixture = bayesian_type()(
         k,
         covariance_type=args.covariance,
         reg_covar="auto",
@@ -168,6 +167,7 @@ def bayesian(args: argparse.Namespace, k: int) -> BayesianGaussianMixture:
         max_iter=args.max_iter,
         random_state=args.seed,
     )
+    return found
 
 
 class Reporter:

@@ -10,7 +10,6 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from difflib import get_close_matches
 from io import BufferedReader, TextIOWrapper
 from itertools import chain
 from pathlib import Path
@@ -22,7 +21,7 @@ from fastem._storage import undamaged
 from fastem.cli.delimited import Delimited
 from fastem.cli.missing import Missing
 from fastem.cli.streams import STANDARD
-from fastem.cli.usage import did_you_mean
+from fastem.cli.usage import SIMILAR, close_to, did_you_mean
 from fastem.data.arrow import Source, opened
 from fastem.validation.arrays import first_where
 
@@ -34,6 +33,8 @@ ARROW_FILES = b"ARROW1", b"FEA1"
 """First bytes of Arrow files, whose other form is a stream."""
 MAX_LISTED = 20
 """Number of columns up to which a message lists all of them."""
+MAX_SIMILAR = 3
+"""Number of similar names of many that a message lists."""
 MAX_COMPARED = 10_000
 """Number of columns that are compared with a wrong name, to suggest similar names."""
 INDEX = re.compile(r"|__index_level_\d+__")
@@ -122,7 +123,7 @@ class Table:
         """Return the columns there are or, of many, those with similar names."""
         if len(self.names) <= MAX_LISTED:
             return f"{did_you_mean(name, self.names)}; it has {', '.join(self.names)}"
-        similar = get_close_matches(name, self.names[:MAX_COMPARED])
+        similar = close_to(name, self.names[:MAX_COMPARED], MAX_SIMILAR, SIMILAR)
         return f"; it has {len(self.names)} columns; similar names: {', '.join(similar) if similar else 'none'}"
 
     def _marked(self, X: np.ndarray, places: Sequence[int]) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
+from importlib import import_module
 from typing import NoReturn
 
 from fastem._printable import printable
@@ -66,5 +66,10 @@ def check_command(parser: Parser, arguments: Sequence[str], commands: Iterable[s
 
 def did_you_mean(word: str, words: Iterable[str]) -> str:
     """Return a question that names the most similar word; "" if none is similar."""
-    similar = get_close_matches(word, list(words), n=1, cutoff=SIMILAR)
+    similar = close_to(word, list(words), n=1, cutoff=SIMILAR)
     return f": did you mean {similar[0]}?" if similar else ""
+
+
+def close_to(word: str, words: Sequence[str], n: int, cutoff: float) -> list[str]:
+    """Return the words that are most like a word; what compares them is imported for a wrong one alone."""
+    return list(import_module("difflib").get_close_matches(word, words, n, cutoff))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import time
 from collections.abc import Callable
-from concurrent.futures import CancelledError
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -69,7 +68,7 @@ class Runner:
             name_partition(error, [future.status == "error" for future in futures])
             with suppress(OSError, ValueError):  # of a client that is closed
                 self.client.cancel(futures)
-            if isinstance(error, CancelledError):
+            if isinstance(error, importlib.import_module("concurrent.futures").CancelledError):
                 reason = getattr(error, "reason", "unknown")
                 message = f"the cluster has cancelled the tasks of a fit, for reason: {reason}"
                 raise RuntimeError(message + GO_ON) from error

@@ -6,9 +6,9 @@ It is loaded with the estimators and not before: `import fastem` and the buildin
 from __future__ import annotations
 
 import inspect
-from html import escape
 from typing import Any, Self
 
+from fastem._printable import in_html
 from fastem.estimators import sklearn_wanted
 
 __all__ = [
@@ -24,7 +24,7 @@ __all__ = [
 
 def html_of_settings(estimator: object) -> str:
     """Return the settings of an estimator, as its repr has them, as HTML."""
-    return f"<pre>{escape(repr(estimator))}</pre>"
+    return f"<pre>{in_html(repr(estimator))}</pre>"
 
 
 class PlainEstimator:

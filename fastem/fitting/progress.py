@@ -9,7 +9,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from multiprocessing import current_process
 from typing import Protocol, Self, TextIO
 
 from fastem.fitting.steps import Trace
@@ -195,9 +194,15 @@ def sweeps(run: Run) -> int:
 
 def shows_bars() -> bool:
     """Return whether this process may show a bar: workers of other processes share the terminal of their parent."""
-    if current_process().name != "MainProcess" or os.environ.get("FASTEM_PROGRESS") == "0":
+    if is_worker() or os.environ.get("FASTEM_PROGRESS") == "0":
         return False
     return sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def is_worker() -> bool:
+    """Return whether another process has started this one: then it has imported what tells so, which takes its time."""
+    module = sys.modules.get("multiprocessing.process")
+    return module is not None and module.current_process().name != "MainProcess"
 
 
 class Screen(Protocol):

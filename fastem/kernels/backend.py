@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import wait
+from importlib import import_module
 from itertools import pairwise
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 
-from fastem.kernels.helpers import Helpers
 from fastem.kernels.mapped import in_use
 from fastem.kernels.numba_launch import run_numba
 from fastem.kernels.threads import thread_count
 from fastem.kernels.twins import cython_twin, float32_kernels_of, forced_instruction_set, many_kernels_of, numba_twin
+
+if TYPE_CHECKING:
+    from fastem.kernels.helpers import Helpers
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -123,16 +125,17 @@ class Backend:
         if self.n_threads == 1 or len(items) == 1:
             return [call(item) for item in items]
         if self._helpers is None or self._helpers.process != os.getpid():  # threads do not survive a fork
-            self._helpers = Helpers(self.n_threads - 1)
-        core, own = cython_twin().core_of_caller(), range(0, len(items), self.n_threads)
-        others = {index: self._helpers.submit(core, call, item) for index, item in enumerate(items) if index not in own}
+            module = import_module("fastem.kernels.helpers")  # which takes its time, and few rows need no help
+            self._helpers = module.Helpers(self.n_threads - 1)
+        helpers, core, own = self._helpers, cython_twin().core_of_caller(), range(0, len(items), self.n_threads)
+        others = {index: helpers.submit(core, call, item) for index, item in enumerate(items) if index not in own}
         try:
             found = {index: call(items[index]) for index in own}
-            wait(others.values())
+            helpers.wait(others.values())
         except BaseException:  # such as an interruption: do not begin what has not begun
             for future in others.values():
                 future.cancel()
-            wait(others.values())
+            helpers.wait(others.values())
             raise
         return [found[index] if index in own else others[index].result() for index in range(len(items))]
 

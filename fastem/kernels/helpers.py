@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from typing import TypeVar
 
@@ -28,6 +28,10 @@ class Helpers:
         """Let a helper call it, on any core but that of the caller (-1: not known)."""
         self.places.avoid(caller_core)
         return self.pool.submit(call, *arguments)
+
+    def wait(self, futures: Iterable[Future[Result]]) -> None:
+        """Wait until all of these have ended, whatever became of them."""
+        wait(futures)
 
 
 class Places:

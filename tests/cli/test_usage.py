@@ -104,6 +104,7 @@ def test_help_and_wrong_usage_load_no_numpy(command):
 @pytest.mark.process
 def test_a_fit_loads_no_more_than_it_needs(folder):
     names = ["sklearn", "pandas", "numba", "pyarrow", "matplotlib", "scipy", "importlib.metadata", "rich"]
+    names += ["numpy.ma", "concurrent.futures", "multiprocessing", "html", "difflib", "fastem.families.binomial"]
     code = (
         "import sys, os, fastem.cli.main as m\n"
         "assert m.main(['fit', 'rows.csv', '-k', '2']) == 0\n"
