@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import textwrap
+import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -83,13 +84,23 @@ def aligned(headings: Sequence[str], rows: Sequence[Sequence[str]], left: Collec
     """
     lefts = [heading in left for heading in headings]
     headings, *rows = ([*map(printable, row)] for row in (headings, *rows))
-    widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
-    sides = [str.ljust if is_left else str.rjust for is_left in lefts]
-    lines = (
-        "  ".join(side(cell, width) for side, cell, width in zip(sides, row, widths, strict=True))
-        for row in (headings, *rows)
-    )
+    widths = [max(map(columns_of, column)) for column in zip(headings, *rows, strict=True)]
+    lines = ("  ".join(padded(*each) for each in zip(row, widths, lefts, strict=True)) for row in (headings, *rows))
     return "\n".join(line.rstrip() for line in lines)
+
+
+def padded(cell: str, width: int, is_left: bool) -> str:
+    """Return a cell with as many spaces as fill so many columns of a terminal."""
+    spaces = " " * (width - columns_of(cell))
+    return cell + spaces if is_left else spaces + cell
+
+
+def columns_of(text: str) -> int:
+    """Return how many columns of a terminal a text takes: wide characters take two, marks on others none."""
+    if text.isascii():
+        return len(text)
+    wide = sum(unicodedata.east_asian_width(character) in "WF" for character in text)
+    return len(text) + wide - sum(map(bool, map(unicodedata.combining, text)))
 
 
 def data_frame(columns: Mapping[str, object], index: object = None) -> Any:

@@ -15,6 +15,7 @@ from fastem.cli.arguments import MOST_COMPONENTS
 from fastem.cli.describe import as_json, errors_as_json, plain, selection_as_text, show_mixture, write_json
 from fastem.cli.destinations import check_destinations, write_all
 from fastem.cli.predict import assignments, trials_of
+from fastem.cli.remarks import remarks
 from fastem.cli.roles import Roles
 from fastem.cli.rows import Rows, check_counts, read_rows
 from fastem.cli.streams import SUCCESS, one_line, write_message, write_result
@@ -114,6 +115,8 @@ def check_rows(args: argparse.Namespace, rows: Rows, roles: Roles, kind: RowKind
         found = "one row" if len(rows.X) else "no rows"
         raise ValueError(f"{rows.source} has {found}: a fit needs two at least, and many more to mean something")
     check_counts(rows, roles, kind)
+    for remark in remarks(rows, roles.features is not None):
+        write_message(remark)
     for name in args.plot_columns or []:
         if name not in rows.names:
             raise ValueError(

@@ -12,7 +12,7 @@ from fastem._public import public
 from fastem.data.open import posterior
 from fastem.families.binomial.model import BinomialParams
 from fastem.plotting.counts import EXACT_COUNTS, MOST_BARS, draw_shares, normal_shares
-from fastem.plotting.style import AxesLike, MixturePicture, as_names, bin_edges, check_family, legend, panels
+from fastem.plotting.style import AxesLike, MixturePicture, as_label, as_names, bin_edges, check_family, legend, panels
 from fastem.validation.arrays import as_counts, as_sample_weight, check_enough_rows
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class BinomialMixtureDisplay(MixturePicture[BinomialParams]):
         edges = rate_edges(rates, trials)
         expected = expected_shares(self.params, feature, trials, weights, edges)
         draw_shares(axes, edges, rates, weights, expected, self.params.weights)
-        axes.set_xlabel(f"rate of success, {self.feature_names[feature]}")
+        axes.set_xlabel(f"rate of success, {as_label(self.feature_names[feature])}")
 
 
 def rate_edges(rates: np.ndarray, trials: np.ndarray) -> np.ndarray:

@@ -22,6 +22,7 @@ from fastem.plotting.style import (
     SUM_COLOR,
     AxesLike,
     MixturePicture,
+    as_label,
     as_names,
     bin_edges,
     check_family,
@@ -243,8 +244,8 @@ class GaussianMixtureDisplay(MixturePicture[GaussianParams]):
             axes.set(ylabel="", yticks=[])  # densities, each on a scale of its own
         else:
             self._plane(axes, across, up)
-            axes.set_ylabel(self.feature_names[up] if column == 0 else "")
-        axes.set_xlabel(self.feature_names[across] if row == len(self.features) - 1 else "")
+            axes.set_ylabel(as_label(self.feature_names[up]) if column == 0 else "")
+        axes.set_xlabel(as_label(self.feature_names[across]) if row == len(self.features) - 1 else "")
 
     def _line(self, axes: Axes, feature: int) -> None:
         """Plot densities over a histogram of one feature, whose bars are shares of all rows."""
@@ -256,7 +257,7 @@ class GaussianMixtureDisplay(MixturePicture[GaussianParams]):
         axes.stairs(bars, edges, fill=True, color=BAR_COLOR)
         params = marginal(self.params, np.array([feature]))
         density_lines(axes, density_grid(x, params), params, self.components)
-        axes.set(xlabel=self.feature_names[feature], ylabel="density")
+        axes.set(xlabel=as_label(self.feature_names[feature]), ylabel="density")
         axes.set_ylim(0, min(axes.get_ylim()[1], CEILING * np.max(bars)))
 
     def _plane(self, axes: Axes, across: int, up: int) -> ScalarMappable | None:
@@ -270,7 +271,7 @@ class GaussianMixtureDisplay(MixturePicture[GaussianParams]):
         ellipses(axes, pair, self.components)
         if not shown.all():
             axes.set(xlim=with_margin(*self.ranges[across]), ylim=with_margin(*self.ranges[up]))
-        axes.set(xlabel=self.feature_names[across], ylabel=self.feature_names[up])
+        axes.set(xlabel=as_label(self.feature_names[across]), ylabel=as_label(self.feature_names[up]))
         return shade(axes, pair) if self.uncertainty else scale
 
 

@@ -15,6 +15,7 @@ from fastem.plotting.counts import EXACT_COUNTS, MOST_BARS, draw_shares, normal_
 from fastem.plotting.style import (
     AxesLike,
     MixturePicture,
+    as_label,
     as_names,
     bin_edges,
     check_family,
@@ -118,7 +119,7 @@ class PoissonMixtureDisplay(MixturePicture[PoissonParams]):
         edges = count_edges(counts[inside])
         marginal = PoissonParams(params.weights, params.rates[:, [feature]])
         draw_shares(axes, edges, counts, self.sample_weight, expected_shares(marginal, edges), params.weights)
-        axes.set_xlabel(self.feature_names[feature])
+        axes.set_xlabel(as_label(self.feature_names[feature]))
         note(axes, outside(int((~inside).sum()), len(counts)))
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypedDict, T
 
 import numpy as np
 
+from fastem._printable import printable
 from fastem.estimators.base import Mixture
 from fastem.estimators.registry import estimator_type
 from fastem.families.params import Params
@@ -150,6 +151,11 @@ def bin_edges(x: np.ndarray, finest: int = 0) -> np.ndarray:
         width = 2 * (high - low) * len(x) ** (-1 / 3)
         count = max(count, min(finest, int(np.ptp(x) / width))) if width > 0 else count
     return np.histogram_bin_edges(x, bins=count)
+
+
+def as_label(name: str) -> str:
+    """Return a name as an axis shows it: a dollar sign begins no formula, and control characters are written out."""
+    return printable(name).replace("$", r"\$")
 
 
 def as_names(feature_names: Sequence[str] | None, d: int) -> list[str]:

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import fastem
-from fastem._table import MOST_ROWS, Table, aligned
+from fastem._table import MOST_ROWS, Table, aligned, columns_of
 
 RNG = np.random.default_rng(0)
 PAIR = np.concatenate([RNG.normal(size=(60, 1)), [[9.0], [9.0]]])
@@ -140,6 +140,20 @@ def test_of_many_rows_the_first_are_shown_and_the_others_counted():
     assert lines[-2:] == ["and 1,000 more rows: see to_frame()", "below"]
     assert len(lines) == MOST_ROWS + 4
     assert table.html().count("<tr>") == MOST_ROWS + 1
+
+
+@pytest.mark.parametrize(
+    ("text", "columns"), [("abc", 3), ("высота", 6), ("身高", 4), ("\uff58", 2), ("e\u0301", 1), ("µ ± 1", 5)]
+)
+def test_columns_of_a_terminal(text, columns):
+    assert columns_of(text) == columns
+    (line,) = aligned([text], []).splitlines()
+    assert line == text
+
+
+def test_wide_characters_take_two_columns():
+    lines = aligned(["身高", "x"], [["1", "2"], ["10000", "3"]]).splitlines()
+    assert lines == [" 身高  x", "    1  2", "10000  3"]
 
 
 def test_columns_of_words_are_aligned_on_the_left_and_no_line_ends_in_spaces():

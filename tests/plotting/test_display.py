@@ -221,6 +221,29 @@ def test_components_that_a_posterior_leaves_empty_are_not_drawn(X):
     assert axes.get_title(loc="right") == f"{count} empty component{'s' * (count > 1)} not drawn"
 
 
+NAMES_OF_ANY_KIND = ["price $", "$\\frac{x$", "a\x1b[2Jb"]
+
+
+@pytest.mark.parametrize("features", [[0], [0, 1], [0, 1, 2]])
+def test_names_are_shown_as_they_are(features):
+    """A dollar sign begins no formula, which may be none, and no control character is drawn."""
+    mixture = fitted_gaussian(SPACE)
+    mixture.feature_names_in_ = np.array(NAMES_OF_ANY_KIND, object)
+    shown = fastem.GaussianMixtureDisplay(
+        params=mixture.params_, X=SPACE, feature_names=NAMES_OF_ANY_KIND, features=features
+    ).plot()
+    shown.figure_.canvas.draw()
+    assert (
+        shown.axes_[-1].get_xlabel()
+        == [r"price \$", r"\$\frac{x\$", r"a\x1b[2Jb"][features[-1 if len(features) != 2 else 0]]
+    )
+    counts = np.arange(300)[:, np.newaxis] % 9
+    for kind, options in ((fastem.PoissonMixture, {}), (fastem.BinomialMixture, {"trials": 9})):
+        fitted = kind(1).fit(counts, **options)
+        fitted.feature_names_in_ = np.array(NAMES_OF_ANY_KIND[1:2], object)
+        display_type(fitted.family.name).from_estimator(fitted, counts, **options).figure_.canvas.draw()
+
+
 # -------------------------------------------------------------------------------------------------------- convergence
 
 
