@@ -11,6 +11,7 @@ Public is what `__all__` names.  docs/architecture.md has the layers of the pack
     entropy       -sum_i w_i sum_k r_ik log r_ik             q = loglik - entropy
 """
 
+import sys
 from importlib import import_module
 
 from fastem.families.registry import NAMES as _FAMILIES
@@ -102,7 +103,7 @@ def __getattr__(name: str) -> object:
         import_module("fastem.exceptions").warn(message, FutureWarning)
         return __getattr__(_RENAMED[name])
     if name not in _HOME:
-        raise AttributeError(f"module 'fastem' has no attribute {name!r}")
+        raise AttributeError(f"module 'fastem' has no attribute {name!r}", name=name, obj=sys.modules[__name__])
     return getattr(import_module(f"fastem.{_HOME[name]}"), name)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numbers
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from typing import Any, NoReturn
 
@@ -138,13 +138,15 @@ def as_matrix(X: object, *, n_features: int | None = None, owner: str = "mixture
 
 
 def check_is_array(X: object) -> None:
-    """Raise ValueError where X is left out, and TypeError where it is the path of a file."""
+    """Raise ValueError where X is left out, and TypeError where it is the path of a file, or an iterator."""
     if X is None:
         raise ValueError("X: Expected 2D array, got 0D array instead: X is missing; pass rows, or chunks")
     if isinstance(X, (str, os.PathLike)):
         raise TypeError(
             f"X must be an array, got the path {os.fspath(X)!r}: read it by fastem.from_arrow or numpy.load"
         )
+    if isinstance(X, Iterator):
+        raise TypeError(f"X must be an array, got a {type(X).__name__}: one that yields arrays of rows goes to chunks=")
 
 
 def check_two_dimensional(array: np.ndarray, n_features: int | None, owner: str) -> None:
@@ -167,6 +169,7 @@ def check_n_features(n_columns: int, n_features: int | None, owner: str) -> None
 
 def as_count_matrix(X: object, *, n_features: int | None = None, owner: str = "mixture") -> np.ndarray:
     """Convert X to an array (n, d) of whole numbers from 0; a vector (n,) becomes one column."""
+    check_is_array(X)
     array = as_numeric(X, "X", whole=True)
     if array.ndim == 1 and n_features in (None, 1):
         array = array[:, np.newaxis]

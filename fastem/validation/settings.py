@@ -109,7 +109,7 @@ def check_instance(value: object, name: str, expected: type) -> None:
 def check_kind(value: object, name: str, expected: type) -> None:
     """Raise TypeError unless the value is of the expected class."""
     if not isinstance(value, expected):
-        raise TypeError(f"{name} must be a {expected.__name__}, got {value!r}")
+        raise TypeError(f"{name} must be a {expected.__name__}, got {type(value).__name__}")
 
 
 def check_told(value: object, name: str, told: object) -> None:

@@ -1,6 +1,7 @@
 """Rows of Arrow, chunks and Dask collections are predicted and selected from as the same rows in memory are."""
 
 import csv
+import re
 import sys
 import tracemalloc
 
@@ -97,6 +98,20 @@ def test_a_file_of_predictions_can_be_written_from_a_generator(tmp_path):
 def test_an_iterator_is_refused_where_rows_are_read_again(call):
     with pytest.raises(ValueError, match="chunks are read more than once here, but a generator is used up"):
         call(chunks=(part for part in [X]))
+
+
+@pytest.mark.parametrize("mixture", [fastem.GaussianMixture(2), fastem.BinomialMixture(2), fastem.PoissonMixture(2)])
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ((row for row in X), "X must be an array, got a generator: one that yields arrays of rows goes to chunks="),
+        ("rows.csv", "X must be an array, got the path 'rows.csv': read it by fastem.from_arrow or numpy.load"),
+    ],
+    ids=["generator", "path"],
+)
+def test_what_is_no_array_is_named(mixture, rows, message):
+    with pytest.raises(TypeError, match=re.escape(message)):
+        mixture.fit(rows)
 
 
 @pytest.mark.parametrize("name", ONE_PASS)

@@ -62,3 +62,11 @@ def test_old_names_still_work_and_warn(old, new):
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="module 'fastem' has no attribute 'mixtures'"):
         importlib.import_module("fastem").mixtures  # noqa: B018
+
+
+def test_a_misspelt_name_gets_a_suggestion():
+    """Python looks for one where the error says whose attribute is missing."""
+    with pytest.raises(AttributeError) as caught:
+        fastem.GaussianMixtur  # noqa: B018
+    assert (caught.value.name, caught.value.obj) == ("GaussianMixtur", fastem)
+    assert "GaussianMixture" in dir(fastem)
