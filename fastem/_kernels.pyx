@@ -22,7 +22,6 @@ from cython cimport view
 from libc.math cimport INFINITY, NAN, exp, fabs, floor, log, log1p, log2, sqrt
 from libc.stdint cimport int8_t, uint64_t
 from libc.stdlib cimport malloc
-from libc.string cimport memset
 
 include "kernels/sweeps.pxi"
 
@@ -39,6 +38,7 @@ cdef extern from *:
     #define LOG_ZERO (-1e290)        /* as counts.LOG_ZERO */
     #define RESOLUTION 0x1p-50       /* as matrices.RESOLUTION */
     #define SMALLEST_VARIANCE 1e-200 /* as matrices.SMALLEST_VARIANCE */
+    #define NEAR 32.0                /* as tables.NEAR */
     #define NO_CHANGE 1e-12          /* as aitken.ROUNDING */
     #define LARGEST 1e140            /* as arrays.LARGEST_MAGNITUDE */
     #define LARGEST_SUM 1e305        /* as arrays.LARGEST_SUM */
@@ -51,7 +51,7 @@ cdef extern from *:
     """
     const uint64_t FIBONACCI
     const double LOG2E, LOG2_2PI, ROOT_OF_HALF_LOG2E, UNIT, EPS, EMPTY, SMALLEST_WEIGHT, LOG_ZERO, RESOLUTION
-    const double SMALLEST_VARIANCE, NO_CHANGE, LARGEST, LARGEST_SUM, LARGEST_COUNT, UNSEEN
+    const double SMALLEST_VARIANCE, NEAR, NO_CHANGE, LARGEST, LARGEST_SUM, LARGEST_COUNT, UNSEEN
     const uint64_t SEED
     enum: STARTS
     enum: TRIAL_ITERATIONS
@@ -66,6 +66,7 @@ def core_of_caller():
 include "kernels/iterate.pxi"
 include "kernels/accelerate.pxi"
 include "kernels/jacobi.pxi"
+include "kernels/iterate_tied.pxi"
 include "kernels/iterate_gaussian.pxi"
 include "kernels/coordinates_gaussian.pxi"
 include "kernels/iterate_counts.pxi"

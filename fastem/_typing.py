@@ -117,6 +117,9 @@ class SweptParams(Protocol[S_co]):
     def tables(self) -> tuple[Array, ...]:
         """Return what the kernels read: float64, C order."""
 
+    def tables_of_component(self, c: int) -> tuple[Array, ...]:
+        """Return the tables of a mixture that has one of the components alone, with its weight."""
+
     def float32_is_sufficient(self, tables: tuple[Array, ...]) -> bool:
         """Return whether float32 rows may be summed in float32, a tile at a time."""
 

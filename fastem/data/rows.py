@@ -270,7 +270,7 @@ class Rows(SweptRows):
             return self._fill_posterior(rows, params, params.tables(), **{wanted: found})
         log_prob = np.empty(len(found))
         for c in range(len(params.weights)):
-            self._fill_posterior(rows, params, [table[c : c + 1] for table in params.tables()], log_prob=log_prob)
+            self._fill_posterior(rows, params, params.tables_of_component(c), log_prob=log_prob)
             found[:, c] = log_prob
         return None
 

@@ -91,6 +91,10 @@ class Params(ABC):
     def tables(self) -> tuple[Array, ...]:
         """Return what the kernels read."""
 
+    def tables_of_component(self, c: int) -> tuple[Array, ...]:
+        """Return the tables of a mixture that has this component alone, with its weight."""
+        return tuple(table[c : c + 1] for table in self.tables())
+
     @property
     @abstractmethod
     def sums_length(self) -> int:

@@ -312,7 +312,7 @@ cdef double prior_of_matrix(Model *m, Py_ssize_t c, const double *offsets) noexc
     for i in range(d):
         for j in range(d):
             second[i * d + j] = m.prior[4 + k * d + i * d + j] + m.prior[2] * offsets[i] * offsets[j]
-            m.sums[k + k * d + (c * d + i) * d + j] += second[i * d + j]
+            m.sums[k + k * d + ((0 if m.shared else c) * d + i) * d + j] += second[i * d + j]
     for i in range(d):
         found += m.prior[3] * log(L[i * d + i])
         for j in range(i + 1):

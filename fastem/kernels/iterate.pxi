@@ -58,6 +58,7 @@ cdef struct Model:
     double *floors           # (d,)    variances that are rounding
     double *pivots           # (3, d)  of a matrix at hand, and scratch
     double *inverse          # (2, d, d) scratch, where factors are matrices
+    double *middle           # (d,)    of the means
     bint shared              # spread is one matrix for all components
     bint isotropic           # spread is one variance for each component
 
@@ -118,7 +119,7 @@ cdef double *new_model(Model *m, double[::1] weights, double[:, ::1] location, d
     m.units = &units[0, 0] if units.shape[0] else NULL
     m.prior = &prior[0] if prior.shape[0] else NULL
     m.shared = m.isotropic = False
-    block = <double *> calloc(2 * length + sums_length + 3 * k + k * d + 3 * factors_length + 4 * d
+    block = <double *> calloc(2 * length + sums_length + 3 * k + k * d + 3 * factors_length + 5 * d
                               + 2 * (factors_length // k), sizeof(double))
     if block == NULL:
         raise MemoryError(f"no memory for the workspace of {k} components in {d} dimensions")
@@ -134,7 +135,8 @@ cdef double *new_model(Model *m, double[::1] weights, double[:, ::1] location, d
     m.scaling = m.swept_factors + factors_length
     m.floors = m.scaling + factors_length
     m.pivots = m.floors + d
-    m.inverse = m.pivots + 3 * d
+    m.middle = m.pivots + 3 * d
+    m.inverse = m.middle + d
     return block
 
 

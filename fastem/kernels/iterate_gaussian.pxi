@@ -3,6 +3,8 @@
 cdef void gaussian_tables(Model *m) noexcept nogil:
     """log_norm and means of the tile; the scale of residuals is made of the factors, (k, d, d) or (k, d)."""
     cdef Tile *t = &m.tile
+    if t.family.full and m.shared:
+        begin_tied(m)
     cdef Py_ssize_t c, j, k = t.k, d = t.d, size = d * d if t.family.full else d, step = d + 1 if t.family.full else 1
     cdef double log_norm
     cdef double *scale = <double *> t.scaling
@@ -14,6 +16,8 @@ cdef void gaussian_tables(Model *m) noexcept nogil:
         t.log_norm[c] = <real> log_norm
     for j in range(k * size):
         scale[j] = m.factors[j] * ROOT_OF_HALF_LOG2E
+    if t.family.tied:
+        tied_tables(m)
 
 
 cdef bint gaussian_maximize(Model *m) noexcept nogil:
@@ -26,7 +30,7 @@ cdef bint gaussian_maximize(Model *m) noexcept nogil:
             m.delta[c * d + j] = 0.0 if is_kept(m, 1, m.location_counts, c) else first[c * d + j] / m.location_counts[c]
             m.made.location[c * d + j] = m.params.location[c * d + j] + m.delta[c * d + j]
     for j in range(d):
-        m.floors[j] = variance_floor(m, j)
+        m.floors[j] = shared_floor(m, j) if m.shared and m.tile.family.full else variance_floor(m, j)
     return maximize_matrices(m) if m.tile.family.full else maximize_variances(m)
 
 
@@ -103,34 +107,22 @@ cdef bint maximize_shared_variance(Model *m) noexcept nogil:
 
 
 cdef bint maximize_matrices(Model *m) noexcept nogil:
-    """Matrices (k, d, d) or, shared, (d, d): scatter, and added on the diagonal."""
-    cdef Py_ssize_t c, i, j, k = m.tile.k, d = m.tile.d, size = d * d
-    cdef double total = 0.0, share
+    """Matrices (k, d, d): scatter, and added on the diagonal."""
+    cdef Py_ssize_t c, i, j, d = m.tile.d
     cdef double *matrix
-    for c in range(k):
-        total += m.spread_counts[c]
-    memset(m.made.spread, 0, m.spread_length * sizeof(double))
-    for c in range(k):
-        matrix = m.made.spread if m.shared else m.made.spread + c * size
-        share = m.spread_counts[c] / total if m.shared else 1.0
+    if m.shared:
+        return maximize_shared_matrix(m)
+    for c in range(m.tile.k):
+        matrix = m.made.spread + c * d * d
+        if is_kept(m, 2, m.spread_counts, c):
+            memcpy(matrix, m.params.spread + c * d * d, d * d * sizeof(double))
+            continue
         for i in range(d):
             for j in range(d):
-                matrix[i * d + j] += share * scatter(m, c, i, j)
-        if not m.shared:
-            if is_kept(m, 2, m.spread_counts, c):
-                memcpy(matrix, m.params.spread + c * size, size * sizeof(double))
-            else:
-                for i in range(d):
-                    matrix[i * d + i] += m.added[i]
-                if not factorise(m, matrix, c):
-                    return False
-    if m.shared:
-        if m.fixed != NULL and m.fixed[2 * k]:
-            memcpy(m.made.spread, m.params.spread, size * sizeof(double))
-            return True
-        for i in range(d):
-            m.made.spread[i * d + i] += m.added[i]
-        return factorise_shared(m, m.made.spread)
+                matrix[i * d + j] = scatter(m, c, i, j)
+            matrix[i * d + i] += m.added[i]
+        if not factorise(m, matrix, c):
+            return False
     return True
 
 
@@ -273,13 +265,13 @@ def iterate_mvnormal_full(const double[:, :] X,           # IN     (n, d)
                           int structure,                  # IN             0; 1 shared
                           const double[:, ::1] units,     # IN     (2, d)
                           const double[::1] prior,        # IN     (4 + k d + d d,)  or (0,)
-                          double[:, ::1] sums,            # OUT    (2 + s, k + k d + k d d + 2)
+                          double[:, ::1] sums,            # OUT    (2 + s, k + k d + k d d + 2), shared: one d d
                           double[:, ::1] trace,           # OUT    (m, 3)
                           double[:, :, ::1] memory,       # IN/OUT as for iterate_normal
                           double[::1] state):             # IN/OUT (24,)
     # -> iterations, m at the most
-    return run_gaussian(&FULL, X, sample_weight, slot_rows, weights, means, covariances, others, added, fixed,
-                        structure, units, prior, sums, trace, memory, state)
+    return run_gaussian(&TIED if structure == 1 else &FULL, X, sample_weight, slot_rows, weights, means, covariances,
+                        others, added, fixed, structure, units, prior, sums, trace, memory, state)
 
 
 cdef Py_ssize_t run_gaussian(const Family *family, const double[:, :] X, const double[:] sample_weight,

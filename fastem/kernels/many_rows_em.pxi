@@ -203,7 +203,8 @@ def fit_groups(const number[:, :] X,           # IN   (n, d)
     # -> the mixture of each group of these shares
     cdef Py_ssize_t i, j, d = X.shape[1], most = 1, size = k * d * (d if kind == FULL_ROWS else 1), length
     cdef Group g
-    cdef const Family *family = &FULL if kind == FULL_ROWS else &DIAG if kind == DIAGONAL_ROWS else (
+    cdef const Family *matrices = &TIED if structure == 1 else &FULL
+    cdef const Family *family = matrices if kind == FULL_ROWS else &DIAG if kind == DIAGONAL_ROWS else (
         &BINOMIAL if kind == BINOMIAL_ROWS else &POISSON)
     cdef real *tile = NULL
     cdef double *block = NULL
@@ -213,7 +214,9 @@ def fit_groups(const number[:, :] X,           # IN   (n, d)
     g.model.spread_length = spread_length(kind, structure, k, d)
     g.size = k + k * d + g.model.spread_length
     length = k + k * d + (0 if kind == POISSON_ROWS else k * d if kind == BINOMIAL_ROWS else size) + 2
-    block = <double *> calloc(most * (3 * d + 5) + 6 * g.size + 2 * k * d + k + d * d + 5 * d + 2 * size + length,
+    if family.tied:
+        length = k + k * d + d * d + 2
+    block = <double *> calloc(most * (3 * d + 5) + 6 * g.size + 2 * k * d + k + d * d + 6 * d + 2 * size + length,
                               sizeof(double))
     if block == NULL:
         raise MemoryError(f"no memory for a group of {most} rows")
@@ -236,7 +239,8 @@ def fit_groups(const number[:, :] X,           # IN   (n, d)
     g.added = g.pooled + d * d
     g.model.floors = g.added + d
     g.model.pivots = g.model.floors + d
-    g.model.factors = g.model.pivots + 3 * d
+    g.model.middle = g.model.pivots + 3 * d
+    g.model.factors = g.model.middle + d
     g.model.scaling = g.model.factors + size
     g.model.sums = g.model.scaling + size
     g.model.counts = g.model.location_counts = g.model.spread_counts = g.model.sums

@@ -45,7 +45,8 @@ cdef void diag_moments(Tile *t) noexcept nogil:
             add_to(t.second, c * d + j, second + second_)
 
 
-cdef Family DIAG = Family(diag_densities, diag_moments, fold_normal, centered=True, full=False, has_trials=False)
+cdef Family DIAG = Family(diag_densities, diag_moments, fold_normal, centered=True, full=False, tied=False,
+                          has_trials=False)
 
 
 def accumulate_mvnormal_diag(const floating[:, :] X,         # IN   (n, d)

@@ -80,7 +80,7 @@ cdef inline void whiten_two(Tile *t, Py_ssize_t c, Py_ssize_t i) noexcept nogil:
 
 cdef void full_moments(Tile *t) noexcept nogil:
     """The second moments in 4 x 4 blocks, row by row of blocks: `weighted` holds the four features of such a row."""
-    cdef Py_ssize_t c, row, j, d = t.d, rows = padded_rows(t.d)
+    cdef Py_ssize_t c, row, j, d = t.d, rows = padded_rows(t.d), step = rows * rows if t.matrices == t.k else 0
     cdef double *second
     if d <= LOW_MOMENTS:
         low_moments(t)
@@ -88,7 +88,7 @@ cdef void full_moments(Tile *t) noexcept nogil:
     for c in range(t.k):
         responsibilities(t, c)
         for row in range(0, rows, 4):
-            second = t.second + (c * rows + row) * rows
+            second = t.second + c * step + row * rows
             if row + 4 <= d:
                 diagonal_4x4(t, c, row, second + row, rows)
             else:
@@ -188,12 +188,13 @@ cdef void fold_full(const Tile *t, double *sums) noexcept nogil:
         fold_sums(t, sums)
     else:
         fold_lanes(t.counts, k * (1 + d), sums)
-        unpad(t.second, k, d, sums + k * (1 + d))
-    mirror(sums + k * (1 + d), k, d)
+        unpad(t.second, t.matrices, d, sums + k * (1 + d))
+    mirror(sums + k * (1 + d), t.matrices, d)
     to_exact_means(t, sums)
 
 
-cdef Family FULL = Family(full_densities, full_moments, fold_full, centered=True, full=True, has_trials=False)
+cdef Family FULL = Family(full_densities, full_moments, fold_full, centered=True, full=True, tied=False,
+                          has_trials=False)
 
 
 def accumulate_mvnormal_full(const floating[:, :] X,         # IN   (n, d)
@@ -202,7 +203,7 @@ def accumulate_mvnormal_full(const floating[:, :] X,         # IN   (n, d)
                              const double[::1] log_norm,     # IN   (k,)       log2 of weight / sqrt(det(2 pi S))
                              const double[:, ::1] means,     # IN   (k, d)
                              const double[:, :, ::1] factor, # IN   (k, d, d)  lower L, L^T L = log2(e) / 2 S^-1
-                             double[:, ::1] sums):           # OUT  (s, k + k d + k d d + 2)
+                             double[:, ::1] sums):           # OUT  (s, k + k d + k d d + 2), or d d: their sum
     # -> per slot: sum w r, sum w r (x - mean), sum w r (x - mean)(x - mean)^T, sum w log p(x), -sum w sum_k r log r
     cdef Tile t
     cdef real *block = new_tile(&t, &FULL, &log_norm[0], means, &factor[0, 0, 0], sums.shape[1] - 2)

@@ -62,7 +62,7 @@ cdef inline void densities_in_registers(Tile *t, Py_ssize_t d) noexcept nogil:
 
 cdef inline void moments_in_registers(Tile *t, Py_ssize_t d) noexcept nogil:
     """counts, first and second moments of a component in registers, while a tile passes by."""
-    cdef Py_ssize_t c, i
+    cdef Py_ssize_t c, i, step = d * d * LANES if t.matrices == t.k else 0
     cdef const real *x = t.x
     cdef const real *scale = t.scale
     cdef const real *density = t.density
@@ -71,7 +71,7 @@ cdef inline void moments_in_registers(Tile *t, Py_ssize_t d) noexcept nogil:
     cdef double *second
     cdef vec r, z0, z1, z2, z3, a, n, f0, f1, f2, f3, s00, s10, s11, s20, s21, s22, s30, s31, s32, s33
     for c in range(t.k):
-        mean, first, second = t.location + c * d, t.first + c * d * LANES, t.second + c * d * d * LANES
+        mean, first, second = t.location + c * d, t.first + c * d * LANES, t.second + c * step
         n = f0 = f1 = f2 = f3 = s00 = s10 = s11 = s20 = s21 = s22 = s30 = s31 = s32 = s33 = broadcast(0.0)
         for i in range(VECTORS):
             r = load(density, i) * load(scale, i)
@@ -155,15 +155,15 @@ cdef inline void drop_empty(Py_ssize_t k, Py_ssize_t d, Py_ssize_t m, double *su
 
 
 cdef inline void move_to_means(const Tile *t, const double *counts, double *first, double *second) noexcept nogil:
-    """Moments about the means as float32 has them -> about the means: with e the rounding of a mean,
+    """Moments about other places -> about the means: with e how far a mean is from there,
     sum r (z - e) = first - counts e,  sum r (z - e)(z - e)^T = second - e first^T - first e^T + counts e e^T."""
     cdef Py_ssize_t c, i, j, at, d = t.d
     cdef const double *e
     for c in range(t.k):
-        e = t.rounding + c * d
+        e = t.shift + c * d
         for i in range(d):
             for j in range(0 if t.family.full else i, d if t.family.full else i + 1):
-                at = (c * d + i) * d + j if t.family.full else c * d + i
+                at = (c % t.matrices * d + i) * d + j if t.family.full else c * d + i
                 second[at] -= e[i] * first[c * d + j] + first[c * d + i] * e[j] - counts[c] * e[i] * e[j]
         for i in range(d):
             first[c * d + i] -= counts[c] * e[i]
@@ -173,7 +173,7 @@ cdef inline void to_exact_means(const Tile *t, double *sums) noexcept nogil:
     """Move the folded sums of a slot from the means as float32 has them to the means themselves."""
     cdef Py_ssize_t k = t.k, d = t.d
     if SINGLE:
-        drop_empty(k, d, d * (d if t.family.full else 1), sums)
+        drop_empty(k, d, d * (d if t.family.full else 1) if t.matrices == k else 0, sums)
         move_to_means(t, sums, sums + k, sums + k + k * d)
 
 
@@ -182,7 +182,8 @@ cdef void fold_normal(const Tile *t, double *sums) noexcept nogil:
     to_exact_means(t, sums)
 
 
-cdef Family NORMAL = Family(low_densities, low_moments, fold_normal, centered=True, full=False, has_trials=False)
+cdef Family NORMAL = Family(low_densities, low_moments, fold_normal, centered=True, full=False, tied=False,
+                            has_trials=False)
 
 
 def accumulate_normal(const floating[:, :] X,         # IN   (n, 1)

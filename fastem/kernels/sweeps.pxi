@@ -2,7 +2,7 @@
 
 from cython cimport floating
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 include "kernels/simd.pxi"
 
@@ -22,5 +22,6 @@ include "kernels/slots.pxi"
 include "kernels/normal.pxi"
 include "kernels/mvnormal_diag.pxi"
 include "kernels/mvnormal_full.pxi"
+include "kernels/mvnormal_tied.pxi"
 include "kernels/binomial.pxi"
 include "kernels/poisson.pxi"

@@ -10,6 +10,7 @@ cdef struct Family:
     Fold fold                # sums of a slot, by lane -> a row of `sums`
     bint centered            # location is means: float32 takes rows and means from the middle of them
     bint full                # scaling and second moments are (k, d, d)
+    bint tied                # one matrix is the scaling of all components, and one their second moments
     bint has_trials
 
 cdef struct Tile:
@@ -19,22 +20,25 @@ cdef struct Tile:
     Py_ssize_t vectors       # of a column that hold rows, raised to an even number
     real *log_norm           # (k,)      tables of the family, as its kernel names them
     real *location           # (k, d)
-    const real *scaling      # (k, d) or (k, d, d); of doubles the caller's own
-    double *origin           # (d,)      from which x and location are taken: 0, but for float32
-    double *rounding         # (k, d)    what location has lost in float32
-    real *x                  # (d, TILE) columns of the rows at hand
+    const real *scaling      # (k, d) or (k, d, d); of doubles the caller's own.  Tied: (d, d)
+    double *origin           # (d,)      from which x and location are taken: 0, but for float32 and tied
+    double *shift            # (k, d)    means less what moments are taken about: what location has lost in float32.
+                             #           Tied: means - origin
+    real *x                  # (d, TILE) columns of the rows at hand; tied: and of zeros to a multiple of four
     real *trials             # (d, TILE) binomial only, else NULL
     real *weight             # (TILE,)   sample weights, 0 behind the last row
     real *top                # (TILE,)   largest log2 density over the components
     real *total              # (TILE,)   sum over the components of 2^(log density - top), in [1, k]
     real *scale              # (TILE,)   weight / total
     real *density            # (k, TILE) log2 (weight * density), then 2^(that - top)
-    real *residual           # (d, TILE) x - mean of the component at hand, and rows of zeros to a multiple of four
+    real *residual           # (d, TILE) x - mean of the component at hand, and rows of zeros to a multiple of four.
+                             #           Tied: rows whitened
     real *weighted           # (4, TILE) responsibility * residual of four features
     double *counts           # (k, LANES)    sums of the slot at hand, by lane, one behind the other
-    double *first            # (k, d, LANES)
+    double *first            # (k, d, LANES); tied: (k, d), both raised to a multiple of four
     double *second           # (k, d, LANES), or none; full covariance: (k, d, d, LANES) or, d > LOW_MOMENTS, (k, d, d)
-                             #               with d raised to a multiple of four; lower triangles
+                             #               with d raised to a multiple of four; lower triangles.  Tied: one (d, d)
+    Py_ssize_t matrices      # of second moments: k or, where components share a covariance, 1
     Py_ssize_t sums_length   # of a row of `sums`, without loglik and entropy; 0 where no sums are wanted
     Py_ssize_t lanes_length  # of these sums by lane
     double loglik
@@ -50,37 +54,50 @@ cdef real *new_tile(Tile *t, const Family *family, const double *log_norm, const
     784 features would wait for that memory.
     """
     cdef Py_ssize_t k = location.shape[0], d = location.shape[1], rows = padded_rows(d)
-    cdef Py_ssize_t scaling_length = k * d * (d if family.full else 1)
-    cdef Py_ssize_t columns = 8 + k + d + family.has_trials * d + rows
-    cdef Py_ssize_t tile_length = columns * COLUMN + k * (1 + d) + (scaling_length if SINGLE else 0)
+    cdef Py_ssize_t height = padded_rows(k) if family.tied else k
+    cdef Py_ssize_t scaling_length = (1 if family.tied else k) * d * (d if family.full else 1)
+    cdef Py_ssize_t columns = 8 + height + (rows if family.tied else d) + family.has_trials * d + rows
+    cdef Py_ssize_t tile_length = columns * COLUMN + height * (1 + d) + (scaling_length if SINGLE else 0)
+    cdef Py_ssize_t first_length = max(k * d * LANES, height * rows if family.tied else 0)
     cdef real *block
     t.family, t.k, t.d, t.vectors, t.sums_length = family, k, d, VECTORS, sums_length
-    t.lanes_length = sums_length * LANES
-    if sums_length and family.full and d > LOW_MOMENTS:
-        t.lanes_length = k * (1 + d) * LANES + k * rows * rows
+    t.matrices = 1 if family.full and sums_length < k * (1 + d + d * d) else k
+    t.lanes_length = 0
+    if sums_length:
+        t.lanes_length = k * LANES + first_length + second_length(t)
     block = <real *> calloc((t.lanes_length + d + k * d) * sizeof(double) + tile_length * sizeof(real) + 128, 1)
     if block == NULL:
         raise MemoryError(f"no memory for the workspace of {k} components in {d} dimensions")
     t.x = aligned(block)
-    t.weight = t.x + d * COLUMN
+    t.weight = t.x + (rows if family.tied else d) * COLUMN
     t.top = t.weight + COLUMN
     t.total = t.top + COLUMN
     t.scale = t.total + COLUMN
     t.density = t.scale + COLUMN
-    t.residual = t.density + k * COLUMN
+    t.residual = t.density + height * COLUMN
     t.weighted = t.residual + rows * COLUMN
     t.trials = t.weighted + 4 * COLUMN if family.has_trials else NULL
     t.counts = <double *> aligned(t.weighted + (4 + family.has_trials * d) * COLUMN)
     t.first = t.counts + k * LANES
-    t.second = t.first + k * d * LANES
+    t.second = t.first + first_length
     t.origin = t.counts + t.lanes_length
-    t.rounding = t.origin + d
-    t.log_norm = <real *> (t.rounding + k * d)
-    t.location = t.log_norm + k
+    t.shift = t.origin + d
+    t.log_norm = <real *> (t.shift + k * d)
+    t.location = t.log_norm + height
     copy_tables(t, log_norm, &location[0, 0])
-    t.scaling = narrowed(scaling, scaling_length, t.location + k * d) if SINGLE else <const real *> scaling
+    t.scaling = narrowed(scaling, scaling_length, t.location + height * d) if SINGLE else <const real *> scaling
     guard(t.x, columns, TILE)
     return block
+
+
+cdef inline Py_ssize_t second_length(const Tile *t) noexcept nogil:
+    """Doubles of the second moments of a slot."""
+    cdef Py_ssize_t rows = padded_rows(t.d)
+    if not t.family.full:
+        return (t.sums_length - t.k * (1 + t.d)) * LANES
+    if t.family.tied:
+        return max(rows * rows, t.d * t.d * LANES)
+    return t.matrices * (t.d * t.d * LANES if t.d <= LOW_MOMENTS else rows * rows)
 
 
 cdef inline Py_ssize_t padded_rows(Py_ssize_t d) noexcept nogil:
@@ -102,7 +119,7 @@ cdef void copy_tables(Tile *t, const double *log_norm, const double *location) n
         for j in range(t.d):
             mean = location[c * t.d + j] - t.origin[j]
             t.location[c * t.d + j] = <real> mean
-            t.rounding[c * t.d + j] = mean - t.location[c * t.d + j]
+            t.shift[c * t.d + j] = mean - t.location[c * t.d + j]
 
 
 cdef const real *narrowed(const double *table, Py_ssize_t length, real *to) noexcept nogil:

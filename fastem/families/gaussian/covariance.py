@@ -9,7 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastem._typing import Array, SweepKernels
-from fastem.families.gaussian.matrices import FLOOR_SAFETY, RESOLUTION, SMALLEST_MAGNITUDE, rounding_variances
+from fastem.families.gaussian.matrices import (
+    FLOOR_SAFETY,
+    RESOLUTION,
+    SMALLEST_MAGNITUDE,
+    divisors,
+    rounding_variances,
+)
 from fastem.families.weights import SMALLEST_WEIGHT
 from fastem.kernels.linear import weighted_sum
 from fastem.validation.parameters import check_magnitudes
@@ -78,13 +84,35 @@ class Covariance(ABC):
     def of_scatter(scatter: Array, shares: Array, reg_covar: float | Array) -> Array:
         """Return the array that maximises Q, with reg_covar added to the variances.
 
-        scatter (k, d, d) or (k, d) is that of each component about its mean; shares (k,) are those of the rows.
+        scatter is that of each component about its mean, as statistics have it; shares (k,) are those of the rows.
         """
 
     @staticmethod
     @abstractmethod
     def outer(a: Array, b: Array) -> Array:
         """Return a b^T (k, d, d) of vectors (k, d), or its diagonals (k, d) where no more is needed."""
+
+    # ---- sums
+
+    def pool(self, moments: Array) -> Array:
+        """Return second moments of each component as statistics have them: one sum where they share a covariance."""
+        return moments
+
+    def cross(self, a: Array, b: Array) -> Array:
+        """Return a b^T of vectors (k, d), as statistics have second moments."""
+        return self.outer(a, b)
+
+    def scatter(
+        self, second: Array, counts: Array, mean_counts: Array, delta: Array, keep: NDArray[np.bool_] | None
+    ) -> Array:
+        """Return second / counts about means that have gone by delta (k, d), shaped as second.
+
+        A prior has its own counts of means.
+        """
+        moved, divisor = delta, divisors(counts, keep)
+        if mean_counts is not counts:
+            moved = (mean_counts / divisor)[:, np.newaxis] * delta
+        return second / divisor.reshape(-1, *[1] * (second.ndim - 1)) - self.outer(moved, delta)
 
     # ---- components
 
@@ -212,12 +240,12 @@ class Covariance(ABC):
     def above(self, smallest: Array, reg_covar: float | Array) -> Self:
         """Return covariances that are raised to what an M-step leaves them: reg_covar and variances of (d,)."""
 
-    def variance_floor(self, scatter: Array, shares: Array, delta: Array, means: Array) -> Array:
+    def variance_floor(self, scatter: Array, shares: Array, taken: Array, means: Array) -> Array:
         """Return the variances that are rounding: (k, d), or (d,) of a shared covariance.
 
-        They are those of the rows, by their mean squares, or of the scatter, which delta^2 has been taken from.
+        They are those of the rows, by their mean squares, or of the scatter, which taken^2 (k, d) was taken from.
         """
-        return np.maximum(rounding_variances(shares, scatter, means), RESOLUTION * delta**2)
+        return np.maximum(rounding_variances(shares, scatter, means), RESOLUTION * taken**2)
 
     def check_scales(self, means: Array, before: Array) -> None:
         """Raise ValueError for rows that are so close to 0 that their variances are no numbers to reckon with.

@@ -34,6 +34,7 @@ from fastem.kernels.linear import (
     inverse_cholesky,
     inverse_lower,
     log_determinant,
+    outer_sums,
     product,
     times,
     weighted_sum,
@@ -226,8 +227,8 @@ class Full(Covariance):
         matrices[suspect] += np.maximum(1 - least, 0.0)[:, np.newaxis, np.newaxis] * np.diag(units**2)
         return self.like(matrices.reshape(self.values.shape))
 
-    def variance_floor(self, scatter: Array, shares: Array, delta: Array, means: Array) -> Array:
-        return super().variance_floor(diagonal(scatter), shares, delta, means)
+    def variance_floor(self, scatter: Array, shares: Array, taken: Array, means: Array) -> Array:
+        return super().variance_floor(diagonal(scatter), shares, taken, means)
 
     def floor_ratios(self, weights: Array, means: Array, reg_covar: float | Array) -> Array:
         variances = self.variances()
@@ -314,9 +315,18 @@ class Tied(Full):
     def of_variances(variances: Array, k: int) -> Array:
         return np.diag(variances)
 
-    @staticmethod
-    def of_scatter(scatter: Array, shares: Array, reg_covar: float | Array) -> Array:
-        return Full.of_scatter(weighted_sum(shares, scatter), shares, reg_covar)
+    def pool(self, moments: Array) -> Array:
+        pooled: Array = moments.sum(axis=0)
+        return pooled
+
+    def cross(self, a: Array, b: Array) -> Array:
+        return outer_sums(a, b)
+
+    def scatter(
+        self, second: Array, counts: Array, mean_counts: Array, delta: Array, keep: NDArray[np.bool_] | None
+    ) -> Array:
+        moved = self.cross(mean_counts[:, np.newaxis] * delta, delta)
+        return (second - moved) / math.fsum(counts.tolist())
 
     def keep(self, others: Self, components: NDArray[np.bool_] | None) -> Self:
         return self
@@ -362,8 +372,8 @@ class Tied(Full):
     def relative(self, weights: Array) -> tuple[Array, Array]:
         return np.ones(self.k), np.ones(self.k)
 
-    def variance_floor(self, scatter: Array, shares: Array, delta: Array, means: Array) -> Array:
-        lost = weighted_sum(shares, RESOLUTION * delta**2)
+    def variance_floor(self, scatter: Array, shares: Array, taken: Array, means: Array) -> Array:
+        lost = weighted_sum(shares, RESOLUTION * taken**2)
         return np.maximum(rounding_variances(shares, diagonal(scatter), means), lost)
 
     def floor_ratios(self, weights: Array, means: Array, reg_covar: float | Array) -> Array:

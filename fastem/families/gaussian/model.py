@@ -12,21 +12,20 @@ from numpy.typing import NDArray
 from fastem._errstate import own_methods
 from fastem._public import public
 from fastem._typing import Array, RowKind, State, SweepKernels
-from fastem.data.slots import as_table, refuse_nan
+from fastem.data.slots import refuse_nan
 from fastem.families.fixed import Fixed, FixedLike
 from fastem.families.gaussian.covariance import Covariance
 from fastem.families.gaussian.matrices import (
     COLLAPSED_RATIO,
     FLOAT32_EPS,
-    LOG2E,
     PROVEN_WIDTH,
-    diagonal,
     divisors,
     rounding_variances,
 )
 from fastem.families.gaussian.rounding import is_the_same_model, loglik_terms, rounded, sums_are_sufficient
 from fastem.families.gaussian.separation import overlaps
 from fastem.families.gaussian.structures import COVARIANCE_TYPES, STRUCTURES
+from fastem.families.gaussian.tables import is_near_in_float32, kernel_of, middle_of, table_of, tables_of
 from fastem.families.params import Chart, Params, kept
 from fastem.families.stats import Stats
 from fastem.families.weights import EMPTY, log2_weights, log_weights, softmax, weight_slopes
@@ -40,8 +39,6 @@ from fastem.validation.parameters import (
     check_shape,
 )
 from fastem.validation.settings import as_reg_covar, check_choice
-
-UNIVARIATE = SweepKernels("accumulate_normal", "posterior_normal", "iterate_normal")
 
 
 @public
@@ -124,31 +121,36 @@ class GaussianParams(Params):
 
     @property
     def kernel(self) -> SweepKernels:
-        return UNIVARIATE if self.n_features == 1 else self.structure.kernel
+        return kernel_of(self.structure, self.middle)
+
+    @kept
+    def middle(self) -> Array | None:
+        """The middle (d,) of the means if a sweep whitens rows about it once for all components."""
+        return middle_of(self.means, self.structure)
 
     @property
     def sums_length(self) -> int:
         k, d = self.means.shape
-        return k * (1 + d + (d * d if self.is_matrix else d)) + 2
+        matrices = 1 if self.structure.is_shared and d > 1 else k
+        return k * (1 + d) + matrices * (d * d if self.is_matrix else d) + 2
 
     def stats(self, sums: Array, single: bool = False) -> GaussianStats:
         k, d = self.means.shape
         first, second = sums[k : k + k * d].reshape(k, d), sums[k + k * d : -2]
-        second = second.reshape((k, d, d) if self.is_matrix else (k, d))
+        second = self.structure.pool(second.reshape((-1, d, d) if self.is_matrix else (k, d)))
         n, (loglik, entropy) = sums[:k], sums[-2:].tolist()
         return GaussianStats(self, n, loglik, entropy, first, second, n, n, row_counts=n, single=single)
 
-    def tables(self) -> tuple[Array, Array, Array]:
-        """Return log_norm (k,) in base 2, means (k, d), and precision factors times sqrt(log2(e) / 2)."""
+    def tables(self) -> tuple[Array, ...]:
         return self._tables
 
     @kept
-    def _tables(self) -> tuple[Array, Array, Array]:
+    def _tables(self) -> tuple[Array, ...]:
         """The tables of the kernels, kept: whoever predicts row by row needs the same each time."""
-        factors = self.structure.precision_factors()
-        log_norm = self._log2_weights() + np.log2(diagonal(factors) if factors.ndim == 3 else factors).sum(axis=1)
-        log_norm -= 0.5 * self.means.shape[1] * math.log2(2 * math.pi)
-        return as_table(log_norm), as_table(self.means), as_table(factors * math.sqrt(LOG2E / 2))
+        return tables_of(self._log2_weights(), self.means, self.structure, self.middle)
+
+    def tables_of_component(self, c: int) -> tuple[Array, ...]:
+        return super().tables_of_component(c) if self.middle is None else table_of(self.tables(), c)
 
     def _log2_weights(self) -> Array:
         """Return the logarithms (k,) of the weights, in base 2."""
@@ -164,7 +166,9 @@ class GaussianParams(Params):
         return None
 
     def float32_is_sufficient(self, tables: tuple[Array, ...]) -> bool:
-        return sums_are_sufficient(tables[1], tables[2], self.variances)
+        if self.middle is None:
+            return sums_are_sufficient(tables[1], tables[2], self.variances)
+        return is_near_in_float32(tables) and sums_are_sufficient(self.means, tables[2][np.newaxis], self.variances)
 
     def rounded_to_float32(self) -> GaussianParams:
         found = rounded(self.weights, self.means, self.covariances)
@@ -328,7 +332,7 @@ class GaussianStats(Stats[GaussianParams]):
 
     params: GaussianParams
     first: Array  #:   (k, d)                sum w r (x - mean)
-    second: Array  #:  (k, d, d) or (k, d)   sum w r (x - mean)(x - mean)^T, or its diagonal
+    second: Array  #:  (k, d, d) or (k, d)   sum w r (x - mean)(x - mean)^T, or its diagonal; tied (d, d), of all
     mean_counts: Array  #:     (k,)  what stands behind first: counts, and the pseudo-counts of a prior
     scatter_counts: Array  #:  (k,)  what stands behind second
 
@@ -336,7 +340,7 @@ class GaussianStats(Stats[GaussianParams]):
         """Return the same sums of rows about other means: x - m' = (x - m) + (m - m')."""
         shift = self.params.means - params.means
         first = self.first + self.counts[:, np.newaxis] * shift
-        cross = params.structure.outer(0.5 * (self.first + first), shift)
+        cross = params.structure.cross(0.5 * (self.first + first), shift)
         second = self.second + cross + (cross.mT if params.is_matrix else cross)
         return replace(self, params=params, first=first, second=second)
 
@@ -355,8 +359,10 @@ class GaussianStats(Stats[GaussianParams]):
 
     def _rounded(self) -> tuple[float, float]:
         """Return the two sums of `Stats._rounded`: see `loglik_terms`."""
-        params, roots = self.params, np.sqrt(self.params.variances())
-        return loglik_terms(self.counts, self.second, params.weights, params.means, params.precision_factors(), roots)
+        params, second = self.params, self.second
+        factors, roots = params.precision_factors(), np.sqrt(params.variances())
+        offsets = None if params.middle is None else params.means - params.middle
+        return loglik_terms(self.counts, second, params.weights, params.means, factors, roots, offsets)
 
     def maximize(self, *, fixed: FixedLike = (), reg_covar: float | Array = 1e-6) -> GaussianParams:
         """Return the parameters after the M-step.
@@ -374,9 +380,10 @@ class GaussianStats(Stats[GaussianParams]):
         weights, means = self.mixing_weights(fixed), at.means + delta
         if keep_covariance is not None and keep_covariance.all():
             return at.with_values(weights, means, structure)
-        scatter = self._scatter(divisors(self.scatter_counts, keep_covariance), delta)
+        scatter = structure.scatter(self.second, self.scatter_counts, self.mean_counts, delta, keep_covariance)
         shares = self.scatter_counts / math.fsum(self.scatter_counts.tolist())
-        smallest = structure.variance_floor(scatter, shares, delta, means)
+        taken = delta if at.middle is None else means - at.middle
+        smallest = structure.variance_floor(scatter, shares, taken, means)
         found = structure.like(structure.of_scatter(scatter, shares, reg_covar)).keep(structure, keep_covariance)
         if (floored := found.floored(smallest)) is not found:
             found.check_scales(means, at.means)
@@ -390,11 +397,3 @@ class GaussianStats(Stats[GaussianParams]):
             return None, None
         free = self.params.structure.free(fixed.free("covariances"))
         return ~(self.mean_counts > least) | fixed.mask("means"), ~(self.scatter_counts > least) | ~free
-
-    def _scatter(self, counts: Array, delta: Array) -> Array:
-        """Return second / counts about the new means, (k, d, d) or (k, d).  A prior has its own counts of means."""
-        moved = delta
-        if self.mean_counts is not self.scatter_counts:
-            moved = (self.mean_counts / counts)[:, np.newaxis] * delta
-        counts = counts.reshape(-1, *[1] * (self.second.ndim - 1))
-        return self.second / counts - self.params.structure.outer(moved, delta)

@@ -12,7 +12,7 @@ from fastem.data.slots import as_table
 from fastem.families.gaussian.matrices import FLOAT32_EPS, diagonal, squared_norms
 from fastem.families.stats import UNIT
 from fastem.families.weights import SMALLEST_WEIGHT
-from fastem.kernels.linear import dot, product, times
+from fastem.kernels.linear import dot, product, times, weighted_sum
 
 FLOAT32_UNIT = FLOAT32_EPS / 2
 """What rounding to float32 changes a number by, relatively, at most."""
@@ -64,21 +64,27 @@ def is_the_same_model(factors: Array, means: Array, variances: Array) -> bool:
 
 
 def loglik_terms(
-    counts: Array, second: Array, weights: Array, means: Array, factors: Array, sds: Array
+    counts: Array, second: Array, weights: Array, means: Array, factors: Array, sds: Array, offsets: Array | None
 ) -> tuple[float, float]:
     """Return the two sums of `Stats._rounded`.
 
     The terms are log weights, log scales and |L (x - mean)|^2 / 2; L (x - mean) is a sum, and L (precision factors) the
-    inverse of a factor of the covariances; a mean is off by half a unit, near the maximum of Q.
+    inverse of a factor of the covariances; a mean is off by half a unit, near the maximum of Q.  With offsets (k, d) of
+    the means, L (x - mean) is a difference, and its square a sum of three.
     """
     d, L, is_matrix = means.shape[1], np.abs(factors), factors.ndim == 3
-    spread = np.sqrt(np.maximum(diagonal(second) if second.ndim == 3 else second, 0.0))
+    second = second[np.newaxis] if is_matrix and second.ndim == 2 else second
+    spread = np.sqrt(np.maximum(diagonal(second) if is_matrix else second, 0.0))
+    if offsets is not None:
+        spread = spread + 2 * np.sqrt(weighted_sum(counts, offsets**2))
     logs = np.abs(np.log(np.maximum(weights, SMALLEST_WEIGHT)))
     logs = logs + np.abs(np.log(diagonal(L) if is_matrix else L)).sum(axis=1)
-    squares = squared_norms(L, spread)
-    whitening = 2 * (d + 2) * squares.sum() + UNIT * dot(counts, squared_norms(L, np.abs(means)))
+    squares = squared_norms(L[: len(spread)], spread)
+    whitening = (2 if offsets is None else 3) * (d + 2) * squares.sum()
+    whitening += UNIT * dot(counts, squared_norms(L, np.abs(means)))
     if is_matrix:
-        squares = np.maximum((product(factors, second) * factors).sum(axis=(1, 2)), 0.0)
-        whitening += (3 * d + 1) * (squared_norms(L, sds) * (squares + counts)).sum()
+        squares = np.maximum((product(factors[: len(second)], second) * factors[: len(second)]).sum(axis=(1, 2)), 0.0)
+        norms = squared_norms(L, sds)
+        whitening += (3 * d + 1) * (dot(norms, counts) + dot(norms[: len(second)], squares))
     terms = dot(counts, logs + 0.5 * d * math.log(2 * math.pi)) + 0.5 * squares.sum()
     return float(terms), float(whitening)

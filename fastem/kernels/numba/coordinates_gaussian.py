@@ -369,7 +369,8 @@ def add_full_prior(m):
             found += m.prior[3] * np.log(L[i * d + i])
             for j in range(d):
                 second[i * d + j] = m.prior[4 + k * d + i * d + j] + m.prior[2] * offset(m, c, i) * offset(m, c, j)
-                m.sums[first_spread(m) + (c * d + i) * d + j] += second[i * d + j]
+                own = 0 if m.structure == SHARED else c
+                m.sums[first_spread(m) + (own * d + i) * d + j] += second[i * d + j]
         found -= 0.5 * trace_of(d, L, second)
     return m.prior[1] + found + log_dirichlet(m, m.prior[0])
 

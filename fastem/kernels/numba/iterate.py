@@ -46,6 +46,7 @@ from fastem.kernels.numba.accelerate import (
     weights_left,
 )
 from fastem.kernels.numba.jit import doubles, once, pointwise, serial_kernel, tile_rows
+from fastem.kernels.numba.tile import tied_rows
 from fastem.kernels.numba.vectors import ROW, borrowed
 
 state_inout = types.Array(types.float64, 1, "C")
@@ -72,6 +73,7 @@ class Model(NamedTuple):
     sums: np.ndarray           # of the rows and of the prior
     counts: np.ndarray         # (3, k)  behind weights, first and second moments
     delta: np.ndarray          # (k d,)  how far means go
+    middle: np.ndarray         # (d,)    of the means, if rows are whitened once for all components; else NaN
     floors: np.ndarray         # (d,)    variances that are rounding
     matrices: np.ndarray       # (2, d d) scratch, where factors are matrices
 
@@ -80,33 +82,45 @@ def iterate_kernel(function):
     """A kernel that runs on the thread that calls; of its two tiles one is for sweeps, the other is scratch."""
     declared = function.__annotations__
     sources, (first, sums) = list(declared.values()).count(doubles), map(list(declared).index, ("weights", "sums"))
+    structure = list(declared).index("structure") if "structure" in declared else None
 
     def height(*args):
         (_, location, spread), length = args[first:first + 3], args[sums].shape[1]
         k, d = location.shape
-        return max(tile_rows(k, d, sources), -(-scratch_length(k, d, len(spread), length) // ROW))
+        factors = factors_length_of(k, d, 0 if structure is None else args[structure], length)
+        scratch = -(-scratch_length(k, d, len(spread), factors, length) // ROW)
+        return max(tile_rows(k, d, sources), tied_rows(k, d), scratch)
 
     return serial_kernel(function, height, n_tiles=2)
 
 
-def scratch_length(k, d, spread_length, sums_length):
+def factors_length(k, d, structure, sums_length):
+    """As many as second moments, of which components that share a matrix have one."""
+    second = sums_length - 2 - k - k * d
+    return k * second if structure == 1 and d > 1 else second
+
+
+factors_length_of, shared_factors = factors_length, pointwise(factors_length)
+
+
+def scratch_length(k, d, spread_length, factors_length, sums_length):
     """Numbers of the scratch, as `model_of` cuts them."""
-    factors_length = sums_length - 2 - k - k * d
     states, tables = 3 * (k + k * d + spread_length), 4 * k + 2 * k * d + 3 * factors_length
-    return states + tables + sums_length + d + 2 * (factors_length // k)
+    return states + tables + sums_length + 2 * d + 2 * (factors_length // k)
 
 
 @once
 def model_of(tiles, weights, location, spread, others, added, fixed, structure, units, prior, sums):
     """A copy of the parameters, and scratch."""
     (k, d), length, scratch = location.shape, others.shape[1], borrowed(tiles[1].ravel())
-    size, factors_length = k * d, sums.shape[1] - 2 - k - k * d
+    size, factors_length = k * d, shared_factors(k, d, structure, sums.shape[1])
     a = 3 * length + k
     b = a + size
     c = b + 3 * factors_length
     e = c + sums.shape[1]
     f = e + 3 * k
     g = f + size
+    h = g + 2 * d
     copy(weights, scratch[:k])
     copy(location.ravel(), scratch[k:k + size])
     copy(spread, scratch[k + size:length])
@@ -115,7 +129,7 @@ def model_of(tiles, weights, location, spread, others, added, fixed, structure, 
                  borrowed(units), borrowed(prior), scratch[3 * length:a], scratch[a:b].reshape(k, d),
                  scratch[b:b + factors_length], scratch[b + factors_length:b + 2 * factors_length],
                  scratch[b + 2 * factors_length:c], scratch[c:e], scratch[e:f].reshape(3, k), scratch[f:g],
-                 scratch[g:g + d], scratch[g + d:g + d + 2 * (factors_length // k)].reshape(2, factors_length // k))
+                 scratch[g:g + d], scratch[g + d:h], scratch[h:h + 2 * (factors_length // k)].reshape(2, -1))
 
 
 @once

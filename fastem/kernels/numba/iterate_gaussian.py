@@ -26,16 +26,18 @@ from fastem.kernels.numba.maximize_gaussian import (
     diag_tables,
     find_matrix_factors,
     find_variance_factors,
-    full_tables,
+    is_whitened_once,
+    matrix_tables,
     maximize_diag,
     maximize_full,
 )
 from fastem.kernels.numba.mvnormal_diag import diag_share
-from fastem.kernels.numba.mvnormal_full import full_share, mirror
+from fastem.kernels.numba.mvnormal_full import full_share, mirror_slots
+from fastem.kernels.numba.mvnormal_tied import tied_share
 
 advance_diag = advance_of(diag_tables, find_variance_factors, add_diag_prior, maximize_diag, diag_to_vector,
                           diag_gradient, diag_from_vector)
-advance_full = advance_of(full_tables, find_matrix_factors, add_full_prior, maximize_full, full_to_vector,
+advance_full = advance_of(matrix_tables, find_matrix_factors, add_full_prior, maximize_full, full_to_vector,
                           full_gradient, full_from_vector)
 
 
@@ -48,18 +50,11 @@ def begin_diag(m):
 
 
 @once
-def mirror_slots(slots, k, d):
-    """The second moments of each slot: lower triangles -> symmetric matrices."""
-    for s in range(len(slots)):
-        mirror(slots[s, k + k * d:], k, d)
-
-
-@once
 def begin_full(m):
     """Factors and tables of the params: -> are they definite?"""
     found = find_matrix_factors(m)
     if found:
-        full_tables(m)
+        matrix_tables(m)
     return found
 
 
@@ -137,7 +132,7 @@ def iterate_mvnormal_full(X: doubles,               # IN     (n, d)
                           structure: int64,         # IN             0; 1 shared
                           units: matrix,            # IN     (2, d)
                           prior: vector,            # IN     (4 + k d + d d,)  or (0,)
-                          sums: sums_out,           # OUT    (2 + s, k + k d + k d d + 2)
+                          sums: sums_out,           # OUT    (2 + s, k + k d + k d d + 2), shared: one d d
                           trace: sums_out,          # OUT    (m, 3)
                           memory: memory_inout,     # IN/OUT as for iterate_normal
                           state: state_inout,       # IN/OUT (24,)
@@ -148,9 +143,13 @@ def iterate_mvnormal_full(X: doubles,               # IN     (n, d)
     m = model_of(tiles, weights, means, covariances, others, added, fixed, structure, units, prior, sums)
     goes_on, done = len(trace) > 0 and begin_full(m), int64(0)
     while goes_on:
-        full_share(int64(0), tiles[:1], slot_rows, X, X[:, :0], sample_weight, m.log_norm, m.center,
-                   m.scaling.reshape(k, d, d), sums[2:])
-        mirror_slots(sums[2:], k, d)
+        if is_whitened_once(m):
+            tied_share(int64(0), tiles[:1], slot_rows, X, sample_weight, m.log_norm, m.center,
+                       m.scaling[:d * d].reshape(d, d), m.params[k:k + k * d].reshape(k, d), m.middle, sums[2:])
+        else:
+            full_share(int64(0), tiles[:1], slot_rows, X, X[:, :0], sample_weight, m.log_norm, m.center,
+                       m.scaling.reshape(k, d, d), sums[2:])
+            mirror_slots(sums[2:], k, d)
         goes_on, done = advance_full(m, done, sums, trace, memory, state)
     put_params(m, weights, means, covariances)
     return done

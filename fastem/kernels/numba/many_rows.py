@@ -30,6 +30,7 @@ class Mixture(NamedTuple):
     sums: np.ndarray      # of the rows
     counts: np.ndarray    # (3, k)  behind weights, first and second moments
     delta: np.ndarray     # (k d,)  how far means go
+    middle: np.ndarray    # (d,)    NaN: rows are whitened for each component
     floors: np.ndarray    # (d,)    variances that are rounding
     matrices: np.ndarray  # (2, d d) scratch, where factors are matrices
 
@@ -76,7 +77,7 @@ def group_length(kind, structure, longest, k, d):
     size, second = k * d, second_length(kind, k, d)
     params, factors, sums = k + size + spread_length(kind, structure, k, d), max(size, second), k + size + second + 2
     by_row, by_lane = (longest + PAIR) * (3 * d + 5), PAIR * (sums + k + size)
-    return by_row + by_lane + 6 * params + 2 * factors + sums + 3 * size + 5 * k + 3 * d * d + 2 * d + 1
+    return by_row + by_lane + 6 * params + 2 * factors + sums + 3 * size + 5 * k + 3 * d * d + 3 * d + 1
 
 
 @pointwise
@@ -123,9 +124,11 @@ def cut_group(numbers, kind, structure, longest, k, d, fixed):
     matrices, rest = cut(rest, 2 * d * d)
     pooled, rest = cut(rest, d * d)
     floors, rest = cut(rest, d)
+    middle, rest = cut(rest, d)
+    middle[:] = np.nan
     added, rest = cut(rest, d)
     model = Mixture(params, made, fixed, added, structure, rest[:0], log_norm, location.reshape(k, d), scaling,
-                    factors, sums, counts.reshape(3, k), delta, floors, matrices.reshape(2, d * d))
+                    factors, sums, counts.reshape(3, k), delta, middle, floors, matrices.reshape(2, d * d))
     return Group(kind, model, x, trials, column, weight, distance, nearest, label, before, lanes, center.reshape(k, d),
                  mass, pooled.reshape(d, d), kept.reshape(4, p), rest[:1].view(np.uint64))
 

@@ -5,6 +5,7 @@ Groups are short: a tile of 256 rows, as sweeps of one mixture have it, would ho
 from fastem.kernels.numba.elementary import exp2_, log2_
 from fastem.kernels.numba.jit import once, pointwise
 from fastem.kernels.numba.many_rows import BINOMIAL, DIAGONAL, FULL, PAIR, pairs_of
+from fastem.kernels.numba.maximize_gaussian import SHARED
 from fastem.kernels.numba.mvnormal_full import mirror
 from fastem.kernels.numba.slots import FAR_OUT, LN2, LOWEST
 from fastem.kernels.numba.vectors import LANES, add_lane_sums, broadcast_pair, larger, load, load_pair, store
@@ -27,9 +28,18 @@ def sweep_group(g, n):
     add_lane_sums(m.sums, length - 2, LN2 * loglik)
     if g.kind == FULL:
         mirror(m.sums[k + k * d:], k, d)
+    if g.kind == FULL and m.structure == SHARED:
+        pool_second(m.sums[k + k * d:], k, d * d)
     for c in range(k):
         m.counts[0, c] = m.counts[1, c] = m.counts[2, c] = m.sums[c]
     return m.sums[length - 2]
+
+
+@pointwise
+def pool_second(second, k, size):
+    """The first of k matrices <- their sum."""
+    for i in range(size, k * size):
+        second[i % size] += second[i]
 
 
 @pointwise

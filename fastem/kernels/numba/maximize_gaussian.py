@@ -10,7 +10,9 @@ from fastem.kernels.numba.jit import once, pointwise
 from fastem.kernels.numba.many_normal import LOG2_2PI, RESOLUTION, SMALLEST_VARIANCE
 
 ROOT_OF_HALF_LOG2E = 0.8493218002880191
+LOG2E = 1.4426950408889634
 EPS = 2.0**-52
+NEAR = 32.0               # as tables.NEAR
 SHARED, ISOTROPIC = 1, 2  # structures
 
 
@@ -39,6 +41,52 @@ def diag_tables(m):
 @once
 def full_tables(m):
     fill_tables(m, len(m.floors) * len(m.floors), len(m.floors) + 1)
+
+
+@once
+def matrix_tables(m):
+    """Those of either kernel of matrices."""
+    full_tables(m)
+    if m.structure == SHARED:
+        tied_tables(m)
+
+
+@once
+def tied_tables(m):
+    """Those of the tied kernel where the means are near their middle: as tables.middle_of."""
+    k, d = m.center.shape
+    furthest = 0.0
+    for j in range(d):
+        m.middle[j] = 0.0
+        for c in range(k):
+            m.middle[j] += m.center[c, j]
+        m.middle[j] /= k
+    for c in range(k):
+        furthest = max(furthest, square_of_offset(m, c, m.delta))
+    if not furthest <= NEAR * d * 0.5 * LOG2E:
+        m.middle[:] = np.nan
+        return
+    for c in range(k):
+        m.log_norm[c] -= square_of_offset(m, c, m.delta)
+        for j in range(d):
+            m.center[c, j] = 2.0 * m.delta[j]
+
+
+@pointwise
+def square_of_offset(m, c, u):
+    """|u|^2 of u = L (mean - middle), which is filled."""
+    d, square = len(m.floors), 0.0
+    for i in range(d):
+        u[i] = 0.0
+        for j in range(i + 1):
+            u[i] += m.scaling[i * d + j] * (m.center[c, j] - m.middle[j])
+        square += u[i] * u[i]
+    return square
+
+
+@pointwise
+def is_whitened_once(m):
+    return m.structure == SHARED and m.middle[0] == m.middle[0]
 
 
 # --------------------------------------------------------------------------------------------------------- variances
@@ -234,9 +282,10 @@ def maximize_full(m):
     """As GaussianStats.maximize, where no pivot is at its floor: scatter + added."""
     k, d = len(m.log_norm), len(m.floors)
     least = maximize_means(m)
-    fill_floors(m, least, d * d, d + 1)
     if m.structure == SHARED:
-        return maximize_shared_matrix(m, least)
+        fill_shared_floors(m)
+        return maximize_shared_matrix(m)
+    fill_floors(m, least, d * d, d + 1)
     for c in range(k):
         begin = first_spread(m) + c * d * d
         matrix = m.made[begin:begin + d * d]
@@ -251,20 +300,45 @@ def maximize_full(m):
     return True
 
 
-@pointwise
-def maximize_shared_matrix(m, least):
+@once
+def maximize_shared_matrix(m):
     """One matrix for all components."""
-    total, matrix = 0.0, m.made[first_spread(m):]
+    total, d, matrix = 0.0, len(m.floors), m.made[first_spread(m):]
     if is_fixed(m, 2, 0):
         copy(m.params[first_spread(m):], matrix)
         return True
     for c in range(len(m.log_norm)):
         total += m.counts[2, c]
-    matrix[:] = 0.0
-    for c in range(len(m.log_norm)):
-        add_scatter(m, least, c, m.counts[2, c] / total, matrix)
+    for i in range(d):
+        for j in range(i + 1):
+            matrix[i * d + j] = matrix[j * d + i] = shared_scatter(m, i, j) / total
     add_to_diagonal(m, matrix)
     return factorise_shared(m, matrix)
+
+
+@pointwise
+def shared_scatter(m, i, j):
+    """second - sum of counts delta delta^T, of all components."""
+    d = len(m.floors)
+    found = m.sums[first_spread(m) + i * d + j]
+    for c in range(len(m.log_norm)):
+        found -= m.counts[1, c] * m.delta[c * d + i] * m.delta[c * d + j]
+    return found
+
+
+@once
+def fill_shared_floors(m):
+    """As fill_floors; of the tied kernel, scatter is what the offsets of the means have left."""
+    k, d = len(m.log_norm), len(m.floors)
+    for j in range(d):
+        square, total, lost = shared_scatter(m, j, j), 0.0, 0.0
+        for c in range(k):
+            mean = m.made[k + c * d + j]
+            taken = mean - m.middle[j] if is_whitened_once(m) else m.delta[c * d + j]
+            total += m.counts[2, c]
+            square += m.counts[2, c] * mean * mean
+            lost += m.counts[2, c] * RESOLUTION * taken * taken
+        m.floors[j] = max(RESOLUTION * RESOLUTION * square / total, SMALLEST_VARIANCE, lost / total)
 
 
 @once

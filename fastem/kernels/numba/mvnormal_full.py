@@ -104,7 +104,7 @@ def full_moments(x, trials, means, resp, residual, weighted, first, second):
 def row_of_blocks(x, means, resp, c, p, height, residual, weighted, first, second):
     """Features p : p + height with all before them; `weighted` holds what they have of responsibility * residual."""
     d = means.shape[1]
-    at = (c * d + p) * d
+    at = ((c if len(second) > d * d else 0) * d + p) * d  # of components that share a covariance there is one
     diagonal_block(x, means, resp, c, p, height, residual, weighted, first, second, at + p)
     for j in range(0, p, 4):
         outer_block(weighted, height, residual, j, second, at + j, d)
@@ -187,6 +187,14 @@ def mirror(second, k, d):
                 second[(c * d + j) * d + i] = second[(c * d + i) * d + j]
 
 
+@pointwise
+def mirror_slots(slots, k, d):
+    """The second moments of each slot: lower triangles -> symmetric matrices, one or k."""
+    begin = k + k * d
+    for s in range(len(slots)):
+        mirror(slots[s, begin:], (slots.shape[1] - 2 - begin) // (d * d), d)
+
+
 full_share, full_posterior = family(full_densities, full_moments)
 
 
@@ -197,13 +205,12 @@ def accumulate_mvnormal_full(X: rows,                 # IN   (n, d)
                              log_norm: vector,        # IN   (k,)       log2 of weight / sqrt(det(2 pi S))
                              means: matrix,           # IN   (k, d)
                              factor: matrices,        # IN   (k, d, d)  lower L, L^T L = log2(e) / 2 S^-1
-                             sums: sums_out,          # OUT  (s, k + k d + k d d + 2)
+                             sums: sums_out,          # OUT  (s, k + k d + k d d + 2), or d d: their sum
                              tiles: tiles_scratch):  # SCRATCH
     # -> per slot: sum w r, sum w r (x - mean), sum w r (x - mean)(x - mean)^T, sum w log p(x), -sum w sum_k r log r
     for share in prange(len(tiles)):
         full_share(int64(share), tiles, slot_rows, X, X[:, :0], sample_weight, log_norm, means, factor, sums)
-    for slot in range(len(sums)):
-        mirror(sums[slot, means.size + means.shape[0]:], means.shape[0], means.shape[1])
+    mirror_slots(sums, means.shape[0], means.shape[1])
 
 
 @kernel

@@ -1,12 +1,23 @@
 """A tile of rows: its arrays, and how rows come in."""
 from fastem.kernels.numba.jit import pointwise
-from fastem.kernels.numba.vectors import LINE, TILE
+from fastem.kernels.numba.vectors import LINE, ROW, TILE
 
 
 @pointwise
 def edge(share, shares, n):
     """Where a share of n slots begins, and the one before it ends."""
     return n * share // shares
+
+
+def raised(n):
+    """n, raised to a multiple of four."""
+    return (n + 3) // 4 * 4
+
+
+def tied_rows(k, d):
+    """The rows of a tile of the tied kernel: numbers are raised, so that blocks are whole, and the last hold sums."""
+    sums = (raised(k) + raised(d)) * raised(d)
+    return 9 + raised(k) + 2 * raised(d) + -(-sums // ROW)
 
 
 @pointwise

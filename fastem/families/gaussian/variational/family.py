@@ -136,14 +136,15 @@ class VariationalFamily(GaussianFamily):
             row_counts=counts,
             mean_counts=counts,
             scatter_counts=counts,
-            second=second * counts.reshape(-1, *[1] * (second.ndim - 1)),
+            second=structure.pool(second * counts.reshape(-1, *[1] * (second.ndim - 1))),
         )
         return self._maximize(stats + PriorSums(self.prior).stats(origin))
 
     def maximize(self, stats: VariationalStats, fixed: Fixed | None = None) -> VariationalParams:  # type: ignore[override]
         d, added = stats.params.n_features, np.asarray(self._added)
         own = added * (np.eye(d) if stats.params.is_matrix else np.ones(d))  # to the scatter of the rows alone
-        return self._maximize(replace(stats, second=stats.second + np.multiply.outer(stats.row_counts, own)))
+        added = stats.params.structure.pool(np.multiply.outer(stats.row_counts, own))
+        return self._maximize(replace(stats, second=stats.second + added))
 
     def _maximize(self, stats: VariationalStats) -> VariationalParams:
         return VariationalParams.reached(self.prior, stats.row_counts, GaussianStats.maximize(stats, reg_covar=0.0))

@@ -1,0 +1,72 @@
+"""What the kernels of Gaussian mixtures read."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from fastem._typing import Array, SweepKernels
+from fastem.data.slots import as_table
+from fastem.families.gaussian.covariance import Covariance
+from fastem.families.gaussian.matrices import LOG2E, diagonal
+from fastem.kernels.linear import times
+
+UNIVARIATE = SweepKernels("accumulate_normal", "posterior_normal", "iterate_normal")
+WHITENED_ONCE = SweepKernels("accumulate_mvnormal_tied", "posterior_mvnormal_tied", "iterate_mvnormal_full")
+NEAR = 32.0
+"""How many variances, on the average over the directions, a mean may be from the middle of the means where rows are
+whitened once for all components: more would take over 5 bits from densities and from the covariance."""
+NEAR_IN_FLOAT32 = 64.0
+"""Likewise, the sum over the directions, where tiles are summed in float32: density and covariance are then good to
+64 units of it, about 4e-6."""
+
+
+def kernel_of(structure: Covariance, middle: Array | None) -> SweepKernels:
+    """Return the kernels of components with these covariances, and with the middle of their means if there is one."""
+    if middle is not None:
+        return WHITENED_ONCE
+    return UNIVARIATE if structure.d == 1 else structure.kernel
+
+
+def table_of(tables: tuple[Array, ...], c: int) -> tuple[Array, ...]:
+    """Return the tables of one component among those that are whitened once."""
+    log_norm, slopes, factor, means, middle = tables
+    return log_norm[c : c + 1], slopes[c : c + 1], factor, means[c : c + 1], middle
+
+
+def is_near_in_float32(tables: tuple[Array, ...]) -> bool:
+    """Return whether the means are so near their middle that tiles may be summed in float32."""
+    return bool((tables[1] ** 2).sum(axis=1).max() <= 2 * LOG2E * NEAR_IN_FLOAT32)
+
+
+def offsets_from(middle: Array, means: Array, factors: Array) -> Array:
+    """Return (k, d) L (mean - middle) of a factor (d, d), with L^T L = inverse covariance."""
+    return times(factors, means - middle)
+
+
+def middle_of(means: Array, structure: Covariance) -> Array | None:
+    """Return the middle (d,) of the means if a sweep whitens rows about it once for all components, else None."""
+    if not structure.is_shared or structure.d == 1:
+        return None
+    middle = means.mean(axis=0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        offsets = offsets_from(middle, means, structure.precision_factors()[0])
+        near = (offsets**2).sum(axis=1).max() <= NEAR * structure.d
+    return middle if near else None
+
+
+def tables_of(log2_weights: Array, means: Array, structure: Covariance, middle: Array | None) -> tuple[Array, ...]:
+    """Return log_norm (k,) in base 2, means (k, d), and precision factors times sqrt(log2(e) / 2).
+
+    With a middle they are those of accumulate_mvnormal_tied.
+    """
+    factors = structure.precision_factors()
+    log_norm = log2_weights + np.log2(diagonal(factors) if factors.ndim == 3 else factors).sum(axis=1)
+    log_norm -= 0.5 * means.shape[1] * math.log2(2 * math.pi)
+    if middle is None:
+        return as_table(log_norm), as_table(means), as_table(factors * math.sqrt(LOG2E / 2))
+    factor = factors[0] * math.sqrt(LOG2E / 2)
+    offsets = offsets_from(middle, means, factor)
+    log_norm -= (offsets**2).sum(axis=1)
+    return as_table(log_norm), as_table(2 * offsets), as_table(factor), as_table(means), as_table(middle)
