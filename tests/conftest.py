@@ -25,7 +25,7 @@ EVERY_TWIN = (
 )
 ON_EVERY_TWIN = (
     "test_accuracy", "test_bits", "test_groups", "test_kernels", "test_many", "test_many_poisson",
-    "test_poisson_kernels", "test_statistics",
+    "test_poisson_kernels", "test_statistics", "test_tied",
 )  # fmt: skip
 """Elsewhere the compiled sums are not what is on trial."""
 FIRST_ON_NUMBA = ("test_kernels",)

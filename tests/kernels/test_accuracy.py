@@ -14,6 +14,7 @@ from support.sweeps import sweep
 
 from fastem import BinomialParams, GaussianParams
 from fastem.data.open import open_rows
+from fastem.families.gaussian.tables import NEAR
 from fastem.kernels.backend import Backend
 
 
@@ -34,17 +35,21 @@ def correlated(condition, d=4):
     return matrix / sds / sds[:, np.newaxis]
 
 
-def pair(covariance, apart=1.0, offset=0.0, weights=(0.4, 0.6), kind="full"):
-    """Two components, `apart` standard deviations along the first feature, with the same covariances."""
-    d = len(covariance)
+def pair(covariance, apart=1.0, offset=0.0, weights=(0.4, 0.6), kind="full", near=False):
+    """Two components with the same covariances, `apart` standard deviations along the first feature.
+
+    `near` ones are so far apart by Mahalanobis's distance too: other features go along with the first.
+    """
     sds = np.sqrt(covariance.diagonal())
-    means = np.array([offset * sds, offset * sds + apart * sds * (np.arange(d) == 0)])
+    step = covariance[0] / sds[0] if near else sds * (np.arange(len(sds)) == 0)
+    means = np.array([offset * sds, offset * sds + apart * step])
     both = np.array([covariance, covariance])
     return GaussianParams(np.array(weights), means, naive.reduce_covariances(both, np.array(weights), kind), kind)
 
 
 SCALES = {"variance_1e-100": 1e-100, "variance_1e-12": 1e-12, "variance_1e12": 1e12, "variance_1e100": 1e100}
 UNITS = np.diag([1e-50, 1.0, 1e50])
+FURTHEST = np.sqrt(NEAR * 4) * (1 - 1e-12)  # standard deviations of a mean from the middle, of four features
 NORMAL_CASES = {
     "condition_1": pair(correlated(1.0)),
     "condition_1e4": pair(correlated(1e4)),
@@ -61,6 +66,19 @@ NORMAL_CASES = {
     "weight_1e-300": pair(correlated(10.0), weights=(1e-300, 1.0)),
     "spherical": pair(np.eye(5), kind="spherical"),
     "tied": pair(correlated(100.0, 6), kind="tied"),
+    "tied_condition_1e8": pair(correlated(1e8), kind="tied", near=True),
+    "tied_condition_1e12": pair(correlated(1e12), kind="tied", near=True),
+    "tied_condition_1e12_far": pair(correlated(1e12), kind="tied"),
+    "tied_condition_and_offset": pair(correlated(1e12), offset=1e3, kind="tied", near=True),
+    "tied_offset_1e8_sds": pair(correlated(10.0), offset=1e8, kind="tied"),
+    "tied_variance_1e-100": pair(1e-100 * correlated(10.0), kind="tied"),
+    "tied_variance_1e100": pair(1e100 * correlated(10.0), kind="tied"),
+    "tied_mixed_units": pair(UNITS @ correlated(10.0, 3) @ UNITS, kind="tied"),
+    "tied_nearly_equal": pair(correlated(10.0), apart=1e-9, kind="tied"),
+    "tied_as_far_as_may_be": pair(correlated(1.0), apart=2 * FURTHEST, kind="tied"),
+    "tied_farther": pair(correlated(1.0), apart=2.01 * FURTHEST, kind="tied"),
+    "tied_far_apart": pair(correlated(10.0), apart=1e8, kind="tied"),
+    "tied_many_features": pair(correlated(100.0, 17), kind="tied"),
     "many_features": pair(correlated(100.0, 17)),
 }
 
@@ -71,7 +89,7 @@ def full_covariances(params):
 
 def conditions(params):
     """(k,) of the correlations; 1 where there are none."""
-    if params.kernel.accumulate != "accumulate_mvnormal_full":
+    if not params.is_matrix or params.n_features == 1:
         return np.ones(len(params.weights))
     sds = np.sqrt(params.variances())[:, :, np.newaxis]
     return np.linalg.cond(full_covariances(params) / sds / sds.mT)
@@ -94,8 +112,16 @@ def units(params, squares):
     d = params.n_features
     scales = params.precision_factors()
     scales = scales if scales.ndim == 2 else scales.diagonal(axis1=1, axis2=2)
-    sizes = np.abs(np.log(params.weights)) + np.abs(np.log(scales)).sum(axis=1) + d
+    sizes = np.abs(np.log(params.weights)) + np.abs(np.log(scales)).sum(axis=1) + d + from_middle(params)
     return UNIT * (sizes + conditions(params) * (d + squares))
+
+
+def from_middle(params):
+    """(k,) squares of the means' distances from their middle, where a sweep whitens rows about it."""
+    if params.middle is None:
+        return np.zeros(len(params.weights))
+    offsets = params.means - params.middle
+    return np.array([np.sum((L @ z) ** 2) for L, z in zip(params.precision_factors(), offsets, strict=True)])
 
 
 normal = pytest.mark.parametrize("name", NORMAL_CASES)
@@ -137,6 +163,21 @@ def test_m_step(name, twin):
     assert (off <= means * truth.spread)[live].all()
     if params.covariance_type == "full":
         assert (exact.errors(found.covariances, truth.covariances) <= covariances * scale * scale.mT)[live].all()
+
+
+@pytest.mark.parametrize("name", [name for name in NORMAL_CASES if NORMAL_CASES[name].covariance_type == "tied"])
+def test_m_step_of_a_tied_covariance(name, twin):
+    """Its scale is that of the rows about the means, or about the middle of these where rows are whitened once."""
+    params, X, _, _, _ = normal_case(name)
+    truth, moved = normal_step_case(name)
+    assert (params.middle is None) == ("far" in name and name != "tied_as_far_as_may_be")
+    found = sweep(params, X, twin).maximize(reg_covar=0.0).covariances
+    shares = truth.counts / truth.counts.sum()
+    expected = (shares[:, np.newaxis, np.newaxis] * truth.covariances).sum(axis=0)
+    offsets = params.means - (params.means if params.middle is None else params.middle)
+    scale = np.sqrt(shares.astype(float) @ (truth.spread**2 + offsets**2))
+    lost = np.einsum("k,kjl,kj,kl->jl", shares.astype(float), moved[2], truth.spread, truth.spread)
+    assert (exact.errors(found, expected) <= RESP * lost + SUMS * UNIT * np.outer(scale, scale)).all()
 
 
 @normal

@@ -137,7 +137,7 @@ class GaussianParams(Params):
     def stats(self, sums: Array, single: bool = False) -> GaussianStats:
         k, d = self.means.shape
         first, second = sums[k : k + k * d].reshape(k, d), sums[k + k * d : -2]
-        second = self.structure.pool(second.reshape((-1, d, d) if self.is_matrix else (k, d)))
+        second = second.reshape((-1, d, d) if self.is_matrix else (k, d))
         n, (loglik, entropy) = sums[:k], sums[-2:].tolist()
         return GaussianStats(self, n, loglik, entropy, first, second, n, n, row_counts=n, single=single)
 
@@ -336,6 +336,12 @@ class GaussianStats(Stats[GaussianParams]):
     mean_counts: Array  #:     (k,)  what stands behind first: counts, and the pseudo-counts of a prior
     scatter_counts: Array  #:  (k,)  what stands behind second
 
+    def __post_init__(self) -> None:
+        """Pool second moments of components that share a covariance: some are by component, as in files of 0.1."""
+        params: object = self.params  # a damaged file may hold any
+        if isinstance(params, GaussianParams) and params.structure.is_shared and np.ndim(self.second) == 3:
+            object.__setattr__(self, "second", params.structure.pool(self.second))
+
     def about(self, params: GaussianParams) -> GaussianStats:
         """Return the same sums of rows about other means: x - m' = (x - m) + (m - m')."""
         shift = self.params.means - params.means
@@ -382,8 +388,7 @@ class GaussianStats(Stats[GaussianParams]):
             return at.with_values(weights, means, structure)
         scatter = structure.scatter(self.second, self.scatter_counts, self.mean_counts, delta, keep_covariance)
         shares = self.scatter_counts / math.fsum(self.scatter_counts.tolist())
-        taken = delta if at.middle is None else means - at.middle
-        smallest = structure.variance_floor(scatter, shares, taken, means)
+        smallest = structure.variance_floor(scatter, shares, delta if at.middle is None else means - at.middle, means)
         found = structure.like(structure.of_scatter(scatter, shares, reg_covar)).keep(structure, keep_covariance)
         if (floored := found.floored(smallest)) is not found:
             found.check_scales(means, at.means)

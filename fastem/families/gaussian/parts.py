@@ -41,7 +41,7 @@ def of_parts(
     origin = GaussianParams.from_variances(np.tile(mean, (k, 1)), variances, covariance_type)
     n, means, scatters = part_moments(residual, weights, labels, k, origin.is_matrix)
     first = n[:, np.newaxis] * means
-    second = origin.structure.pool(scatters) + origin.structure.cross(first, means)
+    second = scatters + origin.structure.outer(first, means)
     found = GaussianStats(origin, n, 0.0, 0.0, first, second, n, n, row_counts=n).maximize(reg_covar=reg_covar)
     if n.min() > EMPTY * n.sum():
         return found

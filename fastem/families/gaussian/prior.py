@@ -133,7 +133,7 @@ class GaussianPrior:
             zero,
             counts=zero.counts + (self.concentration - 1),
             first=self.mean_precision * offset,
-            second=params.structure.pool(second if params.is_matrix else diagonal(second)),
+            second=second if params.is_matrix else diagonal(second),
             mean_counts=mean_counts,
             scatter_counts=scatter_counts,
             loglik=max(loglik, LOWEST_LOGLIK),

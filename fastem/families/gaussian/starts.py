@@ -138,7 +138,6 @@ def block_stats(origin: GaussianParams, residual: Array, weights: Array, resp: A
         second = outer_sums(weighted, residual**2)
     counts = weighted.sum(axis=0)
     first = outer_sums(weighted, residual)
-    second = origin.structure.pool(second)
     return GaussianStats(origin, counts, 0.0, 0.0, first, second, counts, counts, row_counts=counts)
 
 

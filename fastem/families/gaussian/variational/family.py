@@ -136,7 +136,7 @@ class VariationalFamily(GaussianFamily):
             row_counts=counts,
             mean_counts=counts,
             scatter_counts=counts,
-            second=structure.pool(second * counts.reshape(-1, *[1] * (second.ndim - 1))),
+            second=second * counts.reshape(-1, *[1] * (second.ndim - 1)),
         )
         return self._maximize(stats + PriorSums(self.prior).stats(origin))
 

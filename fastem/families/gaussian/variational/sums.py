@@ -23,7 +23,7 @@ class PriorSums:
         """Return what the prior adds to the sums of the rows; loglik is minus the divergence of the posterior."""
         prior, zero, k = self.prior, VariationalStats.zero(params), len(params.weights)
         offset = prior.mean - params.means
-        second = params.structure.pool(prior.mean_precision * params.structure.outer(offset, offset) + prior.scale)
+        second = prior.mean_precision * params.structure.outer(offset, offset) + prior.scale
         return replace(
             zero,
             first=prior.mean_precision * offset,
