@@ -128,6 +128,11 @@ class Family(ABC, Generic[P, S]):
         yield self.start(rows, k, method="auto", rng=rng)
         yield self.start(rows, k, method="random", rng=rng)
 
+    def clusters(self, rows: Rows, m: int, rng: np.random.Generator) -> NDArray[np.intp]:
+        """Return labels (n,) of rows that are cut into m clusters, roughly."""
+        centers = self.start(rows, m, method="kmeans", rng=rng)
+        return rows.posterior(centers, "labels").labels.astype(np.intp)
+
     def of_one_component(self) -> Family[Any, Any]:
         """Return the family of mixtures of the rows of one component: none of their parameters are shared."""
         return self

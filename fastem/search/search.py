@@ -10,6 +10,7 @@ from fastem.data.kmeans import start_size, subsample
 from fastem.data.row_source import RowSource
 from fastem.families.base import Family, P, Prior, S
 from fastem.families.fixed import Fixed
+from fastem.search.additions import additions
 from fastem.search.begin import beginnings, one_more
 from fastem.search.climb import Budget, Climb, Reached
 from fastem.search.moves import GAIN, improved, to_maximum
@@ -20,6 +21,9 @@ PATHS = 2
 """Maxima from which splits and merges go on, if beginnings have led to several."""
 LAST_ITERATIONS, LAST_TOL = 200, 1e-5
 """The best maximum is climbed nearer than those that are compared."""
+
+ADDED = 2
+"""Small components that are tried, each alone, where there is to be one component more."""
 
 
 def search(
@@ -66,9 +70,14 @@ def polished(
 
 def with_one_more(
     rows: RowSource, family: Family[P, S], params: P, rng: np.random.Generator, *, prior: Prior[P, S] | None = None
-) -> P:
-    """Return where the best split of a component leads in some iterations, on some of the rows."""
-    return one_more(climb_on(rows, family, len(params.weights) + 1, rng, prior=prior), params, rng)
+) -> list[P]:
+    """Return mixtures with one component more, to be compared on all rows.
+
+    They are where the best split of a component leads in some iterations, on some of the rows, and mixtures with a
+    small component where all rows are denser than the mixture says.
+    """
+    climb = climb_on(rows, family, len(params.weights) + 1, rng, prior=prior)
+    return [one_more(climb, params, rng), *additions(rows, climb.rows, family, params, rng, ADDED)]
 
 
 def climb_on(

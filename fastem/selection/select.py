@@ -84,9 +84,10 @@ def select(
         For "cv", the number of parts that are held out in turn; the parts are always the same random ones.
     split_merge : bool, default=True
         Whether each size is also fitted from the mixtures next to it in the list, if their sizes differ by one: from
-        the best split of a component of the smaller one, and from the larger one with its closest pair merged.  The
-        result replaces the mixture that the starts of the estimator led to, if it is a higher maximum.  Nothing is
-        split or merged if parameters are `fixed`, nor within folds.
+        the smaller one with a component split, or with a small one added where all rows are denser than it says, and
+        from the larger one with a pair merged.  Several of them run for some iterations on all rows, and the best goes
+        on.  The result replaces the mixture that the starts of the estimator led to, if it is a higher maximum.
+        Nothing is split, added or merged if parameters are `fixed`, nor within folds.
     checkpoint : path, default=None
         A folder that keeps each fitted mixture; it is made if need be.  Mixtures that are in it are not fitted again.
         ValueError if they are of other rows or settings.
@@ -139,7 +140,8 @@ def select(
     folder = None if checkpoint is None else open_folder(checkpoint, estimator, data, folds, split_merge)
     one_component = fit_one_component(estimator, data) if folds_of_criterion else None
     fits = Fits(estimator, data, folder, folds_of_criterion, step, one_component)
-    mixtures = fits.fit_all(settings, split_merge, on_candidate or (lambda candidate: None))
+    report = (lambda mixture: on_candidate(Candidate.of(mixture))) if on_candidate else (lambda mixture: None)
+    mixtures = fits.fit_all(settings, split_merge, report)
     selection = Selection(criterion, tuple(map(Candidate.of, mixtures)), tuple(mixtures))
     if doubts := selection.doubts():
         warn(doubts)
@@ -230,20 +232,18 @@ class Fits:
     step: Array  # (d,) to which the features were rounded
     one_component: Mixture | None  # fitted to all rows, if there are folds
 
-    def fit_all(
-        self, settings: list[Setting], split_merge: bool, on_candidate: Callable[[Candidate], None]
-    ) -> list[Mixture]:
+    def fit_all(self, settings: list[Setting], split_merge: bool, report: Callable[[Mixture], object]) -> list[Mixture]:
         """Fit the mixtures in their order, each also from the one before; then, in reverse, from the one behind."""
         mixtures: list[Mixture] = []
         for setting in settings:
             mixtures.append(self.fit_from_starts(setting))
             if split_merge and len(mixtures) > 1:
                 mixtures[-1] = self.fit_from_neighbour(setting, mixtures[-1], mixtures[-2])
-            on_candidate(Candidate.of(mixtures[-1]))
+            report(mixtures[-1])
         for i in reversed(range(len(mixtures) - 1 if split_merge else 0)):
             before, mixtures[i] = mixtures[i], self.fit_from_neighbour(settings[i], mixtures[i], mixtures[i + 1])
             if mixtures[i] is not before:
-                on_candidate(Candidate.of(mixtures[i]))
+                report(mixtures[i])
         return mixtures
 
     def fit_from_starts(self, setting: Setting) -> Mixture:

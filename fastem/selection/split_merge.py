@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from fastem.estimators.base import Mixture
 from fastem.estimators.model import fit_data, n_components
 from fastem.families.params import Params
-from fastem.fitting.mixture import Starts
+from fastem.fitting.driver import run_em
+from fastem.fitting.mixture import Starts, steps_of
+from fastem.fitting.result import Fit
+from fastem.fitting.settings import FitSettings
 from fastem.search.search import with_one_more
 from fastem.selection.data import Data, open_rows_of
 from fastem.validation.settings import as_generator
+
+MERGES = 5
+"""Pairs of components that are merged, each for a start: the bound of what a merge loses is no more than a hint."""
+TRIAL_ITERATIONS = 8
+"""Iterations on all rows after which starts are compared."""
 
 
 def fit_neighbour(mixture: Mixture, params: Params, data: Data) -> Mixture:
@@ -21,19 +31,25 @@ def fit_neighbour(mixture: Mixture, params: Params, data: Data) -> Mixture:
 
 
 def neighbour(mixture: Mixture, params: Params, data: Data) -> Params:
-    """Return the start of a mixture: the best split of a component, or the closest pair merged."""
-    if len(params.weights) > n_components(mixture):
-        return with_one_less(params)
+    """Return where the best of some splits and additions, or of merges, leads in some iterations on all rows."""
     rng = as_generator(mixture.random_state)
     with open_rows_of(mixture, data) as rows:
-        found: Params = with_one_more(rows, mixture.family.for_rows(rows, rng), params, rng, prior=mixture.prior)
-    return found
+        family = mixture.family.for_rows(rows, rng)
+        if len(params.weights) > n_components(mixture):
+            starts = with_one_less(params)
+        else:
+            starts = with_one_more(rows, family, params, rng, prior=mixture.prior)
+        settings = FitSettings(max_iter=TRIAL_ITERATIONS, tol=0.0, prior=mixture.prior)
+        steps = steps_of(rows, family, settings)
+        fits: list[Fit[Params, Any]] = [run_em(steps, start, settings) for start in starts]
+    return max(fits, key=lambda fit: fit.loglik).params
 
 
-def with_one_less(params: Params) -> Params:
-    """Return the mixture without an empty component if there is one, else with the closest pair merged."""
+def with_one_less(params: Params) -> list[Params]:
+    """Return the mixture without an empty component if there is one, else with one of the closest pairs merged."""
     empty = np.flatnonzero(params.weights <= 0)
     if len(empty):
-        return params.without(int(empty[0]))
-    i, j = divmod(int(np.argmin(params.merge_losses())), len(params.weights))
-    return params.merge(i, j)
+        return [params.without(int(empty[0]))]
+    losses = params.merge_losses()
+    pairs = [divmod(int(place), len(losses)) for place in np.argsort(losses, axis=None, kind="stable")[:MERGES]]
+    return [params.merge(i, j) for i, j in pairs if np.isfinite(losses[i, j])]

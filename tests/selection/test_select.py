@@ -347,3 +347,13 @@ def test_the_default_estimator_converges_without_a_warning():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert fastem.select(X, range(1, 5)).best.n_components == 3
+
+
+def test_a_rare_component_among_many_rows_is_chosen():
+    """It is 80 of the 8,192 rows that a search looks at: all rows have to say that it is there."""
+    for seed in (0, 3):
+        rng = np.random.default_rng([seed, 77])
+        X = np.concatenate([rng.normal(0.0, 3.0, 50_000), rng.normal(4.0, 0.5, 500)])[:, np.newaxis]
+        selection = fastem.select(X, range(1, 4))
+        assert selection.best.n_components == 2
+        np.testing.assert_allclose(selection.best.means_[selection.best.weights_.argmin()], 4.0, atol=0.3)

@@ -70,13 +70,13 @@ def test_a_merge_of_coins_keeps_their_rates():
 
 @pytest.mark.parametrize("kind", COVARIANCE_TYPES)
 def test_the_closest_pair_is_merged(kind):
-    found = split_merge.with_one_less(normal(kind))
+    found, *_ = split_merge.with_one_less(normal(kind))
     np.testing.assert_allclose(found.means, [[0.6, 0.0], [9.0, 9.0]])
     assert found.weights.tolist() == [0.5, 0.5]
 
 
 def test_the_closest_coins_are_merged():
-    found = split_merge.with_one_less(coins([0.1], [0.9], [0.5], [0.8]))
+    found, *_ = split_merge.with_one_less(coins([0.1], [0.9], [0.5], [0.8]))
     np.testing.assert_allclose(found.probs, [[0.1], [0.85], [0.5]])
 
 
@@ -84,10 +84,22 @@ def test_close_is_told_in_standard_deviations_and_by_weight():
     """Not in distance: two thin components side by side are two, two wide ones are nearly one."""
     params = fastem.GaussianParams(np.full(4, 0.25), np.array([[0.0], [1.0], [50.0], [60.0]]),
                                  np.array([0.01, 0.01, 99.0, 99.0]).reshape(4, 1, 1))  # fmt: skip
-    assert split_merge.with_one_less(params).means.ravel().tolist() == [0.0, 1.0, 55.0]
+    assert split_merge.with_one_less(params)[0].means.ravel().tolist() == [0.0, 1.0, 55.0]
     light = fastem.GaussianParams(np.array([0.499, 0.499, 0.001, 0.001]), np.array([[0.0], [2.0], [9.0], [14.0]]),
                                 np.ones((4, 1, 1)))  # fmt: skip
-    np.testing.assert_allclose(split_merge.with_one_less(light).means.ravel(), [0.0, 2.0, 11.5])
+    np.testing.assert_allclose(split_merge.with_one_less(light)[0].means.ravel(), [0.0, 2.0, 11.5])
+
+
+def test_the_pair_that_loses_least_on_all_rows_goes_on():
+    """The bound says that a few rows that lie apart are merged; two halves of one component lose nothing."""
+    X = np.concatenate([RNG.normal(0.0, 3.0, 20_000), RNG.normal(4.0, 0.2, 1_000)])[:, np.newaxis]
+    halves = fastem.GaussianParams(np.array([10, 10, 1]) / 21, np.array([[-2.4], [2.4], [4.0]]),
+                                 np.array([3.3, 3.3, 0.04]).reshape(3, 1, 1))  # fmt: skip
+    nearest, *others = split_merge.with_one_less(halves)
+    assert len(others) == 2
+    found = split_merge.neighbour(fastem.GaussianMixture(2), halves, Data(X))
+    np.testing.assert_allclose(found.means[found.order("weights"), 0], [4.0, 0.0], atol=0.3)
+    assert fastem.accumulate(found, X).loglik > fastem.accumulate(nearest, X).loglik + 50
 
 
 @pytest.mark.parametrize("kind", ["full", "diag", "spherical"])
@@ -112,12 +124,12 @@ def test_a_merge_loses_no_more_likelihood_than_it_says(params):
 
 def test_an_empty_component_goes_first():
     params = normal("full", weights=(0.5, 0.0, 0.5))
-    found = split_merge.with_one_less(params)
+    found, *_ = split_merge.with_one_less(params)
     np.testing.assert_array_equal(found.means, params.means[[0, 2]])
 
 
 def test_coins_that_never_fail_are_merged():
-    found = split_merge.with_one_less(coins([0.0, 1.0], [0.0, 1.0], [0.5, 0.5]))
+    found, *_ = split_merge.with_one_less(coins([0.0, 1.0], [0.0, 1.0], [0.5, 0.5]))
     found.check()
     np.testing.assert_allclose(found.probs, [[0.0, 1.0], [0.5, 0.5]])
     for weights in RNG.dirichlet(np.ones(3), size=100):
@@ -132,7 +144,7 @@ def test_the_component_that_gains_most_is_split(kind):
     fit = fastem.em(lambda p: fastem.accumulate(p, X), lambda s: s.maximize(), start)
     family = fastem.GaussianMixture(4, covariance_type=kind).family
     with fastem.open_rows(X) as rows:
-        found = with_one_more(rows, family, fit.params, np.random.default_rng(0))
+        found, *_ = with_one_more(rows, family, fit.params, np.random.default_rng(0))
     found.check()
     np.testing.assert_allclose(np.sort(found.means[:, 0]), [0, 0, 30, 38], atol=0.5)
 
@@ -141,7 +153,7 @@ def test_the_coin_that_stands_for_two_is_split():
     heads = np.concatenate([RNG.binomial(50, p, size=300) for p in (0.1, 0.7, 0.9)])
     start = coins([0.1], [0.8], weights=(1 / 3, 2 / 3))
     with fastem.open_rows(heads[:, np.newaxis], trials=50, has_trials=True) as rows:
-        found = with_one_more(rows, fastem.BinomialMixture(3).family, start, np.random.default_rng(0))
+        found, *_ = with_one_more(rows, fastem.BinomialMixture(3).family, start, np.random.default_rng(0))
     np.testing.assert_allclose(np.sort(found.probs.ravel()), [0.1, 0.7, 0.9], atol=0.05)
 
 
@@ -155,7 +167,7 @@ def test_an_empty_component_is_not_split():
     """Nor one of too few rows; the heaviest is, where all are of so few."""
     family, params = fastem.GaussianMixture(4).family, normal("full", weights=(0.4, 0.0, 0.6))
     with fastem.open_rows(params.sample(np.array([0, 2, 2]), RNG)) as rows:
-        found = with_one_more(rows, family, params, np.random.default_rng(0))
+        found, *_ = with_one_more(rows, family, params, np.random.default_rng(0))
     assert len(found.weights) == 4
     assert found.weights[1] == 0
     assert found.weights[0] == pytest.approx(1 / 3)

@@ -17,9 +17,9 @@ from fastem.families.base import Family, Prior
 from fastem.families.fixed import Fixed
 from fastem.families.gaussian.matrices import LARGEST_VARIANCE, SMALLEST_VARIANCE
 from fastem.families.gaussian.model import GaussianParams, GaussianStats
-from fastem.families.gaussian.parts import beginnings, of_parts, splits
+from fastem.families.gaussian.parts import beginnings, of_parts, quick_clusters, splits
 from fastem.families.gaussian.prior import GaussianPrior
-from fastem.families.gaussian.starts import START_METHODS, automatic_reg_covar, start_from
+from fastem.families.gaussian.starts import START_METHODS, automatic_reg_covar, feature_scale, start_from
 from fastem.families.gaussian.structures import COVARIANCE_TYPES, STRUCTURES
 from fastem.validation.parameters import as_float64, as_means, as_mixing_weights, as_positive_definite, check_variances
 from fastem.validation.settings import as_non_negative, check_choice
@@ -101,6 +101,9 @@ class GaussianFamily(Family[GaussianParams, GaussianStats]):
 
     def beginnings(self, rows: Rows, k: int, rng: np.random.Generator) -> Iterator[GaussianParams]:
         return beginnings(rows, k, self.covariance_type, self._added, rng)
+
+    def clusters(self, rows: Rows, m: int, rng: np.random.Generator) -> NDArray[np.intp]:
+        return quick_clusters(rows, m, feature_scale(rows.data[0], rows.sample_weight), rng)
 
     def of_one_component(self) -> GaussianFamily:
         return replace(self, covariance_type="full") if self.covariance_type == "tied" else self
