@@ -101,7 +101,8 @@ class GaussianMixture(SklearnExchange, SklearnNames, GaussianFeatures, GaussianO
     n_parameters_ : int, parameters that were free.
     aic_, bic_, icl_ : float, information criteria on the rows of the fit, n being their total weight; the lower the
         better.  ICL is BIC + 2 entropy (Biernacki, Celeux and Govaert 2000).
-    remaining_gain_ : float, how much the mean log likelihood can still rise, by estimate; inf where that is unknown.
+    remaining_gain_ : float, how much the mean log likelihood can still rise, by estimate; inf where that is unknown:
+        then the last iterations alone say that a fit has converged, and stop_reason_ is "estimated remaining gain".
     summary_ : str, a line on how the fit ended and how far from the maximum.
     lower_bound_ : float, mean log likelihood before the last M-step, as scikit-learn.
     collapses_ : list of Collapse(component, iteration, count, smallest_eigenvalue, action), in the order of the fit;
@@ -110,7 +111,8 @@ class GaussianMixture(SklearnExchange, SklearnNames, GaussianFeatures, GaussianO
     ascent_ : Ascent(largest_fall, bound, iteration), a certificate: how far the log likelihood has fallen in an
         iteration, and how far rounding may have let it.
     history_ : History, loglik, q, entropy and kind of step of each iteration.
-    starts_ : list of Start(mean_loglik, n_iter, stop_reason), one for each start, the best first.
+    starts_ : list of Start(mean_loglik, n_iter, stop_reason), one for each start, the best first.  mean_loglik is that
+        of all rows where it ended; NaN where a part of them screened it out.
     empty_components_ : indices of components that lost all points.
     lower_bounds_ : list of `n_iter_` floats, the same of every iteration.
     n_features_in_ : int, d.

@@ -16,7 +16,7 @@ from fastem.families.base import P, S
 from fastem.families.fixed import FixedLike
 from fastem.fitting.acceleration import Extrapolation, Floor
 from fastem.fitting.result import STEPS, Ascent, Collapse, Fit, History, objective_of
-from fastem.fitting.settings import STOPPING, VARIATIONAL, Callback, FitSettings, check_each
+from fastem.fitting.settings import Callback, FitSettings, check_each
 from fastem.fitting.steps import Iterate, Steps, Trace
 from fastem.fitting.stop import Stop
 from fastem.inference.aitken import ROUNDING, still_to_gain
@@ -364,12 +364,7 @@ def run_em(
             raise
         return run.stop("interrupted", steps.sweep)
     met = run.rule.met
-    reason = (
-        f"{(STOPPING | VARIATIONAL)[stopping]} below tol={run.rule.target:g}"
-        if met
-        else f"max_iter={settings.max_iter} reached"
-    )
-    return run.finish(reason, converged=met)
+    return run.finish(run.rule.reason if met else f"max_iter={settings.max_iter} reached", converged=met)
 
 
 def criterion_of(trace: Trace, stopping: str, total: float) -> float:

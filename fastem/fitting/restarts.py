@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Protocol
@@ -92,5 +93,6 @@ def run_starts(starts: Iterable[P], run: Callable[[P], Fit[P, S]], on_interrupt:
 
 
 def outcome(fit: Fit[P, S]) -> Start:
-    """Say what became of a start."""
-    return Start(fit.loglik / fit.stats.total, fit.n_iter, fit.stop_reason)
+    """Say what became of a start; the log likelihood of a part of the rows is none of all of them."""
+    on_all_rows = not fit.stop_reason.startswith(SCREENED_OUT)
+    return Start(fit.loglik / fit.stats.total if on_all_rows else math.nan, fit.n_iter, fit.stop_reason)

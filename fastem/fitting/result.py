@@ -84,7 +84,10 @@ class Ascent:
 
 @dataclass(frozen=True)
 class Start:
-    """What became of one start: the mean log likelihood where it ended, iterations, and why it stopped."""
+    """What became of one start: the mean log likelihood of all rows where it ended, iterations, and why it stopped.
+
+    It is NaN for a start that has been screened out: only a part of the rows has been swept there.
+    """
 
     mean_loglik: float
     n_iter: int

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from fastem.fitting.settings import FitSettings
+from fastem.fitting.settings import STOPPING, VARIATIONAL, FitSettings
 from fastem.inference.remaining import Remaining
 
 PROPOSAL = 1e-2
@@ -20,8 +20,8 @@ class Stop:
     """Whether a run has met its stop rule."""
 
     def __init__(self, settings: FitSettings) -> None:
-        self.target = float(settings.tol)
-        self.tol = self.target * (PROPOSAL if settings.stopping == "gain" else 1.0)  # what the distance has to be below
+        self.target, self.stopping = float(settings.tol), settings.stopping
+        self.tol = self.target * (PROPOSAL if self.stopping == "gain" else 1.0)  # what the distance has to be below
         self.met = False
         self.proposals = 0
         self.left: Remaining | None = None  # to gain, by the scores
@@ -33,5 +33,16 @@ class Stop:
             return
         self.left = ask()
         self.proposals += 1
-        if self.left is not None and self.left.gain >= CERTAIN * self.target and self.proposals < PROPOSALS:
+        if self.left is not None and not self._is_little(self.left) and self.proposals < PROPOSALS:
             self.met, self.tol = False, STRICTER * self.tol
+
+    def _is_little(self, left: Remaining) -> bool:
+        """Return whether the scores say that hardly anything is left to gain."""
+        return left.gain < CERTAIN * self.target
+
+    @property
+    def reason(self) -> str:
+        """What is below tol; by "gain" an estimate of the last iterations, where scores do not confirm it."""
+        confirmed = self.left is not None and self.left.is_reliable and self._is_little(self.left)
+        by = "aitken" if self.stopping == "gain" and not confirmed else self.stopping
+        return f"{(STOPPING | VARIATIONAL)[by]} below tol={self.target:g}"

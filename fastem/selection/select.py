@@ -318,5 +318,5 @@ def assured(mixture: Mixture) -> float:
 
 
 def sort_starts(starts: list[Start]) -> list[Start]:
-    """Sort starts, the best first; those that were screened out come behind all others."""
-    return sorted(starts, key=lambda start: (is_screened_out(start), -start.mean_loglik))
+    """Sort starts, the best first; those that were screened out stay in their order, behind all others."""
+    return sorted(starts, key=lambda start: (1, 0.0) if is_screened_out(start) else (0, -start.mean_loglik))

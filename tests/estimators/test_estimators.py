@@ -301,6 +301,9 @@ def test_many_starts_on_many_rows_are_screened_on_a_part(monkeypatch):
     reasons = [start.stop_reason for start in mixture.starts_]
     assert sum(reason.startswith("screened out") for reason in reasons) == 6
     assert not any(reason.startswith("screened out") for reason in reasons[:3])
+    ends = np.array([start.mean_loglik for start in mixture.starts_])  # of all rows, or of none
+    assert (np.diff(ends[:3]) <= 0).all()
+    assert np.isnan(ends[3:]).all()
     everything = [GaussianMixture(3, **{**settings, "random_state": seed}).fit(X).loglik_ for seed in range(9)]
     assert mixture.loglik_ >= max(everything) - 1e-3 * abs(max(everything))
 

@@ -151,3 +151,4 @@ def test_many_parameters_for_the_rows_tell_nothing():
     rows = np.random.default_rng(0).normal(size=(150, 20))
     found = fastem.GaussianMixture(2, random_state=0, init_params="kmeans", stopping="gain", max_iter=500).fit(rows)
     assert found.converged_
+    assert found.stop_reason_ == "estimated remaining gain below tol=0.001"  # by the last iterations alone

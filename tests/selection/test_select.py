@@ -248,8 +248,9 @@ def test_the_same_maximum_is_no_other():
 
 
 def test_screened_starts_stay_behind():
-    starts = [Start(-1.0, 3, "screened out: x"), Start(-3.0, 9, "tol"), Start(-2.0, 9, "tol")]
-    assert [each.mean_loglik for each in chooser.sort_starts(starts)] == [-2.0, -3.0, -1.0]
+    out = [Start(math.nan, n_iter, "screened out: x") for n_iter in (7, 3)]
+    ends = [out[0], Start(-3.0, 9, "tol"), out[1], Start(-2.0, 9, "tol")]
+    assert chooser.sort_starts(ends) == [ends[3], ends[1], *out]
 
 
 # -------------------------------------------------------------------------------------------------------- checkpoints
