@@ -31,7 +31,7 @@ NO_TEXT = re.compile("[\0\udc80-\udcff]")
 SHOWN = 60
 """Number of characters of a cell that a message shows."""
 OTHER_KINDS = {
-    b"PK\x03\x04": "is a zip archive, as workbooks are: save its table as CSV",
+    b"PK\x03\x04": "is a zip archive, as workbooks and models of fastem are: save its table as CSV",
     b"PAR1": "is Parquet: its name must end in .parquet",
     b"\x93NUMPY": "is a NumPy array: its name must end in .npy",
     b"\xff\xfe": "is UTF-16: save it as UTF-8",
