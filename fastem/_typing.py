@@ -94,6 +94,14 @@ class SweptParams(Protocol[S_co]):
         """The mixing weights (k,)."""
 
     @property
+    def all_weights(self) -> Array:
+        """The mixing weights (k,), and behind them that of a background, if there is one."""
+
+    @property
+    def has_background(self) -> bool:
+        """Whether there is a component of constant density, for rows that belong to no other."""
+
+    @property
     def kernel(self) -> SweepKernels:
         """The kernels that read rows with these parameters."""
 

@@ -19,7 +19,7 @@ from fastem.estimators.base import MODEL, MODEL_LAYOUT, Mixture
 from fastem.estimators.model import check_model, check_settings
 from fastem.estimators.registry import estimators
 from fastem.families.params import Params
-from fastem.families.registry import NAMES, family_type
+from fastem.families.registry import stored_families
 from fastem.families.stats import STATISTICS, STATISTICS_LAYOUT, Stats
 from fastem.fitting.checkpoint import arrays_of
 from fastem.fitting.result import Ascent, Collapse, History, Start
@@ -36,7 +36,8 @@ PLAIN: dict[str, type] = {
 ATTRIBUTES = {
     "n_features_in_": "int", "settings_": "dict", "starts_": "list[Start]", "n_iter_": "int", "n_sweeps_": "int",
     "converged_": "bool", "stop_reason_": "str", "cut_short_": "bool", "collapses_": "list[Collapse]",
-    "counts_": "Array", "ascent_": "Ascent", "summary_": "str", "remaining_gain_": "float", "history_": "History",
+    "counts_": "Array", "noise_count_": "float", "ascent_": "Ascent",
+    "summary_": "str", "remaining_gain_": "float", "history_": "History",
     "log_posterior_": "float", "loglik_": "float", "entropy_": "float", "n_parameters_": "int", "aic_": "float",
     "bic_": "float", "icl_": "float", "lower_bounds_": "list[float]", "lower_bound_": "float",
     "empty_components_": "Array", "feature_names_in_": "Array", "stats_": "Stats | None",
@@ -49,7 +50,7 @@ ATTRIBUTES = {
 @cache
 def values() -> dict[str, type]:
     """Return classes by their names in files, of all families; version 0.1 called Gaussian mixtures normal."""
-    families = [family_type(name) for name in NAMES]
+    families = stored_families()
     of_families = chain.from_iterable((each.params_type, each.stats_type, each.prior_type) for each in families)
     found: dict[str, type] = {value.__name__: value for value in (Ascent, Collapse, History, Start, *of_families)}
     return found | {f"Normal{ending}": found[f"Gaussian{ending}"] for ending in ("Prior", "Params", "Stats")}

@@ -30,6 +30,7 @@ WEIGHT = "column of weights: a weight of 3 counts as 3 equal rows"
 K = f"number of components, or a range to choose from, such as 1..8 or 1-8 (default 1..{MOST_COMPONENTS})"
 TOL = f"stop when the mean log likelihood is estimated to be this close to its maximum (default {THOROUGH['tol']:g})"
 BAYESIAN = "fit one Gaussian mixture of K components by variational Bayes: those that rows do not need stay empty"
+NOISE = "add a background: a component, -1, of constant density for rows that belong to no Gaussian one"
 COMPONENTS_FILE = "component of each row, as fastem predict writes it: .csv, .tsv, .csv.gz, .tsv.gz, .parquet or .json"
 KEEP = "columns of the table to copy to the result, such as row names; all for every column"
 PROBABILITIES = "also write the probability of each component"
@@ -106,6 +107,7 @@ def add_fit(fit: CommandParser) -> None:
     mixture.add_argument(
         "--covariance", metavar="TYPE", default="full", help="of Gaussians: full (default), tied, diag or spherical"
     )
+    mixture.add_argument("--noise", action="store_true", help=NOISE)
     mixture.add_argument("--bayesian", action="store_true", help=BAYESIAN)
     search = fit.add_argument_group("search for the best fit")
     search.add_argument("--seed", type=as_seed, default=0, metavar="N", help="random seed (default 0)")

@@ -11,6 +11,7 @@ import numpy as np
 
 from fastem._storage import Json
 from fastem.cli.streams import SUCCESS, write_result
+from fastem.estimators.attributes import total_weight
 from fastem.estimators.base import Mixture
 from fastem.inference.standard_errors import StandardErrors
 from fastem.persistence import load
@@ -18,7 +19,7 @@ from fastem.selection.table import Selection
 
 ATTRIBUTES = (
     "n_components", "loglik_", "n_parameters_", "aic_", "bic_", "icl_", "entropy_", "n_iter_", "n_sweeps_",
-    "converged_", "stop_reason_", "summary_", "lower_bound_",
+    "converged_", "stop_reason_", "summary_", "lower_bound_", "noise_weight_",
 )  # fmt: skip
 """Attributes that JSON has for the mixtures that have them."""
 OF_ERRORS = "± is the standard error: what chance does to a parameter, if the model is right"
@@ -69,7 +70,7 @@ def as_json(mixture: Mixture) -> dict[str, Json]:
     values = {
         "class": type(mixture).__name__,
         "columns": feature_names(mixture),
-        "rows": int(rows) if (rows := round(float(mixture.counts_.sum()), ROUNDED)).is_integer() else rows,
+        "rows": int(rows) if (rows := round(total_weight(mixture), ROUNDED)).is_integer() else rows,
         **{name: getattr(mixture, name) for name in SETTINGS if hasattr(mixture, name)},
         **{name.removesuffix("_"): getattr(mixture, name) for name in attributes if hasattr(mixture, name)},
         **({"cut_points": cuts} if (cuts := cut_points(mixture)) else {}),

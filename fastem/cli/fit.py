@@ -105,6 +105,8 @@ def check_settings(args: argparse.Namespace, family: str, roles: Roles) -> None:
             f"--bayesian fits one mixture, whose components that the rows do not need stay empty: -k {args.k[-1]},"
             f" not {args.k[0]}..{args.k[-1]}"
         )
+    if args.noise and (family != NAMES[0] or args.bayesian):
+        raise ValueError(f"--noise is for --family {NAMES[0]}, without --bayesian")
     if kinds := family_type(family).covariance_types:
         check_choice(args.covariance, "--covariance", kinds)
 
@@ -153,7 +155,7 @@ def estimator(args: argparse.Namespace, family: str, sizes: range, roles: Roles)
     if kind.row_kind is RowKind.COUNTS_WITH_TRIALS:
         settings["n_trials"] = roles.n_trials
     if kind.covariance_types:
-        settings |= {"covariance_type": args.covariance, "reg_covar": "auto"}
+        settings |= {"covariance_type": args.covariance, "reg_covar": "auto", "noise": args.noise}
     return estimator_type(family)(**settings)
 
 

@@ -72,7 +72,8 @@ def assignments(mixture: Mixture, rows: Rows, probabilities: bool) -> Columns:
         "log_density": mixture.score_samples(rows.X, **trials),
     }
     if probabilities:
-        columns |= {f"probability_{number}": column for number, column in enumerate(resp.T)}
+        names = [*range(len(mixture.params_.weights)), "noise"]
+        columns |= {f"probability_{name}": column for name, column in zip(names, resp.T, strict=False)}
     for name in (name for name in rows.kept if name in columns):
         write_message(f"{rows.source}: its column {name!r} is not kept, since the result has one of this name")
     return {name: values for name, values in rows.kept.items() if name not in columns} | columns

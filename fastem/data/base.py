@@ -23,6 +23,8 @@ P = TypeVar("P", bound=SweptParams[SweptStats])
 
 BY_COMPONENT = "log_prob_by_component"
 """A prediction: the log of weight times density of each component."""
+BACKGROUND = -1
+"""The label of rows that belong to no component, where a mixture has a background."""
 POSTERIOR_TYPES: dict[str, DType] = {
     "log_prob": np.float64, "resp": np.float64, "labels": np.int32, BY_COMPONENT: np.float64
 }  # fmt: skip
@@ -34,7 +36,7 @@ class Posterior(NamedTuple):
     """What `posterior` finds for each row; what was not asked for is an empty array."""
 
     log_prob: Array  #: (n,)
-    resp: Array  #: (n, k)
+    resp: Array  #: (n, k), with a background (n, k + 1)
     labels: NDArray[np.int32]  #: (n,)
 
 

@@ -118,7 +118,7 @@ def lazy_posterior(
     )
     dtype = np.dtype(np.intp if wanted == "labels" else precision)
     if wanted in ("resp", BY_COMPONENT):
-        shape = {"chunks": (array.chunks[0], (len(params.weights),)), "meta": np.empty((0, 0), dtype)}
+        shape = {"chunks": (array.chunks[0], (len(params.all_weights),)), "meta": np.empty((0, 0), dtype)}
     else:
         shape = {"drop_axis": 1, "meta": np.empty(0, dtype)}
     map_blocks = importlib.import_module("dask.array").map_blocks
@@ -146,7 +146,7 @@ def predict_partition(
 ) -> np.ndarray:
     """Predict with one thread, as in a fit; an error names the partition in which something is wrong."""
     if not len(X):
-        return np.empty((0, len(params.weights)) if wanted in ("resp", BY_COMPONENT) else 0)
+        return np.empty((0, len(params.all_weights)) if wanted in ("resp", BY_COMPONENT) else 0)
     trials_of_rows = constant if trials is None else trials
     kind, d = params.row_kind, params.n_features
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol, Self, TypeVar
 
 import numpy as np
@@ -12,6 +13,7 @@ from fastem.data.base import Iterations, P, Position, StopRule
 from fastem.data.rows import Rows
 
 S = TypeVar("S", bound=SweptStats)
+T = TypeVar("T")
 
 
 class RowSource(Protocol):
@@ -91,6 +93,9 @@ class RowSource(Protocol):
 
     def collapsed(self) -> RowSource:
         """Return equal rows of counts as one, with their weight, where that pays; else these rows."""
+
+    def summed(self, call: Callable[[Rows], T]) -> T:
+        """Return what `call` makes of the rows; the sum of that where rows are in several places."""
 
     def take(self, positions: np.ndarray) -> Rows:
         """Return the rows at these positions, in this order: in memory."""

@@ -17,6 +17,7 @@ from fastem._errstate import own_methods
 from fastem._public import public
 from fastem._typing import Array, DType, MStep, RowKind, SweptParams, SweptStats
 from fastem.data.base import (
+    BACKGROUND,
     BY_COMPONENT,
     POSTERIOR_TYPES,
     Iterations,
@@ -269,7 +270,7 @@ class Rows(SweptRows):
         if wanted != BY_COMPONENT:
             return self._fill_posterior(rows, params, params.tables(), **{wanted: found})
         log_prob = np.empty(len(found))
-        for c in range(len(params.weights)):
+        for c in range(len(params.all_weights)):
             self._fill_posterior(rows, params, params.tables_of_component(c), log_prob=log_prob)
             found[:, c] = log_prob
         return None
@@ -282,12 +283,14 @@ class Rows(SweptRows):
         out = [wanted[name] if name in wanted else empty_posterior(params, name, 0) for name in Posterior._fields]
         with in_use(*(array[rows] for array in self._mapped)):
             self.backend.run(params.kernel.posterior, data, tables, out, slot_rows=TILE_ROWS)
+            if "labels" in wanted and params.has_background:
+                wanted["labels"][wanted["labels"] == len(params.weights)] = BACKGROUND
             if "log_prob" in wanted and (base := params.log_base_measure(*data)) is not None:
                 wanted["log_prob"] += base
 
     def _posterior_slices(self, params: SweptParams[SweptStats]) -> Iterator[slice]:
         """Cut the rows into those of one call each: an interruption waits for the end of one."""
-        work = sum(table.size for table in params.tables()) + DENSITY_WORK * len(params.weights)
+        work = sum(table.size for table in params.tables()) + DENSITY_WORK * len(params.all_weights)
         tiles = self.backend.n_threads * max(1, POSTERIOR_WORK // (TILE_ROWS * work))
         step = min(tiles, self._mapped_slots(TILE_ROWS)) * TILE_ROWS
         return (slice(begin, begin + step) for begin in range(0, len(self), step))
@@ -361,4 +364,5 @@ class Rows(SweptRows):
 
 def empty_posterior(params: SweptParams[SweptStats], name: str, n: int, dtype: DType = None) -> np.ndarray:
     """Return an array for one of the fields of a posterior of n rows, or for weight times density."""
-    return np.empty((n, len(params.weights)) if name in ("resp", BY_COMPONENT) else n, dtype or POSTERIOR_TYPES[name])
+    by_component = name in ("resp", BY_COMPONENT)
+    return np.empty((n, len(params.all_weights)) if by_component else n, dtype or POSTERIOR_TYPES[name])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from fastem.estimators.state import Attributes, MixtureState
 from fastem.exceptions import EmptyComponentWarning, EqualComponentWarning, warn
 from fastem.families.base import P, S
 from fastem.families.params import Params
+from fastem.families.stats import Stats
 from fastem.fitting.checkpoint import arrays_of
 from fastem.fitting.collapse import renumbered
 from fastem.fitting.result import Fit, still_to_go
@@ -91,12 +93,14 @@ def set_attributes(mixture: MixtureState, attributes: Attributes) -> None:
 
 def plain(value: object) -> object:
     """Return an array as it is, and a single number as a float."""
-    return float(value) if isinstance(value, np.number) else value
+    return float(value) if isinstance(value, (np.number, np.ndarray)) and np.ndim(value) == 0 else value
 
 
 def set_params(mixture: MixtureState, params: Params, dtype: type[np.floating]) -> None:
     """Set the attributes of these parameters: in `dtype` where it can hold them, else in float64."""
     attributes = mixture.attribute_map.write(params)
+    for name in set(mixture.attribute_map.read_from) - attributes.keys():  # of a fit with other settings
+        vars(mixture).pop(name, None)
     dtype = float_type_for(dtype, arrays_of(params).values(), attributes.values())
     read_only = mixture.attribute_map.read_only
     set_attributes(mixture, {name: each.astype(dtype, copy=name not in read_only) for name, each in attributes.items()})
@@ -126,6 +130,7 @@ def set_fit(mixture: MixtureState, fit: Fit[P, S], dtype: type[np.floating]) -> 
     mixture.cut_short_ = fit.cut_short
     mixture.collapses_ = collapses
     mixture.counts_ = counts
+    set_noise_count(mixture, fit.stats)
     mixture.ascent_ = fit.ascent
     mixture.summary_ = fit.summary
     mixture.remaining_gain_ = fit.remaining_gain / total
@@ -134,6 +139,18 @@ def set_fit(mixture: MixtureState, fit: Fit[P, S], dtype: type[np.floating]) -> 
     mixture.empty_components_ = np.flatnonzero(~live)
     (mixture.attribute_map.set_criteria or set_likelihood)(mixture, fit)
     warn_of(mixture, fit, np.flatnonzero(params.equal_to_earlier() & live))
+
+
+def set_noise_count(mixture: MixtureState, stats: Stats[Any]) -> None:
+    """Set the weight of the rows of a background, if there is one."""
+    vars(mixture).pop("noise_count_", None)
+    for count in stats.all_counts[len(stats.row_counts) :].tolist():
+        mixture.noise_count_ = count
+
+
+def total_weight(mixture: MixtureState) -> float:
+    """Return the weight of the rows of a fit, those of a background included."""
+    return float(mixture.counts_.sum()) + getattr(mixture, "noise_count_", 0.0)
 
 
 def set_likelihood(mixture: MixtureState, fit: Fit[P, S]) -> None:

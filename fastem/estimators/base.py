@@ -365,6 +365,7 @@ class Mixture(DensityMixin, BaseEstimator, GivenParams):
 
     def _draw_labels(self, n_samples: int, rng: np.random.Generator) -> np.ndarray:
         """Draw how many rows each component has; return the component (n_samples,) of each row, in order."""
-        weights = self.params_.weights
+        params = self.params_
+        weights = params.all_weights
         check_n_samples(n_samples)
-        return np.repeat(np.arange(len(weights)), rng.multinomial(n_samples, weights / weights.sum()))
+        return np.repeat(params.labels, rng.multinomial(n_samples, weights / weights.sum()))

@@ -11,16 +11,17 @@ from fastem.estimators.state import MixtureState
 from fastem.validation.settings import raise_changed_setting
 
 READ_WITH = {
-    "parameters": ("covariance_type", "weight_concentration_prior_type"),
+    "parameters": ("covariance_type", "weight_concentration_prior_type", "noise"),
     "going on": ("n_components",),
     "free parameters": ("fixed",),
     "standard errors": ("fixed", "prior"),
 }
 """What is done with a fit, and the settings that have to be those of the fit for it: ValueError where they are others.
 
-covariance_type says what the axes of `covariances_` are; parameters are read with it by predictions, samples, criteria,
-`diagnose`, `standard_errors`, `save` and fits that go on.  A fit that goes on (warm_start, partial_fit) has as many
-components as the one before.  What was fixed is not counted by aic and bic, and has no standard error.
+covariance_type says what the axes of `covariances_` are, and noise what the density of a background is; parameters are
+read with them by predictions, samples, criteria, `diagnose`, `standard_errors`, `save` and fits that go on.  A fit that
+goes on (warm_start, partial_fit) has as many components as the one before.  What was fixed is not counted by aic and
+bic, and has no standard error.
 
 All other settings say how a fit is made, or how rows are read: changed after a fit they change nothing that it has
 found, and the next fit begins with them.

@@ -15,10 +15,11 @@ from fastem.data.one_pass import described_by
 from fastem.estimators.base import Mixture
 from fastem.estimators.sklearn_compat import same_features
 from fastem.families.gaussian.imputation import impute
+from fastem.families.gaussian.model import GaussianParams
 from fastem.families.gaussian.regression import conditional, marginal
 from fastem.validation.gaps import as_matrix_with_gaps
 from fastem.validation.parameters import as_array
-from fastem.validation.settings import as_features, as_generator, check_bool
+from fastem.validation.settings import as_features, as_generator, check_bool, check_no_background
 
 KEPT = ("random_state", "backend", "n_threads")
 """Settings that a mixture of some features takes over: those that are not about a fit of all of them."""
@@ -47,7 +48,7 @@ class GaussianFeatures(Mixture):
         NotFittedError
             Before a fit.
         ValueError, TypeError
-            For features that there are not, and for one that is named twice.
+            For features that there are not, for one that is named twice, and for a fit with `noise`.
 
         Examples
         --------
@@ -59,7 +60,7 @@ class GaussianFeatures(Mixture):
         >>> second.means_.ravel(), second.covariances_
         (array([0., 3.]), array([[2.]]))
         """
-        params, names = self.params_, self._names_of_features()
+        params, names = self._params_for("marginal"), self._names_of_features()
         places = as_features(features, "features", names)
         return self._of_features(marginal(params, np.array(places)), places)
 
@@ -89,7 +90,8 @@ class GaussianFeatures(Mixture):
         NotFittedError
             Before a fit.
         ValueError, TypeError
-            For features that there are not, or that are all, and for values that are not finite or not as many.
+            For features that there are not, or that are all; for values that are not finite or not as many; for a fit
+            with `noise`.
 
         References
         ----------
@@ -105,7 +107,7 @@ class GaussianFeatures(Mixture):
         >>> second.weights_, second.means_.ravel(), second.covariances_  # 0 + 0.8 (1 - 0), 3 + 0.8 (1 - 2)
         (array([0.5, 0.5]), array([0.8, 2.2]), array([[1.36]]))
         """
-        params, names = self.params_, self._names_of_features()
+        params, names = self._params_for("conditional"), self._names_of_features()
         given = as_features(features, "features", names, most=len(names) - 1)
         found = conditional(params, np.array(given), as_array(np.atleast_1d(values), "values", (len(given),)))
         return self._of_features(found, [place for place in range(len(names)) if place not in given])
@@ -152,12 +154,18 @@ class GaussianFeatures(Mixture):
                [0. , 3. ],
                [1. , 7. ]])
         """
-        params = self.params_
+        params = self._params_for("impute")
         same_features(self, described_by(X))
         check_bool(draw, "draw")
         array = as_matrix_with_gaps(X, n_features=params.n_features, owner=type(self).__name__)
         rng = as_generator(self.random_state) if draw else None
         return framed_like(X, impute(params, array, rng, backend=self.backend, n_threads=self.n_threads))
+
+    def _params_for(self, use: str) -> GaussianParams:
+        """Return the parameters, unless they have a background."""
+        params: GaussianParams = self.params_
+        check_no_background(params.has_background, use)
+        return params
 
     def _names_of_features(self) -> list[str]:
         """Return the names of the features: x0, x1, ... if the fit had none."""

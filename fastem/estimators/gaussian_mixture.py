@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,6 +19,7 @@ from fastem.estimators.sklearn_counterparts import counterpart
 from fastem.estimators.sklearn_exchange import SklearnExchange
 from fastem.estimators.sklearn_names import SklearnNames
 from fastem.estimators.state import AttributeMap
+from fastem.families.gaussian.background.family import BackgroundFamily
 from fastem.families.gaussian.family import GaussianFamily
 from fastem.families.gaussian.model import GaussianParams
 from fastem.families.gaussian.prior import GaussianPrior
@@ -26,7 +27,7 @@ from fastem.families.gaussian.structures import COVARIANCE_TYPES, STRUCTURES
 from fastem.fitting.acceleration import ACCELERATORS
 from fastem.fitting.settings import STOPPING, anything, documented, one_of, optional, redeclared, setting
 from fastem.validation.parameters import as_float64
-from fastem.validation.settings import check_non_negative
+from fastem.validation.settings import check_noise, check_non_negative
 
 
 def read_params(arrays: Mapping[str, np.ndarray], changed: set[str], family: GaussianFamily) -> GaussianParams:
@@ -36,22 +37,22 @@ def read_params(arrays: Mapping[str, np.ndarray], changed: set[str], family: Gau
     from precisions_cholesky_, which scikit-learn predicts with.
     """
     found = {name: as_float64(array, name) for name, array in arrays.items()}
+    own = {each.name: found[f"{each.name}_"] for each in fields(family.params_type) if f"{each.name}_" in found}
     factors_alone = "precisions_cholesky_" in changed and "covariances_" not in changed
     if "precisions_cholesky_" in found and (factors_alone or "covariances_" not in found):
-        covariances = STRUCTURES[family.covariance_type].of_precisions_cholesky(found["precisions_cholesky_"])
-    else:
-        covariances = found["covariances_"]
-    return GaussianParams(found["weights_"], found["means_"], covariances, family.covariance_type)
+        own["covariances"] = STRUCTURES[family.covariance_type].of_precisions_cholesky(found["precisions_cholesky_"])
+    return family.params_of(own)
 
 
 def attributes_of(params: GaussianParams) -> dict[str, Array]:
-    """Write the parameters as scikit-learn's attributes."""
+    """Write the parameters as scikit-learn's attributes, and those of a background, if there is one."""
     return {
         "weights_": params.weights,
         "means_": params.means,
         "covariances_": params.covariances,
         "precisions_cholesky_": params.precisions_cholesky(),
         "precisions_": params.precisions(),
+        **{f"{name}_": value for name, value in params.background_arrays().items()},
     }
 
 
@@ -186,8 +187,21 @@ class GaussianMixture(SklearnExchange, SklearnNames, GaussianFeatures, GaussianO
         k-means (as scikit-learn), k-means++ centers, random responsibilities, or random rows as centers.  All look at
         8,192 rows, or 8 k (d + 1) if that is more, drawn at random where there are more rows.""",
     )
+    noise: float | bool | None = setting(
+        None,
+        "None, True or float",
+        """True adds a background for rows that belong to no component: one more component, whose density is that of the
+        uniform distribution in a box about the rows, along the features or along their principal axes, whichever box is
+        smaller (Fraley and Raftery 1998).  A number is its density, per unit of volume of X.  `predict` says -1 of the
+        rows of a background, and `predict_proba` has a last column for it.""",
+        check_noise,
+    )
     weights_init: ArrayLike | None = setting(
-        None, "array-like of shape (k,)", "Starting mixing weights, each in [0, 1], sum 1.", anything
+        None,
+        "array-like of shape (k,)",
+        """Starting mixing weights, each in [0, 1], sum 1.  With `noise` the sum may be lower, and a background begins
+        with the rest; it begins with 0.05 otherwise.""",
+        anything,
     )
     means_init: ArrayLike | None = setting(
         None, "array-like of shape (k, d)", "Starting means; a row of NaN is found as init_params says.", anything
@@ -203,17 +217,19 @@ class GaussianMixture(SklearnExchange, SklearnNames, GaussianFeatures, GaussianO
     prior: GaussianPrior | None = redeclared(MixtureSettings, "prior", kind="GaussianPrior")
     order_by: str | None = redeclared(MixtureSettings, "order_by", kind='{None, "weights", "means"}')
 
+    sklearn_parameters: ClassVar = ("weights_", "means_", "covariances_", "precisions_cholesky_")
+
     attribute_map: ClassVar = AttributeMap(
-        ("weights_", "means_", "covariances_", "precisions_cholesky_"),
+        (*sklearn_parameters, "noise_weight_", "noise_box_"),
         attributes_of,
         read_params,
         frozenset({"covariances_", "precisions_", "precisions_cholesky_"}),
         (("means_",), ("covariances_", "precisions_cholesky_")),
     )
 
-    sklearn_parameters: ClassVar = attribute_map.read_from
-
     @property
     def family(self) -> GaussianFamily:
         """The family of the components, with the settings of its model."""
-        return GaussianFamily(self.covariance_type, self.reg_covar)
+        if not self.noise:
+            return GaussianFamily(self.covariance_type, self.reg_covar)
+        return BackgroundFamily(self.covariance_type, self.reg_covar, noise=self.noise)

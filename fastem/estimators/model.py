@@ -19,7 +19,7 @@ from fastem.data.open import open_rows
 from fastem.data.row_source import RowSource
 from fastem.data.rows import Rows
 from fastem.estimators import fitted_settings, hooks
-from fastem.estimators.attributes import set_fit, set_params
+from fastem.estimators.attributes import set_fit, set_noise_count, set_params
 from fastem.estimators.labels import known_rows, start_at_labels, starts_of_known
 from fastem.estimators.settings import AUTO
 from fastem.estimators.sklearn_compat import learn_features
@@ -312,6 +312,7 @@ def fit_batch(mixture: M, X: ArrayLike | None, trials: ArrayLike | None, sample_
     fitted = unfinished(mixture, X, rows)
     set_params(fitted, in_precision(rows.precision, reached), rows.precision)
     fitted.stats_, fitted.counts_, fitted.collapses_ = stats, stats.row_counts, []
+    set_noise_count(fitted, stats)
     return fitted
 
 

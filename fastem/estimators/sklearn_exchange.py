@@ -13,7 +13,7 @@ from fastem.estimators.settings import AUTO
 from fastem.estimators.sklearn_counterparts import Counterpart, original
 from fastem.estimators.state import MixtureState
 from fastem.families.params import Params
-from fastem.validation.settings import SEEDS, check_kind
+from fastem.validation.settings import SEEDS, check_kind, check_no_background
 
 OF_A_FIT = ("converged_", "n_iter_", "lower_bound_", "lower_bounds_", "n_features_in_", "feature_names_in_")
 """Attributes that tell of a fit, in both packages."""
@@ -37,6 +37,8 @@ class SklearnExchange(MixtureState, metaclass=Counterpart):
         ------
         NotFittedError
             Before a fit.
+        ValueError
+            With a background, which scikit-learn has not.
         ImportError
             If scikit-learn is not installed.
 
@@ -48,6 +50,7 @@ class SklearnExchange(MixtureState, metaclass=Counterpart):
         array([0, 1])
         """
         params = self.params_
+        check_no_background(params.has_background, "to_sklearn")
         theirs = original(type(self), "to_sklearn")
         found = theirs(**settings_for(theirs, self))
         told = {name: getattr(self, name) for name in OF_A_FIT if hasattr(self, name)}

@@ -53,6 +53,7 @@ class MixtureState(MixtureSettings):
         cut_short_: bool
         collapses_: list[Collapse]
         counts_: Array
+        noise_count_: float  # where there is a background
         ascent_: Ascent
         summary_: str
         remaining_gain_: float

@@ -14,6 +14,8 @@ from fastem._printable import printable
 from fastem._public import public
 from fastem._table import WIDTH, Table, Tabled, aligned, data_frame
 from fastem._typing import Array
+from fastem.data.base import BACKGROUND
+from fastem.estimators.attributes import total_weight
 from fastem.estimators.state import MixtureState
 from fastem.families.diagnosis import Diagnosis, diagnosis
 from fastem.families.params import Params
@@ -34,9 +36,9 @@ class MixtureSummary(Tabled):
 
     lines: tuple[str, ...]  #: what the mixture is, how its fit ended, its criteria
     features: tuple[str, ...]  #: (d,) names
-    weights: Array  #: (k,)
+    weights: Array  #: (k,), and behind them that of a background, if there is one
     columns: Mapping[str, Array]  #: (k, d) by name: "mean" and "sd", "prob" or "rate"
-    errors: Mapping[str, Array]  #: standard errors by name, of "weight" (k,) and of the first column (k, d); or none
+    errors: Mapping[str, Array]  #: standard errors by name, of "weight" and of the first column (k, d); or none
     digits: int = 4  #: significant digits of the text
     notes: tuple[str, ...] = ()  #: sentences below the table: what `diagnose` finds in a component
 
@@ -44,13 +46,22 @@ class MixtureSummary(Tabled):
         """Return a data frame of pandas with a row for each component; ImportError where pandas is not installed.
 
         Its columns are weight, and each parameter of each feature ("mean x0"); "se" is before those of standard errors.
+        A background is the last row, and its number -1.
         """
         found = {"weight": self.weights} | self._by_feature(self.columns)
         if self.errors:
             others = {name: values for name, values in self.errors.items() if name != "weight"}
             found |= {f"se {name}": each for name, each in self._by_feature(others).items()}
             found |= {"se weight": self.errors["weight"]}
-        return data_frame(found)
+        if not self._has_background:
+            return data_frame(found)
+        found = {name: np.append(each, [np.nan] * (len(self.weights) - len(each))) for name, each in found.items()}
+        return data_frame(found, index=[*range(len(self.weights) - 1), BACKGROUND])
+
+    @property
+    def _has_background(self) -> bool:
+        """Whether there is a weight more than components."""
+        return len(self.weights) > len(next(iter(self.columns.values())))
 
     def _by_feature(self, columns: Mapping[str, Array]) -> dict[str, Array]:
         """Return the columns of single features."""
@@ -82,8 +93,9 @@ class MixtureSummary(Tabled):
         """Return a table with a line for each component."""
         columns = {name: self._cells(name, values) for name, values in self.columns.items()}
         headings = ["component", "weight", *(f"{name} {each}" for name in columns for each in self.features)]
-        parts = [self._cells("weight", self.weights)[:, np.newaxis], *columns.values()]
-        rows = [[str(c), *row] for c, row in enumerate(np.hstack(parts).tolist())]
+        weights, values = self._cells("weight", self.weights), np.hstack([*columns.values()])
+        rows = [[str(c), weights[c], *row] for c, row in enumerate(values.tolist())]
+        rows += [["noise", weight, *([""] * values.shape[1])] for weight in weights[len(rows) :]]
         return Table(headings, rows, self.lines, self.notes, width=width)
 
     def _long(self, width: int) -> Table:
@@ -96,9 +108,10 @@ class MixtureSummary(Tabled):
         names = [shortened(name, max(SHORTEST_NAME, width - taken - 2)) for name in self.features]
         rows = [
             [*((str(c), weights[c]) if place == 0 else ("", "")), name, *cells[c, place]]
-            for c in range(len(weights))
+            for c in range(len(cells))
             for place, name in enumerate(names)
         ]
+        rows += [["noise", weight, *([""] * (1 + len(columns)))] for weight in weights[len(cells) :]]
         headings = ["component", "weight", "feature", *columns]
         return Table(headings, rows, self.lines, self.notes, left=("feature",), width=width)
 
@@ -121,9 +134,8 @@ def summary_of(mixture: MixtureState, errors: StandardErrors | None) -> MixtureS
     columns = params.described()
     names = getattr(mixture, "feature_names_in_", [f"x{i}" for i in range(params.n_features)])
     told = {} if errors is None else errors_of(errors, params)
-    return MixtureSummary(
-        lines_of(mixture, params), tuple(map(str, names)), params.weights, columns, told, notes=complaints_of(mixture)
-    )
+    lines, weights, notes = lines_of(mixture, params), params.all_weights, complaints_of(mixture)
+    return MixtureSummary(lines, tuple(map(str, names)), weights, columns, told, notes=notes)
 
 
 def complaints_of(mixture: MixtureState) -> tuple[str, ...]:
@@ -145,20 +157,20 @@ def diagnosis_of(mixture: MixtureState) -> Diagnosis:
 def errors_of(errors: StandardErrors, params: Params) -> dict[str, Array]:
     """Return the standard errors that a table shows, by the names of its columns."""
     check_kind(errors, "errors", StandardErrors)
-    found = {}
-    for name in params.parameter_names[:2]:
-        values = errors.by_name.get(name, np.empty(0))
-        check_shape(values, f"errors.{name}", getattr(params, name).shape)
-        found[name.removesuffix("s")] = values
-    return found
+    location, found = params.parameter_names[1], dict[str, Array]()
+    for name in (*params.weight_places, location):
+        found[name] = errors.by_name.get(name, np.empty(0))
+        check_shape(found[name], f"errors.{name}", getattr(params, name).shape)
+    weights = np.hstack([found[name] for name in params.weight_places])
+    return {"weight": weights, location.removesuffix("s"): found[location]}
 
 
 def lines_of(mixture: MixtureState, params: Params) -> tuple[str, ...]:
     """Return what a mixture is and, where a fit has told, how it ended and what its criteria are."""
     kind = f", {mixture.covariance_type} covariances" if hasattr(mixture, "covariance_type") else ""
-    rows = f"; {mixture.counts_.sum():,.10g} rows" if hasattr(mixture, "counts_") else ""
-    k = len(params.weights)
-    title = f"{type(mixture).__name__}: {k} component{'s' * (k > 1)}{kind}{rows}"
+    rows = f"; {total_weight(mixture):,.10g} rows" if hasattr(mixture, "counts_") else ""
+    k, noise = len(params.weights), " and a background" * params.has_background
+    title = f"{type(mixture).__name__}: {k} component{'s' * (k > 1)}{noise}{kind}{rows}"
     if hasattr(mixture, "stats_"):
         return title, "fitted by partial_fit"
     if not hasattr(mixture, "summary_"):

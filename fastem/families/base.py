@@ -70,6 +70,8 @@ class Family(ABC, Generic[P, S]):
     """Whether a good fit may leave components without rows."""
     has_iterate: ClassVar[bool] = True
     """Whether the kernels of small fits know its M-step."""
+    knows_labels: ClassVar[bool] = True
+    """Whether a mixture of one component alone has the sums of rows that are known to be its own."""
 
     def for_rows(self, rows: RowSource, rng: np.random.Generator) -> Self:
         """Return the family with settings that depend on the rows as numbers."""

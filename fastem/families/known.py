@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import copy
-from typing import Any, NoReturn, Self
+from typing import Any, NoReturn, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from fastem.data.base import Position, StopRule
 from fastem.data.row_source import RowSource
 from fastem.data.rows import Rows
 
+T = TypeVar("T")
 Parts = Mapping[int, RowSource]
 """The rows of each component, by its number."""
 
@@ -123,6 +124,10 @@ class KnownRows:
     def subsets(self, least: int) -> NoReturn:
         """Raise ValueError: subsets are of rows without labels."""
         raise ValueError("warm_sweeps must be None with labels")
+
+    def summed(self, call: Callable[[Rows], T]) -> T:
+        """Return the sum of what `call` makes of the rows, without their labels."""
+        return self.rows.summed(call)
 
     def check_values(self) -> None:
         """Raise ValueError for the first value that is not finite."""

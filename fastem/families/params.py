@@ -80,6 +80,30 @@ class Params(ABC):
     def n_features(self) -> int:
         """The number of columns of a row."""
 
+    @property
+    def all_weights(self) -> Array:
+        """The mixing weights (k,), and behind them that of a background, if there is one."""
+        return self.weights
+
+    @property
+    def has_background(self) -> bool:
+        """Whether there is a component of constant density, for rows that belong to no other."""
+        return len(self.all_weights) > len(self.weights)
+
+    def background_arrays(self) -> dict[str, Array]:
+        """Return the arrays of a background, by name; none where there is no background."""
+        return {}
+
+    @property
+    def weight_places(self) -> dict[str, NDArray[np.intp]]:
+        """Where each of the weights is among all of them, by the name that it has as a parameter."""
+        return {"weights": np.arange(len(self.weights))}
+
+    @property
+    def labels(self) -> NDArray[np.intp]:
+        """What the components are called that rows belong to: 0 .. k - 1, and -1 for a background."""
+        return np.arange(len(self.weights))
+
     # ---- the sweep
 
     @property
@@ -129,9 +153,9 @@ class Params(ABC):
         return self.unchecked(weights=weights, **{name: location})
 
     def expected_log_weights(self) -> Array:
-        """Return (k,) the logarithms of the mixing weights; minus infinity of a weight of 0."""
+        """Return the logarithms of all mixing weights; minus infinity of a weight of 0."""
         with np.errstate(divide="ignore"):
-            return np.asarray(np.log(self.weights))
+            return np.asarray(np.log(self.all_weights))
 
     # ---- coordinates
 

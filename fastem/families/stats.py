@@ -17,7 +17,7 @@ from fastem._storage import encode, write
 from fastem._typing import Array, PathLike
 from fastem.families.fixed import Fixed, FixedLike
 from fastem.families.params import Params, kept, same
-from fastem.families.weights import EMPTY, weights_left
+from fastem.families.weights import EMPTY, likeliest_weights
 from fastem.validation.settings import as_path
 
 P = TypeVar("P", bound=Params)
@@ -105,6 +105,11 @@ class Stats(ABC, Generic[P]):
         return math.fsum(self.row_counts.tolist())
 
     @property
+    def all_counts(self) -> Array:
+        """The weight (k,) of the rows of each component, and behind them that of a background, if there is one."""
+        return self.row_counts
+
+    @property
     def q(self) -> float:
         """The expected complete log likelihood at `params`: Q of Dempster, Laird and Rubin (1977)."""
         return self.loglik - self.entropy
@@ -157,16 +162,8 @@ class Stats(ABC, Generic[P]):
 
         Free weights share what the fixed ones leave.
         """
-        counts, least = self.counts.tolist(), EMPTY * self.total
-        shares = self.counts / math.fsum(counts)
-        if not min(counts) > least:
-            shares = shares * (self.counts > least)
-        if not fixed:
-            return shares
-        free, weights = fixed.free("weights"), self.params.weights.copy()
-        if (rest := shares[free].sum()) > 0:
-            weights[free] = shares[free] / rest * weights_left(weights, free)
-        return weights
+        free = fixed.free("weights") if fixed else None
+        return likeliest_weights(self.counts, EMPTY * self.total, self.params.weights, free)
 
 
 def merge(*stats: S) -> S:

@@ -25,6 +25,23 @@ def weights_left(weights: Array, free: NDArray[np.bool_]) -> float:
     return max(0.0, 1.0 - float(weights[~free].sum()))
 
 
+def likeliest_weights(counts: Array, least: float, weights: Array, free: NDArray[np.bool_] | None) -> Array:
+    """Return the mixing weights of largest likelihood; 0 where counts are at most `least`.
+
+    Those that are free (None: all are) share what the others leave, which stay as they are in `weights`.
+    """
+    listed = counts.tolist()
+    shares = counts / math.fsum(listed)
+    if not min(listed) > least:
+        shares = shares * (counts > least)
+    if free is None:
+        return np.asarray(shares)
+    found = weights.copy()
+    if (rest := shares[free].sum()) > 0:
+        found[free] = shares[free] / rest * weights_left(weights, free)
+    return found
+
+
 def log_weights(weights: Array, free: NDArray[np.bool_]) -> Array:
     """Return the logarithms of the weights that are free: coordinates without constraints."""
     return np.log(np.maximum(weights[free], SMALLEST_WEIGHT))
@@ -52,15 +69,18 @@ def softmax(logs: Array, weights: Array, free: NDArray[np.bool_]) -> Array:
     return found
 
 
-def dirichlet(weights: Array, concentration: float) -> float:
-    """Return the log density of the mixing weights under the symmetric Dirichlet distribution."""
+def dirichlet(weights: Array, concentration: float, n_flat: int = 0) -> float:
+    """Return the log density of the mixing weights under the symmetric Dirichlet distribution.
+
+    There are n_flat weights beside them, whose own concentration is 1.
+    """
     logs = np.log(np.maximum(weights, SMALLEST_WEIGHT))
-    return dirichlet_constant(len(weights), concentration) + (concentration - 1) * float(logs.sum())
+    return dirichlet_constant(len(weights), concentration, n_flat) + (concentration - 1) * float(logs.sum())
 
 
-def dirichlet_constant(k: int, concentration: float) -> float:
+def dirichlet_constant(k: int, concentration: float, n_flat: int = 0) -> float:
     """Return the part of this log density in which no weight enters."""
-    return math.lgamma(k * concentration) - k * math.lgamma(concentration)
+    return math.lgamma(k * concentration + n_flat) - k * math.lgamma(concentration)
 
 
 APART = 0.5

@@ -103,7 +103,7 @@ def sums_of(rows: Rows, params: Params, at: Coordinates) -> Sums:
     may = resp > NEGLIGIBLE
     place = np.cumsum(may, axis=0) - 1
     scores: dict[int, Array] = {}
-    for c in np.flatnonzero(params.weights).tolist():
+    for c in np.flatnonzero(params.all_weights).tolist():
         mine = np.flatnonzero(may[:, c])
         own, told = params.scores(c, *(array[mine] for array in rows.data))
         of_c = np.hstack([np.broadcast_to(slopes[c], (len(mine), len(slopes))), own])
@@ -126,7 +126,8 @@ def sums_of(rows: Rows, params: Params, at: Coordinates) -> Sums:
 def displacement(params: Params, reached: Params, at: Coordinates) -> Array:
     """Return how far `reached` is from params, in their coordinates."""
     weights = at.weights
-    by_weights = np.divide(reached.weights - weights, np.sqrt(weights), out=np.zeros_like(weights), where=weights > 0)
+    step = reached.all_weights - weights
+    by_weights = np.divide(step, np.sqrt(weights), out=np.zeros_like(weights), where=weights > 0)
     return np.concatenate([by_weights, *(along(chart, params, reached) for chart in at.charts[1:])])
 
 

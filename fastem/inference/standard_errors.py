@@ -48,12 +48,13 @@ SMALLEST_SHARE = 1e-10
 class StandardErrors(Tabled):
     """Standard errors of the parameters of a mixture, shaped as they are: symmetric matrices of them for matrices.
 
-    Each is an attribute with the name of the parameter: weights (k,) and those that the family has, such as means
-    (k, d) and covariances of a Gaussian mixture.  A parameter that is held fixed has 0; one on the boundary of its
-    range (a weight of 0, and the component behind it; a probability of 0 or 1) has none: NaN.
+    Each is an attribute with the name of the parameter: weights (k,), noise_weight where there is a background, and
+    those that the family has, such as means (k, d) and covariances of a Gaussian mixture.  A parameter that is held
+    fixed has 0; one on the boundary of its range (a weight of 0, and the component behind it; a probability of 0 or 1)
+    has none: NaN.
 
-    parameters_covariance (p, p) is the covariance of all parameters in the order of `names`: the k weights (rows sum
-    to 0 over them); then the others, component by component; covariances by their variances or by their lower triangle,
+    parameters_covariance (p, p) is the covariance of all parameters in the order of `names`: the weights (rows sum to 0
+    over them); then the others, component by component; covariances by their variances or by their lower triangle,
     row by row.  Printed, it is a table with a line for each of them.
     """
 
@@ -91,7 +92,8 @@ class Coordinates:
     """Coordinates of all parameters, in the order of `parameters_covariance`: those of the weights, then by chart."""
 
     def __init__(self, params: Params, fixed: Fixed) -> None:
-        self.weights = params.weights / params.weights.sum()
+        self.weights = params.all_weights / params.all_weights.sum()
+        self.k, self.weight_places = len(params.weights), params.weight_places
         self.charts = (weights_chart(self.weights), *params.charts())
         sizes = [chart.inside.size for chart in self.charts]
         self.begins = np.cumsum([0, *sizes[:-1]])
@@ -101,7 +103,7 @@ class Coordinates:
 
     def _interior(self, chart: Chart) -> NDArray[np.bool_]:
         """Return which coordinates are off the boundary; an empty component says nothing of what is its own."""
-        return chart.inside if len(chart.inside) == 1 else chart.inside & (self.weights > 0)[:, np.newaxis]
+        return chart.inside if len(chart.inside) == 1 else chart.inside & (self.weights[: self.k] > 0)[:, np.newaxis]
 
     def _known(self, chart: Chart, fixed: Fixed) -> NDArray[np.bool_]:
         """Return which coordinates are fixed; what components share is fixed where it is for one of them."""
@@ -118,10 +120,14 @@ class Coordinates:
         """Return the positions (k, m) of the coordinates of a chart; (1, m) where all components share them."""
         return np.arange(begin, begin + chart.inside.size).reshape(chart.inside.shape)
 
-    def of_components(self) -> np.ndarray:
-        """Return the positions (k, q) of the coordinates that each component's density depends on."""
-        parts = [self._blocks(chart, begin) for chart, begin in zip(self.charts, self.begins, strict=True)]
-        return np.hstack([np.broadcast_to(part, (len(self.weights), part.shape[1])) for part in parts])
+    def of_components(self) -> list[np.ndarray]:
+        """Return the positions (q,) of the coordinates that each component's density, and its weight, depend on.
+
+        That of a background, behind the others, depends on none.
+        """
+        weights, *parts = (self._blocks(chart, begin) for chart, begin in zip(self.charts, self.begins, strict=True))
+        shared = [np.broadcast_to(part, (self.k, part.shape[1])) for part in (weights, *parts)]
+        return [*np.hstack(shared), *(weights[0] for _ in self.weights[self.k :])]
 
     def jacobian(self) -> Array:
         """Return the derivatives (p, p) of the parameters by the coordinates."""
@@ -131,15 +137,21 @@ class Coordinates:
                 found[np.ix_(block, block)] = values
         return found
 
+    @property
+    def places(self) -> dict[str, NDArray[np.intp]]:
+        """Which of all values each parameter is, by its name and shaped as it is."""
+        others = zip(self.charts[1:], self.begins[1:], strict=True)
+        return self.weight_places | {chart.name: begin + chart.places for chart, begin in others}
+
     def shaped(self, values: Array) -> dict[str, Array]:
         """Return one value (p,) for each parameter by its name, shaped as the parameter is."""
-        return {chart.name: values[begin + chart.places] for chart, begin in zip(self.charts, self.begins, strict=True)}
+        return {name: values[places] for name, places in self.places.items()}
 
     def positions(self) -> list[tuple[str, tuple[int, ...]]]:
         """Return the name and the index of each parameter; of a symmetric matrix those of its lower triangle."""
         found = (
-            (chart.name, dict(zip(chart.places.ravel().tolist(), np.ndindex(chart.places.shape), strict=True)))
-            for chart in self.charts  # of equal places the later one, which is below the diagonal, stays
+            (name, dict(zip(places.ravel().tolist(), np.ndindex(places.shape), strict=True)))
+            for name, places in self.places.items()  # of equal places the later one, which is below the diagonal, stays
         )
         return [(name, index_of[place]) for name, index_of in found for place in sorted(index_of)]
 
@@ -177,7 +189,7 @@ def standard_errors(rows: Summed, params: Params, *, fixed: FixedLike = (), meth
     return StandardErrors(
         by_name=at.shaped(np.sqrt(covariance.diagonal())),
         parameters_covariance=covariance,
-        names=tuple(f"{name}[{', '.join(map(str, index))}]" for name, index in positions),
+        names=tuple(f"{name}[{', '.join(map(str, index))}]" if index else name for name, index in positions),
         estimates=np.array([getattr(params, name)[index] for name, index in positions], np.float64),
     )
 
@@ -240,11 +252,11 @@ class Sums:
     def __add__(self, other: Sums) -> Sums:
         return Sums(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(self)))
 
-    def add(self, rows: Rows, params: Params, columns: np.ndarray, slopes: Array) -> None:
-        """Add the sums of some rows; columns (k, q) are the coordinates of the scores of each component."""
+    def add(self, rows: Rows, params: Params, columns: list[np.ndarray], slopes: Array) -> None:
+        """Add the sums of some rows; columns are the coordinates (q,) of the scores of each component."""
         resp, w = rows.posterior(params, "resp").resp, rows.sample_weight[:, np.newaxis]
         mean = np.zeros((len(rows), len(self.complete)))
-        for c in np.flatnonzero(params.weights).tolist():
+        for c in np.flatnonzero(params.all_weights).tolist():
             scores, told = params.scores(c, *rows.data)
             scores = np.hstack([np.broadcast_to(slopes[c], (len(rows), len(slopes))), scores])
             weighted = resp[:, c, np.newaxis] * scores

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastem._public import public
+from fastem.data.base import BACKGROUND
 from fastem.data.open import posterior
 from fastem.families.gaussian.model import GaussianParams
 from fastem.families.gaussian.regression import marginal
@@ -26,6 +27,7 @@ from fastem.plotting.style import (
     as_names,
     bin_edges,
     check_family,
+    color_of,
     component_label,
     import_matplotlib,
     legend,
@@ -269,6 +271,8 @@ class GaussianMixtureDisplay(MixturePicture[GaussianParams]):
         else:
             points(axes, self.X, self.params, across, up)
         ellipses(axes, pair, self.components)
+        for weight in pair.all_weights[len(pair.weights) :]:
+            axes.plot([], [], "o", markersize=3, color=color_of(BACKGROUND), label=component_label(BACKGROUND, weight))
         if not shown.all():
             axes.set(xlim=with_margin(*self.ranges[across]), ylim=with_margin(*self.ranges[up]))
         axes.set(xlabel=as_label(self.feature_names[across]), ylabel=as_label(self.feature_names[up]))
@@ -307,13 +311,13 @@ def information_of(params: GaussianParams) -> float:
     means, sds = params.means[:, 0], np.sqrt(params.variances()[:, 0])
     grid = np.unique(means + sds * np.linspace(-REACH, REACH, 4 * PEAK)[:, np.newaxis])
     densities = component_densities(params, grid)
-    independent = params.weights * densities.sum(axis=1, keepdims=True)
+    independent = params.all_weights * densities.sum(axis=1, keepdims=True)
     ratios = np.divide(densities, independent, out=np.ones_like(densities), where=densities > 0)
     return float(np.trapezoid((densities * np.log(ratios)).sum(axis=1), grid))
 
 
 def component_densities(params: GaussianParams, grid: np.ndarray) -> np.ndarray:
-    """Return the densities (m, k) of components, times their weights, on a grid (m,)."""
+    """Return the densities of components (m, k), and of a background, times their weights, on a grid (m,)."""
     at = posterior(params, grid[:, np.newaxis])
     return at.resp * np.exp(at.log_prob)[:, np.newaxis]
 
@@ -327,10 +331,11 @@ def density_grid(x: np.ndarray, params: GaussianParams) -> np.ndarray:
 
 def density_lines(axes: Axes, grid: np.ndarray, params: GaussianParams, components: Sequence[int]) -> list[Line2D]:
     """Plot the density of these components, and behind them that of the mixture."""
-    densities = component_densities(params, grid)
+    densities, weights = component_densities(params, grid), params.all_weights
+    shown = [*components, *range(len(params.weights), len(weights))]
     lines = [
-        axes.plot(grid, densities[:, c], linewidth=1.8, label=component_label(c, params.weights[c]), **style(c))[0]
-        for c in components
+        axes.plot(grid, densities[:, c], linewidth=1.8, label=component_label(label, weights[c]), **style(label))[0]
+        for c, label in zip(shown, params.labels[shown].tolist(), strict=True)
     ]
     mixture = densities.sum(axis=1)
     return [*lines, *axes.plot(grid, mixture, color=SUM_COLOR, linewidth=4, alpha=0.55, zorder=1.5, label="mixture")]

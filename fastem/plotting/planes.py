@@ -8,7 +8,7 @@ import numpy as np
 
 from fastem.data.open import posterior
 from fastem.families.params import Params
-from fastem.plotting.style import COLORS
+from fastem.plotting.style import color_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,7 +35,7 @@ def points(axes: Axes, X: np.ndarray, params: Params, across: int, up: int) -> N
     """Draw rows, or a sample of them, in two of their features, in the colours of their components."""
     if len(X) > POINTS:
         X = X[np.sort(np.random.default_rng(0).choice(len(X), POINTS, replace=False))]
-    colors = [COLORS[label % len(COLORS)] for label in posterior(params, X).labels]
+    colors = [color_of(label) for label in posterior(params, X).labels]
     size = 14 if len(X) < POINTS / 5 else 4
     axes.scatter(X[:, across], X[:, up], s=size, c=colors, alpha=0.5, linewidths=0)
 

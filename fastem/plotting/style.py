@@ -25,7 +25,7 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Colours that people with any kind of colour vision distinguish: Okabe and Ito (2008), without yellow and black."""
 LINES = ("-", "--", ":", "-.")
 """Styles of lines: when all colours are used, the next components repeat them with the next style."""
-SUM_COLOR, BAR_COLOR, NOTE_COLOR = "#222222", "#E2E2E2", "#666666"
+SUM_COLOR, BAR_COLOR, NOTE_COLOR, BACKGROUND_COLOR = "#222222", "#E2E2E2", "#666666", "#888888"
 WHOLE_PERCENT = 9.95, 99.0
 """Weights between these are told in whole per cent, others with more digits."""
 MOST_INSIDE = 4
@@ -98,9 +98,14 @@ def panels(
     return figure, list(axes.flat)
 
 
+def color_of(component: int) -> str:
+    """Return the colour of a component, or of a background, whose number is below 0."""
+    return BACKGROUND_COLOR if component < 0 else COLORS[component % len(COLORS)]
+
+
 def style(component: int) -> LineStyle:
     """Return the colour and the style of the line of a component."""
-    return {"color": COLORS[component % len(COLORS)], "linestyle": LINES[component // len(COLORS) % len(LINES)]}
+    return {"color": color_of(component), "linestyle": LINES[max(component, 0) // len(COLORS) % len(LINES)]}
 
 
 def component_label(component: int, weight: float) -> str:
@@ -108,7 +113,7 @@ def component_label(component: int, weight: float) -> str:
     percent = 100 * weight
     least, most = WHOLE_PERCENT
     digits = f"{percent:.2g}" if percent < least else f"{percent:.0f}" if percent < most else f"{percent:.3g}"
-    return f"component {component}, {digits} %"
+    return f"{f'component {component}' if component >= 0 else 'background'}, {digits} %"
 
 
 def legend(axes: Axes, title: str = "") -> None:

@@ -112,14 +112,17 @@ class Climb(Generic[P, S]):
 
         Returns where they lead, the log likelihood of each, and what the mean one has still to gain.
         """
-        found = self.rows.iterate(position, *run, most)
-        if len(found.trace):
-            return found.position, found.trace[:, 0].tolist(), found.distance
-        params = found.position.params
-        stats = found.pending or self.rows.sweep(params)
+        pending = None
+        if self.family.has_iterate:
+            found = self.rows.iterate(position, *run, most)
+            if len(found.trace):
+                return found.position, found.trace[:, 0].tolist(), found.distance
+            position, pending = found.position, found.pending
+        stats = pending or self.rows.sweep(position.params)
         if self.prior is not None:
-            stats = stats + self.prior.stats(params)
+            stats = stats + self.prior.stats(position.params)
         reached, loglik = self.family.maximize(stats, self.fixed if self.fixed else None), float(stats.loglik)
-        known = [*found.position.logliks, loglik][-2:]
-        position = found.position._replace(params=reached, reached=reached, step=PLAIN, logliks=known)
-        return position, [loglik], math.inf
+        known = [*position.logliks, loglik]
+        position = position._replace(params=reached, reached=reached, step=PLAIN, logliks=known[-2:])
+        distance = math.inf if self.family.has_iterate else still_to_gain(known[-3:]) / self.total
+        return position, [loglik], distance

@@ -81,7 +81,7 @@ def moves(climb: Climb[P, S], params: P, rng: np.random.Generator) -> list[Move[
     found = climb.rows.posterior(params, "resp", "labels")
     splits = best_splits(climb, params, range(k), found.labels, rng)
     losses = params.merge_losses()
-    removals = removal_losses(found.resp, weights, params.weights)
+    removals = removal_losses(found.resp[:, :k], weights, params.weights)
     pairs = [divmod(int(place), k) for place in np.argsort(losses, axis=None)[: k * (k - 1) // 2][: 3 * k]]
     lightest = np.argsort(removals, kind="stable").tolist()
     moves: list[Move[P]] = []

@@ -139,7 +139,8 @@ def simulator(mixture: Mixture, arrays: Arrays, rng: np.random.Generator) -> Cal
     params = mixture.params_
 
     def draw() -> Arrays:
-        labels = rng.choice(len(params.weights), size=len(arrays.X), p=params.weights / params.weights.sum())
+        shares = params.all_weights / params.all_weights.sum()
+        labels = rng.choice(params.labels, size=len(arrays.X), p=shares)
         return replace(arrays, X=params.sample(labels, rng, arrays.trials))
 
     return draw

@@ -13,6 +13,7 @@ from fastem._errstate import own
 from fastem._typing import Array, ArrayLike, PathLike
 from fastem.data.chunk_source import Chunkable
 from fastem.data.kmeans import START_ROWS, subsample
+from fastem.estimators.attributes import total_weight
 from fastem.estimators.base import Mixture
 from fastem.estimators.gaussian_mixture import GaussianMixture
 from fastem.estimators.model import check_model, check_settings
@@ -309,7 +310,7 @@ def are_neighbours(mixture: Mixture, neighbour: Mixture) -> bool:
 
 def is_higher(other: Mixture, mixture: Mixture) -> bool:
     """Return whether the other is at a higher maximum beyond doubt (see `Selection.assured`), and not at the same."""
-    return bool(assured(other) - assured(mixture) > APART * mixture.tol * mixture.counts_.sum())
+    return bool(assured(other) - assured(mixture) > APART * mixture.tol * total_weight(mixture))
 
 
 def assured(mixture: Mixture) -> float:

@@ -13,6 +13,7 @@ import numpy as np
 from fastem._public import public
 from fastem._table import WIDTH, Table, Tabled, aligned, data_frame
 from fastem._typing import Array
+from fastem.estimators.attributes import total_weight
 from fastem.estimators.base import Mixture
 from fastem.fitting.restarts import SCREENED_OUT
 from fastem.fitting.result import Start
@@ -127,7 +128,7 @@ class Selection(Tabled):
     @property
     def total(self) -> float:
         """Return the total weight of the rows: the n of BIC and ICL."""
-        return float(self.mixtures[0].counts_.sum())
+        return total_weight(self.mixtures[0])
 
     def to_frame(self) -> Any:
         """Return a data frame of pandas with a row for each candidate; ImportError where pandas is not installed.

@@ -210,6 +210,16 @@ def as_scale_matrix(values: object, name: str) -> np.ndarray:
     return as_positive_definite(array, name, array.shape, matrices=True)
 
 
+def check_box(edges: np.ndarray) -> None:
+    """Raise ValueError for a box (d, d) about the rows that has no volume."""
+    flat = np.flatnonzero(~edges.any(axis=1))
+    if len(flat):
+        raise ValueError(
+            f"noise=True is a density in a box about the rows, but all rows have the same value in column {flat[0]}:"
+            " leave it out, or pass the density of the background (noise=0.001, say, per unit of volume)"
+        )
+
+
 def check_all_or_none_fixed(fixed: np.ndarray, name: str) -> None:
     """Raise ValueError if a parameter is fixed for some of the components, but not for all."""
     if fixed.any() and not fixed.all():

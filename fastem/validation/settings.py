@@ -74,6 +74,14 @@ def check_bool(value: object, name: str) -> None:
         raise TypeError(f"{name} must be True or False, got {value!r}")
 
 
+def check_noise(value: object, name: str) -> None:
+    """Allow None, True, False and a density, a number above 0: of many features it may be far below 1."""
+    if value is None or isinstance(value, (bool, np.bool_)):
+        return
+    if not as_non_negative(value, name) > 0:
+        raise ValueError(f"{name} must be True or a density above 0, got {value!r}")
+
+
 def as_reg_covar(value: object, name: str, d: int) -> float | np.ndarray:
     """Convert what is added to variances to a number that is not negative, or to an array (d,) of such numbers."""
     if type(value) is float and 0 <= value < np.inf:
@@ -122,6 +130,12 @@ def check_no_prior(prior: object) -> None:
     """Raise ValueError if there is a prior, of which standard errors take no account."""
     if prior is not None:
         raise ValueError("standard_errors are defined for maximum likelihood only: prior must be None")
+
+
+def check_no_background(has_background: bool, use: str) -> None:
+    """Raise ValueError for a mixture with a background, of which the use of it knows nothing."""
+    if has_background:
+        raise ValueError(f"{use} knows no background: it needs a fit with noise=None")
 
 
 def check_no_checkpoint(checkpoint: object) -> None:
@@ -182,16 +196,17 @@ def raise_changed_setting(name: str, then: object, now: object) -> NoReturn:
 
 
 def check_same_fit(identity: object, expected: Mapping[str, object], path: PathLike) -> None:
-    """Raise ValueError if the identity of the fit that wrote a checkpoint is not as expected."""
-    if identity == expected:
-        return
+    """Raise ValueError if the identity of the fit that wrote a checkpoint is not as expected.
+
+    A setting that its writer did not know is as if it had been None.
+    """
     written = identity if isinstance(identity, dict) else {}
-    missing = "missing"
-    name = next(name for name in [*expected, *written] if written.get(name, missing) != expected.get(name, missing))
-    raise ValueError(
-        f"checkpoint {path} was written by another fit: {name} was {written.get(name)!r}, and is now"
-        f" {expected.get(name)!r}; delete the file or choose another path"
-    )
+    for name in [*expected, *written]:
+        if written.get(name) != expected.get(name):
+            raise ValueError(
+                f"checkpoint {path} was written by another fit: {name} was {written.get(name)!r}, and is now"
+                f" {expected.get(name)!r}; delete the file or choose another path"
+            )
 
 
 def check_choice(value: object, name: str, options: Collection[str]) -> None:

@@ -25,7 +25,14 @@ from fastem.families.gaussian.matrices import (
 from fastem.families.gaussian.rounding import is_the_same_model, loglik_terms, rounded, sums_are_sufficient
 from fastem.families.gaussian.separation import overlaps
 from fastem.families.gaussian.structures import COVARIANCE_TYPES, STRUCTURES
-from fastem.families.gaussian.tables import is_near_in_float32, kernel_of, middle_of, table_of, tables_of
+from fastem.families.gaussian.tables import (
+    is_near_in_float32,
+    kernel_of,
+    middle_of,
+    table_of,
+    tables_about,
+    tables_of,
+)
 from fastem.families.params import Chart, Params, kept
 from fastem.families.stats import Stats
 from fastem.families.weights import EMPTY, log2_weights, log_weights, softmax, weight_slopes
@@ -117,6 +124,10 @@ class GaussianParams(Params):
         d, n_covariances = self.n_features, int(self.structure.free(fixed.free("covariances")).sum())
         return int(fixed.free("means").sum()) * d + n_covariances * self.structure.n_parameters(d)
 
+    def with_own_background(self, components: GaussianParams, features: NDArray[np.intp]) -> GaussianParams:
+        """Return components in some of the features with the background of these: there is none."""
+        return components
+
     # ---- the sweep
 
     @property
@@ -147,7 +158,9 @@ class GaussianParams(Params):
     @kept
     def _tables(self) -> tuple[Array, ...]:
         """The tables of the kernels, kept: whoever predicts row by row needs the same each time."""
-        return tables_of(self._log2_weights(), self.means, self.structure, self.middle)
+        if self.middle is None:
+            return tables_of(self._log2_weights(), self.means, self.precision_factors())
+        return tables_about(self._log2_weights(), self.means, self.structure, self.middle)
 
     def tables_of_component(self, c: int) -> tuple[Array, ...]:
         return super().tables_of_component(c) if self.middle is None else table_of(self.tables(), c)

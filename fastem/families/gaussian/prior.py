@@ -114,7 +114,7 @@ class GaussianPrior:
     def _stats(self, params: GaussianParams) -> GaussianStats:
         """Return the statistics of `stats`; a log density that is far out may overflow."""
         zero, (k, d) = GaussianStats.zero(params), params.means.shape
-        loglik = dirichlet(params.weights, self.concentration)
+        loglik = dirichlet(params.weights, self.concentration, len(params.all_weights) - k)
         mean_counts, scatter_counts, second = np.zeros(k), np.zeros(k), np.zeros((k, d, d))
         offset = np.zeros((k, d))
         if self.mean_precision > 0:

@@ -18,7 +18,8 @@ from fastem.kernels.linear import product, times, weighted_sum
 def marginal(params: GaussianParams, features: NDArray[np.intp]) -> GaussianParams:
     """Return the mixture of some of the features, in this order."""
     covariances = params.structure.of_features(features)
-    return GaussianParams(params.weights, params.means[:, features], covariances, params.covariance_type)
+    found = GaussianParams(params.weights, params.means[:, features], covariances, params.covariance_type)
+    return params.with_own_background(found, features)
 
 
 def conditional(params: GaussianParams, given: NDArray[np.intp], values: Array) -> GaussianParams:

@@ -56,17 +56,15 @@ def middle_of(means: Array, structure: Covariance) -> Array | None:
     return middle if near else None
 
 
-def tables_of(log2_weights: Array, means: Array, structure: Covariance, middle: Array | None) -> tuple[Array, ...]:
-    """Return log_norm (k,) in base 2, means (k, d), and precision factors times sqrt(log2(e) / 2).
-
-    With a middle they are those of accumulate_mvnormal_tied.
-    """
-    factors = structure.precision_factors()
+def tables_of(log2_weights: Array, means: Array, factors: Array) -> tuple[Array, Array, Array]:
+    """Return log_norm (k,) in base 2, means (k, d), and these precision factors times sqrt(log2(e) / 2)."""
     log_norm = log2_weights + np.log2(diagonal(factors) if factors.ndim == 3 else factors).sum(axis=1)
     log_norm -= 0.5 * means.shape[1] * math.log2(2 * math.pi)
-    if middle is None:
-        return as_table(log_norm), as_table(means), as_table(factors * math.sqrt(LOG2E / 2))
-    factor = factors[0] * math.sqrt(LOG2E / 2)
+    return as_table(log_norm), as_table(means), as_table(factors * math.sqrt(LOG2E / 2))
+
+
+def tables_about(log2_weights: Array, means: Array, structure: Covariance, middle: Array) -> tuple[Array, ...]:
+    """Return the tables of accumulate_mvnormal_tied: rows are whitened about this middle (d,)."""
+    log_norm, means, (factor, *_) = tables_of(log2_weights, means, structure.precision_factors())
     offsets = offsets_from(middle, means, factor)
-    log_norm -= (offsets**2).sum(axis=1)
-    return as_table(log_norm), as_table(2 * offsets), as_table(factor), as_table(means), as_table(middle)
+    return as_table(log_norm - (offsets**2).sum(axis=1)), as_table(2 * offsets), factor, means, as_table(middle)

@@ -16,6 +16,7 @@ from fastem.families.fixed import Fixed
 from fastem.families.gaussian.family import GaussianFamily
 from fastem.families.gaussian.matrices import diagonal
 from fastem.families.gaussian.model import GaussianParams, GaussianStats
+from fastem.families.gaussian.moments import moments_of
 from fastem.families.gaussian.structures import STRUCTURES
 from fastem.families.gaussian.variational.concentration import CONCENTRATIONS
 from fastem.families.gaussian.variational.model import VariationalParams, VariationalStats
@@ -160,16 +161,3 @@ class VariationalFamily(GaussianFamily):
     def collapsed(self, params: GaussianParams) -> NDArray[np.bool_]:
         """Return that no component has collapsed: the prior gives each an extent of its own."""
         return np.zeros(len(params.weights), np.bool_)
-
-
-def moments_of(rows: RowSource) -> tuple[GaussianParams, float]:
-    """Return the mean and the covariance of all rows as one component, and their weight.
-
-    The second sweep has its sums about the mean.
-    """
-    d, total = rows.n_features, 0.0
-    params = GaussianParams.from_variances(np.zeros((1, d)), np.ones(d), "full")
-    for _ in range(2):
-        stats = rows.in_float64().sweep(params)
-        params, total = stats.maximize(reg_covar=0.0), stats.total
-    return params, total
