@@ -12,7 +12,7 @@ import numpy as np
 from fastem._errstate import own_methods
 from fastem._public import public
 from fastem._typing import Array, ArrayLike
-from fastem.estimators.gaussian_mixture import GaussianMixture, attributes_of, read_params
+from fastem.estimators.gaussian_mixture import GaussianMixture, attributes_of, read_point
 from fastem.estimators.one_array import OneArrayMixture
 from fastem.estimators.settings import MixtureSettings
 from fastem.estimators.sklearn_counterparts import counterpart
@@ -43,7 +43,7 @@ PRIOR = (
 
 def read_posterior(arrays: Mapping[str, np.ndarray], changed: set[str], family: VariationalFamily) -> VariationalParams:
     """Read the posterior from the attributes, of which a user may have changed some; weights_ follow from others."""
-    point = read_params(arrays, changed, family)
+    point = read_point(arrays, changed, family)
     (k, d), shared = point.means.shape, point.structure.is_shared
     mixing = CONCENTRATIONS[family.weights].prior(1.0, k).values.shape
     shapes = zip(OWN, (mixing, (k,), () if shared else (k,)), strict=True)

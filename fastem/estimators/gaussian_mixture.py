@@ -30,18 +30,27 @@ from fastem.validation.parameters import as_float64
 from fastem.validation.settings import check_noise, check_non_negative
 
 
-def read_params(arrays: Mapping[str, np.ndarray], changed: set[str], family: GaussianFamily) -> GaussianParams:
-    """Read the parameters from the attributes, of which a user may have changed some.
+def read_point(arrays: Mapping[str, np.ndarray], changed: set[str], family: GaussianFamily) -> GaussianParams:
+    """Read weights, means and covariances from the attributes, of which a user may have changed some.
 
     The covariances are those of covariances_.  Where these are not there, or only the others have changed, they come
     from precisions_cholesky_, which scikit-learn predicts with.
     """
     found = {name: as_float64(array, name) for name, array in arrays.items()}
-    own = {each.name: found[f"{each.name}_"] for each in fields(family.params_type) if f"{each.name}_" in found}
     factors_alone = "precisions_cholesky_" in changed and "covariances_" not in changed
     if "precisions_cholesky_" in found and (factors_alone or "covariances_" not in found):
-        own["covariances"] = STRUCTURES[family.covariance_type].of_precisions_cholesky(found["precisions_cholesky_"])
-    return family.params_of(own)
+        covariances = STRUCTURES[family.covariance_type].of_precisions_cholesky(found["precisions_cholesky_"])
+    else:
+        covariances = found["covariances_"]
+    return GaussianParams(found["weights_"], found["means_"], covariances, family.covariance_type)
+
+
+def read_params(arrays: Mapping[str, np.ndarray], changed: set[str], family: GaussianFamily) -> GaussianParams:
+    """Read the parameters from the attributes, those of a background with them, if the family has one."""
+    point = read_point(arrays, changed, family)
+    names = [each.name for each in fields(family.params_type)]
+    own = {name: as_float64(arrays[f"{name}_"], name) for name in names if f"{name}_" in arrays}
+    return family.params_of(own | {"covariances": point.covariances})
 
 
 def attributes_of(params: GaussianParams) -> dict[str, Array]:
