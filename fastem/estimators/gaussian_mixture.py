@@ -92,13 +92,18 @@ class GaussianMixture(SklearnExchange, SklearnNames, GaussianFeatures, GaussianO
 
     Attributes
     ----------
-    settings_ : dict, the settings without which the fit cannot be read (covariance_type, n_components, fixed, prior),
-        as they were: where one of them has been changed since, what depends on it is a ValueError.
+    settings_ : dict, the settings without which the fit cannot be read (covariance_type, noise, n_components, fixed,
+        prior), as they were: where one of them has been changed since, what depends on it is a ValueError.
     weights_ : (k,) mixing weights.
     means_ : (k, d) means, in the units of X.
     covariances_, precisions_, precisions_cholesky_ : shaped by covariance type; squared units of X, or their inverse.
         Read-only: assign another array to `covariances_` or, as with scikit-learn, to `precisions_cholesky_`; the other
         two follow at the next use.
+    noise_weight_ : float, with `noise`: the mixing weight of the background; with weights_ the sum is 1.
+    noise_box_ : (d + 1, d), with `noise`: a corner of the box about the rows of the fit, and its edges from there, which
+        are perpendicular.  `sample` draws the rows of the background in it; its density is the same outside.  A fit
+        that goes on (warm_start, partial_fit) keeps it.
+    noise_count_ : float, with `noise`: weight of the rows of the background.
     params_ : GaussianParams, the same as one value for the building blocks.
     converged_ : bool, whether the stop rule was met.
     stop_reason_ : str, which rule ended the fit.
@@ -131,6 +136,7 @@ class GaussianMixture(SklearnExchange, SklearnNames, GaussianFeatures, GaussianO
     References
     ----------
     Dempster, Laird and Rubin (1977), Maximum likelihood from incomplete data via the EM algorithm.
+    Fraley and Raftery (1998), How many clusters? Which clustering method? Answers via model-based cluster analysis.
     Henderson and Varadhan (2019), Damped Anderson acceleration with restarts and monotonicity control.
     Jamshidian and Jennrich (1997), Acceleration of the EM algorithm by using quasi-Newton methods.
     Varadhan and Roland (2008), Simple and globally convergent methods for accelerating the convergence of any EM.

@@ -256,7 +256,8 @@ class LikelihoodMixture(OneArrayMixture):
         Returns
         -------
         StandardErrors
-            weights (k,) and the other parameters, shaped as they are, and parameters_covariance.  What is `fixed` has
+            weights (k,), noise_weight of a background, and the other parameters, shaped as they are, and
+            parameters_covariance.  What is `fixed` has
             standard error 0; what is on the boundary, and parameters of an empty component, NaN.
 
         Raises

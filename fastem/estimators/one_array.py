@@ -68,7 +68,7 @@ class OneArrayMixture(Mixture):
         Returns
         -------
         ndarray of int64, shape (n,)
-            Numbers of components, from 0 to k - 1, as predict returns them.
+            Numbers of components, as predict returns them.
 
         Raises
         ------
@@ -91,7 +91,7 @@ class OneArrayMixture(Mixture):
         Returns
         -------
         ndarray of int64, shape (n,)
-            Numbers of components, from 0 to k - 1.
+            Numbers of components, from 0 to k - 1; -1 of the rows of a background (`noise`).
 
         Raises
         ------
@@ -115,9 +115,9 @@ class OneArrayMixture(Mixture):
 
         Returns
         -------
-        ndarray of float, shape (n, k)
-            Probabilities, in the order of the components; each row adds up to 1.  float32 for float32 rows, else
-            float64.
+        ndarray of float, shape (n, k), with a background (n, k + 1)
+            Probabilities, in the order of the components, and that of a background behind them; each row adds up to 1.
+            float32 for float32 rows, else float64.
 
         Raises
         ------
@@ -170,9 +170,10 @@ class OneArrayMixture(Mixture):
 
         Returns
         -------
-        ndarray of float, shape (n, k)
-            Natural logarithms, in the order of the components; -inf of components of weight 0.  Those of a
-            BayesianGaussianMixture are expectations, as its `score_samples`.  float32 for float32 rows, else float64.
+        ndarray of float, shape (n, k), with a background (n, k + 1)
+            Natural logarithms, in the order of the components, and that of a background behind them; -inf of components
+            of weight 0.  Those of a BayesianGaussianMixture are expectations, as its `score_samples`.  float32 for
+            float32 rows, else float64.
 
         Raises
         ------
@@ -205,8 +206,8 @@ class OneArrayMixture(Mixture):
         Returns
         -------
         n : int
-            The number of rows.  For each, in their order, the file has component (the most probable one), probability
-            (that of this component) and log_density.
+            The number of rows.  For each, in their order, the file has component (the most probable one, -1 for a
+            background), probability (that of this component) and log_density.
 
         Raises
         ------
@@ -275,7 +276,7 @@ class OneArrayMixture(Mixture):
         X : ndarray of shape (n_samples, d)
             The rows, component by component; float64, of counts int64.
         labels : ndarray of int64, shape (n_samples,)
-            The component of each row.
+            The component of each row; -1 of a background.
 
         Raises
         ------
