@@ -100,9 +100,9 @@ class GaussianMixture(SklearnExchange, SklearnNames, GaussianFeatures, GaussianO
         Read-only: assign another array to `covariances_` or, as with scikit-learn, to `precisions_cholesky_`; the other
         two follow at the next use.
     noise_weight_ : float, with `noise`: the mixing weight of the background; with weights_ the sum is 1.
-    noise_box_ : (d + 1, d), with `noise`: a corner of the box about the rows of the fit, and its edges from there, which
-        are perpendicular.  `sample` draws the rows of the background in it; its density is the same outside.  A fit
-        that goes on (warm_start, partial_fit) keeps it.
+    noise_box_ : (d + 1, d), with `noise`: a corner of the box about the rows of the fit, and its edges from there,
+        which are perpendicular.  `sample` draws the rows of the background in it; its density is the same outside.  A
+        fit that goes on (warm_start, partial_fit) keeps it.
     noise_count_ : float, with `noise`: weight of the rows of the background.
     params_ : GaussianParams, the same as one value for the building blocks.
     converged_ : bool, whether the stop rule was met.
