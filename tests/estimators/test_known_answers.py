@@ -169,6 +169,7 @@ def test_default_settings_are_scikit_learns():
     assert {name: ours[name] for name in theirs} == theirs
     assert set(ours) - set(theirs) == {
         "fixed",
+        "noise",
         "prior",
         "order_by",
         "stopping",
