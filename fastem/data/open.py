@@ -107,8 +107,8 @@ def posterior(
     Returns
     -------
     Posterior
-        Named tuple of log_prob (n,), natural logarithms of the mixture's density; resp (n, k), rows that sum to 1;
-        labels (n,), int32.
+        Named tuple of log_prob (n,), natural logarithms of the mixture's density; resp (n, k), rows that sum to 1, with
+        a column behind them where there is a background; labels (n,), int32, -1 of a background.
 
     Raises
     ------
