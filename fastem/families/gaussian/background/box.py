@@ -13,9 +13,10 @@ from fastem.data.rows import Rows
 from fastem.families.gaussian.matrices import RESOLUTION
 from fastem.families.gaussian.moments import moments_of
 from fastem.kernels.linear import eigh, product
+from fastem.kernels.mapped import in_use
 
-BLOCK_ROWS = 1 << 14
-"""Rows that are turned at a time, so that no copy of all of them is made."""
+BLOCK_BYTES = 1 << 22
+"""Coordinates of so many bytes are computed at a time, so that no copy of all rows is made."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,9 @@ def ranges_of(rows: Rows, center: Array, axes: Array) -> Ranges:
     """Return the ranges of the rows that have weight, from the center, along the features and along axes (d, m)."""
     d, m = axes.shape
     found = Ranges(np.full(d + m, np.inf), np.full(d + m, -np.inf))
-    for block in rows.slices(BLOCK_ROWS):
-        offsets = block.data[0][block.sample_weight > 0] - center
+    for block in rows.slices(max(1, BLOCK_BYTES // (8 * (d + m)))):
+        with in_use(*block.data):
+            offsets = block.data[0][block.sample_weight > 0] - center
         if len(offsets):
             turned = np.hstack([offsets, product(offsets, axes)])
             found += Ranges(turned.min(axis=0), turned.max(axis=0))
