@@ -155,7 +155,7 @@ def estimator(args: argparse.Namespace, family: str, sizes: range, roles: Roles)
     if kind.row_kind is RowKind.COUNTS_WITH_TRIALS:
         settings["n_trials"] = roles.n_trials
     if kind.covariance_types:
-        settings |= {"covariance_type": args.covariance, "reg_covar": "auto", "noise": args.noise}
+        settings |= {"covariance_type": args.covariance, "reg_covar": "auto", "noise": args.noise or None}
     return estimator_type(family)(**settings)
 
 

@@ -56,3 +56,10 @@ def test_other_mixtures_have_no_background(table, ran, others):
     code, _, err = ran(*FIT, *others)
     assert code != 0
     assert "--noise is for --family gaussian, without --bayesian" in err[-1]
+
+
+def test_a_saved_mixture_is_described_and_drawn(table, ran):
+    assert ran(*FIT, "--out", "model.npz", "--plot", "fit.png")[0] == 0
+    code, out, err = ran("describe", "model.npz")
+    assert (code, err) == (0, [])
+    assert "and a background" in out
