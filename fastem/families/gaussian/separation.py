@@ -21,6 +21,8 @@ RISE = 0.01
 """A path fits where the logarithm of the integrand rises by no more than this from its first point."""
 EQUAL = 1e-6
 """Variances whose ratio is so near to 1 count as equal: the logarithm of the odds changes by about as much."""
+SMALLEST_RATIO = 1e-300
+"""Of variances: what rounding leaves of a smaller one may be negative."""
 
 
 def cut_points(weights: Array, means: Array, variances: Array, odds: float) -> Array:
@@ -32,7 +34,7 @@ def cut_points(weights: Array, means: Array, variances: Array, odds: float) -> A
     order = np.lexsort((variances, means))
     lower, upper = order[:-1], order[1:]
     units = variances[lower] ** 0.25 * variances[upper] ** 0.25
-    half, ratios = (means[upper] - means[lower]) / (2 * units), np.sqrt(variances[upper] / variances[lower])
+    half, ratios = (means[upper] - means[lower]) / (2 * units), np.sqrt(variances[upper]) / np.sqrt(variances[lower])
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         a, b = (ratios - 1 / ratios) / 2, half * (ratios + 1 / ratios)
         c = a * half**2 + np.log(weights[upper]) - np.log(weights[lower]) - np.log(ratios) - math.log(odds)
@@ -44,18 +46,31 @@ def cut_points(weights: Array, means: Array, variances: Array, odds: float) -> A
 def overlaps(weights: Array, means: Array, structure: Covariance) -> Array:
     """Return (k, k) how probably a row of a component is more probable under another one, weights included.
 
-    0 on the diagonal, and of components without weight.  See Maitra and Melnykov (2010), section 2.
+    0 on the diagonal, and of components without weight; NaN where numbers do not reach.  See Maitra and Melnykov
+    (2010), section 2.
     """
-    found, k = np.zeros((len(weights), len(weights))), len(weights)
-    factors, roots = structure.precision_factors(), structure.cholesky_of_components()
-    if factors.ndim < 3:
-        factors = factors[:, :, np.newaxis] * np.eye(structure.d)
-    for i, j in permutations(np.flatnonzero(weights[:k] > 0).tolist(), 2):
-        turned = product(factors[j], roots[i])
-        ratios, axes = eigh(product(turned.T, turned))
-        shifts = times(axes.T, times(factors[i], means[j] - means[i]))
-        found[i, j] = confusion(ratios, shifts, math.log(weights[j] / weights[i]))
+    found = np.zeros((len(weights), len(weights)))
+    with np.errstate(all="ignore"):
+        factors, roots = structure.precision_factors(), structure.cholesky_of_components()
+        if factors.ndim < 3:
+            factors = factors[:, :, np.newaxis] * np.eye(structure.d)
+        for i, j in permutations(np.flatnonzero(weights > 0).tolist(), 2):
+            ratios, shifts = compared(factors[i], roots[i], factors[j], means[j] - means[i])
+            found[i, j] = confusion(ratios, shifts, math.log(weights[j]) - math.log(weights[i]))
     return found
+
+
+def compared(factor: Array, root: Array, other: Array, delta: Array) -> tuple[Array, Array]:
+    """Return the variances (d,) of a component over those of another one, along axes where both have no correlations.
+
+    Beside it the distance (d,) of the means along them, in its standard deviations; NaN where numbers do not reach.
+    """
+    turned = product(other, root)
+    square = product(turned.T, turned)
+    if not np.isfinite(square).all():
+        return np.full(len(delta), np.nan), delta
+    ratios, axes = eigh(square)
+    return np.maximum(ratios, SMALLEST_RATIO), times(axes.T, times(factor, delta))
 
 
 def confusion(ratios: Array, shifts: Array, log_odds: float) -> float:
@@ -65,6 +80,8 @@ def confusion(ratios: Array, shifts: Array, log_odds: float) -> float:
     is the integral of M(s) / s along any path between 0 and 1, over 2 pi i, with M(s) = E exp(s (log odds)), a product
     over the coordinates (Imhof 1961; the path bends as that of Rice 1980, so that the integrand falls along it).
     """
+    if not np.isfinite([*ratios, *shifts]).all():
+        return math.nan
     ratios = np.where(np.abs(ratios - 1) < EQUAL, 1.0, ratios)
     for bend in BENDS:
         terms, rise = integrand(ratios, shifts, log_odds + 0.5 * float(np.log(ratios).sum()), bend)
@@ -85,7 +102,7 @@ def integrand(ratios: Array, shifts: Array, level: float, bend: float) -> tuple[
     s = 0.5 + side * (np.cosh(t) - 1) + 1j * np.sinh(t)
     widened = 1 + s[:, np.newaxis] * excess
     logs = s * level - 0.5 * (np.log(widened) + (s * (1 - s))[:, np.newaxis] * squares / widened).sum(axis=1)
-    with np.errstate(over="ignore", invalid="ignore"):  # on a path that does not fit
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):  # on a path that does not fit
         terms = (np.exp(logs) / s * (side * np.sinh(t) + 1j * np.cosh(t))).imag
     terms[0] /= 2
     return terms, float(logs.real.max() - logs.real[0])
