@@ -128,7 +128,9 @@ class Chunks(OutOfCoreRows):
 
     def where(self, chosen: NDArray[np.bool_]) -> Chunks:
         """Return the rows that are chosen, in chunks: all of them are read in each sweep."""
-        source = replace(self.source, chunks=lambda: chosen_of(self._arrays(), chosen))
+        source = replace(
+            self.source, chunks=lambda: chosen_of(self._arrays(), chosen), fitting=False
+        )  # checked already
         return Chunks(source, self.backend, self.dtype)
 
     def fingerprint(self) -> str:

@@ -182,8 +182,9 @@ def iterate_of(rows: RowSource, family: Family[P, S], settings: FitSettings) -> 
 
 def remaining_of(rows: RowSource, settings: FitSettings) -> RemainingGain | None:
     """Tell by scores what a fit has still to gain, where the stop rule asks for it; they know no prior and no label."""
-    known = settings.stopping == "gain" and settings.prior is None and not rows.has_labels
-    return RemainingGain(rows, settings.fixed) if known else None
+    if settings.stopping != "gain" or settings.prior is not None or rows.has_labels:
+        return None
+    return RemainingGain(rows, settings.fixed)
 
 
 def sweep_of(rows: RowSource, family: Family[P, S], settings: FitSettings) -> Callable[[P], S]:

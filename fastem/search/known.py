@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastem._typing import Array
-from fastem.data.kmeans import start_size
+from fastem.data.kmeans import start_size, subsample
 from fastem.data.rows import Rows
 from fastem.families.base import Family, P, S
 from fastem.families.known import KnownRows
@@ -17,9 +17,11 @@ def of_known(rows: KnownRows, family: Family[P, S], k: int, rng: np.random.Gener
 
     Variances are no more precise than these rows prove: of few rows they are nearly those of all components together.
     """
-    sample, labels = known_sample(rows, k, rng)
+    if (found := known_sample(rows, k, rng)) is None:
+        return None
+    sample, labels = found
     counts = np.bincount(labels, sample.sample_weight, minlength=k).astype(np.float64)
-    if not (counts > 0).all():
+    if not counts.all():
         return None
     params = family.of_parts(sample, labels, k)
     return params.with_proven_variances(counts, list(range(k)), np.zeros(rows.n_features))
@@ -28,9 +30,9 @@ def of_known(rows: KnownRows, family: Family[P, S], k: int, rng: np.random.Gener
 def numbered(rows: KnownRows, params: P, rng: np.random.Generator) -> P:
     """Return the components in the order that gives the known rows the most of their responsibilities."""
     k = len(params.weights)
-    sample, labels = known_sample(rows, k, rng)
-    if not len(labels):
+    if (found := known_sample(rows, k, rng)) is None:
         return params
+    sample, labels = found
     weighted = sample.posterior(params, "resp").resp * sample.sample_weight[:, np.newaxis]
     agreement = np.zeros((k, k))
     np.add.at(agreement, labels, weighted)
@@ -47,9 +49,17 @@ def matched(agreement: Array) -> NDArray[np.intp]:
     return found
 
 
-def known_sample(rows: KnownRows, k: int, rng: np.random.Generator) -> tuple[Rows, NDArray[np.intp]]:
-    """Return the known rows, or as many as a start looks at, and their labels."""
-    positions, size = np.flatnonzero(rows.labels >= 0), start_size(rows, k)
-    if len(positions) > size:
-        positions = np.sort(rng.choice(positions, size, replace=False, shuffle=False))
-    return rows.take(positions), rows.labels[positions]
+def known_sample(rows: KnownRows, k: int, rng: np.random.Generator) -> tuple[Rows, NDArray[np.intp]] | None:
+    """Return rows of each component of which some are known, and their labels: as many as a start looks at, or all.
+
+    None where no row that has weight is known.
+    """
+    weighted = {c: part for c, part in rows.known.items() if len(part.first_weighted(1))}
+    if not weighted:
+        return None
+    size = -(-start_size(rows, k) // len(weighted))
+    samples = [subsample(part, size, rng) for part in weighted.values()]
+    labels = np.repeat(list(weighted), [len(sample) for sample in samples])
+    arrays = zip(*((*sample.data, sample.sample_weight) for sample in samples), strict=True)
+    first = samples[0]
+    return Rows.of([np.concatenate(each) for each in arrays], first.row_kind, first.backend, first.dtype), labels
