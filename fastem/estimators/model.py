@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, TypeVar, cast
+from types import MappingProxyType
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 
@@ -26,6 +27,7 @@ from fastem.estimators.sklearn_compat import learn_features
 from fastem.estimators.state import MixtureState
 from fastem.families.base import Family
 from fastem.families.fixed import Fixed
+from fastem.families.known import KnownRows
 from fastem.families.params import Params
 from fastem.fitting.checkpoint import arrays_of, described
 from fastem.fitting.driver import run_em
@@ -220,19 +222,13 @@ def fit_data(
         source = rows if known is None else known
         distinct = source.collapsed() if family.row_kind.is_counts else source
         family.warn_of_rows(distinct, k)
-        previous, rng = -math.inf, as_generator(mixture.random_state)
-        identity = {} if mixture.checkpoint is None else identity_of(mixture)
-        if labels_init is not None:
-            starts = start_at_labels(starts_of(mixture), settings, rows, labels_init)
-            identity["labels_init"] = described(np.asarray(labels_init))
-        if starts is None and mixture.warm_start and is_fitted(mixture):
-            starts, previous = Starts.at(last_params(mixture)), last_criterion(mixture)
-            identity["start"] = described(arrays_of(mixture.params_))
-        starts = starts or starts_of(mixture)
-        if known is not None and not starts.given:
-            starts = starts_of_known(starts, settings, known, free=not init_of(mixture))
+        rng, identity = as_generator(mixture.random_state), {} if mixture.checkpoint is None else identity_of(mixture)
+        begun = Beginning(starts) if starts else beginning_of(mixture, settings, rows, known, labels_init)
+        place = {**identity, **begun.told}
         with distinct:
-            fit = fit_mixture(distinct, family, settings, starts, rng=rng, previous=previous, identity=identity)
+            fit = fit_mixture(
+                distinct, family, settings, begun.starts, rng=rng, previous=begun.previous, identity=place
+            )
         n_free, total = fit.params.n_free(settings.fixed), fit.stats.total
         no_rows = weights_do_not_count_rows(total, len(rows), n_free, rows.first_weighted)
         fitted = unfinished(mixture, named_rows(X, chunks), rows)
@@ -240,6 +236,34 @@ def fit_data(
     if no_rows:
         warn_of_weights(total)
     return fitted
+
+
+class Beginning(NamedTuple):
+    """Where a fit begins, the criterion before that, and what tells a checkpoint where it was."""
+
+    starts: Starts[Any]
+    previous: float = -math.inf
+    told: Mapping[str, object] = MappingProxyType({})
+
+
+def beginning_of(
+    mixture: MixtureState,
+    settings: FitSettings,
+    rows: RowSource,
+    known: KnownRows | None,
+    labels_init: ArrayLike | None,
+) -> Beginning:
+    """Return where a fit begins: at labels, at the last fit, or where starts are drawn."""
+    drawn = starts_of(mixture)
+    if labels_init is not None:
+        told = {"labels_init": described(np.asarray(labels_init))}
+        return Beginning(start_at_labels(drawn, settings, rows, labels_init), told=told)
+    if mixture.warm_start and is_fitted(mixture):
+        told = {"start": described(arrays_of(mixture.params_))}
+        return Beginning(Starts.at(last_params(mixture)), last_criterion(mixture), told)
+    if known is None:
+        return Beginning(drawn)
+    return Beginning(starts_of_known(drawn, settings, known, free=not init_of(mixture)))
 
 
 def improve_data(
