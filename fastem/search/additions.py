@@ -23,7 +23,13 @@ LEAST_GAIN = 2.0
 
 
 def additions(
-    rows: RowSource, few: Rows, family: Family[P, S], params: P, rng: np.random.Generator, most: int
+    rows: RowSource,
+    few: Rows,
+    family: Family[P, S],
+    params: P,
+    rng: np.random.Generator,
+    most: int,
+    least: float = LEAST_GAIN,
 ) -> list[P]:
     """Return mixtures with one component more, a small one where the rows are denser than the mixture; the best first.
 
@@ -41,7 +47,7 @@ def additions(
     ratios = np.maximum(stats.row_counts[k:] / (total * joined.weights[k:]), 1.0)
     gains, shares = total * masses * (np.log(ratios) - 1 + 1 / ratios), masses * (1 - 1 / ratios)
     reached = family.maximize(stats)
-    best = [c for c in np.argsort(-gains, kind="stable")[:most].tolist() if gains[c] > LEAST_GAIN]
+    best = [c for c in np.argsort(-gains, kind="stable")[:most].tolist() if gains[c] > least]
     return [with_component(params, reached, k + c, shares[c]) for c in best]
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Generic
 
 import numpy as np
 
 from fastem._typing import Array
+from fastem.data.rows import Rows
 from fastem.families.base import P, S
 from fastem.families.diagnosis import is_suspect
+from fastem.search.additions import additions
 from fastem.search.climb import Climb, Reached
 from fastem.search.splits import Split, best_splits
 
@@ -26,6 +28,8 @@ PARTNERS = 2
 """Merges, and removals, that are tried with each split."""
 TRIAL_ITERATIONS = 8
 """Iterations of a move before it is judged."""
+ADDED, LEAST_RARE = 2, 4.0
+"""Small components that are tried, each with PARTNERS merges, and what one has to gain (a total) by estimate."""
 CLIMB_ITERATIONS, CLIMB_TOL = 200, 1e-4
 """A climb ends where less than this is left to gain per unit of weight, or after so many iterations."""
 
@@ -53,20 +57,44 @@ def to_maximum(climb: Climb[P, S], at: P, least: float = -np.inf) -> Reached[P]:
 def improved(climb: Climb[P, S], at: Reached[P], rng: np.random.Generator) -> Reached[P]:
     """Return where splits and merges lead, in as many rounds as there are components; `at` where none gains."""
     for _ in range(len(at.params.weights)):
-        better = next(successes(climb, at, rng), None)
+        found = (move.of(at.params) for move in moves(climb, at.params, rng)[:TRIED] if move.gain >= NEEDED)
+        better = next(successes(climb, at, found), None)
         if better is None:
             break
         at = better
     return at
 
 
-def successes(climb: Climb[P, S], at: Reached[P], rng: np.random.Generator) -> Iterator[Reached[P]]:
+def with_rare(climb: Climb[P, S], at: Reached[P], few: Rows, rng: np.random.Generator) -> Reached[P]:
+    """Return where small components lead that are added, and two others merged; `at` where none gains.
+
+    They are added where the rows are denser than the mixture says, in clusters of a few of these rows.
+    """
+    least = max(LEAST_RARE, GAIN * climb.total)
+    for _ in range(len(at.params.weights)):
+        longer = additions(climb.rows, few, climb.family, at.params, rng, ADDED, least)
+        found = (shorter for params in longer for shorter in with_pairs_merged(params))
+        better = next(successes(climb, at, found), None)
+        if better is None:
+            break
+        at = better
+    return at
+
+
+def with_pairs_merged(params: P) -> list[P]:
+    """Return mixtures in which a pair of components is merged that are close, and not the last."""
+    losses = params.merge_losses()[:-1, :-1]
+    pairs = [divmod(int(place), len(losses)) for place in np.argsort(losses, axis=None, kind="stable")[:PARTNERS]]
+    return [params.merge(i, j) for i, j in pairs if np.isfinite(losses[i, j])]
+
+
+def successes(climb: Climb[P, S], at: Reached[P], found: Iterable[P]) -> Iterator[Reached[P]]:
     """Yield where moves have led that gain, and to no component that is suspect and was not before."""
     total = climb.total
-    for move in moves(climb, at.params, rng)[:TRIED]:
-        if move.gain < NEEDED or climb.is_over:
+    for params in found:
+        if climb.is_over:
             break
-        run = climb(move.of(at.params), TRIAL_ITERATIONS)
+        run = climb(params, TRIAL_ITERATIONS)
         least = at.loglik + GAIN * total
         if run.loglik < at.loglik - HOPELESS * total:
             continue

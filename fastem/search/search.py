@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
 from fastem.data.kmeans import start_size, subsample
 from fastem.data.row_source import RowSource
+from fastem.data.rows import Rows
 from fastem.families.base import Family, P, Prior, S
 from fastem.families.fixed import Fixed
 from fastem.search.additions import additions
 from fastem.search.begin import beginnings, one_more
 from fastem.search.climb import Budget, Climb, Reached
-from fastem.search.moves import GAIN, improved, to_maximum
+from fastem.search.moves import GAIN, improved, to_maximum, with_rare
 
 FINALISTS = 2
 """Beginnings that climb to a maximum."""
@@ -22,6 +24,8 @@ PATHS = 2
 LAST_ITERATIONS, LAST_TOL = 200, 1e-5
 """The best maximum is climbed nearer than those that are compared."""
 
+MANY_ROWS, MANY_VALUES = 1 << 16, 1 << 20
+"""Rows that tell whether there are rare components, at the most, and numbers in them: the memory of a search."""
 ADDED = 2
 """Small components that are tried, each alone, where there is to be one component more."""
 
@@ -41,13 +45,14 @@ def search(
     Several beginnings run for some iterations, the best of them to their maxima, and from the highest one splits and
     merges go on.  Where anything is fixed there are none of these: components are then not alike.
     """
-    climb = climb_on(rows, family, k, rng, fixed, prior, deadline)
+    few, many = samples(rows, k, rng)
+    climb = Climb(few, family, fixed or Fixed(k), prior, deadline, Budget(len(rows)))
     pool = sorted(beginnings(climb, k, rng), key=lambda run: -run.loglik)
     maxima = distinct([to_maximum(climb, run.params) for run in pool[:FINALISTS]], GAIN * climb.total)
     if climb.fixed:
         return maxima[0].params
     best = max((improved(climb, each, rng) for each in maxima[:PATHS]), key=lambda run: run.loglik)
-    params = climb(best.params, LAST_ITERATIONS, LAST_TOL).params
+    params = on_more_rows(climb, many, climb(best.params, LAST_ITERATIONS, LAST_TOL).params, rng)
     return params.select(params.order(params.parameter_names[1]))  # in an order of their own, not that of the moves
 
 
@@ -61,11 +66,20 @@ def polished(
     deadline: float = math.inf,
 ) -> P:
     """Return where splits and merges lead from these parameters on some of the rows; these where none gains."""
-    climb = climb_on(rows, family, len(params.weights), rng, prior=prior, deadline=deadline)
+    few, many = samples(rows, k := len(params.weights), rng)
+    climb = Climb(few, family, Fixed(k), prior, deadline, Budget(len(rows)))
     climb.budget.begin(params.sums_length)
     begun = to_maximum(climb, params)
     found = improved(climb, begun, rng)
-    return params if found is begun else found.params
+    return on_more_rows(climb, many, params if found is begun else found.params, rng)
+
+
+def on_more_rows(climb: Climb[P, S], many: Rows, params: P, rng: np.random.Generator) -> P:
+    """Return where components lead that are rare: more rows have to say that they are there."""
+    if len(many) <= len(climb.rows) or climb.is_over:
+        return params
+    wide = replace(climb, rows=many)
+    return with_rare(wide, to_maximum(wide, params), climb.rows, rng).params
 
 
 def with_one_more(
@@ -76,22 +90,16 @@ def with_one_more(
     They are where the best split of a component leads in some iterations, on some of the rows, and mixtures with a
     small component where all rows are denser than the mixture says.
     """
-    climb = climb_on(rows, family, len(params.weights) + 1, rng, prior=prior)
-    return [one_more(climb, params, rng), *additions(rows, climb.rows, family, params, rng, ADDED)]
+    few = subsample(rows, start_size(rows, k := len(params.weights) + 1), rng)
+    climb = Climb(few, family, Fixed(k), prior, budget=Budget(len(rows)))
+    return [one_more(climb, params, rng), *additions(rows, few, family, params, rng, ADDED)]
 
 
-def climb_on(
-    rows: RowSource,
-    family: Family[P, S],
-    k: int,
-    rng: np.random.Generator,
-    fixed: Fixed | None = None,
-    prior: Prior[P, S] | None = None,
-    deadline: float = math.inf,
-) -> Climb[P, S]:
-    """Return EM on the rows that a search looks at."""
-    few = subsample(rows, start_size(rows, k), rng)
-    return Climb(few, family, fixed or Fixed(k), prior, deadline, Budget(len(rows)))
+def samples(rows: RowSource, k: int, rng: np.random.Generator) -> tuple[Rows, Rows]:
+    """Return the rows that a search looks at, and more of them, which tell whether there are rare components."""
+    size = start_size(rows, k)
+    many = subsample(rows, max(size, min(MANY_ROWS, MANY_VALUES // rows.n_features)), rng)
+    return many if len(many) <= size else subsample(many, size, rng), many
 
 
 def distinct(runs: list[Reached[P]], apart: float) -> list[Reached[P]]:

@@ -15,7 +15,7 @@ from fastem.search import moves
 from fastem.search.begin import beginnings
 from fastem.search.climb import Budget, Climb
 from fastem.search.moves import improved, n_suspects, to_maximum
-from fastem.search.search import search
+from fastem.search.search import samples, search
 from fastem.search.splits import best_splits, thinned
 
 pytestmark = pytest.mark.filterwarnings("ignore::fastem.ConvergenceWarning")
@@ -238,3 +238,44 @@ def test_a_split_gains_on_the_rows_of_its_component(name):
         if name != "tied":
             two = splits[0].of(one)
             assert rows.sweep(two).loglik - rows.sweep(one).loglik == pytest.approx(splits[0].gain, rel=0.3)
+
+
+# ----------------------------------------------------------------------------------------------------- rare components
+
+
+def rare():
+    """-> rows of which a hundredth are of a narrow component: 80 of those that a search looks at."""
+    rng = np.random.default_rng(3)
+    return np.concatenate([rng.normal(0.0, 3.0, 50_000), rng.normal(4.0, 0.5, 500)])[:, np.newaxis]
+
+
+def test_a_rare_component_is_found_on_more_rows():
+    X, truth = (
+        rare(),
+        {"weights_init": [0.99, 0.01], "means_init": [[0.0], [4.0]], "precisions_init": [[[1 / 9]], [[4.0]]]},
+    )
+    best = GaussianMixture(2, tol=1e-8, max_iter=1000, stopping="aitken", acceleration="quasi-newton", **truth).fit(X)
+    mixture = GaussianMixture(2, random_state=0).fit(X)
+    assert mixture.loglik_ > best.loglik_ - 2
+    one_start = GaussianMixture(2, init_params="kmeans", random_state=0).fit(X)
+    assert one_start.loglik_ < best.loglik_ - 5
+    assert one_start.set_params(init_params="auto").improve(X).loglik_ > best.loglik_ - 2
+
+
+def test_rows_that_tell_of_rare_components_are_limited(monkeypatch):
+    monkeypatch.setattr("fastem.search.search.MANY_VALUES", 40_000)
+    with fastem.open_rows(np.repeat(rare(), 2, axis=1), fitting=True) as rows:
+        few, many = samples(rows, 2, np.random.default_rng(0))
+        assert (len(few), len(many)) == (START_ROWS, 20_000)
+    with fastem.open_rows(CLOUDS, fitting=True) as rows:
+        few, many = samples(rows, 2, np.random.default_rng(0))
+        assert few is many
+        assert len(many) == len(CLOUDS)
+
+
+def test_a_component_that_was_added_is_not_merged():
+    params = fastem.GaussianParams(np.full(4, 0.25), np.array([[0.0], [1.0], [9.0], [9.1]]), np.ones((4, 1, 1)))
+    first, *others = moves.with_pairs_merged(params)
+    assert first.means.ravel().tolist() == [0.5, 9.0, 9.1]
+    assert len(others) == moves.PARTNERS - 1
+    assert all(each.means[-1, 0] == 9.1 for each in others)
