@@ -200,7 +200,8 @@ class GaussianMixture(SklearnExchange, SklearnNames, GaussianFeatures, GaussianO
         doc="""How a start is found.  "auto" searches for the best maximum: from several beginnings, by EM, and by
         splits and merges of components; where starting values are given it is "kmeans".  The others are one start:
         k-means (as scikit-learn), k-means++ centers, random responsibilities, or random rows as centers.  All look at
-        8,192 rows, or 8 k (d + 1) if that is more, drawn at random where there are more rows.""",
+        8,192 rows, or 8 k (d + 1) if that is more, drawn at random where there are more rows; the search then looks for
+        rare components in up to 65,536.""",
     )
     noise: float | bool | None = setting(
         None,

@@ -88,8 +88,9 @@ class LikelihoodMixture(OneArrayMixture):
         """Look for a better maximum of the fitted mixture, by splits and merges of its components.
 
         What init_params="auto" does in a fit, from the parameters that there are: a component is split and two others
-        are merged, or one is removed, on at most 8,192 rows; EM on all rows goes on from there, and from the parameters
-        as they are, and the better of the two is kept.  The result is no worse on the rows that are passed.
+        are merged, or one is removed, on at most 8,192 rows, and small ones are added on at most 65,536; EM on all rows
+        goes on from there, and from the parameters as they are, and the better of the two is kept.  The result is no
+        worse on the rows that are passed.
 
         Parameters
         ----------

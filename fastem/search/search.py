@@ -43,7 +43,8 @@ def search(
     """Return the best maximum of k components that a search finds on some of the rows.
 
     Several beginnings run for some iterations, the best of them to their maxima, and from the highest one splits and
-    merges go on.  Where anything is fixed there are none of these: components are then not alike.
+    merges go on; then, on more rows, what is added where these are denser than the mixture says.  Where anything is
+    fixed there are none of these: components are then not alike.
     """
     few, many = samples(rows, k, rng)
     climb = Climb(few, family, fixed or Fixed(k), prior, deadline, Budget(len(rows)))
