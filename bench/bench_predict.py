@@ -38,7 +38,7 @@ def params_of(kind: str, d: int) -> fastem.GaussianParams:
     """Components that overlap a little."""
     rng = np.random.default_rng(d)
     A = rng.normal(size=(K, d, d)) / (2 * np.sqrt(d))
-    matrices, variances = A @ A.mT + np.eye(d), rng.uniform(0.5, 2.0, (K, d))
+    matrices, variances = A @ A.swapaxes(-1, -2) + np.eye(d), rng.uniform(0.5, 2.0, (K, d))
     covariances = {"full": matrices, "tied": matrices[0], "diag": variances, "spherical": variances[:, 0].copy()}[kind]
     return fastem.GaussianParams(np.full(K, 1 / K), rng.normal(size=(K, d)) * 2 / np.sqrt(d), covariances, kind)
 

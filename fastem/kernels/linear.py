@@ -21,7 +21,7 @@ def outer_sums(P: Array, Q: Array) -> Array:
 
 def product(A: Array, B: Array) -> Array:
     """Return (..., i, j) matrix products of A (..., i, m) and B (..., m, j)."""
-    return outer_sums(A.mT, B)
+    return outer_sums(A.swapaxes(-1, -2), B)
 
 
 def times(A: Array, x: Array) -> Array:
@@ -77,7 +77,7 @@ def eigh(matrices: Array) -> tuple[Array, Array]:
     values, rows = eigen(matrices, vectors=True)
     order = values.argsort(axis=-1, kind="stable")
     ordered = np.take_along_axis(rows, order[..., np.newaxis], axis=-2)
-    return np.take_along_axis(values, order, axis=-1), ordered.mT
+    return np.take_along_axis(values, order, axis=-1), ordered.swapaxes(-1, -2)
 
 
 def eigvalsh(matrices: Array) -> Array:

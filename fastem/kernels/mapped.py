@@ -8,7 +8,11 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-from numpy.lib.array_utils import byte_bounds
+
+try:
+    from numpy.lib.array_utils import byte_bounds
+except ImportError:  # NumPy 1.26
+    from numpy import byte_bounds  # type: ignore[attr-defined, no-redef]
 
 BYTES_AT_A_TIME = 1 << 26
 """Bytes of a mapped array between two releases of its pages: with fewer of them, to release begins to take time."""

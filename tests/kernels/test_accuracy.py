@@ -92,7 +92,7 @@ def conditions(params):
     if not params.is_matrix or params.n_features == 1:
         return np.ones(len(params.weights))
     sds = np.sqrt(params.variances())[:, :, np.newaxis]
-    return np.linalg.cond(full_covariances(params) / sds / sds.mT)
+    return np.linalg.cond(full_covariances(params) / sds / sds.swapaxes(-1, -2))
 
 
 @cache
@@ -162,7 +162,9 @@ def test_m_step(name, twin):
     off = exact.errors(found.means, truth.means) - UNIT * np.abs(found.means)
     assert (off <= means * truth.spread)[live].all()
     if params.covariance_type == "full":
-        assert (exact.errors(found.covariances, truth.covariances) <= covariances * scale * scale.mT)[live].all()
+        assert (exact.errors(found.covariances, truth.covariances) <= covariances * scale * scale.swapaxes(-1, -2))[
+            live
+        ].all()
 
 
 @pytest.mark.parametrize("name", [name for name in NORMAL_CASES if NORMAL_CASES[name].covariance_type == "tied"])

@@ -29,7 +29,7 @@ def bits(value):
 
 def normal_params(rng, d, kind):
     A = rng.normal(size=(3, d, d))
-    weights, covariances = np.array([0.5, 0.3, 0.2]), A @ A.mT + np.eye(d)
+    weights, covariances = np.array([0.5, 0.3, 0.2]), A @ A.swapaxes(-1, -2) + np.eye(d)
     return GaussianParams(weights, rng.normal(size=(3, d)), naive.reduce_covariances(covariances, weights, kind), kind)
 
 

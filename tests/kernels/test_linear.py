@@ -24,7 +24,7 @@ def isa(request, monkeypatch):
 
 def definite(rng, k, d, rows=3):
     A = rng.normal(size=(k, d, d + rows))
-    return A @ A.mT
+    return A @ A.swapaxes(-1, -2)
 
 
 @pytest.mark.parametrize("d", SIZES)
@@ -34,7 +34,7 @@ def test_inverse_cholesky_whitens_whatever_the_units(d):
     units = 10.0 ** rng.integers(-60, 60, d)
     factors, pivots = linear.inverse_cholesky(plain * np.outer(units, units))
     assert not np.triu(factors, 1).any()
-    white = factors @ (plain * np.outer(units, units)) @ factors.mT
+    white = factors @ (plain * np.outer(units, units)) @ factors.swapaxes(-1, -2)
     # the condition number of the correlations, below 1e4 here, times d units in the last place
     np.testing.assert_allclose(white, np.broadcast_to(np.eye(d), white.shape), atol=1e-9)
     np.testing.assert_allclose(np.log(pivots / units**2).sum(axis=1), np.linalg.slogdet(plain)[1], rtol=1e-9, atol=1e-9)
@@ -73,7 +73,7 @@ def test_products_are_those_of_blas(i, m, j):
     np.testing.assert_allclose(linear.product(A, B), A @ B, **close)
     np.testing.assert_allclose(linear.product(A[0], B), A[0] @ B, **close)
     np.testing.assert_allclose(linear.product(A, B[0]), A @ B[0], **close)
-    np.testing.assert_allclose(linear.outer_sums(A.mT, B), A @ B, **close)
+    np.testing.assert_allclose(linear.outer_sums(A.swapaxes(-1, -2), B), A @ B, **close)
     np.testing.assert_allclose(linear.outer_sums(A[0].T, B[0]), A[0] @ B[0], **close)
     np.testing.assert_allclose(linear.times(A, B[:, :, 0]), (A @ B[:, :, :1])[..., 0], **close)
     np.testing.assert_allclose(linear.weighted_sum(A[0, 0], B[0]), A[0, 0] @ B[0], **close)

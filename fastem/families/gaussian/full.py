@@ -72,8 +72,8 @@ class Full(Covariance):
 
     @staticmethod
     def of_precisions_cholesky(factors: Array) -> Array:
-        lower = inverse_lower(factors.mT)
-        return product(lower, lower.mT)
+        lower = inverse_lower(factors.swapaxes(-1, -2))
+        return product(lower, lower.swapaxes(-1, -2))
 
     @staticmethod
     def of_scatter(scatter: Array, shares: Array, reg_covar: float | Array) -> Array:
@@ -174,11 +174,11 @@ class Full(Covariance):
         return factors if factors.ndim == 3 else np.broadcast_to(factors, (self.k, *factors.shape))
 
     def precisions_cholesky(self) -> Array:
-        return np.ascontiguousarray(self.inverse_cholesky().mT)
+        return np.ascontiguousarray(self.inverse_cholesky().swapaxes(-1, -2))
 
     def precisions(self) -> Array:
         factors = self.precisions_cholesky()
-        return product(factors, factors.mT)
+        return product(factors, factors.swapaxes(-1, -2))
 
     def cholesky(self) -> Array:
         return inverse_lower(self.inverse_cholesky())
@@ -188,7 +188,7 @@ class Full(Covariance):
 
     def whiten(self, residuals: Array) -> Array:
         L = self.inverse_cholesky()
-        return times(L.mT, times(L, residuals))
+        return times(L.swapaxes(-1, -2), times(L, residuals))
 
     def colour(self, noise: Array, labels: NDArray[np.intp]) -> Array:
         found = np.empty_like(noise)
@@ -261,15 +261,15 @@ class Full(Covariance):
         factors *= units[:, np.newaxis]
         pivots = np.einsum("kii->ki", factors)
         np.maximum(pivots, math.sqrt(SMALLEST_VARIANCE), out=pivots)
-        values.reshape(-1, d, d)[free] = product(factors, factors.mT)
+        values.reshape(-1, d, d)[free] = product(factors, factors.swapaxes(-1, -2))
         return values
 
     def gradient(self, reached: Self, counts: tuple[Array, Array], delta: Array, units: Array) -> Array:
         """Return C^-T (C^-1 B C^-T - n), with B = sum w r (x - mean)(x - mean)^T as the M-step left it."""
         n, B = self._scatter(reached, counts, delta)
         L = self.inverse_cholesky()
-        whitened = product(product(L, B), L.mT) - n * np.eye(self.d)
-        slopes = product(L.mT, whitened) * units[:, np.newaxis]
+        whitened = product(product(L, B), L.swapaxes(-1, -2)) - n * np.eye(self.d)
+        slopes = product(L.swapaxes(-1, -2), whitened) * units[:, np.newaxis]
         np.einsum("...ii->...i", slopes)[...] *= diagonal(self.cholesky()) / units
         return slopes[..., *np.tril_indices(self.d)].reshape(-1, self.d * (self.d + 1) // 2)
 

@@ -49,7 +49,7 @@ def nearest_definite(covariances: Array, smallest: float | Array) -> Array:
     np.einsum("...ii->...i", correlations)[...] = 1.0
     values, vectors = eigh(correlations)
     values = np.maximum(values, sds.shape[-1] ** 2 * RESOLUTION)[..., np.newaxis, :]
-    return np.asarray(product(vectors * values, vectors.mT) * outer)
+    return np.asarray(product(vectors * values, vectors.swapaxes(-1, -2)) * outer)
 
 
 def inverse_factors(covariances: Array) -> Array:
@@ -64,7 +64,7 @@ def inverse(matrices: Array) -> Array:
     found = inverse_cholesky(matrices)
     if found is None:
         raise ValueError("precisions must be of matrices that can be inverted; got one that is singular")
-    return product(found[0].mT, found[0])
+    return product(found[0].swapaxes(-1, -2), found[0])
 
 
 def squared_norms(L: Array, z: Array) -> Array:
@@ -98,7 +98,7 @@ def square_root(covariance: Array) -> Array:
     It is computed from the correlations, which have no units.
     """
     sds = np.sqrt(diagonal(covariance))[..., np.newaxis]
-    values, vectors = eigh(covariance / sds.mT / sds)
+    values, vectors = eigh(covariance / sds.swapaxes(-1, -2) / sds)
     roots = np.sqrt(np.maximum(values, covariance.shape[-1] * RESOLUTION))
     return np.asarray(vectors * roots[..., np.newaxis, :] * sds)
 
@@ -117,4 +117,4 @@ def largest_eigenvalue(factors: Array) -> Array:
     """Return (...) the largest eigenvalue of F F^T, of factors F (..., d, d), in units in which no square overflows."""
     sizes = np.abs(factors).max(axis=(-2, -1), keepdims=True)
     scaled = factors / sizes
-    return np.asarray(eigvalsh(product(scaled, scaled.mT))[..., -1] * sizes[..., 0, 0] ** 2)
+    return np.asarray(eigvalsh(product(scaled, scaled.swapaxes(-1, -2)))[..., -1] * sizes[..., 0, 0] ** 2)
