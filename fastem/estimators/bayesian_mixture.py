@@ -27,7 +27,7 @@ from fastem.families.gaussian.variational.prior import VariationalPrior
 from fastem.fitting.result import Fit
 from fastem.fitting.settings import VARIATIONAL, anything, documented, one_of, optional, redeclared, setting
 from fastem.validation.arrays import check_not
-from fastem.validation.parameters import as_array
+from fastem.validation.parameters import as_array, check_follow
 from fastem.validation.settings import check_positive
 
 OWN = ("weight_concentration_", "mean_precision_", "degrees_of_freedom_")
@@ -42,7 +42,7 @@ PRIOR = (
 
 
 def read_posterior(arrays: Mapping[str, np.ndarray], changed: set[str], family: VariationalFamily) -> VariationalParams:
-    """Read the posterior from the attributes, of which a user may have changed some; weights_ follow from others."""
+    """Read the posterior from the attributes, of which a user may have changed some; weights_ have to agree."""
     point = read_point(arrays, changed, family)
     (k, d), shared = point.means.shape, point.structure.is_shared
     mixing = CONCENTRATIONS[family.weights].prior(1.0, k).values.shape
@@ -51,8 +51,11 @@ def read_posterior(arrays: Mapping[str, np.ndarray], changed: set[str], family: 
     concentration, precision, freedom = (
         as_array_above(arrays[name], name, shape, least[name]) for name, shape in shapes
     )
+    weights = CONCENTRATIONS[family.weights](concentration).expected
+    if not np.isnan(point.weights).all():  # as `_set_parameters` leaves them, which has no others
+        check_follow(point.weights, "weights_", weights, OWN[0])
     return VariationalParams(
-        CONCENTRATIONS[family.weights](concentration).expected,
+        weights,
         point.means,
         point.covariances,
         point.covariance_type,

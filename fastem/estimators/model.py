@@ -39,6 +39,7 @@ from fastem.validation.arrays import (
     check_enough_rows,
     check_n_features,
     check_only_chunks,
+    check_several_rows,
     warn_of_weights,
     weights_do_not_count_rows,
 )
@@ -216,6 +217,8 @@ def fit_data(
     settings = check_settings(mixture)
     with open_data(mixture, X, trials, sample_weight, chunks=chunks, **options) as rows:
         k, family = n_components(mixture), mixture.family
+        if family.row_kind is RowKind.REAL and chunks is None and sample_weight is None:
+            check_several_rows(len(rows), rows.n_features, type(mixture).__name__)
         check_enough_rows(len(rows), k)
         check_model(mixture, rows.n_features)
         known = None if labels is None else known_rows(mixture, rows, labels, k)

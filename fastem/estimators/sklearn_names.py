@@ -56,7 +56,7 @@ class SklearnNames(Mixture):
         """Set copies of the attributes that `_get_parameters` returns; the others follow."""
         values = {name: np.array(value) for name, value in zip(self.sklearn_parameters, params, strict=True)}
         k = len(values["means_"])
-        set_attributes(self, {"weights_": np.full(k, 1 / k)} | values)  # those of a posterior follow from the others
+        set_attributes(self, {"weights_": np.full(k, np.nan)} | values)  # those of a posterior follow from the others
         set_params(self, self.params_, np.float32 if values["means_"].dtype == np.float32 else np.float64)
 
     def _initialize_parameters(self, X: ArrayLike, random_state: object) -> NoReturn:

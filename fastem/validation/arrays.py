@@ -348,6 +348,13 @@ def check_enough_rows(n: int, n_components: int) -> None:
         raise ValueError(f"Expected n_samples >= n_components but got n_components = {n_components}, n_samples = {n}")
 
 
+def check_several_rows(n: int, n_features: int, owner: str) -> None:
+    """Raise ValueError, in scikit-learn's words, if there is a single row, which has no variance."""
+    if n == 1:
+        shape = f"(shape=(1, {n_features}))"
+        raise ValueError(f"Found array with 1 sample(s) {shape} while a minimum of 2 is required by {owner}.")
+
+
 def check_folds(n: int, folds: int) -> None:
     """Raise ValueError if there are fewer rows than folds of cross-validation."""
     if n < folds:

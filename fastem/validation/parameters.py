@@ -55,6 +55,12 @@ def as_array(values: object, name: str, shape: tuple[int, ...], largest: float =
     return array
 
 
+def check_follow(array: np.ndarray, name: str, expected: np.ndarray, origin: str) -> None:
+    """Raise ValueError unless an array is what follows from another, to what may be left of it in float32."""
+    if array.shape != expected.shape or not np.allclose(array, expected, rtol=1e-4, atol=1e-6):
+        raise ValueError(f"{name} must be what follows from {origin}, {expected.tolist()}, got {array.tolist()}")
+
+
 def as_array_with_gaps(values: object, name: str, shape: tuple[int, ...], largest: float = np.inf) -> np.ndarray:
     """Convert values as `as_array` does, but accept rows of NaN only: a start fills them in."""
     array = as_float64(values, name)
@@ -131,7 +137,7 @@ def as_positive_definite(
 
 def are_clearly_definite(matrices: np.ndarray) -> bool:
     """Return True where a factorisation shows that all matrices are symmetric and positive definite; it is quick."""
-    if not (matrices == matrices.mT).all():
+    if not (matrices == matrices.swapaxes(-1, -2)).all():
         return False
     found = linear.inverse_cholesky(matrices)
     return found is not None and bool((found[1] > CLEARLY * matrices.diagonal(axis1=-2, axis2=-1)).all())

@@ -194,3 +194,24 @@ def test_float32_stays_float32(kind):
     # sums of a tile are float32, good to 1e-6 of the size of what is summed: a mean near 0 has lost digits
     np.testing.assert_allclose(mixture.means_, wide.means_, rtol=1e-6, atol=1e-6 * np.abs(wide.means_).max())
     np.testing.assert_array_equal(mixture.predict(X), wide.predict(X))
+
+
+@pytest.mark.parametrize("kind", [fastem.GaussianMixture, fastem.BayesianGaussianMixture])
+def test_a_single_row_is_refused_in_scikit_learns_words(kind):
+    theirs = getattr(sklearn.mixture, kind.__name__)(n_components=1)
+    messages = []
+    for mixture in (kind(1), theirs):
+        with pytest.raises(ValueError, match=r"Found array with 1 sample\(s\)") as raised:
+            mixture.fit([[1.0, 2.0]])
+        messages.append(str(raised.value))
+    assert messages[0] == messages[1]
+
+
+def test_a_single_row_that_counts_for_many_is_as_many():
+    one, many = GaussianMixture(1), GaussianMixture(1)
+    one.fit([[1.0, 2.0]], sample_weight=[5.0])
+    many.fit([[1.0, 2.0]] * 5)
+    np.testing.assert_array_equal(one.means_, many.means_)
+    np.testing.assert_array_equal(one.covariances_, many.covariances_)
+    one.partial_fit([[3.0, 2.0]])  # rows may come one by one
+    assert fastem.PoissonMixture(1).fit([3]).rates_ == 3.0  # a count has a variance

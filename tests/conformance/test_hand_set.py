@@ -123,3 +123,30 @@ def test_a_posterior_that_is_set_by_hand():
     del ours.mean_precision_
     with pytest.raises(fastem.NotFittedError, match="no mean_precision_"):
         ours.predict(X)
+
+
+@pytest.mark.parametrize("prior", ["dirichlet_process", "dirichlet_distribution"])
+def test_a_posterior_whose_weights_are_changed_alone_is_refused(prior):
+    """They follow from weight_concentration_, which predicts: never half of what has been changed."""
+    ours = fastem.BayesianGaussianMixture(3, weight_concentration_prior_type=prior, random_state=0).fit(X)
+    theirs, before = ours.to_sklearn(), ours.weights_
+    ours.weights_ = np.array([0.1, 0.2, 0.7])
+    for ask in (ours.predict, ours.score_samples, lambda _: ours.sample(3), lambda _: ours.params_):
+        with pytest.raises(ValueError, match="weights_ must be what follows from weight_concentration_"):
+            ask(X)
+    ours.weights_ = before
+    assert_agrees(ours, theirs)
+    ours.means_ = theirs.means_ = theirs.means_ + 0.5
+    assert_agrees(ours, theirs)
+    np.testing.assert_array_equal(ours.params_.means, theirs.means_)
+
+
+def test_a_posterior_whose_concentration_is_changed_needs_its_weights():
+    settings = {"weight_concentration_prior_type": "dirichlet_distribution", "random_state": 0}
+    ours = fastem.BayesianGaussianMixture(3, **settings).fit(X)
+    theirs = ours.to_sklearn()
+    ours.weight_concentration_ = theirs.weight_concentration_ = np.array([20.0, 30.0, 50.0])
+    with pytest.raises(ValueError, match=r"follows from weight_concentration_, \[0.2, 0.3, 0.5\]"):
+        ours.predict(X)
+    ours.weights_ = [0.2, 0.3, 0.5]
+    assert_agrees(ours, theirs)

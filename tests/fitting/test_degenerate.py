@@ -158,7 +158,7 @@ def test_two_halves_of_a_coin_have_its_rate():
 def test_extents_are_the_smallest_eigenvalues_in_units_of_the_floor():
     rng = np.random.default_rng(1)
     A = rng.normal(size=(3, 4, 4))
-    matrices = A @ A.mT + 1e-5 * np.eye(4)
+    matrices = A @ A.swapaxes(-1, -2) + 1e-5 * np.eye(4)
     matrices[1] = 1e-5 * np.eye(4) + np.ones((4, 4))
     params = fastem.GaussianParams(np.full(3, 1 / 3), rng.normal(size=(3, 4)), matrices)
     found = params.floor_ratios(1e-5)

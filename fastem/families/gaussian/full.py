@@ -98,7 +98,7 @@ class Full(Covariance):
         L = inverse_factors(self.of_features(order))
         C = inverse_lower(L)
         slopes, rest = product(C[..., g:, :g], L[..., :g, :g]), C[..., g:, g:]
-        return np.broadcast_to(slopes, (self.k, *slopes.shape[-2:])), product(rest, rest.mT)
+        return np.broadcast_to(slopes, (self.k, *slopes.shape[-2:])), product(rest, rest.swapaxes(-1, -2))
 
     def split(self, donor: int, place: int, units: Array) -> tuple[Array, Array]:
         """Split the donor along its longest axis, with halves that are positive definite whatever the units are.

@@ -360,7 +360,7 @@ class GaussianStats(Stats[GaussianParams]):
         shift = self.params.means - params.means
         first = self.first + self.counts[:, np.newaxis] * shift
         cross = params.structure.cross(0.5 * (self.first + first), shift)
-        second = self.second + cross + (cross.mT if params.is_matrix else cross)
+        second = self.second + cross + (cross.swapaxes(-1, -2) if params.is_matrix else cross)
         return replace(self, params=params, first=first, second=second)
 
     def gradient(self, reached: GaussianParams, at: GaussianParams, fixed: FixedLike = ()) -> Array:
