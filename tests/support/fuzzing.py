@@ -36,6 +36,7 @@ ARGUMENTS = (
 )
 SENTENCES = (
     "ill-defined empirical covariance",  # scikit-learn's
+    "while a minimum of 2 is required",
     "is not fitted yet",
     "collapsed at iteration",  # on_collapse="raise"
     "The parameters are not identified by these rows",
