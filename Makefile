@@ -11,7 +11,7 @@ PIP := $(RUN) -m pip install --quiet --disable-pip-version-check --no-compile
 unexport OPENBLAS_CORETYPE OPENBLAS_L2_SIZE
 
 .PHONY: demo test test-fast test-numba test-slow every-set torture conformance lint docs wheel wheel-test wheel-suite kernels clean \
-  bench bench-quick bench-answers bench-check bench-peers bench-spark bench-keep keep bench-compare
+  bench bench-quick bench-answers bench-check bench-peers bench-spark bench-keep keep bench-compare clients
 
 # Processes that share the tests; tests/conftest.py says what runs in the same one.
 WORKERS ?= 2
@@ -127,6 +127,17 @@ SYSTEM_PYTHON ?= /usr/bin/python3
 	mkdir -p .venv-torch
 	touch $@
 
+# Other people's packages, on scikit-learn's mixtures and on ours; the table in docs/works_under.md.  One package that
+# cannot be installed does not keep the others from it.
+clients: $(READY) .venv-clients/ready
+	$(RUN) bench/bench_clients.py
+
+.venv-clients/ready: bench/clients/requirements.txt
+	test -x .venv-clients/bin/python || $(PYTHON) -m venv .venv-clients
+	-.venv-clients/bin/python -m pip install --quiet --disable-pip-version-check --requirement bench/clients/requirements.txt \
+	|| grep "==" bench/clients/requirements.txt | xargs -n 1 .venv-clients/bin/python -m pip install --quiet --disable-pip-version-check
+	touch $@
+
 # Spark's MLlib beside us.  It needs Java: Debian has default-jre-headless.
 bench-spark: $(VENV)/bench.ready .venv-spark/ready
 	$(RUN) bench/bench_spark.py
@@ -170,5 +181,5 @@ kernels:
 	$(RUN) setup.py --quiet build_ext --inplace
 
 clean:
-	rm -rf $(VENV) .venv-peers .venv-spark .venv-torch build dist *.egg-info fastem/*.so fastem/__pycache__ examples/output bench/output \
+	rm -rf $(VENV) .venv-clients .venv-peers .venv-spark .venv-torch build dist *.egg-info fastem/*.so fastem/__pycache__ examples/output bench/output \
 	  docs/_build docs/pictures
