@@ -146,7 +146,7 @@ def test_a_posterior_whose_concentration_is_changed_needs_its_weights():
     ours = fastem.BayesianGaussianMixture(3, **settings).fit(X)
     theirs = ours.to_sklearn()
     ours.weight_concentration_ = theirs.weight_concentration_ = np.array([20.0, 30.0, 50.0])
-    with pytest.raises(ValueError, match=r"follows from weight_concentration_, \[0.2, 0.3, 0.5\]"):
+    with pytest.raises(ValueError, match=r"follows from weight_concentration_, \[0.2, 0.3"):
         ours.predict(X)
     ours.weights_ = [0.2, 0.3, 0.5]
     assert_agrees(ours, theirs)
