@@ -38,6 +38,7 @@ cdef extern from *:
     #define LOG_ZERO (-1e290)        /* as counts.LOG_ZERO */
     #define RESOLUTION 0x1p-50       /* as matrices.RESOLUTION */
     #define SMALLEST_VARIANCE 1e-200 /* as matrices.SMALLEST_VARIANCE */
+    #define WORTHWHILE 16            /* as tables.WORTHWHILE */
     #define NEAR 32.0                /* as tables.NEAR */
     #define NO_CHANGE 1e-12          /* as aitken.ROUNDING */
     #define LARGEST 1e140            /* as arrays.LARGEST_MAGNITUDE */
@@ -53,6 +54,7 @@ cdef extern from *:
     const double LOG2E, LOG2_2PI, ROOT_OF_HALF_LOG2E, UNIT, EPS, EMPTY, SMALLEST_WEIGHT, LOG_ZERO, RESOLUTION
     const double SMALLEST_VARIANCE, NEAR, NO_CHANGE, LARGEST, LARGEST_SUM, LARGEST_COUNT, UNSEEN
     const uint64_t SEED
+    enum: WORTHWHILE
     enum: STARTS
     enum: TRIAL_ITERATIONS
     enum: LLOYD_STEPS

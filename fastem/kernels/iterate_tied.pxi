@@ -14,7 +14,7 @@ cdef void begin_tied(Model *m) noexcept nogil:
     set_middle(t, m.params.location, m.middle)
     for c in range(k):
         furthest = max(furthest, square_of_offset(t, m.factors, c, NULL))
-    t.family = &TIED if furthest <= NEAR * d else &FULL
+    t.family = &TIED if k > 1 and k * d >= WORTHWHILE and furthest <= NEAR * d else &FULL
     if not t.family.tied:
         memset(t.origin, 0, d * sizeof(double))
         memset(t.shift, 0, k * d * sizeof(double))

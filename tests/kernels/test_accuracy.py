@@ -49,7 +49,8 @@ def pair(covariance, apart=1.0, offset=0.0, weights=(0.4, 0.6), kind="full", nea
 
 SCALES = {"variance_1e-100": 1e-100, "variance_1e-12": 1e-12, "variance_1e12": 1e12, "variance_1e100": 1e100}
 UNITS = np.diag([1e-50, 1.0, 1e50])
-FURTHEST = np.sqrt(NEAR * 4) * (1 - 1e-12)  # standard deviations of a mean from the middle, of four features
+MIXED = np.diag([1e-50, 1.0, 1e50, 1.0, 1e-9, 1e9, 1.0, 1e30])
+FURTHEST = np.sqrt(NEAR * 8) * (1 - 1e-12)  # standard deviations of a mean from the middle, of eight features
 NORMAL_CASES = {
     "condition_1": pair(correlated(1.0)),
     "condition_1e4": pair(correlated(1e4)),
@@ -65,19 +66,20 @@ NORMAL_CASES = {
     "far_apart": pair(correlated(10.0), apart=60.0),
     "weight_1e-300": pair(correlated(10.0), weights=(1e-300, 1.0)),
     "spherical": pair(np.eye(5), kind="spherical"),
-    "tied": pair(correlated(100.0, 6), kind="tied"),
-    "tied_condition_1e8": pair(correlated(1e8), kind="tied", near=True),
-    "tied_condition_1e12": pair(correlated(1e12), kind="tied", near=True),
-    "tied_condition_1e12_far": pair(correlated(1e12), kind="tied"),
-    "tied_condition_and_offset": pair(correlated(1e12), offset=1e3, kind="tied", near=True),
-    "tied_offset_1e8_sds": pair(correlated(10.0), offset=1e8, kind="tied"),
-    "tied_variance_1e-100": pair(1e-100 * correlated(10.0), kind="tied"),
-    "tied_variance_1e100": pair(1e100 * correlated(10.0), kind="tied"),
-    "tied_mixed_units": pair(UNITS @ correlated(10.0, 3) @ UNITS, kind="tied"),
-    "tied_nearly_equal": pair(correlated(10.0), apart=1e-9, kind="tied"),
-    "tied_as_far_as_may_be": pair(correlated(1.0), apart=2 * FURTHEST, kind="tied"),
-    "tied_farther": pair(correlated(1.0), apart=2.01 * FURTHEST, kind="tied"),
-    "tied_far_apart": pair(correlated(10.0), apart=1e8, kind="tied"),
+    "tied": pair(correlated(100.0, 8), kind="tied"),
+    "tied_condition_1e8": pair(correlated(1e8, 8), kind="tied", near=True),
+    "tied_condition_1e12": pair(correlated(1e12, 8), kind="tied", near=True),
+    "tied_condition_1e12_far": pair(correlated(1e12, 8), kind="tied"),
+    "tied_condition_and_offset": pair(correlated(1e12, 8), offset=1e3, kind="tied", near=True),
+    "tied_offset_1e8_sds": pair(correlated(10.0, 8), offset=1e8, kind="tied"),
+    "tied_variance_1e-100": pair(1e-100 * correlated(10.0, 8), kind="tied"),
+    "tied_variance_1e100": pair(1e100 * correlated(10.0, 8), kind="tied"),
+    "tied_mixed_units": pair(MIXED @ correlated(10.0, 8) @ MIXED, kind="tied"),
+    "tied_nearly_equal": pair(correlated(10.0, 8), apart=1e-9, kind="tied"),
+    "tied_as_far_as_may_be": pair(correlated(1.0, 8), apart=2 * FURTHEST, kind="tied"),
+    "tied_farther": pair(correlated(1.0, 8), apart=2.01 * FURTHEST, kind="tied"),
+    "tied_far_apart": pair(correlated(10.0, 8), apart=1e8, kind="tied"),
+    "tied_few": pair(correlated(100.0, 3), kind="tied"),
     "tied_many_features": pair(correlated(100.0, 17), kind="tied"),
     "many_features": pair(correlated(100.0, 17)),
 }
@@ -149,6 +151,11 @@ def normal_step_case(name):
     return truth, [(each.T / counts).T for each in lost]
 
 
+def scales_of(params, truth):
+    """(k, d) of the rows about the means or, where a sweep whitens them once, about the middle of these."""
+    return truth.spread if params.middle is None else np.hypot(truth.spread, params.means - params.middle)
+
+
 @normal
 def test_m_step(name, twin):
     params, X, _, _, _ = normal_case(name)
@@ -160,7 +167,7 @@ def test_m_step(name, twin):
     assert live.all() == (name != "weight_1e-300")
     assert (exact.errors(stats.counts, truth.counts) <= counts * truth.counts.astype(float))[live].all()
     off = exact.errors(found.means, truth.means) - UNIT * np.abs(found.means)
-    assert (off <= means * truth.spread)[live].all()
+    assert (off <= means * scales_of(params, truth))[live].all()
     if params.covariance_type == "full":
         assert (exact.errors(found.covariances, truth.covariances) <= covariances * scale * scale.swapaxes(-1, -2))[
             live
@@ -169,15 +176,13 @@ def test_m_step(name, twin):
 
 @pytest.mark.parametrize("name", [name for name in NORMAL_CASES if NORMAL_CASES[name].covariance_type == "tied"])
 def test_m_step_of_a_tied_covariance(name, twin):
-    """Its scale is that of the rows about the means, or about the middle of these where rows are whitened once."""
     params, X, _, _, _ = normal_case(name)
     truth, moved = normal_step_case(name)
-    assert (params.middle is None) == ("far" in name and name != "tied_as_far_as_may_be")
+    assert (params.middle is None) == name.endswith(("_far", "_farther", "_far_apart", "_few"))
     found = sweep(params, X, twin).maximize(reg_covar=0.0).covariances
     shares = truth.counts / truth.counts.sum()
     expected = (shares[:, np.newaxis, np.newaxis] * truth.covariances).sum(axis=0)
-    offsets = params.means - (params.means if params.middle is None else params.middle)
-    scale = np.sqrt(shares.astype(float) @ (truth.spread**2 + offsets**2))
+    scale = np.sqrt(shares.astype(float) @ scales_of(params, truth) ** 2)
     lost = np.einsum("k,kjl,kj,kl->jl", shares.astype(float), moved[2], truth.spread, truth.spread)
     assert (exact.errors(found, expected) <= RESP * lost + SUMS * UNIT * np.outer(scale, scale)).all()
 

@@ -21,7 +21,7 @@ def mixture_of(d, k, apart=1.0):
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize(("d", "k"), [(2, 3), (3, 1), (4, 4), (5, 2), (6, 7), (7, 5), (8, 8), (9, 6), (17, 13)])
+@pytest.mark.parametrize(("d", "k"), [(2, 9), (3, 6), (4, 4), (6, 7), (7, 5), (8, 2), (8, 8), (9, 3), (17, 13)])
 def test_sums_agree_with_naive_whatever_is_left_of_blocks_of_four(d, k, weighted, twin):
     params, X = mixture_of(d, k)
     assert params.kernel.accumulate == "accumulate_mvnormal_tied"
@@ -36,7 +36,7 @@ def test_sums_agree_with_naive_whatever_is_left_of_blocks_of_four(d, k, weighted
     assert stats.entropy == pytest.approx(entropy, rel=1e-11, abs=1e-11)
 
 
-@pytest.mark.parametrize(("d", "k"), [(2, 3), (5, 6), (8, 1)])
+@pytest.mark.parametrize(("d", "k"), [(2, 8), (5, 6), (8, 3)])
 @pytest.mark.parametrize("apart", [1.0, 100.0])
 def test_posteriors_agree_with_naive(d, k, apart, twin):
     params, X = mixture_of(d, k, apart)
@@ -52,7 +52,7 @@ def test_posteriors_agree_with_naive(d, k, apart, twin):
 @pytest.mark.parametrize(("share", "expected"), [(0.999, "tied"), (1.001, "full")])
 def test_the_distance_of_the_means_decides(share, expected, twin):
     """On either side of the limit the sums are the same."""
-    d, steps = 4, np.array([[-1.0], [1.0]])
+    d, steps = 8, np.array([[-1.0], [1.0]])
     means = share * np.sqrt(NEAR) * steps * np.ones(d)
     params = GaussianParams(np.full(2, 0.5), means, np.eye(d), "tied")
     assert params.kernel.accumulate == f"accumulate_mvnormal_{expected}"
@@ -62,7 +62,7 @@ def test_the_distance_of_the_means_decides(share, expected, twin):
     np.testing.assert_allclose(stats.second, second.sum(axis=0), atol=1e-12 * NEAR * 500)
 
 
-@pytest.mark.parametrize("d", [2, 6])
+@pytest.mark.parametrize("d", [2, 8])
 def test_clusters_that_the_start_hardly_sees_are_found_to_the_last_digits(d, twin):
     """A first M-step takes nearly all of the scatter away; the sweeps after it are those of means far apart."""
     rng = np.random.default_rng(d)

@@ -14,6 +14,8 @@ from fastem.kernels.linear import times
 
 UNIVARIATE = SweepKernels("accumulate_normal", "posterior_normal", "iterate_normal")
 WHITENED_ONCE = SweepKernels("accumulate_mvnormal_tied", "posterior_mvnormal_tied", "iterate_mvnormal_full")
+WORTHWHILE = 16
+"""The least k d for which two components or more are faster whitened together: with less, blocks of four are not full."""
 NEAR = 32.0
 """How many variances, on the average over the directions, a mean may be from the middle of the means where rows are
 whitened once for all components: more would take over 5 bits from densities and from the covariance."""
@@ -47,12 +49,13 @@ def offsets_from(middle: Array, means: Array, factors: Array) -> Array:
 
 def middle_of(means: Array, structure: Covariance) -> Array | None:
     """Return the middle (d,) of the means if a sweep whitens rows about it once for all components, else None."""
-    if not structure.is_shared or structure.d == 1:
+    k, d = means.shape
+    if not structure.is_shared or k == 1 or k * d < WORTHWHILE:
         return None
     middle = means.mean(axis=0)
     with np.errstate(over="ignore", invalid="ignore"):
         offsets = offsets_from(middle, means, structure.precision_factors()[0])
-        near = (offsets**2).sum(axis=1).max() <= NEAR * structure.d
+        near = (offsets**2).sum(axis=1).max() <= NEAR * d
     return middle if near else None
 
 

@@ -12,7 +12,7 @@ from fastem.kernels.numba.many_normal import LOG2_2PI, RESOLUTION, SMALLEST_VARI
 ROOT_OF_HALF_LOG2E = 0.8493218002880191
 LOG2E = 1.4426950408889634
 EPS = 2.0**-52
-NEAR = 32.0               # as tables.NEAR
+WORTHWHILE, NEAR = 16, 32.0  # as in tables
 SHARED, ISOTROPIC = 1, 2  # structures
 
 
@@ -63,7 +63,7 @@ def tied_tables(m):
         m.middle[j] /= k
     for c in range(k):
         furthest = max(furthest, square_of_offset(m, c, m.delta))
-    if not furthest <= NEAR * d * 0.5 * LOG2E:
+    if k == 1 or k * d < WORTHWHILE or not furthest <= NEAR * d * 0.5 * LOG2E:
         m.middle[:] = np.nan
         return
     for c in range(k):
