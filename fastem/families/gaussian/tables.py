@@ -15,7 +15,8 @@ from fastem.kernels.linear import times
 UNIVARIATE = SweepKernels("accumulate_normal", "posterior_normal", "iterate_normal")
 WHITENED_ONCE = SweepKernels("accumulate_mvnormal_tied", "posterior_mvnormal_tied", "iterate_mvnormal_full")
 WORTHWHILE = 16
-"""The least k d for which two components or more are faster whitened together: with less, blocks of four are not full."""
+"""The least k d for which two components or more are faster whitened together: with less, blocks of four are half
+empty."""
 NEAR = 32.0
 """How many variances, on the average over the directions, a mean may be from the middle of the means where rows are
 whitened once for all components: more would take over 5 bits from densities and from the covariance."""
