@@ -15,24 +15,11 @@ from fastem._typing import Array, RowKind, State, SweepKernels
 from fastem.data.slots import refuse_nan
 from fastem.families.fixed import Fixed, FixedLike
 from fastem.families.gaussian.covariance import Covariance
-from fastem.families.gaussian.matrices import (
-    COLLAPSED_RATIO,
-    FLOAT32_EPS,
-    PROVEN_WIDTH,
-    divisors,
-    rounding_variances,
-)
+from fastem.families.gaussian.matrices import COLLAPSED_RATIO, FLOAT32_EPS, PROVEN_WIDTH, divisors, rounding_variances
 from fastem.families.gaussian.rounding import is_the_same_model, loglik_terms, rounded, sums_are_sufficient
 from fastem.families.gaussian.separation import overlaps
 from fastem.families.gaussian.structures import COVARIANCE_TYPES, STRUCTURES
-from fastem.families.gaussian.tables import (
-    is_near_in_float32,
-    kernel_of,
-    middle_of,
-    table_of,
-    tables_about,
-    tables_of,
-)
+from fastem.families.gaussian.tables import is_near_in_float32, kernel_of, middle_of, table_of, tables_about, tables_of
 from fastem.families.params import Chart, Params, kept
 from fastem.families.stats import Stats
 from fastem.families.weights import EMPTY, log2_weights, log_weights, softmax, weight_slopes
@@ -252,14 +239,6 @@ class GaussianParams(Params):
     def select(self, components: NDArray[np.intp]) -> GaussianParams:
         covariances = self.structure.select(components)
         return replace(self, weights=self.weights[components], means=self.means[components], covariances=covariances)
-
-    def fill_missing(self, means: Array, where: NDArray[np.bool_]) -> GaussianParams:
-        """Return these components at `where`; others get their means here, weight 1 / k and the mean covariance."""
-        k = len(means)
-        weights, means = np.full(k, 1 / k), means.copy()
-        weights[where] = self.weights * where.mean()
-        means[where] = self.means
-        return GaussianParams(weights, means, self.structure.fill_missing(where), self.covariance_type)
 
     def pooled(self) -> GaussianParams:
         """Return one component that has the moments of the mixture; of a tied covariance it is full."""

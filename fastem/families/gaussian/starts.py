@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastem._typing import Array
 from fastem.data.kmeans import START_ROWS, lloyd, spread_centers, start_size, subsample
@@ -45,7 +46,7 @@ def start_from(
     n_missing = int(gaps.sum()) or k
     start = partition_start(rows, n_missing, covariance_type, method=method, reg_covar=reg_covar, rng=rng)
     if means is not None and gaps.any():
-        start = start.fill_missing(means, gaps)
+        start = with_means(start, means, gaps)
         means = start.means
     weights = start.weights if weights is None else weights
     means = start.means if means is None else means
@@ -94,6 +95,15 @@ def feature_scale(X: np.ndarray, weights: Array) -> Array:
     if not deviation.all():  # of a constant feature, or where squares underflow
         check_magnitudes(np.abs(residual).max(axis=0) * (deviation == 0), SMALLEST_MAGNITUDE)
     return 1.0 / np.where(deviation > RESOLUTION * np.abs(X[0]), deviation, 1.0)
+
+
+def with_means(found: GaussianParams, means: Array, where: NDArray[np.bool_]) -> GaussianParams:
+    """Return the components that were found at `where`; others have these means, weight 1 / k, the mean covariance."""
+    k = len(means)
+    weights, means = np.full(k, 1 / k), means.copy()
+    weights[where] = found.weights * where.mean()
+    means[where] = found.means
+    return GaussianParams(weights, means, found.structure.fill_missing(where), found.covariance_type)
 
 
 def random_partition(k: int, rng: np.random.Generator) -> Partition:
