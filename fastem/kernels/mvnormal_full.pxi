@@ -184,10 +184,10 @@ cdef inline void mirror(double *second, Py_ssize_t k, Py_ssize_t d) noexcept nog
 
 cdef void fold_full(const Tile *t, double *sums) noexcept nogil:
     cdef Py_ssize_t k = t.k, d = t.d
+    fold_lanes(t.counts, k * (1 + d), sums)
     if d <= LOW_MOMENTS:
-        fold_sums(t, sums)
+        fold_lanes(t.second, t.matrices * d * d, sums + k * (1 + d))
     else:
-        fold_lanes(t.counts, k * (1 + d), sums)
         unpad(t.second, t.matrices, d, sums + k * (1 + d))
     mirror(sums + k * (1 + d), t.matrices, d)
     to_exact_means(t, sums)
