@@ -19,7 +19,7 @@ know of it; all else is written once.  Its sweeps are a file in kernels/ and an 
 (a `Mixture`) a file and an include here.
 """
 from cython cimport view
-from libc.math cimport INFINITY, NAN, exp, fabs, floor, log, log1p, log2, sqrt
+from libc.math cimport NAN, exp, exp2, fabs, floor, log, log1p, log2, sqrt
 from libc.stdint cimport int8_t, uint64_t
 from libc.stdlib cimport malloc
 
@@ -46,6 +46,9 @@ cdef extern from *:
     #define LARGEST_COUNT 0x1p53     /* as arrays.LARGEST_COUNT */
     #define UNSEEN 1e-12             /* a rate or p (1 - p) below it has that precision */
     #define SEED 0x9e3779b97f4a7c15u /* of the draws of every group */
+    #define KEPT_PATTERNS 1024       /* of missing values that are kept from slot to slot */
+    #define KEPT_MARGINALS 0x80000   /* numbers in the tables of patterns that are: 4 MiB */
+    #define SORTED_ROWS 4096         /* rows of a posterior whose missing values are looked at together */
     #define STARTS 3                 /* of a group of several columns */
     #define TRIAL_ITERATIONS 5       /* of each, before the best goes on */
     #define LLOYD_STEPS 3            /* of k-means */
@@ -55,6 +58,9 @@ cdef extern from *:
     const double SMALLEST_VARIANCE, NEAR, NO_CHANGE, LARGEST, LARGEST_SUM, LARGEST_COUNT, UNSEEN
     const uint64_t SEED
     enum: WORTHWHILE
+    enum: KEPT_PATTERNS
+    enum: KEPT_MARGINALS
+    enum: SORTED_ROWS
     enum: STARTS
     enum: TRIAL_ITERATIONS
     enum: LLOYD_STEPS
@@ -75,6 +81,10 @@ include "kernels/iterate_counts.pxi"
 include "kernels/iterate_binomial.pxi"
 include "kernels/iterate_poisson.pxi"
 include "kernels/distinct.pxi"
+include "kernels/mvnormal_diag_missing.pxi"
+include "kernels/poisson_missing.pxi"
+include "kernels/patterns.pxi"
+include "kernels/mvnormal_full_missing.pxi"
 include "kernels/nearest.pxi"
 include "kernels/many_rows.pxi"
 include "kernels/many_rows_em.pxi"

@@ -45,11 +45,15 @@ class SweepKernels(NamedTuple):
 
     accumulate(*rows, slot_rows, *tables, sums); posterior(*rows, *tables, log_prob, resp, labels);
     iterate(*rows, slot_rows, *state, others, *m_step, sums, trace, memory, run), all of EM on few rows.
+
+    The first two have a counterpart for rows of which values are missing (NaN), with the same arguments.
     """
 
     accumulate: str
     posterior: str
     iterate: str
+    accumulate_missing: str = ""
+    posterior_missing: str = ""
 
 
 State = tuple[Array, Array, Array]
@@ -121,6 +125,9 @@ class SweptParams(Protocol[S_co]):
 
     def with_state(self, weights: Array, location: Array, spread: Array) -> Self:
         """Return the parameters that `iterate` has reached."""
+
+    def one_by_one(self) -> Self:
+        """Return equal parameters whose sweep shares nothing between components, as rows with gaps need it."""
 
     def tables(self) -> tuple[Array, ...]:
         """Return what the kernels read: float64, C order."""

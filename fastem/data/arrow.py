@@ -6,6 +6,7 @@ import importlib
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from copy import copy
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -204,11 +205,18 @@ class ArrowRows:
         self.names = columns + (trials if isinstance(trials, list) else []) + weight
         self.dtype = dtype
         self.cache = None if cache is None else Path(cache)
+        self.nulls = False  # whether X may have nulls
         self._cached: np.ndarray | None = None
 
     def __getstate__(self) -> dict[str, object]:
         """Return the state without the open cache: another process has one of its own."""
         return self.__dict__ | {"_cached": None}
+
+    def with_nulls(self) -> ArrowRows:
+        """Return the same rows, with NaN where X has null."""
+        other = copy(self)
+        other.nulls = True
+        return other
 
     def __repr__(self) -> str:
         return f"<ArrowRows: {', '.join(self.names)} of {self.name}>"
@@ -248,7 +256,7 @@ class ArrowRows:
             rows = np.empty((len(batch), len(self.names)), self.dtype)
             for place, name in enumerate(self.names):
                 column = batch.column(name)
-                if column.null_count:
+                if column.null_count and not (self.nulls and name in self.columns):
                     raise_null(column.is_null().to_numpy(zero_copy_only=False), name, begin)
                 rows[:, place] = column.to_numpy(zero_copy_only=False)
             begin += len(batch)

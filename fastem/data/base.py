@@ -114,6 +114,7 @@ class SweptRows:
     n_features: int
     backend: Backend
     dtype: DType
+    has_missing: bool = False  # whether values of X may be missing: NaN
     float32: bool  # whether the sums of a tile may be float32, where parameters allow it
     has_labels = False  # whether the components of some rows are known
     _log_base_measure: float | None = None  # the same in every sweep, so summed once
@@ -143,7 +144,7 @@ class SweptRows:
         the parameters are too far from the rows, as those of an extrapolation may be; or rows have changed since they
         were checked, and `check_values` names the first bad one, if it is still there.
         """
-        self.check_params(params)
+        params = self.swept_with(params)
         tables = params.tables()
         float32 = self.float32 and params.float32_is_sufficient(tables)
         sums, logliks, base = self._sums(params, tables, float32, self._log_base_measure is None)
@@ -159,8 +160,11 @@ class SweptRows:
         raise NotImplementedError
 
     def can_iterate(self, params: SweptParams[SweptStats]) -> bool:
-        """Return whether EM from these parameters may run in a kernel: where rows are so few that one thread sweeps."""
-        return len(self) * params.sums_length <= PARALLEL_WORK
+        """Return whether EM from these parameters may run in a kernel: where rows are so few that one thread sweeps.
+
+        The kernel needs every value of them.
+        """
+        return not self.has_missing and len(self) * params.sums_length <= PARALLEL_WORK
 
     def iterate(self, position: Position[P], m_step: MStep, rule: StopRule, most: int) -> Iterations[P]:
         """Run EM in a kernel until the stop rule is met, but for `most` iterations at the most.
@@ -172,6 +176,15 @@ class SweptRows:
     def _sums(self, params: SweptParams[SweptStats], tables: tuple[Array, ...], float32: bool, with_base: bool) -> Sums:
         """Return the folded sums of all rows; those of the base measure if they are asked for."""
         raise NotImplementedError
+
+    def swept_with(self, params: P) -> P:
+        """Return equal parameters that suit the kernels of these rows; ValueError for those of other rows."""
+        self.check_params(params)
+        if not self.has_missing:
+            return params
+        if not params.kernel.accumulate_missing:
+            raise ValueError("missing values cannot be integrated out with these parameters, only with complete rows")
+        return params.one_by_one()
 
     def check_params(self, params: SweptParams[SweptStats]) -> None:
         """Raise ValueError for parameters of other rows: the kernels trust that both have the same features."""

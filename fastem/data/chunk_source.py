@@ -29,6 +29,7 @@ from fastem.validation.arrays import (
     check_two_dimensional,
     check_weights,
 )
+from fastem.validation.missing import weight_of_values
 
 T = TypeVar("T")
 
@@ -71,6 +72,7 @@ class Source:
     """Chunks that can be read again and again, or `once`.
 
     trials are those of counts whose chunk has none.  fitting refuses rows that are too large for sums of squares.
+    missing says that values of X may be: NaN, or null.
     """
 
     chunks: Chunkable
@@ -78,6 +80,7 @@ class Source:
     trials: int | None = None
     fitting: bool = False
     once: bool = False
+    missing: bool = False
 
     def __post_init__(self) -> None:
         """Raise TypeError for what is no source, and ValueError for one that its first reading uses up."""
@@ -149,20 +152,21 @@ class Source:
         if X.ndim and not len(X):
             return (X,)
         if self.row_kind is RowKind.COUNTS_WITH_TRIALS:
-            data: Arrays = as_counts(X, rows_first(self.trials if trials is None else trials))
+            data: Arrays = as_counts(X, rows_first(self.trials if trials is None else trials), missing=self.missing)
         elif self.row_kind is RowKind.COUNTS:
-            data = (as_count_matrix(X),)
+            data = (as_count_matrix(X, missing=self.missing),)
         elif check_values:
-            data = (as_matrix(X, fitting=self.fitting),)
+            data = (as_matrix(X, fitting=self.fitting, missing=self.missing),)
         else:
             check_two_dimensional(X, None, "")
             data = (X,)
-        if sample_weight is None:
+        drops_rows = self.missing and self.row_kind is RowKind.COUNTS_WITH_TRIALS
+        if sample_weight is None and not drops_rows:
             return data
         weights = as_weights(sample_weight, len(X))
         if check_values:
             check_weights(weights)
-        return (*data, weights)
+        return (*data, weight_of_values(weights, *data) if drops_rows else weights)
 
     def _parts(self, chunk: Chunk) -> tuple[ArrayLike, ArrayLike | None, ArrayLike | None]:
         """Return X, trials, sample_weight; None where the chunk has none."""

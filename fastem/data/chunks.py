@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from fastem._errstate import own_methods
 from fastem._public import public
 from fastem._typing import Array, DType, RowKind, SweptParams, SweptStats
+from fastem.data.arrow import ArrowRows
 from fastem.data.base import Posterior, Sums, as_row_kind, chosen_backend
 from fastem.data.chunk_source import Arrays, Chunkable, FirstPass, Form, Source, form_of, prefetch, rechunk
 from fastem.data.distinct import CHUNK_ROWS, DistinctCounts
@@ -24,7 +25,8 @@ from fastem.data.rows import DIGEST_ROWS, Rows
 from fastem.data.slots import SLOT_ROWS
 from fastem.kernels.backend import Backend
 from fastem.validation.arrays import check_squares, check_total_weight, total_weight
-from fastem.validation.settings import as_integer
+from fastem.validation.missing import MISSING, check_columns, has_missing, with_values
+from fastem.validation.settings import as_integer, check_choice
 
 T = TypeVar("T")
 
@@ -53,19 +55,27 @@ class Chunks(OutOfCoreRows):
         """Read all chunks and check them: how many rows there are, and what else is known only after all of them."""
         form: Form | None = None
         self.most_trials, self._total_weight, row_bytes = 0, 0.0, 0
+        self.n_empty_rows, seen, self.has_missing = 0, np.zeros(1, np.bool_), self.source.missing
+        lacks = False
         for index, arrays in self.source.read():
             rows = self._rows(arrays)
             row_bytes = row_bytes or sum(array[:1].nbytes for array in (*rows.data, rows.sample_weight))
             self._first_pass.add(index, arrays)
             form = form_of(arrays, self.row_kind)
-            self._total_weight += total_weight(rows.sample_weight)
+            self._total_weight += total_weight(rows.weight_of_values)
             if self.source.fitting and not self.row_kind.is_counts:
                 check_squares(rows.data[0], self._total_weight)
             self.most_trials = max(self.most_trials, rows.most_trials)
             self.float32 = rows.float32
+            if self.source.missing:
+                self.n_empty_rows += rows.n_empty_rows
+                seen, lacks = seen | with_values(*rows.data), lacks or has_missing(rows.data[0])
         if form is None:
             raise ValueError("chunks: found 0 rows, a minimum of 1 is required")
         self._form, self.n_features = form, form.n_features
+        self.has_missing = lacks
+        if self.source.missing and self.source.fitting:
+            check_columns(seen)
         check_total_weight(self._total_weight)
         self._first_pass.complete()
         self._buffer_rows = max(1, BUFFER_BYTES // (row_bytes * SLOT_ROWS)) * SLOT_ROWS
@@ -177,7 +187,7 @@ class Chunks(OutOfCoreRows):
 
     def _rows(self, arrays: Arrays) -> Rows:
         """Return a chunk or a buffer as rows in memory, which are swept by the same backend."""
-        return Rows.of(arrays, self.row_kind, self.backend, self.dtype)
+        return Rows.of(arrays, self.row_kind, self.backend, self.dtype, self.has_missing)
 
 
 def chosen_of(chunks: Iterator[Arrays], chosen: NDArray[np.bool_]) -> Iterator[Arrays]:
@@ -196,6 +206,7 @@ def open_chunks(
     row_kind: RowKind | str | None = None,
     trials: int | None = None,
     fitting: bool = False,
+    missing: str = "raise",
     dtype: DType = None,
     backend: str = "auto",
     n_threads: int | None = None,
@@ -219,8 +230,8 @@ def open_chunks(
     trials : int, default=None
         Trials of the chunks that come without.
     fitting : bool, default=False
-        Refuse rows that are too large for sums of squares.
-    dtype, backend, n_threads
+        Refuse rows that are too large for sums of squares, and columns without any value.
+    missing, dtype, backend, n_threads
         As for `accumulate`.
 
     Returns
@@ -248,4 +259,8 @@ def open_chunks(
     kernels = chosen_backend(dtype, backend, n_threads)
     if trials is not None:
         trials = as_integer(trials, "trials", 0)
-    return Chunks(Source(chunks, as_row_kind(row_kind, has_trials), trials, fitting), kernels, dtype)
+    check_choice(missing, "missing", MISSING)
+    marginalized = missing == "marginalize"
+    if marginalized and isinstance(chunks, ArrowRows):
+        chunks = chunks.with_nulls()
+    return Chunks(Source(chunks, as_row_kind(row_kind, has_trials), trials, fitting, missing=marginalized), kernels, dtype)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import NoReturn, TypeVar
 
@@ -27,6 +28,7 @@ from fastem.data.slots import slot_count
 from fastem.exceptions import BadValueError
 from fastem.kernels.backend import Backend
 from fastem.validation.arrays import check_n_features, check_squares, check_total_weight
+from fastem.validation.missing import check_columns
 
 T = TypeVar("T")
 
@@ -46,12 +48,15 @@ class Partitions(OutOfCoreRows):
     def __init__(self, parts: list[tuple[object, ...]], reader: Reader, dtype: DType) -> None:
         """Open partitions; parts are X, trials, weights of each (the last two may be None) as Dask's delayed values."""
         self.backend = Backend(reader.backend, reader.n_threads)
-        self.reader = reader
+        self.reader = replace(reader, has_missing=reader.source.missing)
         self.dtype = dtype
         self.row_kind = reader.source.row_kind
         self._runner = Runner()
         self._checked = self._runner.keep([task(reader.checked, *part) for part in parts])
         surveys = self._survey()
+        self.has_missing = any(survey.has_missing for survey in surveys)
+        self.n_empty_rows = sum(survey.n_empty_rows for survey in surveys)
+        self.reader = replace(reader, has_missing=self.has_missing)
         delayed = self._checked if self._runner.client else [task(reader.unchecked, *part) for part in parts]
         ends: list[int] = np.cumsum([survey.n for survey in surveys]).tolist()
         self._partitions = [
@@ -87,6 +92,7 @@ class Partitions(OutOfCoreRows):
             surveys.append(survey)
         if form is None:
             raise ValueError("X: found 0 rows in all partitions, a minimum of 1 is required")
+        check_columns(np.any([survey.seen for survey in surveys if survey.n], axis=0))
         check_total_weight(weight)
         return surveys
 
@@ -155,6 +161,7 @@ def open_partitions(
     row_kind: RowKind = RowKind.REAL,
     n_features: int | None = None,
     owner: str = "mixture",
+    missing: str = "raise",
     dtype: DType = None,
     backend: str = "auto",
     n_threads: int | None = None,
@@ -172,5 +179,6 @@ def open_partitions(
         others.insert(0, None if constant is not None or trials is None else align_chunks(trials, array, "trials"))
     n = array.numblocks[0]
     columns = [array.to_delayed().ravel(), *([None] * n if a is None else a.to_delayed().ravel() for a in others)]
-    reader = Reader(Source((), row_kind, constant, fitting=True), dtype, backend, n_threads or 1)
+    source = Source((), row_kind, constant, fitting=True, missing=missing == "marginalize")
+    reader = Reader(source, dtype, backend, n_threads or 1)
     return Partitions(list(zip(*columns, strict=True)), reader, dtype)

@@ -14,7 +14,8 @@ from fastem._typing import DType, RowKind, SweptParams, SweptStats
 from fastem.data.base import BY_COMPONENT
 from fastem.data.open import open_rows
 from fastem.exceptions import BadValueError
-from fastem.validation.arrays import check_total_weight, check_weights
+from fastem.validation.arrays import as_numeric, check_total_weight, check_weights
+from fastem.validation.missing import without_values
 from fastem.validation.settings import as_non_negative
 
 
@@ -100,6 +101,7 @@ def lazy_posterior(
     *,
     owner: str,
     backend: str,
+    missing: str = "raise",
     precision: DType = None,
 ) -> DaskArray:
     """Return a Dask array of what `Rows.predict` finds for each row; nothing is read yet."""
@@ -115,6 +117,7 @@ def lazy_posterior(
         constant=constant,
         owner=owner,
         backend=backend,
+        missing=missing,
     )
     dtype = np.dtype(np.intp if wanted == "labels" else precision)
     if wanted in ("resp", BY_COMPONENT):
@@ -142,6 +145,7 @@ def predict_partition(
     constant: ArrayLike | None,
     owner: str,
     backend: str,
+    missing: str = "raise",
     block_id: tuple[int, ...] = (0,),
 ) -> np.ndarray:
     """Predict with one thread, as in a fit; an error names the partition in which something is wrong."""
@@ -151,7 +155,7 @@ def predict_partition(
     kind, d = params.row_kind, params.n_features
     try:
         with open_rows(
-            X, trials_of_rows, n_features=d, owner=owner, row_kind=kind, backend=backend, n_threads=1
+            X, trials_of_rows, n_features=d, owner=owner, row_kind=kind, missing=missing, backend=backend, n_threads=1
         ) as rows:
             return rows.predict(params, wanted, precision)
     except BadValueError as error:
@@ -159,8 +163,24 @@ def predict_partition(
         raise BadValueError(f"partition {number}: {error.sentence}, in the partition", error.index) from None
 
 
-def mean_of(log_prob: DaskArray, sample_weight: object) -> tuple[float, float]:
-    """Return the weighted mean and the total weight of a Dask array of float64, in one pass."""
+def having_values(X: DaskCollection, row_kind: RowKind) -> DaskArray:
+    """Return a Dask array (n,) of 1.0, and 0.0 for rows of which every value is missing."""
+    array = importlib.import_module("dask.array")
+    found: DaskArray = array.map_blocks(
+        lambda rows: 1.0 - without_values(as_numeric(rows, "X")),
+        matrix(X, row_kind),
+        dtype=np.float64,
+        drop_axis=1,
+        meta=np.empty(0),
+    )
+    return found
+
+
+def mean_of(log_prob: DaskArray, sample_weight: object, present: DaskArray | None = None) -> tuple[float, float]:
+    """Return the weighted mean and the total weight of a Dask array of float64, in one pass.
+
+    present (n,) is 0 for rows that have no weight in any case.
+    """
     arrays = importlib.import_module("dask.array")
     weights: DaskArray
     if sample_weight is None:
@@ -170,6 +190,8 @@ def mean_of(log_prob: DaskArray, sample_weight: object) -> tuple[float, float]:
     else:
         cut = align_chunks(sample_weight, log_prob, "sample_weight").astype(np.float64)
         weights = cut.map_blocks(checked_weights, dtype=np.float64, meta=np.empty(0))
+    if present is not None:
+        weights = weights * present
     total, weighted = importlib.import_module("dask").compute(weights.sum(), (weights * log_prob).sum())
     check_total_weight(float(total))
     return float(weighted / total), float(total)

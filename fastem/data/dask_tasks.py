@@ -12,6 +12,7 @@ from operator import add
 from typing import NamedTuple, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from numpy.typing import ArrayLike
 
 from fastem._typing import Array, DType, SweptParams, SweptStats
@@ -22,6 +23,7 @@ from fastem.data.rows import Rows
 from fastem.data.slots import LOWEST_LOGLIK, fold
 from fastem.kernels.backend import Backend
 from fastem.validation.arrays import extremes, total_weight
+from fastem.validation.missing import has_missing, with_values
 
 T = TypeVar("T")
 
@@ -34,6 +36,7 @@ class Reader:
     dtype: DType
     backend: str
     n_threads: int
+    has_missing: bool = False
 
     def checked(self, *parts: ArrayLike | None) -> Arrays | Exception:
         """Return a partition, or what is wrong with it: to say in which row takes the lengths of those before it."""
@@ -48,7 +51,8 @@ class Reader:
 
     def rows(self, arrays: Arrays) -> Rows:
         """Return the rows of a partition."""
-        return Rows.of(arrays, self.source.row_kind, Backend(self.backend, self.n_threads), self.dtype)
+        backend = Backend(self.backend, self.n_threads)
+        return Rows.of(arrays, self.source.row_kind, backend, self.dtype, self.has_missing)
 
     def surveyed(self, arrays: Arrays | Exception) -> Survey | Exception:
         """Return the survey of a partition, or what is wrong with it."""
@@ -60,9 +64,12 @@ class Reader:
             form_of(arrays, self.source.row_kind),
             rows.float32,
             rows.most_trials,
-            total_weight(rows.sample_weight),
-            np.abs(np.stack(extremes(rows.data[0]))).max(keepdims=True),
+            total_weight(rows.weight_of_values),
+            np.abs(np.stack(extremes(rows.data[0], self.source.missing))).max(keepdims=True),
             digest_of(arrays),
+            self.source.missing and has_missing(rows.data[0]),
+            with_values(*rows.data) if self.source.missing else np.ones(rows.n_features, np.bool_),
+            rows.n_empty_rows if self.source.missing else 0,
         )
 
     def same(self, arrays: Arrays | Exception, *, call: Callable[[Arrays], T], known: Partition) -> T:
@@ -135,9 +142,12 @@ class Survey(NamedTuple):
     weight: float
     largest: np.ndarray  # (1,) in magnitude, in the type of the rows
     digest: bytes
+    has_missing: bool
+    seen: NDArray[np.bool_]  # (d,) columns that have any value
+    n_empty_rows: int
 
 
-NO_ROWS = Survey(0, None, False, 0, 0.0, np.zeros(1), b"")
+NO_ROWS = Survey(0, None, False, 0, 0.0, np.zeros(1), b"", False, np.zeros(1, np.bool_), 0)
 
 
 class PartSums(NamedTuple):
@@ -160,7 +170,9 @@ class Sweep:
 
     def __call__(self, arrays: Arrays) -> PartSums:
         """Return the sums of the partition: those of each slot, or folded (1, m)."""
-        rows, params, tables = self.reader.rows(arrays), self.params, self.params.tables()
+        rows = self.reader.rows(arrays)
+        params = rows.swept_with(self.params)
+        tables = params.tables()
         if self.by_slot:
             sums = rows.slot_sums(params, tables, self.float32)
             logliks = sums[:, -2].tolist()

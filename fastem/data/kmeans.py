@@ -8,11 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastem._typing import Array
+from fastem.data.completion import completed
 from fastem.data.row_source import RowSource
 from fastem.data.rows import Rows
 from fastem.data.slots import NOT_FINITE, as_table
 from fastem.kernels.backend import spread_rows
 from fastem.validation.arrays import LARGEST_MAGNITUDE
+from fastem.validation.missing import without_values
 
 LARGEST = np.float64(LARGEST_MAGNITUDE[np.dtype(np.float64)])
 """Rows beyond it are refused when they are first read; later passes may come otherwise.  It has a type of NumPy's, so
@@ -38,10 +40,13 @@ def start_size(rows: RowSource, k: int) -> int:
 def subsample(rows: RowSource, size: int, rng: np.random.Generator) -> Rows:
     """Return the rows that have weight, or `size` of all drawn without replacement, in sorted order.
 
-    The order makes a start the same however the rows come, and a row of weight w the same as w equal rows.
+    The order makes a start the same however the rows come, and a row of weight w the same as w equal rows.  Missing
+    values are completed by draws.
     """
     n = len(rows)
     sample = rows.take(np.arange(n) if n <= size else rng.choice(n, size, replace=False, shuffle=False))
+    if sample.has_missing:
+        sample = completed(sample.take(np.flatnonzero(~without_values(sample.data[0]))), rng)
     if not all((np.abs(array) <= LARGEST).all() for array in sample.data):  # false for NaN as well
         rows.check_values()
         raise ValueError(NOT_FINITE)

@@ -14,6 +14,7 @@ from fastem.data.rows import Rows
 from fastem.data.slots import SLOT_ROWS
 from fastem.kernels.backend import Backend
 from fastem.validation.arrays import check_n_features
+from fastem.validation.missing import has_missing
 from fastem.validation.settings import as_integer
 
 ROWS_AT_A_TIME = 16 * SLOT_ROWS
@@ -39,18 +40,28 @@ def described_by(X: object) -> object:
 
 
 def read_once(
-    chunks: Chunkable, row_kind: RowKind, trials: int | None, backend: Backend, *, n_features: int, owner: str
+    chunks: Chunkable,
+    row_kind: RowKind,
+    trials: int | None,
+    backend: Backend,
+    *,
+    n_features: int,
+    owner: str,
+    missing: bool = False,
 ) -> Iterator[Rows]:
     """Yield the rows of chunks, checked; each some are read while those before are in use.
 
     trials are those of chunks that come without.  ValueError for rows of another length than `owner` expects.
     """
-    source = Source(chunks, row_kind, None if trials is None else as_integer(trials, "trials", 0), once=True)
+    if missing and isinstance(chunks, ArrowRows):
+        chunks = chunks.with_nulls()
+    constant = None if trials is None else as_integer(trials, "trials", 0)
+    source = Source(chunks, row_kind, constant, once=True, missing=missing)
     n = 0
     with backend, closing(prefetch(rechunk(of_length(source, n_features, owner), ROWS_AT_A_TIME))) as buffers:
         for arrays in buffers:
             n += len(arrays[0])
-            yield Rows.of(arrays, row_kind, backend, None)
+            yield Rows.of(arrays, row_kind, backend, None, missing and has_missing(arrays[0]))
     if not n:
         used_up = ": has this iterator been read before?" if isinstance(chunks, Iterator) else ""
         raise ValueError(f"chunks: found 0 rows, a minimum of 1 is required{used_up}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypedDict, TypeVar
+from typing import Any, TypedDict, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -20,8 +20,9 @@ from fastem.validation.arrays import (
     check_squares,
     total_weight,
 )
+from fastem.validation.missing import MISSING, check_columns, has_missing, weight_of_values, with_values, without_values
 from fastem.validation.parameters import check_params
-from fastem.validation.settings import check_bool, check_integer
+from fastem.validation.settings import check_bool, check_choice, check_integer
 
 S = TypeVar("S", bound=SweptStats)
 
@@ -33,6 +34,7 @@ def accumulate(
     *,
     trials: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
+    missing: str = "raise",
     dtype: DType = None,
     backend: str = "auto",
     n_threads: int | None = None,
@@ -52,6 +54,8 @@ def accumulate(
         Trials of each row, column or place of a binomial mixture; must be left out for others.
     sample_weight : array-like of shape (n,), default=None
         Non-negative weights; a weight of w counts as w equal rows.  None is 1 for every row.
+    missing : {"raise", "marginalize"}, default="raise"
+        What NaN is: an error, or a missing value, of which the sums have what is expected given the others of its row.
     dtype : None or float64, default=None
         Arithmetic.  None is that of X: for float32 rows of a Gaussian mixture, without weights, responsibilities and
         the sums of 256 rows are computed in float32 and added in float64, good to about 1e-6 of their size (see
@@ -83,7 +87,7 @@ def accumulate(
     >>> stats.maximize(reg_covar=0.0).means
     array([[2.]])
     """
-    settings: Settings = {"dtype": dtype, "backend": backend, "n_threads": n_threads}
+    settings: Settings = {"dtype": dtype, "backend": backend, "n_threads": n_threads, "missing": missing}
     with _rows_for(params, X, trials, sample_weight, True, settings) as rows:
         return rows.sweep(params)
 
@@ -94,6 +98,7 @@ def posterior(
     X: ArrayLike,
     *,
     trials: ArrayLike | None = None,
+    missing: str = "raise",
     backend: str = "auto",
     n_threads: int | None = None,
 ) -> Posterior:
@@ -101,8 +106,8 @@ def posterior(
 
     Parameters
     ----------
-    params, X, trials, backend, n_threads
-        As for `accumulate`.
+    params, X, trials, missing, backend, n_threads
+        As for `accumulate`; a missing value is left out of the density of its row.
 
     Returns
     -------
@@ -122,7 +127,7 @@ def posterior(
     >>> fastem.posterior(params, [0, 10], trials=10).labels
     array([0, 1], dtype=int32)
     """
-    settings: Settings = {"dtype": None, "backend": backend, "n_threads": n_threads}
+    settings: Settings = {"dtype": None, "backend": backend, "n_threads": n_threads, "missing": missing}
     with _rows_for(params, X, trials, None, False, settings) as rows:
         return rows.posterior(params, "log_prob", "resp", "labels")
 
@@ -181,6 +186,7 @@ def open_rows(
     has_trials: bool = False,
     row_kind: RowKind | str | None = None,
     fitting: bool = False,
+    missing: str = "raise",
     dtype: DType = None,
     backend: str = "auto",
     n_threads: int | None = None,
@@ -189,7 +195,7 @@ def open_rows(
 
     Parameters
     ----------
-    X, trials, sample_weight, dtype, backend, n_threads
+    X, trials, sample_weight, missing, dtype, backend, n_threads
         As for `accumulate`.
     n_features : int, default=None
         Refuse rows of another length.
@@ -200,7 +206,7 @@ def open_rows(
     row_kind : {"real numbers", "counts", "counts with trials"}, default=None
         What the rows are; None is "counts with trials" where `has_trials` is true, else "real numbers".
     fitting : bool, default=False
-        Refuse rows that are too large for sums of squares.
+        Refuse rows that are too large for sums of squares, and columns without any value.
 
     Returns
     -------
@@ -226,19 +232,27 @@ def open_rows(
     check_bool(fitting, "fitting")
     if n_features is not None:
         check_integer(n_features, "n_features", 1)
+    check_choice(missing, "missing", MISSING)
+    form: Any = {"n_features": n_features, "owner": owner, "missing": missing == "marginalize"}
     data: tuple[np.ndarray, ...]
     if kind is RowKind.COUNTS_WITH_TRIALS:
-        data = as_counts(X, trials, n_features=n_features, owner=owner)
+        data = as_counts(X, trials, **form)
     elif trials is not None:
         raise TypeError(f"trials must be None for {kind.value}: they belong to binomial mixtures")
     elif kind is RowKind.COUNTS:
-        data = (as_count_matrix(X, n_features=n_features, owner=owner),)
+        data = (as_count_matrix(X, **form),)
     else:
-        data = (as_matrix(X, n_features=n_features, owner=owner, fitting=fitting),)
+        data = (as_matrix(X, fitting=fitting, **form),)
     weights = as_sample_weight(sample_weight, len(data[0]))
     if fitting and kind is RowKind.REAL:
         check_squares(data[0], total_weight(weights))
-    return Rows(data, weights, kernels, dtype, kind)
+    if missing == "raise":
+        return Rows(data, weights, kernels, dtype, kind)
+    if fitting:
+        check_columns(with_values(*data))
+    if kind is RowKind.COUNTS_WITH_TRIALS and without_values(*data).any():
+        weights = weight_of_values(weights, *data)
+    return Rows(data, weights, kernels, dtype, kind, has_missing(data[0]))
 
 
 class Settings(TypedDict):
@@ -247,6 +261,7 @@ class Settings(TypedDict):
     dtype: DType
     backend: str
     n_threads: int | None
+    missing: str
 
 
 def _rows_for(

@@ -55,7 +55,7 @@ class OutOfCoreRows(SweptRows):
         place = np.argsort(order)
         parts = self._read(positions[order])
         *data, weights = (np.concatenate(arrays)[place] for arrays in zip(*parts, strict=True))
-        return Rows(tuple(data), weights, self.backend, self.dtype, self.row_kind)
+        return Rows(tuple(data), weights, self.backend, self.dtype, self.row_kind, self.has_missing)
 
     def _read(self, positions: np.ndarray) -> list[Arrays]:
         """Return the rows at ascending positions, in some parts; each has its weights as the last array."""
@@ -70,6 +70,8 @@ class OutOfCoreRows(SweptRows):
 
         It pays where at most a share `most` of the rows is distinct, and no more than CHUNK_ROWS.
         """
+        if self.has_missing:
+            return self
         n, step = len(self), tested_step(len(self))
         if step > 1:
             tested = self.take(np.arange(0, n, step))

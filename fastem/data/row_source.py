@@ -69,6 +69,14 @@ class RowSource(Protocol):
         """The largest number of trials; 0 where rows have none."""
 
     @property
+    def has_missing(self) -> bool:
+        """Whether values of X may be missing: NaN."""
+
+    @property
+    def n_empty_rows(self) -> int:
+        """The number of rows of which every value is missing; they have no weight."""
+
+    @property
     def precision(self) -> type[np.floating]:
         """The type of predictions: float32 for rows of float32, float64 for all others."""
 

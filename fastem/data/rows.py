@@ -36,6 +36,7 @@ from fastem.kernels.backend import Backend
 from fastem.kernels.linear import dot, outer_sums
 from fastem.kernels.mapped import Mapping, gather, in_use, rows_at_a_time
 from fastem.validation.arrays import as_weights, check_finite
+from fastem.validation.missing import weight_of_values, without_values
 from fastem.validation.parameters import as_float64, check_matrix, check_shape
 from fastem.validation.settings import check_choice
 
@@ -67,7 +68,7 @@ class Rows(SweptRows):
 
     data are arrays of n rows that a kernel of the family reads, those that row_kind says.  dtype is that of the
     arithmetic: float64, or None for that of the rows; then sums of a tile are float32 where weights and parameters
-    allow it.
+    allow it.  has_missing says that values may be NaN, which then stands for one that is missing.
     """
 
     def __init__(
@@ -77,29 +78,40 @@ class Rows(SweptRows):
         backend: Backend,
         dtype: DType = None,
         row_kind: RowKind = RowKind.REAL,
+        has_missing: bool = False,
     ) -> None:
         self.data = data
         self.sample_weight = sample_weight
         self.backend = backend
         self.dtype = dtype
         self.row_kind = row_kind
+        self.has_missing = has_missing
         self.n_features: int = data[0].shape[1]
         self._arrays = (*data, sample_weight)
         self._weight: float | None = None  # all of it, when it has been summed
         self._doubles: list[np.ndarray] | None = None  # the arrays of few rows, when EM has run in a kernel
         self._mapped = [array for array in self._arrays if Mapping.of(array)]
         unit = sample_weight.strides == (0,) and sample_weight[0] == 1.0
-        self.float32 = backend.has_float32 and data[0].dtype == np.float32 and dtype is None and unit
+        float32 = backend.has_float32 and data[0].dtype == np.float32 and dtype is None
+        self.float32 = float32 and unit and not has_missing
 
     def __len__(self) -> int:
         return len(self.sample_weight)
 
     @classmethod
-    def of(cls, arrays: Sequence[np.ndarray], row_kind: RowKind, backend: Backend, dtype: DType) -> Rows:
+    def of(
+        cls,
+        arrays: Sequence[np.ndarray],
+        row_kind: RowKind,
+        backend: Backend,
+        dtype: DType,
+        has_missing: bool = False,
+    ) -> Rows:
         """Make rows of the arrays of this kind, with or without weights behind them."""
         count = len(row_kind.arrays)
         data, weights = tuple(arrays[:count]), arrays[count:]
-        return cls(data, weights[0] if weights else as_weights(None, len(data[0])), backend, dtype, row_kind)
+        weight = weights[0] if weights else as_weights(None, len(data[0]))
+        return cls(data, weight, backend, dtype, row_kind, has_missing)
 
     @classmethod
     def of_distinct(cls, found: DistinctCounts, rows: SweptRows) -> Rows:
@@ -119,27 +131,40 @@ class Rows(SweptRows):
         """The type of predictions: float32 for rows of float32, float64 for all others."""
         return np.float32 if self.data[0].dtype == np.float32 else np.float64
 
+    @property
+    def weight_of_values(self) -> Array:
+        """The weights (n,), 0 of a row of which every value is missing."""
+        return weight_of_values(self.sample_weight, *self.data) if self.has_missing else self.sample_weight
+
+    @property
+    def n_empty_rows(self) -> int:
+        """The number of rows of which every value is missing."""
+        return int(without_values(*self.data).sum())
+
     def check_values(self) -> None:
         """Raise ValueError for the first value of the rows that is not finite."""
         for array, name in zip(self._arrays, (*self.row_kind.arrays, "sample_weight"), strict=True):
-            check_finite(array, name)
+            check_finite(array, name, missing=self.has_missing)
 
     # ------------------------------------------------------------------------------------------------------------ sums
 
     def _sums(self, params: SweptParams[SweptStats], tables: tuple[Array, ...], float32: bool, with_base: bool) -> Sums:
-        sums, logliks = self._folded(params.kernel.accumulate, tables, (), params.sums_length, float32)
+        sums, logliks = self._folded(self._accumulate(params), tables, (), params.sums_length, float32)
         return sums, logliks, self.base_terms(params) if with_base else []
+
+    def _accumulate(self, params: SweptParams[SweptStats]) -> str:
+        """Return the name of the kernel that sums these rows."""
+        return params.kernel.accumulate_missing if self.has_missing else params.kernel.accumulate
 
     def add_sums(
         self, total: Array | None, params: SweptParams[SweptStats], tables: tuple[Array, ...], float32: bool
     ) -> tuple[Array, list[float]]:
         """Return the sums of these rows added to those of the rows before, and the log likelihood of each slot."""
-        kernel = params.kernel.accumulate
-        return self._folded(kernel, tables, (), params.sums_length, float32, total)
+        return self._folded(self._accumulate(params), tables, (), params.sums_length, float32, total)
 
     def slot_sums(self, params: SweptParams[SweptStats], tables: tuple[Array, ...], float32: bool) -> Array:
         """Return the sums (slots, m) of each slot, to be folded elsewhere."""
-        kernel, sums = params.kernel.accumulate, np.empty((slot_count(len(self)), params.sums_length))
+        kernel, sums = self._accumulate(params), np.empty((slot_count(len(self)), params.sums_length))
         self.backend.run(kernel, self._arrays, tables, (), sums, slot_rows=SLOT_ROWS, float32=float32)
         return sums
 
@@ -234,7 +259,7 @@ class Rows(SweptRows):
 
     def posterior(self, params: SweptParams[SweptStats], *wanted: str) -> Posterior:
         """Return `wanted` of "log_prob", "resp", "labels" for each row."""
-        self.check_params(params)
+        params = self.swept_with(params)
         for name in wanted:
             check_choice(name, "wanted", Posterior._fields)
         out = {name: empty_posterior(params, name, len(self) if name in wanted else 0) for name in Posterior._fields}
@@ -244,7 +269,7 @@ class Rows(SweptRows):
 
     def predict(self, params: SweptParams[SweptStats], wanted: str, precision: DType = None) -> np.ndarray:
         """Return "labels" as the estimators do, or others of POSTERIOR_TYPES in `precision` or in that of the rows."""
-        self.check_params(params)
+        params = self.swept_with(params)
         dtype = np.dtype(np.intp if wanted == "labels" else precision or self.precision)
         predictions = empty_posterior(params, wanted, len(self), dtype)
         for rows in self._posterior_slices(params):
@@ -282,7 +307,8 @@ class Rows(SweptRows):
         data = [array[rows] for array in self.data]
         out = [wanted[name] if name in wanted else empty_posterior(params, name, 0) for name in Posterior._fields]
         with in_use(*(array[rows] for array in self._mapped)):
-            self.backend.run(params.kernel.posterior, data, tables, out, slot_rows=TILE_ROWS)
+            kernel = params.kernel.posterior_missing if self.has_missing else params.kernel.posterior
+            self.backend.run(kernel, data, tables, out, slot_rows=TILE_ROWS)
             if "labels" in wanted and params.has_background:
                 wanted["labels"][wanted["labels"] == len(params.weights)] = BACKGROUND
             if "log_prob" in wanted and (base := params.log_base_measure(*data)) is not None:
@@ -299,7 +325,7 @@ class Rows(SweptRows):
 
     def _with(self, data: tuple[np.ndarray, ...], sample_weight: Array) -> Rows:
         """Return rows with these arrays, and the settings of these."""
-        return Rows(data, sample_weight, self.backend, self.dtype, self.row_kind)
+        return Rows(data, sample_weight, self.backend, self.dtype, self.row_kind, self.has_missing)
 
     def _view(self, rows: slice) -> Rows:
         """Return a slice of the rows; its arrays are views of these."""
@@ -328,10 +354,12 @@ class Rows(SweptRows):
 
     def first_weighted(self, size: int) -> np.ndarray:
         """Return the positions of the first `size` rows that have weight."""
-        return np.flatnonzero(self.sample_weight)[:size]
+        return np.flatnonzero(self.weight_of_values)[:size]
 
     def collapsed(self, most: float = MOST_DISTINCT) -> Rows:
         """Return equal rows of counts as one, with their weight; these rows if more than a share `most` is distinct."""
+        if self.has_missing:
+            return self
         found = distinct_rows(*self._counts, self.sample_weight, self.backend, most)
         return self if found is None else self.of_distinct(found, self)
 

@@ -14,8 +14,9 @@ from fastem._errstate import own_methods
 from fastem._storage import encode, write
 from fastem._typing import ArrayLike, PathLike
 from fastem.data.chunk_source import Chunkable
-from fastem.data.dask_predict import DaskArray, is_dask, lazy_posterior, mean_of
+from fastem.data.dask_predict import DaskArray, having_values, is_dask, lazy_posterior, mean_of
 from fastem.data.one_pass import as_chunks, described_by, named_rows
+from fastem.data.rows import Rows
 from fastem.estimators import fitted_settings, hooks
 from fastem.estimators.attributes import (
     MadeOf,
@@ -43,8 +44,9 @@ from fastem.families.params import Params
 from fastem.fitting.checkpoint import arrays_of
 from fastem.inference.standard_errors import StandardErrors, Summed, standard_errors
 from fastem.kernels.linear import dot
-from fastem.validation.arrays import as_sample_weight, check_only_chunks
+from fastem.validation.arrays import check_only_chunks, check_total_weight
 from fastem.validation.parameters import check_n_features_in
+from fastem.validation.missing import check_complete_rows
 from fastem.validation.settings import as_path, check_can_be_saved, check_n_samples, check_no_prior
 
 MODEL, MODEL_LAYOUT = "fastem model", 1
@@ -230,6 +232,12 @@ class Mixture(DensityMixin, BaseEstimator, GivenParams):
         header = {"class": type(self).__name__, "attributes": encode(kept, arrays)}
         write(Path(as_path(path, "path")), MODEL, MODEL_LAYOUT, header, arrays)
 
+    def __sklearn_tags__(self) -> Any:
+        """Return the tags of an estimator that may take NaN."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = self.missing == "marginalize"
+        return tags
+
     # ---- predictions
 
     def _named(self, X: ArrayLike | None, chunks: Chunkable | None) -> tuple[ArrayLike | None, Chunkable | None]:
@@ -260,10 +268,16 @@ class Mixture(DensityMixin, BaseEstimator, GivenParams):
             check_only_chunks(X, trials, None)
             return predict_chunks(self, trials, chunks, wanted, precision)
         if is_dask(X):
-            options: dict[str, Any] = {"owner": type(self).__name__, "backend": self.backend, "precision": precision}
+            options: dict[str, Any] = {"owner": type(self).__name__, "backend": self.backend, "missing": self.missing}
+            options["precision"] = precision
             return cast(np.ndarray, lazy_posterior(params, X, trials_of(self, trials), wanted, **options))
-        with open_in_memory(self, cast(ArrayLike, X), trials, n_features=params.n_features) as rows:
+        with self._opened(X, trials) as rows:
             return rows.predict(params, wanted, precision)
+
+    def _opened(self, X: ArrayLike | None, trials: ArrayLike | None, sample_weight: ArrayLike | None = None) -> Rows:
+        """Open rows in memory for predictions."""
+        X = cast(ArrayLike, X)
+        return open_in_memory(self, X, trials, sample_weight, n_features=self.params_.n_features)
 
     def _predict_to(
         self, path: PathLike, X: ArrayLike | None, trials: ArrayLike | None, chunks: Chunkable | None
@@ -284,7 +298,7 @@ class Mixture(DensityMixin, BaseEstimator, GivenParams):
         Of unweighted float32 rows in memory it is the mean of float32, as scikit-learn's, where that is finite.
         """
         in_memory = not is_dask(X) and as_chunks(X, chunks)[1] is None
-        if sample_weight is None and in_memory:
+        if sample_weight is None and in_memory and self.missing == "raise":
             with np.errstate(over="ignore"):  # float32 cannot add two rows that are far out
                 mean = float(self._posterior(X, trials, "log_prob").mean())
             if math.isfinite(mean):
@@ -305,11 +319,14 @@ class Mixture(DensityMixin, BaseEstimator, GivenParams):
             return mean_of_chunks(self, trials, cast(Chunkable, chunks))
         log_prob = self._posterior(X, trials, "log_prob", np.float64)
         if is_dask(X):
-            return mean_of(cast(DaskArray, log_prob), sample_weight)
-        if sample_weight is None:
+            present = having_values(X, self.family.row_kind) if self.missing == "marginalize" else None
+            return mean_of(cast(DaskArray, log_prob), sample_weight, present)
+        if sample_weight is None and self.missing == "raise":
             return float(log_prob.mean()), len(log_prob)
-        weights = as_sample_weight(sample_weight, len(log_prob))
+        with self._opened(X, trials, sample_weight) as rows:
+            weights = rows.weight_of_values
         total = float(weights.sum())
+        check_total_weight(total)
         return dot(weights / total, log_prob), total
 
     def _criterion(self, score: tuple[float, float], penalty: Callable[[float], float]) -> float:
@@ -331,6 +348,7 @@ class Mixture(DensityMixin, BaseEstimator, GivenParams):
         check_no_prior(self.prior)
         fitted_settings.require(self, "standard errors")
         with open_data(self, X, trials, sample_weight, chunks=chunks, n_features=params.n_features) as rows:
+            check_complete_rows(rows.has_missing)
             # squares of weights are those of rows, not of equal rows together
             collapse = self.family.row_kind.is_counts and method != "sandwich"
             summed = cast(Summed, rows.collapsed() if collapse else rows)

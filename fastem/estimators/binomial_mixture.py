@@ -19,7 +19,7 @@ from fastem.estimators.documentation import documented_like
 from fastem.estimators.likelihood_mixture import LikelihoodMixture
 from fastem.estimators.model import fit_batch, fit_data, improve_data
 from fastem.estimators.one_array import OneArrayMixture
-from fastem.estimators.settings import MixtureSettings
+from fastem.estimators.settings import MixtureSettings, missing_setting
 from fastem.estimators.state import AttributeMap
 from fastem.families.binomial.family import BinomialFamily
 from fastem.families.binomial.model import BinomialParams
@@ -104,6 +104,7 @@ class BinomialMixture(Mixture):
         merges of components; where starting values are given it is "quantiles" for one column and "kmeans" for
         several.""",
     )
+    missing: str = missing_setting()
     weights_init: ArrayLike | None = setting(
         None, "array-like of shape (k,)", "Starting mixing weights, each in [0, 1], sum 1.", anything
     )

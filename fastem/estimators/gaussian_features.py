@@ -21,7 +21,7 @@ from fastem.validation.gaps import as_matrix_with_gaps
 from fastem.validation.parameters import as_array
 from fastem.validation.settings import as_features, as_generator, check_bool, check_no_background
 
-KEPT = ("random_state", "backend", "n_threads")
+KEPT = ("random_state", "backend", "n_threads", "missing")
 """Settings that a mixture of some features takes over: those that are not about a fit of all of them."""
 
 

@@ -14,7 +14,7 @@ from fastem._typing import Array, ArrayLike
 from fastem.estimators.gaussian_features import GaussianFeatures
 from fastem.estimators.gaussian_overlap import GaussianOverlap
 from fastem.estimators.likelihood_mixture import LikelihoodMixture
-from fastem.estimators.settings import AUTO, MixtureSettings
+from fastem.estimators.settings import AUTO, MixtureSettings, missing_setting
 from fastem.estimators.sklearn_counterparts import counterpart
 from fastem.estimators.sklearn_exchange import SklearnExchange
 from fastem.estimators.sklearn_names import SklearnNames
@@ -212,6 +212,7 @@ class GaussianMixture(SklearnExchange, SklearnNames, GaussianFeatures, GaussianO
         rows of a background, and `predict_proba` has a last column for it.""",
         check_noise,
     )
+    missing: str = missing_setting()
     weights_init: ArrayLike | None = setting(
         None,
         "array-like of shape (k,)",

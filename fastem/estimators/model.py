@@ -167,7 +167,12 @@ def open_in_memory(
 
 def runner_of(mixture: MixtureState) -> dict[str, Any]:
     """Return what the rows are, and what sweeps them."""
-    return {"row_kind": mixture.family.row_kind, "backend": mixture.backend, "n_threads": mixture.n_threads}
+    return {
+        "row_kind": mixture.family.row_kind,
+        "missing": mixture.missing,
+        "backend": mixture.backend,
+        "n_threads": mixture.n_threads,
+    }
 
 
 def is_coarse(mixture: MixtureState) -> bool:
@@ -236,6 +241,7 @@ def fit_data(
         no_rows = weights_do_not_count_rows(total, len(rows), n_free, rows.first_weighted)
         fitted = unfinished(mixture, named_rows(X, chunks), rows)
         set_fit(fitted, fit, rows.precision)
+        fitted.n_empty_rows_ = rows.n_empty_rows if mixture.missing == "marginalize" else 0
     if no_rows:
         warn_of_weights(total)
     return fitted

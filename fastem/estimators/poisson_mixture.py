@@ -12,7 +12,7 @@ from fastem._errstate import own_methods
 from fastem._public import public
 from fastem._typing import Array, ArrayLike
 from fastem.estimators.likelihood_mixture import LikelihoodMixture
-from fastem.estimators.settings import MixtureSettings
+from fastem.estimators.settings import MixtureSettings, missing_setting
 from fastem.estimators.state import AttributeMap
 from fastem.families.poisson.family import PoissonFamily
 from fastem.families.poisson.model import PoissonParams
@@ -90,6 +90,7 @@ class PoissonMixture(LikelihoodMixture):
         merges of components; where starting values are given it is "quantiles" for one column and "kmeans" for
         several.""",
     )
+    missing: str = missing_setting()
     weights_init: ArrayLike | None = setting(
         None, "array-like of shape (k,)", "Starting mixing weights, each in [0, 1], sum 1.", anything
     )

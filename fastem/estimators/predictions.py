@@ -46,7 +46,8 @@ def parts_of_chunks(mixture: MixtureState, chunks: Chunkable, trials: int | None
     """Yield the rows of chunks some at a time; trials are those of chunks that come without."""
     kind, backend = mixture.family.row_kind, chosen_backend(None, mixture.backend, mixture.n_threads)
     owner, n_features = type(mixture).__name__, mixture.params_.n_features
-    return read_once(chunks, kind, trials, backend, n_features=n_features, owner=owner)
+    missing = mixture.missing == "marginalize"
+    return read_once(chunks, kind, trials, backend, n_features=n_features, owner=owner, missing=missing)
 
 
 def predict_chunks(
@@ -61,8 +62,9 @@ def mean_of_chunks(mixture: MixtureState, trials: ArrayLike | None, chunks: Chun
     """Return the weighted mean log density of the rows of the chunks, and their total weight."""
     params, sums, weights = mixture.params_, list[float](), list[float]()
     for rows in parts_of(mixture, None, trials, chunks):
-        sums.append(dot(rows.sample_weight, rows.predict(params, "log_prob", np.float64)))
-        weights.append(float(rows.sample_weight.sum()))
+        own = rows.weight_of_values
+        sums.append(dot(own, rows.predict(params, "log_prob", np.float64)))
+        weights.append(float(own.sum()))
     total = math.fsum(weights)
     check_total_weight(total)
     return math.fsum(sums) / total, total

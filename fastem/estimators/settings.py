@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from fastem._typing import RandomState
 from fastem.fitting.settings import FitSettings, anything, at_least, one_of, optional, setting
 from fastem.kernels.twins import BACKENDS
+from fastem.validation.missing import MISSING
 from fastem.validation.settings import check_bool, check_random_state
 
 
@@ -44,6 +46,23 @@ class MixtureSettings(FitSettings):
         result has the same bits for any number.""",
         optional(at_least(1)),
         alters_fit=False,
+    )
+
+
+    missing = "raise"
+    """What is done with missing values: a setting of the estimators that can do another thing."""
+
+
+def missing_setting() -> Any:
+    """Declare the setting of an estimator that takes rows of which values are missing."""
+    return setting(
+        "raise",
+        '{"raise", "marginalize"}',
+        """What to do with missing values of X: NaN, and what pandas, Arrow and masked arrays have for them.  "raise" is an
+        error.  "marginalize" integrates them out, exactly: each row counts with the density of what it has, in the fit,
+        in scores and in predictions.  That is right where a value is missing at random given what is observed.  A row
+        without any value has weight 0, and a fit needs some of every column.""",
+        one_of(MISSING),
     )
 
 

@@ -68,6 +68,7 @@ class MixtureState(MixtureSettings):
         lower_bounds_: list[float]
         lower_bound_: float
         empty_components_: np.ndarray
+        n_empty_rows_: int
         get_params: Callable[..., dict[str, Any]]  # of scikit-learn's base class
         # those that `select` adds
         suspect_: list[int]  # components that are thinner than their rows prove

@@ -80,6 +80,16 @@ class KnownRows:
         """The type of predictions."""
         return self.rows.precision
 
+    @property
+    def has_missing(self) -> bool:
+        """Whether values may be missing: NaN."""
+        return self.rows.has_missing
+
+    @property
+    def n_empty_rows(self) -> int:
+        """The number of rows of which every value is missing."""
+        return self.rows.n_empty_rows
+
     def sweep(self, params: Any) -> Any:
         """Return the statistics of all rows at `params`."""
         stats = sums_of_parts(self.known, params)

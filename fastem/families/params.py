@@ -111,6 +111,10 @@ class Params(ABC):
     def kernel(self) -> SweepKernels:
         """The kernels that read rows with these parameters."""
 
+    def one_by_one(self) -> Self:
+        """Return equal parameters whose sweep shares nothing between components, as rows with gaps need it."""
+        return self
+
     @abstractmethod
     def tables(self) -> tuple[Array, ...]:
         """Return what the kernels read."""

@@ -181,8 +181,12 @@ def iterate_of(rows: RowSource, family: Family[P, S], settings: FitSettings) -> 
 
 
 def remaining_of(rows: RowSource, settings: FitSettings) -> RemainingGain | None:
-    """Tell by scores what a fit has still to gain, where the stop rule asks for it; they know no prior and no label."""
-    if settings.stopping != "gain" or settings.prior is not None or rows.has_labels:
+    """Tell by scores what a fit has still to gain, where the stop rule asks for it.
+
+    They know no prior, no label, and no row of which values are missing.
+    """
+    unknown = settings.prior is not None or rows.has_labels or rows.has_missing
+    if settings.stopping != "gain" or unknown:
         return None
     return RemainingGain(rows, settings.fixed)
 

@@ -46,7 +46,7 @@ cdef void diag_moments(Tile *t) noexcept nogil:
 
 
 cdef Family DIAG = Family(diag_densities, diag_moments, fold_normal, centered=True, full=False, tied=False,
-                          has_trials=False)
+                          has_trials=False, has_gaps=False)
 
 
 def accumulate_mvnormal_diag(const floating[:, :] X,         # IN   (n, d)

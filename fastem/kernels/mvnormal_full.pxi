@@ -93,9 +93,9 @@ cdef void full_moments(Tile *t) noexcept nogil:
                 diagonal_4x4(t, c, row, second + row, rows)
             else:
                 last_rows(t, c, row)
-                outer_4x4(t.weighted, t.residual + row * COLUMN, second + row, rows)
+                outer_4x4(t.vectors, t.weighted, t.residual + row * COLUMN, second + row, rows)
             for j in range(0, row, 4):
-                outer_4x4(t.weighted, t.residual + j * COLUMN, second + j, rows)
+                outer_4x4(t.vectors, t.weighted, t.residual + j * COLUMN, second + j, rows)
 
 
 cdef inline void last_rows(Tile *t, Py_ssize_t c, Py_ssize_t row) noexcept nogil:
@@ -105,7 +105,7 @@ cdef inline void last_rows(Tile *t, Py_ssize_t c, Py_ssize_t row) noexcept nogil
     cdef vec rz, first
     for j in range(row, row + 4):
         first = broadcast(0.0)
-        for i in range(VECTORS):
+        for i in range(t.vectors):
             rz = broadcast(0.0)
             if j < t.d:
                 rz = load(r, i) * residual(t.x + j * COLUMN, t.location[c * t.d + j], t.residual + j * COLUMN, i)
@@ -125,7 +125,7 @@ cdef inline void diagonal_4x4(Tile *t, Py_ssize_t c, Py_ssize_t row, double *out
     cdef const real *density = t.density + c * COLUMN
     cdef vec r, z0, z1, z2, z3, a0, a1, a2, a3, f0, f1, f2, f3, s00, s10, s11, s20, s21, s22, s30, s31, s32, s33, none
     f0 = f1 = f2 = f3 = s00 = s10 = s11 = s20 = s21 = s22 = s30 = s31 = s32 = s33 = none = broadcast(0.0)
-    for i in range(VECTORS):
+    for i in range(t.vectors):
         r = load(density, i)
         z0 = residual(x, mean[0], kept, i)
         z1 = residual(x + COLUMN, mean[1], kept + COLUMN, i)
@@ -149,13 +149,14 @@ cdef inline void diagonal_4x4(Tile *t, Py_ssize_t c, Py_ssize_t row, double *out
     add_lane_sums(out + 2 * stride, out + 3 * stride, s20, s21, s22, none, s30, s31, s32, s33)
 
 
-cdef inline void outer_4x4(const real *a, const real *b, double *out, Py_ssize_t stride) noexcept nogil:
+cdef inline void outer_4x4(Py_ssize_t vectors, const real *a, const real *b, double *out,
+                           Py_ssize_t stride) noexcept nogil:
     """out[i, j] += sum over the tile of a[i] b[j]: 16 sums in registers, 8 loads for 16 products."""
     cdef Py_ssize_t i
     cdef vec a0, a1, a2, a3, b0, b1, b2, b3
     cdef vec s00, s01, s02, s03, s10, s11, s12, s13, s20, s21, s22, s23, s30, s31, s32, s33
     s00 = s01 = s02 = s03 = s10 = s11 = s12 = s13 = s20 = s21 = s22 = s23 = s30 = s31 = s32 = s33 = broadcast(0.0)
-    for i in range(VECTORS):
+    for i in range(vectors):
         a0, a1, a2, a3 = load(a, i), load(a + COLUMN, i), load(a + 2 * COLUMN, i), load(a + 3 * COLUMN, i)
         b0, b1, b2, b3 = load(b, i), load(b + COLUMN, i), load(b + 2 * COLUMN, i), load(b + 3 * COLUMN, i)
         s00, s01, s02, s03 = s00 + a0 * b0, s01 + a0 * b1, s02 + a0 * b2, s03 + a0 * b3
@@ -194,7 +195,7 @@ cdef void fold_full(const Tile *t, double *sums) noexcept nogil:
 
 
 cdef Family FULL = Family(full_densities, full_moments, fold_full, centered=True, full=True, tied=False,
-                          has_trials=False)
+                          has_trials=False, has_gaps=False)
 
 
 def accumulate_mvnormal_full(const floating[:, :] X,         # IN   (n, d)

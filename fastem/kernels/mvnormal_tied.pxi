@@ -151,7 +151,7 @@ cdef inline void move_from_middle(const Tile *t, const double *counts, double *f
 
 
 cdef Family TIED = Family(tied_densities, tied_moments, fold_tied, centered=False, full=True, tied=True,
-                          has_trials=False)
+                          has_trials=False, has_gaps=False)
 
 
 cdef inline void set_middle(Tile *t, const double *means, const double *middle) noexcept nogil:

@@ -12,7 +12,7 @@ cdef inline void densities_in_registers(Tile *t, Py_ssize_t d) noexcept nogil:
     cdef real *density
     cdef const real *log_norm = t.log_norm
     cdef vec z0, z1, z2, z3, z4, z5, z6, z7, y, square, top
-    for i in range(VECTORS):
+    for i in range(t.vectors):
         x, mean, L, density = t.x, t.location, t.scaling, t.density
         top = broadcast(FAR_OUT)
         for c in range(k):
@@ -73,7 +73,7 @@ cdef inline void moments_in_registers(Tile *t, Py_ssize_t d) noexcept nogil:
     for c in range(t.k):
         mean, first, second = t.location + c * d, t.first + c * d * LANES, t.second + c * step
         n = f0 = f1 = f2 = f3 = s00 = s10 = s11 = s20 = s21 = s22 = s30 = s31 = s32 = s33 = broadcast(0.0)
-        for i in range(VECTORS):
+        for i in range(t.vectors):
             r = load(density, i) * load(scale, i)
             n = n + r
             z0 = load(x, i) - mean[0]
@@ -183,7 +183,7 @@ cdef void fold_normal(const Tile *t, double *sums) noexcept nogil:
 
 
 cdef Family NORMAL = Family(low_densities, low_moments, fold_normal, centered=True, full=False, tied=False,
-                            has_trials=False)
+                            has_trials=False, has_gaps=False)
 
 
 def accumulate_normal(const floating[:, :] X,         # IN   (n, 1)

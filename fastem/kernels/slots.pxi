@@ -9,7 +9,7 @@ cdef inline void normalise(Tile *t) noexcept nogil:
     cdef const real *weight = t.weight
     cdef real *density = t.density
     cdef vec top, u, e, total, slope, scale, loglik = broadcast(0.0), entropy = broadcast(0.0)
-    for i in range(VECTORS):
+    for i in range(t.vectors):
         top = load(t.top, i)
         total = slope = broadcast(0.0)
         for c in range(k):
@@ -36,20 +36,21 @@ cdef inline vec log_totals(const Tile *t) noexcept nogil:
         for i in range(VECTORS):
             product = product * load(t.total, i)
         return log2_(product)
-    for i in range(VECTORS):
+    for i in range(t.vectors):
         logs = logs + load(t.weight, i) * log2_(load(t.total, i))
     return logs
 
 
-cdef inline void responsibilities(Tile *t, Py_ssize_t c) noexcept nogil:
-    """density -> weighted responsibility of component c, in place; adds up its count."""
+cdef inline vec responsibilities(Tile *t, Py_ssize_t c) noexcept nogil:
+    """density -> weighted responsibility of component c, in place; adds up its count, and returns it by lane."""
     cdef Py_ssize_t i
     cdef vec r, counts = broadcast(0.0)
-    for i in range(VECTORS):
+    for i in range(t.vectors):
         r = load(t.density + c * COLUMN, i) * load(t.scale, i)
         store(t.density + c * COLUMN, i, r)
         counts = counts + r
     add_to(t.counts, c, counts)
+    return counts
 
 
 cdef inline void fold_lanes(const double *lanes, Py_ssize_t n, double *out) noexcept nogil:
@@ -88,6 +89,9 @@ cdef void accumulate_slots(Tile *t, const number[:, :] X, const number[:, :] tri
             if t.trials != NULL:
                 load_columns(trials, row, rows, TILE, t.origin, t.trials)
             load_weights(t, sample_weight, unit, row, rows)
+            if t.observed != NULL:
+                mark_observed(t)
+                drop_rows_without_values(t)
             t.family.densities(t)
             normalise(t)
             t.family.moments(t)
@@ -107,16 +111,38 @@ cdef void posterior_rows(Tile *t, const number[:, :] X, const number[:, :] trial
         load_columns(X, row, rows, t.vectors * LANES, t.origin, t.x)
         if t.trials != NULL:
             load_columns(trials, row, rows, t.vectors * LANES, t.origin, t.trials)
+        if t.observed != NULL:
+            mark_observed(t)
         t.family.densities(t)
-        if labels.shape[0]:
-            put_labels(t, row, rows, labels)
-        if log_prob.shape[0] or resp.shape[0]:
-            normalise(t)
-            put_posterior(t, row, rows, log_prob, resp)
+        put_posterior(t, row, rows, NULL, log_prob, resp, labels)
         row += rows
 
 
-cdef inline void put_labels(Tile *t, Py_ssize_t row, Py_ssize_t rows, int32_t[:] labels) noexcept nogil:
+cdef inline void put_posterior(Tile *t, Py_ssize_t row, Py_ssize_t rows, const int32_t *order, double[:] log_prob,
+                               double[:, :] resp, int32_t[:] labels) noexcept nogil:
+    """What the caller wants to know of each point, by its densities; an output of length 0 is not wanted.
+
+    Point i is row `row + i` or, where there is an order, `row + order[i]`.
+    """
+    cdef Py_ssize_t c, i
+    if labels.shape[0]:
+        put_labels(t, row, rows, order, labels)
+    if not (log_prob.shape[0] or resp.shape[0]):
+        return
+    normalise(t)
+    if log_prob.shape[0]:
+        for i in range(t.vectors):
+            store(t.total, i, LN2 * (load(t.top, i) + log2_(load(t.total, i))))
+        for i in range(rows):
+            log_prob[row + place_of(order, i)] = t.total[i]
+    if resp.shape[0]:
+        for i in range(rows):
+            for c in range(t.k):
+                resp[row + place_of(order, i), c] = t.density[c * COLUMN + i] * t.scale[i]
+
+
+cdef inline void put_labels(Tile *t, Py_ssize_t row, Py_ssize_t rows, const int32_t *order,
+                            int32_t[:] labels) noexcept nogil:
     """The component of the largest density, the first of equals; no exponential is needed."""
     cdef Py_ssize_t c, i
     cdef vec density, top, label
@@ -128,19 +154,8 @@ cdef inline void put_labels(Tile *t, Py_ssize_t row, Py_ssize_t rows, int32_t[:]
             top = larger(density, top)
         store(t.total, i, label)
     for i in range(rows):
-        labels[row + i] = <int32_t> t.total[i]
+        labels[row + place_of(order, i)] = <int32_t> t.total[i]
 
 
-cdef inline void put_posterior(Tile *t, Py_ssize_t row, Py_ssize_t rows, double[:] log_prob,
-                               double[:, :] resp) noexcept nogil:
-    """What the caller wants to know of each point; an output of length 0 is not wanted."""
-    cdef Py_ssize_t c, i
-    if log_prob.shape[0]:
-        for i in range(VECTORS):
-            store(t.total, i, LN2 * (load(t.top, i) + log2_(load(t.total, i))))
-        for i in range(rows):
-            log_prob[row + i] = t.total[i]
-    if resp.shape[0]:
-        for i in range(rows):
-            for c in range(t.k):
-                resp[row + i, c] = t.density[c * COLUMN + i] * t.scale[i]
+cdef inline Py_ssize_t place_of(const int32_t *order, Py_ssize_t i) noexcept nogil:
+    return i if order == NULL else order[i]

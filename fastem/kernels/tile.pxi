@@ -12,6 +12,7 @@ cdef struct Family:
     bint full                # scaling and second moments are (k, d, d)
     bint tied                # one matrix is the scaling of all components, and one their second moments
     bint has_trials
+    bint has_gaps            # values may be missing: NaN
 
 cdef struct Tile:
     const Family *family
@@ -26,6 +27,8 @@ cdef struct Tile:
                              #           Tied: means - origin
     real *x                  # (d, TILE) columns of the rows at hand; tied: and of zeros to a multiple of four
     real *trials             # (d, TILE) binomial only, else NULL
+    real *observed           # (d, TILE) 1, or 0 of what is missing; where nothing can be, NULL
+    double *part             # (k, d)    of each feature in log_norm, where values may be missing; else NULL
     real *weight             # (TILE,)   sample weights, 0 behind the last row
     real *top                # (TILE,)   largest log2 density over the components
     real *total              # (TILE,)   sum over the components of 2^(log density - top), in [1, k]
@@ -54,9 +57,10 @@ cdef real *new_tile(Tile *t, const Family *family, const double *log_norm, const
     784 features would wait for that memory.
     """
     cdef Py_ssize_t k = location.shape[0], d = location.shape[1], rows = padded_rows(d)
+    cdef Py_ssize_t by_feature = (family.has_trials + family.has_gaps) * d, doubles
     cdef Py_ssize_t height = padded_rows(k) if family.tied else k
     cdef Py_ssize_t scaling_length = (1 if family.tied else k) * d * (d if family.full else 1)
-    cdef Py_ssize_t columns = 8 + height + (rows if family.tied else d) + family.has_trials * d + rows
+    cdef Py_ssize_t columns = 8 + height + (rows if family.tied else d) + by_feature + rows
     cdef Py_ssize_t tile_length = columns * COLUMN + height * (1 + d) + (scaling_length if SINGLE else 0)
     cdef Py_ssize_t first_length = max(k * d * LANES, height * rows if family.tied else 0)
     cdef real *block
@@ -65,7 +69,8 @@ cdef real *new_tile(Tile *t, const Family *family, const double *log_norm, const
     t.lanes_length = 0
     if sums_length:
         t.lanes_length = k * LANES + first_length + second_length(t)
-    block = <real *> calloc((t.lanes_length + d + k * d) * sizeof(double) + tile_length * sizeof(real) + 128, 1)
+    doubles = t.lanes_length + d + (1 + family.has_gaps) * k * d
+    block = <real *> calloc(doubles * sizeof(double) + tile_length * sizeof(real) + 128, 1)
     if block == NULL:
         raise MemoryError(f"no memory for the workspace of {k} components in {d} dimensions")
     t.x = aligned(block)
@@ -77,12 +82,14 @@ cdef real *new_tile(Tile *t, const Family *family, const double *log_norm, const
     t.residual = t.density + height * COLUMN
     t.weighted = t.residual + rows * COLUMN
     t.trials = t.weighted + 4 * COLUMN if family.has_trials else NULL
-    t.counts = <double *> aligned(t.weighted + (4 + family.has_trials * d) * COLUMN)
+    t.observed = t.weighted + 4 * COLUMN if family.has_gaps else NULL
+    t.counts = <double *> aligned(t.weighted + (4 + by_feature) * COLUMN)
     t.first = t.counts + k * LANES
     t.second = t.first + first_length
     t.origin = t.counts + t.lanes_length
     t.shift = t.origin + d
-    t.log_norm = <real *> (t.shift + k * d)
+    t.part = t.shift + k * d if family.has_gaps else NULL
+    t.log_norm = <real *> (t.shift + (1 + family.has_gaps) * k * d)
     t.location = t.log_norm + height
     copy_tables(t, log_norm, &location[0, 0])
     t.scaling = narrowed(scaling, scaling_length, t.location + height * d) if SINGLE else <const real *> scaling
@@ -185,3 +192,26 @@ cdef inline void put_density(Tile *t, Py_ssize_t c, Py_ssize_t i, vec log_densit
     log_density = larger(log_density, broadcast(FAR_OUT))
     store(t.density + c * COLUMN, i, log_density)
     store(t.top, i, larger(load(t.top, i), log_density) if c else log_density)
+
+
+cdef inline void mark_observed(Tile *t) noexcept nogil:
+    """1 where there is a value; 0, and in the place of the value too, where it is missing (NaN)."""
+    cdef Py_ssize_t i, j
+    cdef vec x, zero = broadcast(0.0), one = broadcast(1.0), infinite = broadcast(INFINITY)
+    for j in range(t.d):
+        for i in range(t.vectors):
+            x = load(t.x + j * COLUMN, i)
+            store(t.observed + j * COLUMN, i, where_less(x, infinite, one, zero))
+            store(t.x + j * COLUMN, i, where_less(x, infinite, x, zero))
+
+
+cdef inline void drop_rows_without_values(Tile *t) noexcept nogil:
+    """A row of which every value is missing has weight 0."""
+    cdef Py_ssize_t i, j
+    cdef vec most
+    t.unit = False
+    for i in range(t.vectors):
+        most = broadcast(0.0)
+        for j in range(t.d):
+            most = larger(load(t.observed + j * COLUMN, i), most)
+        store(t.weight, i, load(t.weight, i) * most)

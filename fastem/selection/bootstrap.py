@@ -135,12 +135,13 @@ def likelihood_ratio(estimator: Mixture, k: int, arrays: Arrays) -> tuple[Mixtur
 
 
 def simulator(mixture: Mixture, arrays: Arrays, rng: np.random.Generator) -> Callable[[], Arrays]:
-    """Return a function that draws as many rows from a fitted mixture, with the same trials."""
-    params = mixture.params_
+    """Return a function that draws as many rows from a fitted mixture, with the same trials, which lack the same."""
+    params, missing = mixture.params_, np.isnan(arrays.X)
 
     def draw() -> Arrays:
         shares = params.all_weights / params.all_weights.sum()
         labels = rng.choice(params.labels, size=len(arrays.X), p=shares)
-        return replace(arrays, X=params.sample(labels, rng, arrays.trials))
+        X = params.sample(labels, rng, arrays.trials)
+        return replace(arrays, X=np.where(missing, np.nan, X) if missing.any() else X)
 
     return draw

@@ -84,11 +84,13 @@ def as_arrays(estimator: Mixture, data: Data) -> Arrays:
     """Convert rows to arrays; ValueError or TypeError where they are no rows of the family of the estimator."""
     if data.is_read:
         return read_arrays(estimator, data)
-    row_kind, trials = estimator.family.row_kind, None
+    row_kind, trials, missing = estimator.family.row_kind, None, estimator.missing == "marginalize"
     if row_kind is RowKind.COUNTS_WITH_TRIALS:
-        X, trials = as_counts(data.X, trials_of(estimator, data.trials))
+        X, trials = as_counts(data.X, trials_of(estimator, data.trials), missing=missing)
+    elif row_kind.is_counts:
+        X = as_count_matrix(data.X, missing=missing)
     else:
-        X = as_count_matrix(data.X) if row_kind.is_counts else as_matrix(data.X, fitting=True)
+        X = as_matrix(data.X, fitting=True, missing=missing)
     weights = data.sample_weight
     return Arrays(X, None if weights is None else as_sample_weight(weights, len(X)), trials)
 

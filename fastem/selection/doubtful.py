@@ -59,7 +59,8 @@ def rounding_step(X: np.ndarray) -> Array:
 
     It is the median, over the values of the feature, of the distance to the nearest other value.
     """
-    return np.array([typical_gap(distinct(column.astype(np.float64))) for column in X.T])
+    columns = (column[~np.isnan(column)] for column in X.astype(np.float64, copy=False).T)
+    return np.array([typical_gap(distinct(column)) for column in columns])
 
 
 def typical_gap(values: Array) -> float:

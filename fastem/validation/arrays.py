@@ -108,32 +108,42 @@ def check_not(bad: Callable[[np.ndarray], np.ndarray], array: np.ndarray, senten
         raise BadValueError(f"{sentence}, got {array[index]}", index)
 
 
-def check_finite(array: np.ndarray, name: str, largest: float = np.inf) -> None:
+def check_finite(array: np.ndarray, name: str, largest: float = np.inf, *, missing: bool = False) -> None:
     """Raise BadValueError at the first element that is NaN, infinite or larger than `largest` in magnitude.
 
-    The minimum and the maximum show whether there is one, without temporary memory.
+    The minimum and the maximum show whether there is one, without temporary memory.  NaN is allowed if `missing`.
     """
-    low, high = map(float, extremes(array)) if array.size else (0.0, 0.0)
+    low, high = map(float, extremes(array, missing)) if array.size else (0.0, 0.0)
     if not (np.isfinite(low) and np.isfinite(high)):
-        check_not(lambda block: ~np.isfinite(block), array, f"{name} must be finite, without NaN or infinity")
+        bad, without = (np.isinf, "") if missing else (lambda block: ~np.isfinite(block), "NaN or ")
+        check_not(bad, array, f"{name} must be finite, without {without}infinity")
     if max(high, -low) > largest:
         check_not(
             lambda block: np.abs(block) > largest, array, f"{name} must be below {largest} in magnitude; rescale it"
         )
 
 
-def extremes(array: np.ndarray) -> tuple[np.number, np.number]:
-    """Return the minimum and the maximum of an array; both are NaN if it has a NaN."""
-    of_slices = np.array([(part.min(), part.max()) for part in slices(np.atleast_1d(array))])
-    return of_slices.min(), of_slices.max()
+def extremes(array: np.ndarray, missing: bool = False) -> tuple[np.number, np.number]:
+    """Return the minimum and the maximum of an array; both are NaN if it has a NaN, or nothing else if `missing`."""
+    least, most = (np.fmin, np.fmax) if missing else (np.minimum, np.maximum)
+    parts = slices(np.atleast_1d(array))
+    of_slices = np.array([(least.reduce(part, axis=None), most.reduce(part, axis=None)) for part in parts])
+    return least.reduce(of_slices[:, 0]), most.reduce(of_slices[:, 1])
 
 
-def as_matrix(X: object, *, n_features: int | None = None, owner: str = "mixture", fitting: bool = False) -> np.ndarray:
-    """Convert X to an array (n, d) of finite numbers with n > 0 and d > 0."""
+def as_matrix(
+    X: object,
+    *,
+    n_features: int | None = None,
+    owner: str = "mixture",
+    fitting: bool = False,
+    missing: bool = False,
+) -> np.ndarray:
+    """Convert X to an array (n, d) of finite numbers, or NaN if `missing`, with n > 0 and d > 0."""
     check_is_array(X)
     array = as_numeric(X, "X")
     check_two_dimensional(array, n_features, owner)
-    check_finite(array, "X", LARGEST_MAGNITUDE[array.dtype] if fitting else np.inf)
+    check_finite(array, "X", LARGEST_MAGNITUDE[array.dtype] if fitting else np.inf, missing=missing)
     return array
 
 
@@ -167,25 +177,33 @@ def check_n_features(n_columns: int, n_features: int | None, owner: str) -> None
         raise ValueError(f"X has {n_columns} features, but {owner} is expecting {n_features} features as input")
 
 
-def as_count_matrix(X: object, *, n_features: int | None = None, owner: str = "mixture") -> np.ndarray:
-    """Convert X to an array (n, d) of whole numbers from 0; a vector (n,) becomes one column."""
+def as_count_matrix(
+    X: object, *, n_features: int | None = None, owner: str = "mixture", missing: bool = False
+) -> np.ndarray:
+    """Convert X to an array (n, d) of whole numbers from 0, or NaN if `missing`; a vector (n,) becomes one column."""
     check_is_array(X)
     array = as_numeric(X, "X", whole=True)
     if array.ndim == 1 and n_features in (None, 1):
         array = array[:, np.newaxis]
     check_two_dimensional(array, n_features, owner)
-    check_whole_numbers(array, "X", *extremes(array))
+    check_whole_numbers(array, "X", *extremes(array, missing), missing=missing)
     return array
 
 
 def as_counts(
-    X: object, trials: object, *, n_features: int | None = None, owner: str = "mixture"
+    X: object, trials: object, *, n_features: int | None = None, owner: str = "mixture", missing: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Convert successes and trials to two arrays (n, d) of one type, whole numbers with 0 <= successes <= trials."""
-    successes = as_count_matrix(X, n_features=n_features, owner=owner)
+    """Convert successes and trials to two arrays (n, d) of one type, whole numbers with 0 <= successes <= trials.
+
+    Where successes are missing, if that is allowed, both are 0.
+    """
+    successes = as_count_matrix(X, n_features=n_features, owner=owner, missing=missing)
     if trials is None:
         raise TypeError("trials: the number of trials of each row is needed, an int or an array of shape (n,)")
     n_trials = as_trials(successes, as_numeric(trials, "trials", whole=True))
+    if missing and np.isnan(successes.max()):
+        gaps = np.isnan(successes)
+        successes, n_trials = np.where(gaps, 0, successes), np.where(gaps, 0, n_trials)
     fewest, most = extremes(n_trials)
     check_whole_numbers(n_trials, "trials", fewest, most)
     fits = most <= largest_whole_number(successes.dtype)
@@ -232,20 +250,22 @@ def as_trials(X: np.ndarray, trials: np.ndarray) -> np.ndarray:
     return trials
 
 
-def check_whole_numbers(array: np.ndarray, name: str, low: np.number, high: np.number) -> None:
-    """Raise BadValueError at the first element that is not a whole number from 0 to 2^53.
+def check_whole_numbers(
+    array: np.ndarray, name: str, low: np.number, high: np.number, *, missing: bool = False
+) -> None:
+    """Raise BadValueError at the first element that is not a whole number from 0 to 2^53, nor NaN if `missing`.
 
     low, high : the extremes of the array
     """
     if not (np.isfinite(low) and np.isfinite(high)):
-        check_finite(array, name)
+        check_finite(array, name, missing=missing)
     if low < 0:
         check_not(lambda block: block < 0, array, f"Negative values in data: {name} must hold whole numbers from 0")
     if high > LARGEST_COUNT:
         check_not(lambda block: block > LARGEST_COUNT, array, f"{name} must not be above 2^53")
     if array.dtype.kind == "f":
         sentence = f"{name} must hold whole numbers (np.rint rounds to the nearest one)"
-        check_not(lambda block: block != np.floor(block), array, sentence)
+        check_not(lambda block: (block != np.floor(block)) & ~np.isnan(block), array, sentence)
 
 
 def as_sample_weight(sample_weight: object, n: int) -> np.ndarray:
@@ -295,7 +315,8 @@ def check_squares(X: np.ndarray, total: float) -> None:
     """Raise ValueError if the sums of squares of rows with this total weight would overflow."""
     if total * LARGEST_MAGNITUDE[X.dtype] ** 2 < LARGEST_SUM:
         return
-    largest = max(float(X.max()), -float(X.min()))
+    low, high = map(float, extremes(X, missing=True))
+    largest = max(high, -low)
     if total * largest * largest > LARGEST_SUM:
         raise ValueError(f"sample_weight, of sum {total}, is too large for rows as large as {largest}; rescale either")
 

@@ -126,6 +126,62 @@ def poisson_sums(X, sample_weight, weights, rates):
     return shares.sum(axis=0), shares.T @ X, loglik, entropy
 
 
+# ----------------------------------------------------------------------------------------- values missing (NaN): sums
+
+
+def normal_log_density_missing(X, means, covariances):
+    """log N(x_o; mean_o, S_oo), o what is observed of each row -> (n, k); 0 where nothing is."""
+    log_density = np.zeros((len(X), len(means)))
+    for i, o in enumerate(~np.isnan(X)):
+        if o.any():
+            log_density[i] = normal_log_density(X[i : i + 1, o], means[:, o], covariances[:, o][:, :, o])[0]
+    return log_density
+
+
+def conditional_moments(x, mean, covariance):
+    """-> x with the expected values of what is missing, and (d, d) their covariance, 0 where x is observed."""
+    o, m = ~np.isnan(x), np.isnan(x)
+    expected, spread = np.where(m, mean, x), np.where(np.outer(m, m), covariance, 0.0)
+    if o.any() and m.any():
+        slopes = np.linalg.solve(covariance[np.ix_(o, o)], covariance[np.ix_(o, m)]).T
+        expected[m] = mean[m] + slopes @ (x[o] - mean[o])
+        spread[np.ix_(m, m)] = covariance[np.ix_(m, m)] - slopes @ covariance[np.ix_(o, m)]
+    return expected, spread
+
+
+def normal_sums_missing(X, sample_weight, weights, means, covariances):
+    """-> as normal_sums, expected given what is observed; a row without any value is absent."""
+    sample_weight = np.where(np.isnan(X).all(axis=1), 0.0, sample_weight)
+    log_prob, resp = posterior(normal_log_density_missing(X, means, covariances), weights)
+    shares = sample_weight[:, None] * resp
+    k, d = means.shape
+    first, second = np.zeros((k, d)), np.zeros((k, d, d))
+    for c in range(k):
+        for x, share in zip(X, shares[:, c], strict=True):
+            expected, spread = conditional_moments(x, means[c], covariances[c])
+            residual = expected - means[c]
+            first[c] += share * residual
+            second[c] += share * (np.outer(residual, residual) + spread)
+    return shares.sum(axis=0), first, second, weighted_total(sample_weight, log_prob), entropy_of(sample_weight, resp)
+
+
+def poisson_log_density_missing(X, rates):
+    """log prod_j exp(-rate_j) rate_j^x_j / x_j! over the counts that are observed -> (n, k)."""
+    log_density = np.zeros((len(X), len(rates)))
+    for i, o in enumerate(~np.isnan(X)):
+        log_density[i] = poisson_log_density(X[i : i + 1, o], rates[:, o])[0] if o.any() else 0.0
+    return log_density
+
+
+def poisson_sums_missing(X, sample_weight, weights, rates):
+    """-> as poisson_sums, a missing count is expected to be the rate; a row without any is absent."""
+    sample_weight = np.where(np.isnan(X).all(axis=1), 0.0, sample_weight)
+    log_prob, resp = posterior(poisson_log_density_missing(X, rates), weights)
+    shares = sample_weight[:, None] * resp
+    events = np.array([share @ np.where(np.isnan(X), rate, X) for share, rate in zip(shares.T, rates, strict=True)])
+    return shares.sum(axis=0), events, weighted_total(sample_weight, log_prob), entropy_of(sample_weight, resp)
+
+
 # ----------------------------------------------------------------------------------------------------------- the M-step
 
 

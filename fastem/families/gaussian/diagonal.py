@@ -19,7 +19,13 @@ class Diagonal(Covariance):
     """Variances (k, d)."""
 
     is_matrix = False
-    kernel = SweepKernels("accumulate_mvnormal_diag", "posterior_mvnormal_diag", "iterate_mvnormal_diag")
+    kernel = SweepKernels(
+        "accumulate_mvnormal_diag",
+        "posterior_mvnormal_diag",
+        "iterate_mvnormal_diag",
+        "accumulate_mvnormal_diag_missing",
+        "posterior_mvnormal_diag_missing",
+    )
 
     @staticmethod
     def shape(k: int, d: int) -> tuple[int, ...]:

@@ -45,7 +45,13 @@ class Full(Covariance):
     """Matrices (k, d, d)."""
 
     is_matrix = True
-    kernel = SweepKernels("accumulate_mvnormal_full", "posterior_mvnormal_full", "iterate_mvnormal_full")
+    kernel = SweepKernels(
+        "accumulate_mvnormal_full",
+        "posterior_mvnormal_full",
+        "iterate_mvnormal_full",
+        "accumulate_mvnormal_full_missing",
+        "posterior_mvnormal_full_missing",
+    )
 
     @staticmethod
     def shape(k: int, d: int) -> tuple[int, ...]:

@@ -129,8 +129,17 @@ class GaussianParams(Params):
     @property
     def sums_length(self) -> int:
         k, d = self.means.shape
-        matrices = 1 if self.structure.is_shared and d > 1 else k
-        return k * (1 + d) + matrices * (d * d if self.is_matrix else d) + 2
+        return k * (1 + d) + self.n_moments * (d * d if self.is_matrix else d) + 2
+
+    @kept
+    def n_moments(self) -> int:
+        """The number of second moments among the sums: 1 where components share a covariance."""
+        return 1 if self.structure.is_shared and self.n_features > 1 else len(self.weights)
+
+    def one_by_one(self) -> GaussianParams:
+        found = replace(self)
+        found.__dict__.update(structure=self.structure, middle=None, n_moments=len(self.weights))
+        return found
 
     def stats(self, sums: Array, single: bool = False) -> GaussianStats:
         k, d = self.means.shape

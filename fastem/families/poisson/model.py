@@ -48,7 +48,13 @@ class PoissonParams(Params):
     rates: Array
 
     parameter_names: ClassVar = ("weights", "rates")
-    kernel = SweepKernels("accumulate_poisson", "posterior_poisson", "iterate_poisson")
+    kernel = SweepKernels(
+        "accumulate_poisson",
+        "posterior_poisson",
+        "iterate_poisson",
+        "accumulate_poisson_missing",
+        "posterior_poisson_missing",
+    )
     row_kind = RowKind.COUNTS
 
     def __post_init__(self) -> None:
@@ -107,7 +113,8 @@ class PoissonParams(Params):
 
     def log_base_measure(self, *data: np.ndarray) -> Array:
         """Return (n,) minus the logarithms of the factorials."""
-        return -np.asarray(log_factorial(data[0].astype(np.float64)).sum(axis=1))
+        counts = np.nan_to_num(data[0].astype(np.float64))  # 0! = 1 of a missing one
+        return -np.asarray(log_factorial(counts).sum(axis=1))
 
     @property
     def sums_length(self) -> int:

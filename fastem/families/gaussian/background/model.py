@@ -125,7 +125,9 @@ class BackgroundParams(GaussianParams):
 
     @property
     def kernel(self) -> SweepKernels:
-        return UNIVARIATE if self.n_features == 1 else STRUCTURES["full" if self.is_matrix else "diag"].kernel
+        """Those of rows without gaps: what has no precision has no marginal."""
+        kernel = UNIVARIATE if self.n_features == 1 else STRUCTURES["full" if self.is_matrix else "diag"].kernel
+        return kernel._replace(accumulate_missing="", posterior_missing="")
 
     @kept
     def middle(self) -> Array | None:

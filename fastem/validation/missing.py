@@ -1,0 +1,44 @@
+"""Values that are missing: NaN, where a user allows it."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastem.validation.arrays import extremes
+
+MISSING = ("raise", "marginalize")
+"""What may be done with values that are missing."""
+
+
+def has_missing(X: np.ndarray) -> bool:
+    """Return whether any value of X is NaN."""
+    return X.dtype.kind == "f" and bool(np.isnan(extremes(X)[0]))
+
+
+def without_values(X: np.ndarray, *trials: np.ndarray) -> NDArray[np.bool_]:
+    """Return (n,) whether every value of a row is missing; one of counts with trials has no trials then."""
+    return np.asarray(~trials[0].any(axis=1) if trials else np.isnan(np.fmax.reduce(X, axis=1)))
+
+
+def weight_of_values(weights: np.ndarray, *data: np.ndarray) -> np.ndarray:
+    """Return the weights (n,), with 0 for rows of which every value is missing."""
+    return np.where(without_values(*data), 0.0, weights)
+
+
+def with_values(X: np.ndarray, *trials: np.ndarray) -> NDArray[np.bool_]:
+    """Return (d,) whether a column has any value."""
+    return np.asarray(trials[0].any(axis=0) if trials else ~np.isnan(np.fmax.reduce(X, axis=0)))
+
+
+def check_columns(seen: NDArray[np.bool_]) -> None:
+    """Raise ValueError for the first column of X of which every value is missing; seen (d,) says which have one."""
+    if not seen.all():
+        raise ValueError(f"X: column {int(seen.argmin())} has no value; a fit needs some of every column")
+
+
+
+def check_complete_rows(has_missing: bool) -> None:
+    """Raise ValueError for rows of which values are missing, where they cannot be integrated out."""
+    if has_missing:
+        raise ValueError("X has missing values, for which standard errors are not known: pass complete rows alone")
