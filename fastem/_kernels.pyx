@@ -19,7 +19,7 @@ know of it; all else is written once.  Its sweeps are a file in kernels/ and an 
 (a `Mixture`) a file and an include here.
 """
 from cython cimport view
-from libc.math cimport NAN, exp, exp2, fabs, floor, log, log1p, log2, sqrt
+from libc.math cimport INFINITY, NAN, exp, exp2, fabs, floor, log, log1p, log2, sqrt
 from libc.stdint cimport int8_t, uint64_t
 from libc.stdlib cimport malloc
 

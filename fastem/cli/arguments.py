@@ -145,6 +145,7 @@ def add_table(command: CommandParser) -> None:
     rows = command.add_argument_group("rows")
     rows.add_argument("--columns", type=as_names, metavar="A,B", help=COLUMNS)
     rows.add_argument("--drop-missing", action="store_true", help="leave out rows with a missing value")
+    rows.add_argument("--keep-missing", action="store_true", help="count rows with a missing value by what they have")
     rows.add_argument("--missing", type=as_names, metavar="WORDS", help=MISSING)
     counts = command.add_argument_group("successes in trials")
     counts.add_argument("--successes", type=as_names, metavar="A,B", help=SUCCESSES)

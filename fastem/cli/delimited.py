@@ -287,7 +287,11 @@ class Delimited:
     def _fault(self, cell: str, mark: str) -> str:
         """Say what is wrong with a cell, where other numbers have this decimal mark; "" if nothing is."""
         if cell in self.missing:
-            return "" if self.missing.accepted else "a missing value: --drop-missing leaves out such rows"
+            return (
+                ""
+                if self.missing.accepted
+                else "a missing value: --drop-missing leaves out such rows, --keep-missing keeps them"
+            )
         if not self.dialect.is_number(cell):
             is_word = self.missing.is_likely(cell)
             return f"not a number{f': --missing {cell} counts it as missing' if is_word else self.advice}"

@@ -107,6 +107,11 @@ def check_settings(args: argparse.Namespace, family: str, roles: Roles) -> None:
         )
     if args.noise and (family != NAMES[0] or args.bayesian):
         raise ValueError(f"--noise is for --family {NAMES[0]}, without --bayesian")
+    if roles.missing.kept and (args.bayesian or args.plot):
+        option = "bayesian" if args.bayesian else "plot"
+        raise ValueError(
+            f"--{option} takes complete rows: --drop-missing leaves out the others, --keep-missing does not"
+        )
     if kinds := family_type(family).covariance_types:
         check_choice(args.covariance, "--covariance", kinds)
 
@@ -154,6 +159,8 @@ def estimator(args: argparse.Namespace, family: str, sizes: range, roles: Roles)
         settings["init_params"] = "auto"
     if kind.row_kind is RowKind.COUNTS_WITH_TRIALS:
         settings["n_trials"] = roles.n_trials
+    if roles.missing.kept:
+        settings["missing"] = "marginalize"
     if kind.covariance_types:
         settings |= {"covariance_type": args.covariance, "reg_covar": "auto", "noise": args.noise or None}
     return estimator_type(family)(**settings)

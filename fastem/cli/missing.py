@@ -17,11 +17,13 @@ class Missing:
 
     words: frozenset[str] = field(default_factory=lambda: frozenset(USUAL))
     accepted: bool = False
+    kept: bool = False
+    """Whether rows count with what they have, and are not left out."""
 
     @classmethod
-    def of(cls, words: Iterable[str], accepted: bool) -> Missing:
+    def of(cls, words: Iterable[str], dropped: bool, kept: bool) -> Missing:
         """Add words to the usual ones."""
-        return cls(frozenset(USUAL).union(word.strip().lower() for word in words), accepted)
+        return cls(frozenset(USUAL).union(word.strip().lower() for word in words), dropped or kept, kept)
 
     def __contains__(self, cell: str) -> bool:
         return cell.strip().lower() in self.words

@@ -40,7 +40,7 @@ class Roles:
             number,
             getattr(args, "weight", None),
             args.keep,
-            Missing.of(args.missing or [], args.drop_missing),
+            Missing.of(args.missing or [], args.drop_missing, args.keep_missing),
         )
 
     def or_of(self, mixture: Mixture) -> Self:
@@ -48,7 +48,10 @@ class Roles:
         features = list_of(mixture, "feature_names_in_")
         trials, failures = list_of(mixture, "trials_names_in_"), list_of(mixture, "failures_names_in_")
         words = self.missing.words.union(list_of(mixture, "missing_words_") or [])
-        found = replace(self, features=self.features or features, missing=replace(self.missing, words=words))
+        missing = replace(self.missing, words=words)
+        if mixture.missing == "marginalize" and not missing.accepted:
+            missing = replace(missing, accepted=True, kept=True)
+        found = replace(self, features=self.features or features, missing=missing)
         if self.trials or self.failures or self.n_trials is not None:
             return found
         return replace(found, trials=trials, failures=failures, n_trials=getattr(mixture, "n_trials", None))
@@ -71,8 +74,9 @@ class Roles:
 
 def check_arguments(args: argparse.Namespace) -> None:
     """Raise ValueError for arguments that name the same thing twice, or half of it."""
-    for first, second in (("columns", "successes"), ("trials", "failures")):
-        if getattr(args, first) and getattr(args, second):
+    for pair in (("columns", "successes"), ("trials", "failures"), ("drop_missing", "keep_missing")):
+        if all(getattr(args, name) for name in pair):
+            first, second = (name.replace("_", "-") for name in pair)
             raise ValueError(f"--{first} and --{second} cannot both be given")
     if args.failures and args.command == "fit" and not args.successes:
         raise ValueError("--failures needs --successes")

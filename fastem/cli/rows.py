@@ -50,12 +50,12 @@ class Rows:
 
 
 def read_rows(path: str, roles: Roles) -> Rows:
-    """Read a table; rows with missing values are left out, if they are accepted at all."""
+    """Read a table; rows with missing values are left out, if they are accepted and not kept."""
     with open_table(path, roles.missing) as table:
         rows = read_columns(table, roles)
         for note in table.notes:
             write_message(note)
-    return without_missing(rows) if roles.missing.accepted else rows
+    return without_missing(rows) if roles.missing.accepted and not roles.missing.kept else rows
 
 
 def read_columns(table: Table, roles: Roles) -> Rows:
@@ -135,7 +135,7 @@ def check_counts(rows: Rows, roles: Roles, kind: RowKind) -> None:
 def check_whole(rows: Rows, counts: np.ndarray, names: Sequence[str]) -> None:
     """Raise ValueError at the first number that is no count."""
     rows.check(
-        (counts < 0) | (counts != np.floor(counts)),
+        (counts < 0) | ((counts != np.floor(counts)) & ~np.isnan(counts)),
         lambda row, column: f"{names[column]!r} is {counts[row, column]:.10g}, but counts are whole numbers from 0",
     )
 

@@ -134,7 +134,7 @@ class Table:
             column = self.label(places[index[1]])
             raise ValueError(
                 f"{self.source}: {self.where(index[0])}, column {column!r} is a missing value: --drop-missing leaves"
-                " out such rows"
+                " out such rows, --keep-missing keeps them"
             )
         return X
 

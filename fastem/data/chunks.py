@@ -263,4 +263,5 @@ def open_chunks(
     marginalized = missing == "marginalize"
     if marginalized and isinstance(chunks, ArrowRows):
         chunks = chunks.with_nulls()
-    return Chunks(Source(chunks, as_row_kind(row_kind, has_trials), trials, fitting, missing=marginalized), kernels, dtype)
+    source = Source(chunks, as_row_kind(row_kind, has_trials), trials, fitting, missing=marginalized)
+    return Chunks(source, kernels, dtype)

@@ -1,4 +1,4 @@
-"""Rows with something in the place of what is missing, for those who look at some complete rows: starts and searches."""
+"""Rows with something in the place of what is missing, for starts and searches, which take complete rows."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def draw_column(Z: Array, gaps: np.ndarray, precisions: Array, j: int, rng: np.r
 
 
 def observed_moments(X: Array, missing: np.ndarray) -> tuple[Array, Array]:
-    """Return means and standard deviations (d,) of what is observed; 0 and 1 where there is none, or one value alone."""
+    """Return means and standard deviations (d,) of what is observed; 0 and 1 where that tells none."""
     n = np.maximum((~missing).sum(axis=0), 1)
     origin = np.where(with_values(X), np.nansum(X, axis=0) / n, 0.0)
     unit = np.sqrt(np.nansum((X - origin) ** 2, axis=0) / n)

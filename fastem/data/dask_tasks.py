@@ -12,8 +12,7 @@ from operator import add
 from typing import NamedTuple, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from fastem._typing import Array, DType, SweptParams, SweptStats
 from fastem.data.base import total_of

@@ -45,8 +45,8 @@ from fastem.fitting.checkpoint import arrays_of
 from fastem.inference.standard_errors import StandardErrors, Summed, standard_errors
 from fastem.kernels.linear import dot
 from fastem.validation.arrays import check_only_chunks, check_total_weight
-from fastem.validation.parameters import check_n_features_in
 from fastem.validation.missing import check_complete_rows
+from fastem.validation.parameters import check_n_features_in
 from fastem.validation.settings import as_path, check_can_be_saved, check_n_samples, check_no_prior
 
 MODEL, MODEL_LAYOUT = "fastem model", 1

@@ -40,8 +40,6 @@ from fastem.validation.arrays import (
     check_n_features,
     check_only_chunks,
     check_several_rows,
-    warn_of_weights,
-    weights_do_not_count_rows,
 )
 from fastem.validation.parameters import check_shape
 from fastem.validation.settings import (
@@ -52,6 +50,7 @@ from fastem.validation.settings import (
     check_no_moves,
     check_on_collapse,
 )
+from fastem.validation.total_weight import warn_of_weights, weights_do_not_count_rows
 
 M = TypeVar("M", bound=MixtureState)
 

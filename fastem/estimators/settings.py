@@ -48,7 +48,6 @@ class MixtureSettings(FitSettings):
         alters_fit=False,
     )
 
-
     missing = "raise"
     """What is done with missing values: a setting of the estimators that can do another thing."""
 
@@ -58,10 +57,10 @@ def missing_setting() -> Any:
     return setting(
         "raise",
         '{"raise", "marginalize"}',
-        """What to do with missing values of X: NaN, and what pandas, Arrow and masked arrays have for them.  "raise" is an
-        error.  "marginalize" integrates them out, exactly: each row counts with the density of what it has, in the fit,
-        in scores and in predictions.  That is right where a value is missing at random given what is observed.  A row
-        without any value has weight 0, and a fit needs some of every column.""",
+        """What to do with missing values of X: NaN, and what pandas, Arrow and masked arrays have for them.  "raise" is
+        an error.  "marginalize" integrates them out, exactly: each row counts with the density of what it has, in the
+        fit, in scores and in predictions.  That is right where a value is missing at random given what is observed.  A
+        row without any value has weight 0, and a fit needs some of every column.""",
         one_of(MISSING),
     )
 

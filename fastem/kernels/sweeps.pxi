@@ -1,7 +1,6 @@
 # The sweeps of every family, in lanes of either precision.
 
 from cython cimport floating
-from libc.math cimport INFINITY
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 

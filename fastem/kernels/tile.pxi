@@ -197,21 +197,22 @@ cdef inline void put_density(Tile *t, Py_ssize_t c, Py_ssize_t i, vec log_densit
 cdef inline void mark_observed(Tile *t) noexcept nogil:
     """1 where there is a value; 0, and in the place of the value too, where it is missing (NaN)."""
     cdef Py_ssize_t i, j
-    cdef vec x, zero = broadcast(0.0), one = broadcast(1.0), infinite = broadcast(INFINITY)
+    cdef vec x, zero = broadcast(0.0), one = broadcast(1.0)
     for j in range(t.d):
         for i in range(t.vectors):
             x = load(t.x + j * COLUMN, i)
-            store(t.observed + j * COLUMN, i, where_less(x, infinite, one, zero))
-            store(t.x + j * COLUMN, i, where_less(x, infinite, x, zero))
+            store(t.observed + j * COLUMN, i, where_less(x, one, one, where_less(zero, x, one, zero)))
+            store(t.x + j * COLUMN, i, where_less(x, one, x, where_less(zero, x, x, zero)))
 
 
 cdef inline void drop_rows_without_values(Tile *t) noexcept nogil:
     """A row of which every value is missing has weight 0."""
     cdef Py_ssize_t i, j
-    cdef vec most
-    t.unit = False
+    cdef vec most, kept = broadcast(0.0)
     for i in range(t.vectors):
         most = broadcast(0.0)
         for j in range(t.d):
             most = larger(load(t.observed + j * COLUMN, i), most)
         store(t.weight, i, load(t.weight, i) * most)
+        kept = kept + most
+    t.unit = t.unit and lane_sum(kept) == TILE

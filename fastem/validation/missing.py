@@ -37,7 +37,6 @@ def check_columns(seen: NDArray[np.bool_]) -> None:
         raise ValueError(f"X: column {int(seen.argmin())} has no value; a fit needs some of every column")
 
 
-
 def check_complete_rows(has_missing: bool) -> None:
     """Raise ValueError for rows of which values are missing, where they cannot be integrated out."""
     if has_missing:

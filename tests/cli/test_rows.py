@@ -255,3 +255,21 @@ def test_lines_are_those_of_the_file_where_rows_are_left_out(alleles, ran):
     options = ["--columns", "alt", "--trials", "depth"]
     assert "line 7: 'alt' is 21 but" in refused(ran, "fit", "alleles.csv", *options)
     assert "line 7: 'alt' is 21" in refused(ran, "fit", "alleles.csv", *options, "--drop-missing", "--weight", "ref")
+
+
+def test_rows_with_missing_values_are_kept_where_that_is_asked(ran, folder):
+    rng = np.random.default_rng(0)
+    rows = np.concatenate([rng.normal(0, 1, (60, 2)), rng.normal(9, 1, (60, 2))])
+    lines = [f"{x:.3f},{'' if i % 5 == 0 else f'{y:.3f}'}" for i, (x, y) in enumerate(rows)]
+    (folder / "gaps.csv").write_text("x,y\n" + "\n".join(lines) + "\n")
+    code, _, _ = ran("fit", "gaps.csv", "-k", "2", "--keep-missing", "--out", "model.npz", "--assign", "found.csv")
+    assert code == 0
+    model = fastem.load(folder / "model.npz")
+    assert model.missing == "marginalize"
+    assert model.counts_.sum() == pytest.approx(120)
+    assert len((folder / "found.csv").read_text().splitlines()) == 121
+    code, out, _ = ran("predict", "model.npz", "gaps.csv")
+    assert code == 0
+    assert len(out.splitlines()) == 121
+    for option in ("--drop-missing", "--bayesian", "--plot=picture.png"):
+        assert ran("fit", "gaps.csv", "-k", "2", "--keep-missing", option)[0] == 2

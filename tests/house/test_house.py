@@ -179,8 +179,9 @@ def test_twins_have_equal_kernels_and_arguments():
     ahead = {stem: kernels for stem, kernels in ahead.items() if kernels}
     of_a_family = 4 * len(NAMES)  # sums, posterior, iterations, many small fits
     of_the_gaussian = 8  # the first three of diagonal and of full covariances, and two of tied ones
+    of_missing = 6  # sums and posteriors of diagonal and full covariances, and of Poisson counts
     of_all = 2  # nearest, and many small fits of rows of several columns
-    assert sum(map(len, ahead.values())) == of_a_family + of_the_gaussian + of_all
+    assert sum(map(len, ahead.values())) == of_a_family + of_the_gaussian + of_missing + of_all
     for stem, kernels in ahead.items():
         in_python = arguments_in_python(tree_of(KERNELS / "numba" / f"{stem}.py"))
         assert {name: in_python.get(name) for name in kernels} == {

@@ -161,6 +161,10 @@ class Diagonal(Covariance):
         return np.log(self.values), scales / self.values, np.log(scales)
 
 
+UNIVARIATE = SweepKernels("accumulate_normal", "posterior_normal", "iterate_normal", *Diagonal.kernel[3:])
+"""Those of one feature."""
+
+
 class Spherical(Diagonal):
     """Variances (k,), each that of all features."""
 

@@ -9,11 +9,10 @@ import numpy as np
 from fastem._typing import Array, SweepKernels
 from fastem.data.slots import as_table
 from fastem.families.gaussian.covariance import Covariance
-from fastem.families.gaussian.diagonal import Diagonal
+from fastem.families.gaussian.diagonal import UNIVARIATE
 from fastem.families.gaussian.matrices import LOG2E, diagonal
 from fastem.kernels.linear import times
 
-UNIVARIATE = SweepKernels("accumulate_normal", "posterior_normal", "iterate_normal", *Diagonal.kernel[3:])
 WHITENED_ONCE = SweepKernels("accumulate_mvnormal_tied", "posterior_mvnormal_tied", "iterate_mvnormal_full")
 WORTHWHILE = 16
 """The least k d for which two components or more are faster whitened together: with less, blocks of four are half

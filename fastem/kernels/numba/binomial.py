@@ -38,7 +38,7 @@ def binomial_densities(x, trials, log_norm, log_p, log_q, residual, density, pai
 
 
 @pointwise
-def binomial_moments(x, trials, log_p, resp, residual, weighted, first, second):
+def binomial_moments(x, trials, log_p, log_q, resp, residual, weighted, first, second):
     k, d = log_p.shape
     for j in range(d):
         for c in range(k):

@@ -132,14 +132,19 @@ def stamped(function: FunctionType) -> FunctionType:
     return function
 
 
-def height_of(function: FunctionType) -> Callable[..., int]:
+def gap_kernel(function: FunctionType) -> Kernel:
+    """Make a kernel of a function whose tile marks what is observed of its rows."""
+    return kernel(function, height_of(function, gaps=1))
+
+
+def height_of(function: FunctionType, gaps: int = 0) -> Callable[..., int]:
     """Count the rows of a tile: of points, of features for each source of rows, and of components."""
     declared = list(function.__annotations__.values())
     location, sources = declared.index(matrix), declared.count(rows)
 
     def height(*args: Any) -> int:
         k, d = args[location].shape
-        return tile_rows(k, d, sources)
+        return tile_rows(k, d, sources + gaps)
 
     return height
 

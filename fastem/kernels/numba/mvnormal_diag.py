@@ -31,7 +31,7 @@ def diag_densities(x, trials, log_norm, means, scale, residual, density, pairs):
 
 
 @pointwise
-def diag_moments(x, trials, means, resp, residual, weighted, first, second):
+def diag_moments(x, trials, means, scale, resp, residual, weighted, first, second):
     k, d = means.shape
     for c in range(k):
         for j in range(d):

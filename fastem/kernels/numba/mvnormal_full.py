@@ -86,7 +86,7 @@ def keep_residual(x, means, c, j, i, residual):
 
 
 @pointwise
-def full_moments(x, trials, means, resp, residual, weighted, first, second):
+def full_moments(x, trials, means, factor, resp, residual, weighted, first, second):
     """Lower triangles in 4 x 4 blocks, row by row of blocks; the last row of blocks is as high as what is left."""
     d = means.shape[1]
     for c in range(means.shape[0]):

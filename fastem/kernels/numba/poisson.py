@@ -30,7 +30,7 @@ def poisson_densities(x, trials, log_norm, log_rates, scaling, residual, density
 
 
 @pointwise
-def poisson_moments(x, trials, log_rates, resp, residual, weighted, first, second):
+def poisson_moments(x, trials, log_rates, scaling, resp, residual, weighted, first, second):
     k, d = log_rates.shape
     for c in range(k):
         for j in range(d):

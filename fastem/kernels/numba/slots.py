@@ -1,7 +1,15 @@
 """The E-step of every family, and the loops over the slots of a share."""
 from fastem.kernels.numba.elementary import exp2_, log2_
 from fastem.kernels.numba.jit import pointwise
-from fastem.kernels.numba.tile import all_unit, cut_tile, edge, load_columns, load_weights
+from fastem.kernels.numba.tile import (
+    all_unit,
+    cut_tile,
+    drop_rows_without_values,
+    edge,
+    load_columns,
+    load_weights,
+    mark_observed,
+)
 from fastem.kernels.numba.vectors import (
     LANES,
     PAIRS,
@@ -92,15 +100,18 @@ def responsibilities(density, scale, counts):
 
 # ---------------------------------------------------------------------------------------------------- slots of rows
 
-def family(densities, moments):
-    """-> accumulate_* of a share of the slots, posterior_* of a share of the rows"""
+def family(densities, moments, has_gaps=False):
+    """-> accumulate_* of a share of the slots, posterior_* of a share of the rows
+
+    With gaps values may be missing (NaN): X comes in the place of trials, of which 1 is left where there is a value.
+    """
 
     @pointwise
     def accumulate_share(share, tiles, slot_rows, X, trials, sample_weight, log_norm, location, scaling, sums):
         k, d = location.shape
         x, tries, weight, density, top, total, slope, scale, residual, weighted = cut_tile(borrowed(tiles[share]), k, d)
         log_norm, location, scaling = borrowed(log_norm), borrowed(location), borrowed(scaling)
-        unit = all_unit(sample_weight)
+        unit = not has_gaps and all_unit(sample_weight)
         for slot in range(edge(share, len(tiles), len(sums)), edge(share + 1, len(tiles), len(sums))):
             own = borrowed(sums[slot])
             own[:], weight[:] = 0.0, 1.0
@@ -112,11 +123,14 @@ def family(densities, moments):
                 load_columns(trials, row, count, TILE, tries)
                 if not (unit and count == TILE):
                     load_weights(sample_weight, row, count, weight)
+                if has_gaps:
+                    mark_observed(x, tries)
+                    drop_rows_without_values(tries, weight)
                 densities(x, tries, log_norm, location, scaling, residual, density, PAIRS)
                 normalise(weight, density, top, total, slope, scale)
                 add_logs(weight, top, total, slope, scale, unit and count == TILE and k <= LARGEST_PRODUCT_K, logs)
                 responsibilities(density, scale, counts)
-                moments(x, tries, location, density, residual, weighted, first, second)
+                moments(x, tries, location, scaling, density, residual, weighted, first, second)
 
     @pointwise
     def posterior_share(share, tiles, X, trials, log_norm, location, scaling, log_prob, resp, labels):
@@ -131,6 +145,8 @@ def family(densities, moments):
             pairs = -(-count // (2 * LANES))  # that hold rows
             load_columns(X, row, count, pairs * 2 * LANES, x)
             load_columns(trials, row, count, pairs * 2 * LANES, tries)
+            if has_gaps:
+                mark_observed(x, tries)
             densities(x, tries, log_norm, location, scaling, residual, density, pairs)
             if labels.shape[0]:
                 put_labels(density, top, total, row, count, labels)

@@ -24,7 +24,7 @@ def tied_rows(k, d):
 def cut_tile(rows_of_tile, k, d):
     by_point, weighted, rest = rows_of_tile[:5], rows_of_tile[5:9], rows_of_tile[9:]
     return (rest[:d],               # x         columns of the rows at hand
-            rest[2 * d + k:],       # trials    d rows or, but for the binomial, none
+            rest[2 * d + k:],       # trials    d rows of them, or of what is observed; none where all is
             by_point[0],            # weight    sample weights, 0 behind the last row
             rest[2 * d:2 * d + k],  # density   log2 (weight * density), then 2^(that - top),
                                     #           then weighted responsibility
@@ -76,3 +76,23 @@ def load_weights(sample_weight, row, count, weight):
 def all_unit(sample_weight):
     """Is this the broadcast 1 by which callers say 'no weights'?"""
     return sample_weight.strides[0] == 0 and sample_weight[0] == 1.0
+
+
+@pointwise
+def mark_observed(x, observed):
+    """1 where there is a value; 0, and in the place of the value too, where it is missing (NaN)."""
+    for j in range(x.shape[0]):
+        for i in range(TILE):
+            value = x[j, i]
+            observed[j, i] = 1.0 if value == value else 0.0
+            x[j, i] = value if value == value else 0.0
+
+
+@pointwise
+def drop_rows_without_values(observed, weight):
+    """A row of which every value is missing has weight 0."""
+    for i in range(TILE):
+        most = 0.0
+        for j in range(observed.shape[0]):
+            most = max(most, observed[j, i])
+        weight[i] *= most

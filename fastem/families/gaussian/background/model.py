@@ -15,11 +15,12 @@ from fastem.data.slots import as_table
 from fastem.families.fixed import Fixed, FixedLike
 from fastem.families.gaussian.background.box import log_volume, projected
 from fastem.families.gaussian.covariance import Covariance
+from fastem.families.gaussian.diagonal import UNIVARIATE
 from fastem.families.gaussian.matrices import LOG2E
 from fastem.families.gaussian.model import GaussianParams, GaussianStats
 from fastem.families.gaussian.rounding import rounded
 from fastem.families.gaussian.structures import STRUCTURES
-from fastem.families.gaussian.tables import UNIVARIATE, tables_of
+from fastem.families.gaussian.tables import tables_of
 from fastem.families.params import kept
 from fastem.families.weights import (
     EMPTY,
