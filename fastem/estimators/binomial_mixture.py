@@ -67,7 +67,7 @@ class BinomialMixture(Mixture):
     params_ : BinomialParams, the same as one value for the building blocks.
     converged_, stop_reason_, cut_short_, summary_, remaining_gain_, n_iter_, n_sweeps_, loglik_, log_posterior_,
     entropy_, counts_, collapses_, ascent_, n_parameters_, aic_, bic_, icl_, lower_bound_, lower_bounds_, history_,
-    starts_, empty_components_, settings_, n_features_in_, feature_names_in_
+    starts_, empty_components_, n_empty_rows_, settings_, n_features_in_, feature_names_in_
         As for GaussianMixture; log likelihoods include the binomial coefficients.
 
     References

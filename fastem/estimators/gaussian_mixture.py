@@ -79,10 +79,10 @@ def check_reg_covar(value: object, name: str) -> None:
 class GaussianMixture(SklearnExchange, SklearnNames, GaussianFeatures, GaussianOverlap, LikelihoodMixture):
     """Gaussian mixture, fitted by expectation-maximisation; a single column is fitted by the univariate kernel.
 
-    Rows are finite numbers.  float32 and float64 arrays are not copied; sums are float64.  float32 rows without weights
-    are computed in float32, nearly twice as fast, where that changes no result: not where tol is below 1e-6, where
-    components lie over 1,000 standard deviations apart, or where features are strongly correlated.  Their attributes
-    are float32 where rounding leaves the same model, and float64 elsewhere.
+    Rows are finite numbers, and NaN where `missing` allows it.  float32 and float64 arrays are not copied; sums are
+    float64.  float32 rows without weights are computed in float32, nearly twice as fast, where that changes no result:
+    not where tol is below 1e-6, where components lie over 1,000 standard deviations apart, or where features are
+    strongly correlated.  Their attributes are float32 where rounding leaves the same model, and float64 elsewhere.
 
     Most fits need only n_components, covariance_type, tol, random_state and order_by, which come first.
 
@@ -129,6 +129,7 @@ class GaussianMixture(SklearnExchange, SklearnNames, GaussianFeatures, GaussianO
     starts_ : list of Start(mean_loglik, n_iter, stop_reason), one for each start, the best first.  mean_loglik is that
         of all rows where it ended; NaN where a part of them screened it out.
     empty_components_ : indices of components that lost all points.
+    n_empty_rows_ : int, rows of which every value is missing, which have no weight; 0 where nothing may be missing.
     lower_bounds_ : list of `n_iter_` floats, the same of every iteration.
     n_features_in_ : int, d.
     feature_names_in_ : (d,) names of the columns, where X is a data frame and scikit-learn is installed.

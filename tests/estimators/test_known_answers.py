@@ -175,6 +175,7 @@ def test_default_settings_are_scikit_learns():
         "stopping",
         "acceleration",
         "warm_sweeps",
+        "missing",
         "on_collapse",
         "max_time",
         "on_interrupt",

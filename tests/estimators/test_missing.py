@@ -176,7 +176,9 @@ def test_weighted_chunks_have_the_same_bits():
 def test_nulls_of_arrow_are_missing(in_memory):
     arrow = pytest.importorskip("pyarrow")
     names = list("abcd")
-    table = arrow.table({name: arrow.array(column, from_pandas=True) for name, column in zip(names, MANY.T)})
+    table = arrow.table(
+        {name: arrow.array(column, from_pandas=True) for name, column in zip(names, MANY.T, strict=True)}
+    )
     assert table["a"].null_count
     rows = fastem.from_arrow(table, names)
     assert_same(many().fit(rows), in_memory)

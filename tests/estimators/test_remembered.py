@@ -31,6 +31,7 @@ READERS = {
 }
 
 OTHERS = {
+    "missing": "marginalize",
     "callback": print,
     "n_components": 3, "tol": 0.5, "reg_covar": 9.0, "max_iter": 1, "n_init": 4, "init_params": "random",
     "weights_init": [1.0, 0.0], "means_init": np.zeros((2, 2)), "precisions_init": np.ones(7), "random_state": 5,
