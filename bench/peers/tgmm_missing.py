@@ -1,6 +1,6 @@
-"""tgmm on rows of which values are missing: seconds of an iteration, and its log densities at the parameters it ends at.
+"""tgmm on rows of which values are missing: seconds of an iteration, and log densities where it ends.
 
-    python tgmm_missing.py FOLDER      which has problem.npz (X, means), and gets answer.npz
+python tgmm_missing.py FOLDER      which has problem.npz (X, means), and gets answer.npz
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""Multivariate normal, full covariance, values missing: the design note is that of `mvnormal_full_missing.pxi`.
+"""Multivariate normal, full covariance, values missing: the design note is that of `marginals.pxi`.
 
 Other than there, the tables of a pattern are made for each slot, and a tile is as wide for few rows as for many.
 """
