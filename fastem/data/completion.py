@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastem._typing import Array, RowKind
 from fastem.data.rows import Rows
@@ -15,15 +16,19 @@ RIDGE = 1e-3
 """Of the variances, in their units: draws need no more, and rows may be fewer than columns."""
 
 
-def completed(rows: Rows, rng: np.random.Generator) -> Rows:
-    """Return rows in which what is missing is drawn from what one component leaves it, given the rest of its row."""
-    X = rows.data[0].astype(np.float64)
-    missing = np.isnan(X)
-    if rows.row_kind is RowKind.REAL:
-        drawn = draw_normal(X, missing, rows.sample_weight, rng)
-    else:
-        drawn = draw_values(X, missing, rng)
-    return Rows((drawn.astype(rows.precision),), rows.sample_weight, rows.backend, rows.dtype, rows.row_kind)
+def completed(rows: Rows, rng: np.random.Generator, labels: NDArray[np.int32] | None = None) -> Rows:
+    """Return rows in which what is missing is drawn from what its component leaves it, given the rest of its row.
+
+    labels (n,) are the components; None is one for all rows.
+    """
+    X, weights = rows.data[0].astype(np.float64), rows.sample_weight
+    labels = np.zeros(len(X), np.int32) if labels is None else labels
+    for c in np.unique(labels):
+        own = labels == c
+        part, missing = X[own], np.isnan(X[own])
+        is_real = rows.row_kind is RowKind.REAL
+        X[own] = draw_normal(part, missing, weights[own], rng) if is_real else draw_values(part, missing, rng)
+    return Rows((X.astype(rows.precision),), weights, rows.backend, rows.dtype, rows.row_kind)
 
 
 def draw_values(X: Array, missing: np.ndarray, rng: np.random.Generator) -> Array:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from fastem._typing import Array
+from fastem._typing import Array, SweptParams, SweptStats
 from fastem.data.completion import completed
 from fastem.data.row_source import RowSource
 from fastem.data.rows import Rows
@@ -37,16 +37,19 @@ def start_size(rows: RowSource, k: int) -> int:
     return max(START_ROWS, ROWS_PER_MEAN * k * (rows.n_features + 1))
 
 
-def subsample(rows: RowSource, size: int, rng: np.random.Generator) -> Rows:
+def subsample(
+    rows: RowSource, size: int, rng: np.random.Generator, params: SweptParams[SweptStats] | None = None
+) -> Rows:
     """Return the rows that have weight, or `size` of all drawn without replacement, in sorted order.
 
     The order makes a start the same however the rows come, and a row of weight w the same as w equal rows.  Missing
-    values are completed by draws.
+    values are completed by draws: from the components of params or, without any, from one.
     """
     n = len(rows)
     sample = rows.take(np.arange(n) if n <= size else rng.choice(n, size, replace=False, shuffle=False))
     if sample.has_missing:
-        sample = completed(sample.take(np.flatnonzero(~without_values(sample.data[0]))), rng)
+        sample = sample.take(np.flatnonzero(~without_values(sample.data[0])))
+        sample = completed(sample, rng, None if params is None else sample.posterior(params, "labels").labels)
     if not all((np.abs(array) <= LARGEST).all() for array in sample.data):  # false for NaN as well
         rows.check_values()
         raise ValueError(NOT_FINITE)

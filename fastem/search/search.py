@@ -46,7 +46,25 @@ def search(
     merges go on; then, on more rows, what is added where these are denser than the mixture says.  Where anything is
     fixed there are none of these: components are then not alike.
     """
-    few, many = samples(rows, k, rng)
+    found = search_on(rows, family, k, rng, fixed, prior, deadline)
+    if not rows.has_missing:
+        return found
+    # what the first search was handed for missing values was that of one component
+    return search_on(rows, family, k, rng, fixed, prior, deadline, found)
+
+
+def search_on(
+    rows: RowSource,
+    family: Family[P, S],
+    k: int,
+    rng: np.random.Generator,
+    fixed: Fixed | None,
+    prior: Prior[P, S] | None,
+    deadline: float,
+    params: P | None = None,
+) -> P:
+    """Return what a search finds where missing values are drawn from the components of params."""
+    few, many = samples(rows, k, rng, params)
     climb = Climb(few, family, fixed or Fixed(k), prior, deadline, Budget(len(rows)))
     pool = sorted(beginnings(climb, k, rng), key=lambda run: -run.loglik)
     maxima = distinct([to_maximum(climb, run.params) for run in pool[:FINALISTS]], GAIN * climb.total)
@@ -67,7 +85,7 @@ def polished(
     deadline: float = math.inf,
 ) -> P:
     """Return where splits and merges lead from these parameters on some of the rows; these where none gains."""
-    few, many = samples(rows, k := len(params.weights), rng)
+    few, many = samples(rows, k := len(params.weights), rng, params)
     climb = Climb(few, family, Fixed(k), prior, deadline, Budget(len(rows)))
     climb.budget.begin(params.sums_length)
     begun = to_maximum(climb, params)
@@ -91,15 +109,18 @@ def with_one_more(
     They are where the best split of a component leads in some iterations, on some of the rows, and mixtures with a
     small component where all rows are denser than the mixture says.
     """
-    few = subsample(rows, start_size(rows, k := len(params.weights) + 1), rng)
+    few = subsample(rows, start_size(rows, k := len(params.weights) + 1), rng, params)
     climb = Climb(few, family, Fixed(k), prior, budget=Budget(len(rows)))
     return [one_more(climb, params, rng), *additions(rows, few, family, params, rng, ADDED)]
 
 
-def samples(rows: RowSource, k: int, rng: np.random.Generator) -> tuple[Rows, Rows]:
-    """Return the rows that a search looks at, and more of them, which tell whether there are rare components."""
+def samples(rows: RowSource, k: int, rng: np.random.Generator, params: P | None = None) -> tuple[Rows, Rows]:
+    """Return the rows that a search looks at, and more of them, which tell whether there are rare components.
+
+    Missing values are drawn from the components of params or, without any, from one.
+    """
     size = start_size(rows, k)
-    many = subsample(rows, max(size, min(MANY_ROWS, MANY_VALUES // rows.n_features)), rng)
+    many = subsample(rows, max(size, min(MANY_ROWS, MANY_VALUES // rows.n_features)), rng, params)
     return many if len(many) <= size else subsample(many, size, rng), many
 
 
