@@ -14,7 +14,6 @@ from fastem.data.rows import Rows
 from fastem.data.slots import NOT_FINITE, as_table
 from fastem.kernels.backend import spread_rows
 from fastem.validation.arrays import LARGEST_MAGNITUDE
-from fastem.validation.missing import without_values
 
 LARGEST = np.float64(LARGEST_MAGNITUDE[np.dtype(np.float64)])
 """Rows beyond it are refused when they are first read; later passes may come otherwise.  It has a type of NumPy's, so
@@ -48,8 +47,9 @@ def subsample(
     n = len(rows)
     sample = rows.take(np.arange(n) if n <= size else rng.choice(n, size, replace=False, shuffle=False))
     if sample.has_missing:
-        sample = sample.take(np.flatnonzero(~without_values(sample.data[0])))
-        sample = completed(sample, rng, None if params is None else sample.posterior(params, "labels").labels)
+        sample = without_gaps(
+            sample if sample.weight_of_values.any() else rows.take(rows.first_weighted(size)), rng, params
+        )
     if not all((np.abs(array) <= LARGEST).all() for array in sample.data):  # false for NaN as well
         rows.check_values()
         raise ValueError(NOT_FINITE)
@@ -57,6 +57,12 @@ def subsample(
         sample = rows.take(rows.first_weighted(size))
     sample = sample.take(np.flatnonzero(sample.sample_weight))
     return sample.take(sorting([column for array in sample.data for column in array.T]))
+
+
+def without_gaps(sample: Rows, rng: np.random.Generator, params: SweptParams[SweptStats] | None) -> Rows:
+    """Return the rows that have values and weight, with draws in the place of what is missing."""
+    sample = sample.take(np.flatnonzero(sample.weight_of_values))
+    return completed(sample, rng, None if params is None else sample.posterior(params, "labels").labels)
 
 
 def sorting(columns: list[np.ndarray]) -> np.ndarray:

@@ -18,6 +18,7 @@ from fastem.validation.arrays import (
     as_matrix,
     as_sample_weight,
     check_squares,
+    check_total_weight,
     total_weight,
 )
 from fastem.validation.missing import MISSING, check_columns, has_missing, weight_of_values, with_values, without_values
@@ -252,7 +253,10 @@ def open_rows(
         check_columns(with_values(*data))
     if kind is RowKind.COUNTS_WITH_TRIALS and without_values(*data).any():
         weights = weight_of_values(weights, *data)
-    return Rows(data, weights, kernels, dtype, kind, has_missing(data[0]))
+    rows = Rows(data, weights, kernels, dtype, kind, has_missing(data[0]))
+    if fitting:
+        check_total_weight(total_weight(rows.weight_of_values))
+    return rows
 
 
 class Settings(TypedDict):

@@ -268,6 +268,21 @@ def test_a_column_without_values_is_named_in_a_fit_and_welcome_in_predictions(es
             estimator.fit(**data)
 
 
+def test_weight_on_rows_without_values_alone_is_none():
+    rows, weights = [[1.0, 2.0], [np.nan, np.nan], [5.0, 1.0]], [0, 1, 0]
+    for data in ({"X": rows, "sample_weight": weights}, {"chunks": [(rows, weights)]}):
+        with pytest.raises(ValueError, match="sample_weight must hold a positive weight"):
+            gaussian(1).fit(**data)
+
+
+def test_a_sample_without_weight_is_replaced_by_rows_that_have_both():
+    rows, weights = np.full((20_000, 2), np.nan), np.zeros(20_000)
+    rows[:9_000] = RNG.standard_normal((9_000, 2))
+    rows[9_000:9_003], weights[9_000:9_003] = [[0.0, np.nan], [2.0, 5.0], [np.nan, 1.0]], 1.0
+    weights[15_000:] = 1.0  # these have no values
+    assert np.isfinite(gaussian(2, init_params="kmeans").fit(rows, sample_weight=weights).means_).all()
+
+
 def test_negative_and_broken_counts_are_refused():
     for value, message in ((-1.0, "Negative"), (0.5, "whole numbers"), (np.inf, "infinity")):
         with pytest.raises(ValueError, match=f"{message}.* at row 1, column 0"):
