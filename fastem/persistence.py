@@ -41,7 +41,7 @@ ATTRIBUTES = {
     "log_posterior_": "float", "loglik_": "float", "entropy_": "float", "n_parameters_": "int", "aic_": "float",
     "bic_": "float", "icl_": "float", "lower_bounds_": "list[float]", "lower_bound_": "float",
     "empty_components_": "Array", "feature_names_in_": "Array", "stats_": "Stats | None",
-    "held_out_": "float", "neighbours_": "list[int]",
+    "n_empty_rows_": "int", "held_out_": "float", "neighbours_": "list[int]",
     "trials_names_in_": "Array", "failures_names_in_": "Array", "missing_words_": "Array",
 }  # fmt: skip
 """Types of the attributes of a fit or of `select`, other than parameters, as annotations name them."""

@@ -194,7 +194,11 @@ def identity_of(mixture: MixtureState) -> dict[str, Any]:
 
 
 def describe_settings(mixture: MixtureState, without: set[str]) -> dict[str, Any]:
-    """Return the settings of an estimator, but for some, as JSON can hold them."""
+    """Return the settings of an estimator, but for some, as JSON can hold them.
+
+    `missing` is among them where it is not what it was before there was such a setting: older files do not have it.
+    """
+    without = without | {"missing"} if mixture.missing == "raise" else without
     found: dict[str, Any] = described(
         {name: value for name, value in mixture.get_params(deep=False).items() if name not in without}
     )
