@@ -198,7 +198,7 @@ def describe_settings(mixture: MixtureState, without: set[str]) -> dict[str, Any
 
     `missing` is among them where it is not what it was before there was such a setting: older files do not have it.
     """
-    without = without | {"missing"} if mixture.missing == "raise" else without
+    without = without | ({"missing"} if mixture.missing == "raise" else set())
     found: dict[str, Any] = described(
         {name: value for name, value in mixture.get_params(deep=False).items() if name not in without}
     )

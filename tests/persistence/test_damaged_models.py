@@ -158,7 +158,8 @@ BAD_SETTINGS = {
     "weights_init": [0.5, 0.6], "means_init": [[1.0]], "precisions_init": [[1.0]], "prior": 3, "order_by": "size",
     "stopping": "never", "acceleration": "warp", "warm_sweeps": 2, "on_collapse": "ignore", "max_time": -1,
     "on_interrupt": "stop", "checkpoint_every": -1, "warm_start": 1, "verbose": -1, "verbose_interval": 0,
-    "backend": "fortran", "n_threads": 0, "random_state": "now", "covariance_type": "diag", "noise": -1.0, "missing": "drop",
+    "backend": "fortran", "n_threads": 0, "random_state": "now", "covariance_type": "diag", "noise": -1.0,
+    "missing": "drop",
 }  # fmt: skip
 BAD_ATTRIBUTES = [
     set_to("counts_", 3), set_to("counts_", [1.0, 2.0]), array_to("counts_", lambda a: a[:1]),
