@@ -60,7 +60,7 @@ def as_text(mixture: Mixture, errors: StandardErrors | None) -> str:
     """Describe a mixture in a few lines and a table of its components, for the width of the terminal."""
     summary = mixture.summary(errors)
     cuts = ", ".join(f"{cut:.{DIGITS}g}" for cut in cut_points(mixture))
-    notes = (*([OF_ERRORS] if errors else []), *([f"cut points: {cuts}"] if cuts else []), *summary.notes)
+    notes = (*([f"cut points: {cuts}"] if cuts else []), *([OF_ERRORS] if errors else []), *summary.notes)
     return str(replace(summary, digits=DIGITS, notes=notes))
 
 

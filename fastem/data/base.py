@@ -182,9 +182,10 @@ class SweptRows:
         self.check_params(params)
         if not self.has_missing:
             return params
-        if not params.kernel.accumulate_missing:
-            raise ValueError("missing values cannot be integrated out with these parameters, only with complete rows")
-        return params.one_by_one()
+        apart = params.one_by_one()
+        if not apart.kernel.accumulate_missing:
+            raise ValueError("values are missing, which these parameters cannot integrate out")
+        return apart
 
     def check_params(self, params: SweptParams[SweptStats]) -> None:
         """Raise ValueError for parameters of other rows: the kernels trust that both have the same features."""

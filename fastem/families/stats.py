@@ -66,9 +66,10 @@ class Stats(ABC, Generic[P]):
         """Return these sums, of one component, as those of a component of a mixture: others have no rows."""
         sums = {}
         for name, none in ((name, np.zeros_like(getattr(self.zero(params), name))) for name in self.sum_names()):
-            if none.ndim:
-                none[component] = getattr(self, name)[0]
-            sums[name] = none if none.ndim else getattr(self, name)
+            own = getattr(self, name)
+            if np.shape(own) != none.shape:  # else it is a sum over all components
+                none[component] = own[0]
+            sums[name] = own if np.shape(own) == none.shape else none
         return type(self)(params, **sums, single=self.single)
 
     def __mul__(self, factor: float) -> Self:

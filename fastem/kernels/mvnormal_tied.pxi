@@ -104,11 +104,11 @@ cdef void tied_moments(Tile *t) noexcept nogil:
         memset(t.density + c * COLUMN, 0, TILE * sizeof(real))
     for c in range(0, t.k, 4):
         for j in range(0, d, 4):
-            outer_4x4(t.density + c * COLUMN, t.x + j * COLUMN, t.first + c * rows + j, rows)
+            outer_4x4(t.vectors, t.density + c * COLUMN, t.x + j * COLUMN, t.first + c * rows + j, rows)
     for i in range(0, d, 4):
         weighted = weighted_four(t, i)
         for j in range(0, i + 4, 4):
-            outer_4x4(weighted, t.x + j * COLUMN, t.second + i * rows + j, rows)
+            outer_4x4(t.vectors, weighted, t.x + j * COLUMN, t.second + i * rows + j, rows)
 
 
 cdef inline const real *weighted_four(Tile *t, Py_ssize_t row) noexcept nogil:

@@ -272,7 +272,7 @@ def test_what_is_no_density_is_refused(noise):
 
 
 def test_what_has_no_background_refuses_one():
-    with pytest.raises(ValueError, match="no background: to_sklearn needs a fit with noise=None"):
+    with pytest.raises(ValueError, match="to_sklearn knows no background: it needs a fit with noise=None"):
         fitted().to_sklearn()
     flat = np.column_stack([X[:, 0], np.ones(len(X))])
     with pytest.raises(ValueError, match="all rows have the same value in column 1"):

@@ -8,6 +8,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import fastem
+from fastem.families.gaussian.structures import STRUCTURES
 
 KINDS = ("full", "tied", "diag", "spherical")
 K, D = 3, 5
@@ -55,7 +56,7 @@ def test_the_weights_of_a_conditional_are_the_probabilities_of_the_marginal(kind
     found = mixture.conditional([1, 2], X[0, [1, 2]])
     assert_array_equal(found.weights_, mixture.marginal([1, 2]).predict_proba(X[:1, [1, 2]])[0])
     assert found.covariance_type == kind
-    assert found.covariances_.shape == fastem.GaussianParams.covariance_shape(kind, K, D - 2)
+    assert found.covariances_.shape == STRUCTURES[kind].shape(K, D - 2)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from support import datasets, naive
+from support import datasets, naive, naive_background
 from support.fits_at_maximum import AT_MAXIMUM, Truth, agree, kinds, pack, unpack_covariances
 
 from fastem import GaussianMixture
@@ -30,7 +30,7 @@ class BackgroundTruth(Truth):
         weights, means, rest = np.split(vector, [K + 1, K + 1 + K * D])
         covariances = naive.expand_covariances(unpack_covariances(rest, kind, K, D), kind, K, D)
         log_volume = np.log(np.linalg.norm(self.mixture.noise_box_[1:], axis=1)).sum()
-        densities = naive.background_log_density(X, means.reshape(K, D), covariances, -log_volume)
+        densities = naive_background.background_log_density(X, means.reshape(K, D), covariances, -log_volume)
         return naive.posterior(densities, weights)[0]
 
 

@@ -14,6 +14,7 @@ import fastem
 from fastem import BinomialMixture, GaussianMixture, GaussianParams, GaussianPrior
 from fastem._errstate import own
 from fastem.estimators.registry import estimator_type
+from fastem.families.gaussian.structures import STRUCTURES
 from fastem.families.registry import NAMES
 
 KINDS = ("full", "tied", "diag", "spherical")
@@ -103,7 +104,7 @@ def far_away(seed):
     d, k = (int(each) for each in rng.integers(1, 4, 2))
     X = rng.normal(size=(int(rng.integers(k, 60)), d)) * of(rng, 1.0, 1.0, 1.0, 1e-50, 1e50, 1e-80, 1e100)
     kind, inits = of(rng, *KINDS), {}
-    shape = GaussianParams.covariance_shape(kind, k, d)
+    shape = STRUCTURES[kind].shape(k, d)
     if rng.random() < 0.7:
         inits["means_init"] = rng.normal(size=(k, d)) * 10.0 ** rng.integers(-140, 139)
     if rng.random() < 0.5:
@@ -137,7 +138,7 @@ def test_starts_that_are_far_away_end_in_finite_numbers_or_are_refused_by_name(b
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("size", [1e-320, 1e-300, 1e250])
 def test_precisions_of_no_rows_are_refused_by_name(kind, size):
-    precisions = size * ones(kind, GaussianParams.covariance_shape(kind, 1, 2))
+    precisions = size * ones(kind, STRUCTURES[kind].shape(1, 2))
     X = np.random.default_rng(0).normal(size=(50, 2))
     mixture = GaussianMixture(1, covariance_type=kind, means_init=[[0, 0]], precisions_init=precisions)
     with pytest.raises(ValueError, match=r"precisions_init must be inverses of variances between 1e-200 and 1e\+280"):
@@ -340,7 +341,7 @@ def test_what_is_no_random_state_is_refused(seed):
 
 
 ONE_CHUNK = [
-    np.zeros((9, 2)), np.zeros(9), np.eye(3).view(np.matrix), np.float64(3),
+    np.zeros((9, 2)), np.zeros(9), np.eye(3).view(np.matrix),
     pytest.importorskip("pandas").DataFrame(np.zeros((9, 2))),
 ]  # fmt: skip
 

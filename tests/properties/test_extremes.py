@@ -7,7 +7,9 @@ import pytest
 
 from fastem import GaussianMixture
 
-RARE = "ill-defined empirical covariance|must be below|must hold a positive weight|cannot be distinguished from 0"
+RARE = (
+    "ill-defined empirical covariance|must be below|must hold a positive weight|cannot be distinguished from 0|1 sample"
+)
 
 
 def rows(rng):

@@ -24,8 +24,9 @@ from support.fuzzing import (
 )
 
 import fastem
-from fastem import BinomialMixture, GaussianMixture, GaussianParams
+from fastem import BinomialMixture, GaussianMixture
 from fastem.estimators.registry import estimator_type
+from fastem.families.gaussian.structures import STRUCTURES
 from fastem.families.registry import NAMES
 
 # ---------------------------------------------------------------------------------------------------------- the laws
@@ -188,7 +189,7 @@ def test_any_start(data, kind):
     shapes = {
         "weights_init": (k,),
         "means_init": (k, d),
-        "precisions_init": GaussianParams.covariance_shape(kind, k, d),
+        "precisions_init": STRUCTURES[kind].shape(k, d),
     }
     name = data.draw(st.sampled_from(sorted(shapes)))
     value = data.draw(parameters(shapes[name]))

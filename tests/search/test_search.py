@@ -204,7 +204,9 @@ def test_any_number_of_components_and_rows(kind):
     rng = np.random.default_rng(0)
     for n, k in ((1, 1), (2, 2), (5, 5), (30, 7)):
         X = rng.normal(size=(n, 2))
-        assert np.isfinite(GaussianMixture(k, covariance_type=kind, random_state=0, tol=1e-2).fit(X).loglik_)
+        assert np.isfinite(
+            GaussianMixture(k, covariance_type=kind, random_state=0, tol=1e-2).fit(X, sample_weight=np.ones(n)).loglik_
+        )
     equal, constant = np.repeat(rng.normal(size=(4, 2)), 25, axis=0), np.c_[rng.normal(size=100), np.ones(100)]
     assert np.isfinite(GaussianMixture(3, covariance_type=kind, random_state=0).fit(constant).loglik_)
     assert np.isfinite(GaussianMixture(4, covariance_type=kind, random_state=0).fit(equal).loglik_)

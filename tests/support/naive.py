@@ -46,11 +46,6 @@ def normal_log_density(X, means, covariances):
     return log_density
 
 
-def background_log_density(X, means, covariances, log_density):
-    """Those of normal components, and behind them that of a background, which is the same everywhere -> (n, k + 1)."""
-    return np.column_stack([normal_log_density(X, means, covariances), np.full(len(X), log_density)])
-
-
 def log_binomial_coefficient(trials, X):
     """log (trials choose x) = log trials! - log x! - log (trials - x)!, elementwise."""
     log_factorial = np.vectorize(lambda a: math.lgamma(a + 1), otypes=[float])
@@ -238,19 +233,6 @@ def normal_em(X, sample_weight, weights, means, covariances, covariance_type, re
         means[empty] = old_means[empty]
         if covariance_type != "tied":
             covariances[empty] = old_covariances[empty]
-    return weights, means, covariances, logliks
-
-
-def background_em(X, sample_weight, weights, means, covariances, covariance_type, reg_covar, log_density, n_iter):
-    """As normal_em, with a background: its weight is the last of k + 1, and it has no other parameter."""
-    logliks = []
-    for _ in range(n_iter):
-        full = expand_covariances(covariances, covariance_type, *means.shape)
-        log_prob, resp = posterior(background_log_density(X, means, full, log_density), weights)
-        logliks.append(weighted_total(sample_weight, log_prob))
-        _, means, covariances = normal_m_step(X, sample_weight, resp[:, :-1], covariance_type, reg_covar)
-        counts = sample_weight @ resp
-        weights = counts / counts.sum()
     return weights, means, covariances, logliks
 
 

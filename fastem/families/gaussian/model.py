@@ -64,11 +64,6 @@ class GaussianParams(Params):
         k = len(means)
         return cls(np.full(k, 1 / k), means, STRUCTURES[covariance_type].of_variances(variances, k), covariance_type)
 
-    @staticmethod
-    def covariance_shape(covariance_type: str, k: int, d: int) -> tuple[int, ...]:
-        """Return the shape of the covariances of k components in d features."""
-        return STRUCTURES[covariance_type].shape(k, d)
-
     def __post_init__(self) -> None:
         """Convert the arrays to float64, and check their shapes, which the kernels trust."""
         check_choice(self.covariance_type, "covariance_type", COVARIANCE_TYPES)
@@ -77,7 +72,7 @@ class GaussianParams(Params):
         check_matrix(self.means, "means")
         k, d = self.means.shape
         check_shape(self.weights, "weights", (k,))
-        check_shape(self.covariances, "covariances", self.covariance_shape(self.covariance_type, k, d))
+        check_shape(self.covariances, "covariances", self.structure.shape(k, d))
 
     def with_values(self, weights: Array, means: Array, structure: Covariance) -> GaussianParams:
         """Return parameters that an M-step has made, without a check; their structure keeps the factors that it has."""

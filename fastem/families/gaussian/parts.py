@@ -13,6 +13,7 @@ from fastem.data.rows import Rows
 from fastem.families.gaussian.matrices import SMALLEST_VARIANCE
 from fastem.families.gaussian.model import GaussianParams, GaussianStats
 from fastem.families.gaussian.starts import COLLAPSED, feature_scale, relative_extents
+from fastem.families.gaussian.structures import STRUCTURES
 from fastem.families.weights import EMPTY
 from fastem.kernels.linear import weighted_sum
 from fastem.kernels.parts import Parts, merge_clusters, part_moments, split_components
@@ -118,7 +119,7 @@ def splits(
     uniforms = rng.random((len(components), SPLIT_ROUNDS, 3))
     numbers = np.asarray(components, np.int32)
     found = split_components(X, rows.sample_weight, labels, numbers, uniforms, added, units, covariance_type, **limits)
-    shape = GaussianParams.covariance_shape(covariance_type, 2, d)
+    shape = STRUCTURES[covariance_type].shape(2, d)
     return [
         (
             gain,
