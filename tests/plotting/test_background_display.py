@@ -32,7 +32,7 @@ def labels(axes):
 def test_its_density_is_a_line_that_the_mixture_never_falls_below():
     mixture, (axes,) = drawn(1)
     assert labels(axes)[2:4] == ["background, 9.8 %", "mixture"]
-    flat, whole = (line.get_xydata() for line in axes.get_lines()[2:])
+    flat, whole = (line.get_xydata() for line in axes.get_lines()[2:4])
     expected = mixture.noise_weight_ / mixture.noise_box_[1, 0]
     np.testing.assert_allclose(flat[:, 1], expected, rtol=1e-9)
     np.testing.assert_allclose(whole[:, 1], np.exp(mixture.score_samples(whole[:, :1])), rtol=1e-9)
