@@ -16,6 +16,7 @@ from fastem._typing import Array, DType, MStep, RowKind, SweptParams, SweptStats
 from fastem.data.slots import LOWEST_LOGLIK, all_finite
 from fastem.kernels.backend import PARALLEL_WORK, Backend
 from fastem.kernels.twins import BACKENDS
+from fastem.validation.missing import check_marginal
 from fastem.validation.settings import as_integer, check_bool, check_choice, check_dtype
 
 S = TypeVar("S", bound=SweptStats)
@@ -183,8 +184,7 @@ class SweptRows:
         if not self.has_missing:
             return params
         apart = params.one_by_one()
-        if not apart.kernel.accumulate_missing:
-            raise ValueError("values are missing, which these parameters cannot integrate out")
+        check_marginal(bool(apart.kernel.accumulate_missing))
         return apart
 
     def check_params(self, params: SweptParams[SweptStats]) -> None:

@@ -280,6 +280,25 @@ def test_what_has_no_background_refuses_one():
     assert GaussianMixture(1, noise=1e-3).fit(flat).noise_weight_ < 1e-3
 
 
+def test_missing_values_and_labels_are_refused():
+    gaps, mixture = X.copy(), GaussianMixture(2, noise=True, missing="marginalize", random_state=0)
+    gaps[3, 0] = np.nan
+    with pytest.raises(ValueError, match="noise needs complete rows"):
+        mixture.fit(gaps)
+    with pytest.raises(ValueError, match="noise needs complete rows"):
+        mixture.fit(X).predict(gaps)
+    labels = np.zeros(len(X), int)
+    for name in ("labels", "labels_init"):
+        with pytest.raises(ValueError, match=f"{name} must be None with a background: leave out noise"):
+            fitted().fit(X, **{name: labels})
+
+
+@pytest.mark.parametrize("use", [lambda m: m.marginal(0), lambda m: m.conditional(0, 1.0), lambda m: m.impute(X)])
+def test_what_is_asked_of_some_features_is_refused(use):
+    with pytest.raises(ValueError, match="knows no background: it needs a fit with noise=None"):
+        use(fitted())
+
+
 def test_attributes_that_are_set_by_hand_are_a_mixture():
     mixture = GaussianMixture(1, noise=True)
     mixture.weights_, mixture.means_, mixture.covariances_ = np.array([0.9]), np.zeros((1, 1)), np.ones((1, 1, 1))

@@ -17,6 +17,7 @@ from fastem.families.gaussian.background.model import BackgroundParams, Backgrou
 from fastem.families.gaussian.family import GaussianFamily
 from fastem.families.gaussian.model import GaussianParams
 from fastem.families.params import kept
+from fastem.validation.missing import check_marginal
 from fastem.validation.parameters import SUM_TOL, as_array, as_mixing_weights, check_box
 
 START_SHARE = 0.05
@@ -39,6 +40,7 @@ class BackgroundFamily(GaussianFamily):
     rows: RowSource | None = None  # of the fit, once they are known
 
     def for_rows(self, rows: RowSource, rng: np.random.Generator) -> Self:
+        check_marginal(not rows.has_missing)
         return replace(super().for_rows(rows, rng), rows=rows)
 
     @kept
