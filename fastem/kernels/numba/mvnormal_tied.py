@@ -19,9 +19,7 @@ from fastem.kernels.numba.slots import (
     LARGEST_PRODUCT_K,
     add_logs,
     normalise,
-    put_labels,
-    put_log_prob,
-    put_resp,
+    put_posterior,
     responsibilities,
 )
 from fastem.kernels.numba.tile import all_unit, edge, load_columns, load_weights, raised, tied_rows
@@ -218,10 +216,7 @@ def tied_posterior(share, tiles, X, log_norm, slopes, factor, middle, log_prob, 
         load_columns(X, row, count, pairs * 2 * LANES, x[:d])
         take_middle(x, middle, pairs)
         tied_densities(x, log_norm, slopes, factor, z, total, density, pairs)
-        normalise(weight, density[:k], top, total, slope, scale)
-        put_log_prob(top, total, row, count, log_prob)
-        put_resp(density[:k], scale, row, count, resp)
-        put_labels(density[:k], slope, row, count, labels)
+        put_posterior(weight, density[:k], top, total, slope, scale, row, count, log_prob, resp, labels)
 
 
 @tied_kernel

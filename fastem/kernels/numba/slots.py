@@ -148,14 +148,20 @@ def family(densities, moments, has_gaps=False):
             if has_gaps:
                 mark_observed(x, tries)
             densities(x, tries, log_norm, location, scaling, residual, density, pairs)
-            if labels.shape[0]:
-                put_labels(density, top, total, row, count, labels)
-            if log_prob.shape[0] or resp.shape[0]:
-                normalise(weight, density, top, total, slope, scale)
-                put_log_prob(top, total, row, count, log_prob)
-                put_resp(density, scale, row, count, resp)
+            put_posterior(weight, density, top, total, slope, scale, row, count, log_prob, resp, labels)
 
     return accumulate_share, posterior_share
+
+
+@pointwise
+def put_posterior(weight, density, top, total, slope, scale, row, count, log_prob, resp, labels):
+    """What the caller wants to know of each point, by its densities; an output of length 0 is not wanted."""
+    if labels.shape[0]:
+        put_labels(density, top, total, row, count, labels)
+    if log_prob.shape[0] or resp.shape[0]:
+        normalise(weight, density, top, total, slope, scale)
+        put_log_prob(top, total, row, count, log_prob)
+        put_resp(density, scale, row, count, resp)
 
 
 @pointwise
