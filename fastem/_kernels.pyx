@@ -4,8 +4,8 @@
 Design note
  a. A kernel sums slots.  Rows are cut into slots of `slot_rows`; slot s writes row s of `sums` and nothing else, so
     the caller may hand any run of slots to any thread.  No lock, no fold, no M-step, no stop test here.
- b. A row of `sums` is counts (k), the moments of the family (first (k, d); second (k, d), (k, d, d) or (d, d)), loglik and
-    entropy, one behind the other.  Its length says which moments there are.
+ b. A row of `sums` is counts (k), the moments of the family (first (k, d); second (k, d), (k, d, d) or (d, d)), loglik
+    and entropy, one behind the other.  Its length says which moments there are.
  c. Rows are read once, a tile of TILE at a time, and transposed to (d, TILE): the lanes of a vector are points.  All
     work of a tile stays in cache.  The last tile is filled up with copies of a row at weight 0.
  d. Log densities are in base 2; the caller folds log2(e) into the tables.  exp2 and log2 are our own (`simd.h`), so

@@ -99,7 +99,7 @@ class GaussianMixture(SklearnExchange, SklearnNames, GaussianFeatures, GaussianO
     covariances_, precisions_, precisions_cholesky_ : shaped by covariance type; squared units of X, or their inverse.
         Read-only: assign another array to `covariances_` or, as with scikit-learn, to `precisions_cholesky_`; the other
         two follow at the next use.
-    noise_weight_ : float, with `noise`: the mixing weight of the background; with weights_ the sum is 1.
+    noise_weight_ : float, with `noise`: the mixing weight of the background; with `weights_` the sum is 1.
     noise_box_ : (d + 1, d), with `noise`: a corner of the box about the rows of the fit, and its edges from there,
         which are perpendicular.  `sample` draws the rows of the background in it; its density is the same outside.  A
         fit that goes on (warm_start, partial_fit) keeps it.
@@ -117,7 +117,7 @@ class GaussianMixture(SklearnExchange, SklearnNames, GaussianFeatures, GaussianO
     aic_, bic_, icl_ : float, information criteria on the rows of the fit, n being their total weight; the lower the
         better.  ICL is BIC + 2 entropy (Biernacki, Celeux and Govaert 2000).
     remaining_gain_ : float, how much the mean log likelihood can still rise, by estimate; inf where that is unknown:
-        then the last iterations alone say that a fit has converged, and stop_reason_ is "estimated remaining gain".
+        then the last iterations alone say that a fit has converged, and `stop_reason_` is "estimated remaining gain".
     summary_ : str, a line on how the fit ended and how far from the maximum.
     lower_bound_ : float, mean log likelihood before the last M-step, as scikit-learn.
     collapses_ : list of Collapse(component, iteration, count, smallest_eigenvalue, action), in the order of the fit;
