@@ -98,7 +98,7 @@ def show_config() -> Config:
 def warmup(backend: str = "auto") -> None:
     """Compile all kernels of a backend now, so that no fit waits for them.
 
-    With ``backend="numba"`` that is every kernel, for float32 and float64, with and without threads: about two minutes
+    With ``backend="numba"`` that is every kernel, for float32 and float64, with and without threads: several minutes
     the first time, a second where Numba finds them in its cache on disk, as it does until the package, Numba or the
     processor is another.  The other backends are compiled with the package, and there is nothing to do.
 
