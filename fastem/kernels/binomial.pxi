@@ -39,7 +39,7 @@ cdef void binomial_moments(Tile *t) noexcept nogil:
     cdef const real *r
     cdef vec y0, y1, y2, y3, z0, z1, z2, z3
     for c in range(t.k):
-        responsibilities(t, c)
+        responsibilities(t, c, VECTORS)
     for j in range(t.d):
         x, failures = t.x + j * COLUMN, t.trials + j * COLUMN
         for c in range(t.k):

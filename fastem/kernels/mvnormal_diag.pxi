@@ -27,7 +27,7 @@ cdef void diag_moments(Tile *t) noexcept nogil:
     cdef const real *mean
     cdef vec z, z_, rz, rz_, first, first_, second, second_
     for c in range(t.k):
-        responsibilities(t, c)
+        responsibilities(t, c, VECTORS)
         r, mean = t.density + c * COLUMN, t.location + c * d
         for j in range(d):
             x = t.x + j * COLUMN

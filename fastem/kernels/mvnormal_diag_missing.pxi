@@ -34,7 +34,7 @@ cdef void diag_missing_moments(Tile *t) noexcept nogil:
     cdef real mean, sd
     cdef vec z, z_, rz, rz_, first, first_, second, second_, seen, seen_, counts
     for c in range(t.k):
-        counts = responsibilities(t, c)
+        counts = responsibilities(t, c, VECTORS)
         r = t.density + c * COLUMN
         for j in range(d):
             x, o, mean = t.x + j * COLUMN, t.observed + j * COLUMN, t.location[c * d + j]

@@ -79,33 +79,37 @@ cdef inline void whiten_two(Tile *t, Py_ssize_t c, Py_ssize_t i) noexcept nogil:
 
 
 cdef void full_moments(Tile *t) noexcept nogil:
+    moments_of_vectors(t, VECTORS)
+
+
+cdef inline void moments_of_vectors(Tile *t, Py_ssize_t vectors) noexcept nogil:
     """The second moments in 4 x 4 blocks, row by row of blocks: `weighted` holds the four features of such a row."""
     cdef Py_ssize_t c, row, j, d = t.d, rows = padded_rows(t.d), step = rows * rows if t.matrices == t.k else 0
     cdef double *second
     if d <= LOW_MOMENTS:
-        low_moments(t)
+        low_moments(t, vectors)
         return
     for c in range(t.k):
-        responsibilities(t, c)
+        responsibilities(t, c, vectors)
         for row in range(0, rows, 4):
             second = t.second + c * step + row * rows
             if row + 4 <= d:
-                diagonal_4x4(t, c, row, second + row, rows)
+                diagonal_4x4(t, c, row, vectors, second + row, rows)
             else:
-                last_rows(t, c, row)
-                outer_4x4(t.vectors, t.weighted, t.residual + row * COLUMN, second + row, rows)
+                last_rows(t, c, row, vectors)
+                outer_4x4(vectors, t.weighted, t.residual + row * COLUMN, second + row, rows)
             for j in range(0, row, 4):
-                outer_4x4(t.vectors, t.weighted, t.residual + j * COLUMN, second + j, rows)
+                outer_4x4(vectors, t.weighted, t.residual + j * COLUMN, second + j, rows)
 
 
-cdef inline void last_rows(Tile *t, Py_ssize_t c, Py_ssize_t row) noexcept nogil:
+cdef inline void last_rows(Tile *t, Py_ssize_t c, Py_ssize_t row, Py_ssize_t vectors) noexcept nogil:
     """Residuals and weighted residuals of the features from `row` on, under four: zeros stand behind them."""
     cdef Py_ssize_t i, j
     cdef const real *r = t.density + c * COLUMN
     cdef vec rz, first
     for j in range(row, row + 4):
         first = broadcast(0.0)
-        for i in range(t.vectors):
+        for i in range(vectors):
             rz = broadcast(0.0)
             if j < t.d:
                 rz = load(r, i) * residual(t.x + j * COLUMN, t.location[c * t.d + j], t.residual + j * COLUMN, i)
@@ -115,7 +119,8 @@ cdef inline void last_rows(Tile *t, Py_ssize_t c, Py_ssize_t row) noexcept nogil
             add_to(t.first, c * t.d + j, first)
 
 
-cdef inline void diagonal_4x4(Tile *t, Py_ssize_t c, Py_ssize_t row, double *out, Py_ssize_t stride) noexcept nogil:
+cdef inline void diagonal_4x4(Tile *t, Py_ssize_t c, Py_ssize_t row, Py_ssize_t vectors, double *out,
+                              Py_ssize_t stride) noexcept nogil:
     """Residuals, weighted residuals and first moments of four features, and the triangle of their second moments."""
     cdef Py_ssize_t i, at = c * t.d + row
     cdef real *a = t.weighted
@@ -125,7 +130,7 @@ cdef inline void diagonal_4x4(Tile *t, Py_ssize_t c, Py_ssize_t row, double *out
     cdef const real *density = t.density + c * COLUMN
     cdef vec r, z0, z1, z2, z3, a0, a1, a2, a3, f0, f1, f2, f3, s00, s10, s11, s20, s21, s22, s30, s31, s32, s33, none
     f0 = f1 = f2 = f3 = s00 = s10 = s11 = s20 = s21 = s22 = s30 = s31 = s32 = s33 = none = broadcast(0.0)
-    for i in range(t.vectors):
+    for i in range(vectors):
         r = load(density, i)
         z0 = residual(x, mean[0], kept, i)
         z1 = residual(x + COLUMN, mean[1], kept + COLUMN, i)

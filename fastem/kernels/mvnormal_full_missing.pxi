@@ -77,8 +77,8 @@ cdef void accumulate_run(Marginals *g, const floating[:, :] X, const double[:] s
         gather_columns(g, X, row, begin, rows)
         gather_weights(g, sample_weight, unit, row, begin, rows)
         full_densities(t)
-        normalise(t)
-        full_moments(t)
+        normalise(t, t.vectors)
+        moments_of_vectors(t, t.vectors)
         begin += rows
     fold_full(t, g.reduced)
 

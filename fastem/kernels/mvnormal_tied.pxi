@@ -99,16 +99,16 @@ cdef void tied_moments(Tile *t) noexcept nogil:
     cdef Py_ssize_t c, i, j, d = t.d, rows = padded_rows(t.d)
     cdef const real *weighted
     for c in range(t.k):
-        responsibilities(t, c)
+        responsibilities(t, c, VECTORS)
     for c in range(t.k, padded_rows(t.k)):
         memset(t.density + c * COLUMN, 0, TILE * sizeof(real))
     for c in range(0, t.k, 4):
         for j in range(0, d, 4):
-            outer_4x4(t.vectors, t.density + c * COLUMN, t.x + j * COLUMN, t.first + c * rows + j, rows)
+            outer_4x4(VECTORS, t.density + c * COLUMN, t.x + j * COLUMN, t.first + c * rows + j, rows)
     for i in range(0, d, 4):
         weighted = weighted_four(t, i)
         for j in range(0, i + 4, 4):
-            outer_4x4(t.vectors, weighted, t.x + j * COLUMN, t.second + i * rows + j, rows)
+            outer_4x4(VECTORS, weighted, t.x + j * COLUMN, t.second + i * rows + j, rows)
 
 
 cdef inline const real *weighted_four(Tile *t, Py_ssize_t row) noexcept nogil:

@@ -60,7 +60,7 @@ cdef inline void densities_in_registers(Tile *t, Py_ssize_t d) noexcept nogil:
         store(t.top, i, top)
 
 
-cdef inline void moments_in_registers(Tile *t, Py_ssize_t d) noexcept nogil:
+cdef inline void moments_in_registers(Tile *t, Py_ssize_t d, Py_ssize_t vectors) noexcept nogil:
     """counts, first and second moments of a component in registers, while a tile passes by."""
     cdef Py_ssize_t c, i, step = d * d * LANES if t.matrices == t.k else 0
     cdef const real *x = t.x
@@ -73,7 +73,7 @@ cdef inline void moments_in_registers(Tile *t, Py_ssize_t d) noexcept nogil:
     for c in range(t.k):
         mean, first, second = t.location + c * d, t.first + c * d * LANES, t.second + c * step
         n = f0 = f1 = f2 = f3 = s00 = s10 = s11 = s20 = s21 = s22 = s30 = s31 = s32 = s33 = broadcast(0.0)
-        for i in range(t.vectors):
+        for i in range(vectors):
             r = load(density, i) * load(scale, i)
             n = n + r
             z0 = load(x, i) - mean[0]
@@ -131,15 +131,15 @@ cdef void low_densities(Tile *t) noexcept nogil:
         densities_in_registers(t, 8)
 
 
-cdef void low_moments(Tile *t) noexcept nogil:
+cdef inline void low_moments(Tile *t, Py_ssize_t vectors) noexcept nogil:
     if t.d == 1:
-        moments_in_registers(t, 1)
+        moments_in_registers(t, 1, vectors)
     elif t.d == 2:
-        moments_in_registers(t, 2)
+        moments_in_registers(t, 2, vectors)
     elif t.d == 3:
-        moments_in_registers(t, 3)
+        moments_in_registers(t, 3, vectors)
     else:
-        moments_in_registers(t, 4)
+        moments_in_registers(t, 4, vectors)
 
 
 cdef inline void drop_empty(Py_ssize_t k, Py_ssize_t d, Py_ssize_t m, double *sums) noexcept nogil:
@@ -182,7 +182,11 @@ cdef void fold_normal(const Tile *t, double *sums) noexcept nogil:
     to_exact_means(t, sums)
 
 
-cdef Family NORMAL = Family(low_densities, low_moments, fold_normal, centered=True, full=False, tied=False,
+cdef void normal_moments(Tile *t) noexcept nogil:
+    moments_in_registers(t, 1, VECTORS)
+
+
+cdef Family NORMAL = Family(low_densities, normal_moments, fold_normal, centered=True, full=False, tied=False,
                             has_trials=False, has_gaps=False)
 
 

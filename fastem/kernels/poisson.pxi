@@ -16,7 +16,7 @@ cdef void poisson_moments(Tile *t) noexcept nogil:
     cdef Py_ssize_t c, i, j
     cdef vec events
     for c in range(t.k):
-        responsibilities(t, c)
+        responsibilities(t, c, VECTORS)
         for j in range(t.d):
             events = broadcast(0.0)
             for i in range(VECTORS):

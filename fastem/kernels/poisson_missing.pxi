@@ -18,7 +18,7 @@ cdef void poisson_missing_moments(Tile *t) noexcept nogil:
     cdef Py_ssize_t c, i, j
     cdef vec r, events, seen, counts
     for c in range(t.k):
-        counts = responsibilities(t, c)
+        counts = responsibilities(t, c, VECTORS)
         for j in range(t.d):
             events = seen = broadcast(0.0)
             for i in range(t.vectors):

@@ -1,7 +1,7 @@
 # The E-step of every family, and the loops over the rows of a slot.
 
-cdef inline void normalise(Tile *t) noexcept nogil:
-    """Log-sum-exp over the components: responsibility = density * scale.
+cdef inline void normalise(Tile *t, Py_ssize_t vectors) noexcept nogil:
+    """Log-sum-exp over the components, of the first vectors of a tile: responsibility = density * scale.
 
     With u = log density - top, e = 2^u and S = sum e:  log p = top + log S,  entropy = log S - sum e u / S.
     """
@@ -9,7 +9,7 @@ cdef inline void normalise(Tile *t) noexcept nogil:
     cdef const real *weight = t.weight
     cdef real *density = t.density
     cdef vec top, u, e, total, slope, scale, loglik = broadcast(0.0), entropy = broadcast(0.0)
-    for i in range(t.vectors):
+    for i in range(vectors):
         top = load(t.top, i)
         total = slope = broadcast(0.0)
         for c in range(k):
@@ -23,12 +23,12 @@ cdef inline void normalise(Tile *t) noexcept nogil:
         store(t.scale, i, scale)
         loglik = loglik + load(weight, i) * top
         entropy = entropy - scale * slope
-    total = log_totals(t)
+    total = log_totals(t, vectors)
     t.loglik += LN2 * lane_sum(loglik + total)
     t.entropy += LN2 * lane_sum(entropy + total)
 
 
-cdef inline vec log_totals(const Tile *t) noexcept nogil:
+cdef inline vec log_totals(const Tile *t, Py_ssize_t vectors) noexcept nogil:
     """sum of weight * log2(total).  With unit weights it is the log of a product: VECTORS factors in [1, k]."""
     cdef Py_ssize_t i
     cdef vec logs = broadcast(0.0), product = broadcast(1.0)
@@ -36,16 +36,16 @@ cdef inline vec log_totals(const Tile *t) noexcept nogil:
         for i in range(VECTORS):
             product = product * load(t.total, i)
         return log2_(product)
-    for i in range(t.vectors):
+    for i in range(vectors):
         logs = logs + load(t.weight, i) * log2_(load(t.total, i))
     return logs
 
 
-cdef inline vec responsibilities(Tile *t, Py_ssize_t c) noexcept nogil:
+cdef inline vec responsibilities(Tile *t, Py_ssize_t c, Py_ssize_t vectors) noexcept nogil:
     """density -> weighted responsibility of component c, in place; adds up its count, and returns it by lane."""
     cdef Py_ssize_t i
     cdef vec r, counts = broadcast(0.0)
-    for i in range(t.vectors):
+    for i in range(vectors):
         r = load(t.density + c * COLUMN, i) * load(t.scale, i)
         store(t.density + c * COLUMN, i, r)
         counts = counts + r
@@ -93,7 +93,7 @@ cdef void accumulate_slots(Tile *t, const number[:, :] X, const number[:, :] tri
                 mark_observed(t)
                 drop_rows_without_values(t)
             t.family.densities(t)
-            normalise(t)
+            normalise(t, VECTORS)
             t.family.moments(t)
             row += rows
         close_slot(t, &sums[s, 0])
@@ -129,7 +129,7 @@ cdef inline void put_posterior(Tile *t, Py_ssize_t row, Py_ssize_t rows, const i
         put_labels(t, row, rows, order, labels)
     if not (log_prob.shape[0] or resp.shape[0]):
         return
-    normalise(t)
+    normalise(t, t.vectors)
     if log_prob.shape[0]:
         for i in range(t.vectors):
             store(t.total, i, LN2 * (load(t.top, i) + log2_(load(t.total, i))))
