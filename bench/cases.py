@@ -108,10 +108,11 @@ CASES = (
     sized(Case("tied", 500_000, 8, 10)),
     sized(Case("spherical", 500_000, 8, 10)),
     BINOMIAL,
-    sized(Case("binomial", 100_000, 20, 5, trials=50)),
     POISSON,
 )
 
+COLUMN_CASES = (sized(Case("binomial", 100_000, 20, 5, trials=50)),)
+"""Counts in several columns, for which there is no per-sample loop."""
 SINGLE_CASES = tuple(replace(case, dtype="float32") for case in (NORMAL, FULL_2, FULL_8, FULL_32, DIAG_8))
 THREAD_CASES = tuple(replace(case, threads=2) for case in (NORMAL, FULL_2, FULL_8))
 

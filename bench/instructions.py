@@ -20,7 +20,7 @@ from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
-from cases import CASES, SINGLE_CASES, Case, make, with_injected
+from cases import CASES, COLUMN_CASES, SINGLE_CASES, Case, make, with_injected
 
 from fastem.data.open import open_rows
 from fastem.kernels.twins import built_sets, processor_sets
@@ -38,7 +38,7 @@ COUNTED_SETS = ("avx2", "baseline")
 
 
 def counted() -> dict[str, Case]:
-    return {f"{case.shape}-{case.dtype}": case for case in (*CASES, *SINGLE_CASES)}
+    return {f"{case.shape}-{case.dtype}": case for case in (*CASES, *COLUMN_CASES, *SINGLE_CASES)}
 
 
 def sweep(case: Case) -> None:
