@@ -32,7 +32,7 @@ ARGUMENTS = (
     r"|scale|n_samples|n_components|tol|reg_covar|max_iter|n_init|init_params|random_state|warm_start|verbose|prior"
     r"|verbose_interval|order_by|stopping|acceleration|warm_sweeps|n_threads|n_trials|n_features|has_trials"
     r"|covariance_type|mean_precision|on_collapse|max_time|on_interrupt|callback|checkpoint|checkpoint_every"
-    r"|degrees_of_freedom|concentration|wanted|centers|successes|failures|rows)\b"
+    r"|missing|noise|labels|degrees_of_freedom|concentration|wanted|centers|successes|failures|rows)\b"
 )
 SENTENCES = (
     "ill-defined empirical covariance",  # scikit-learn's

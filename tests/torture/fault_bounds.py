@@ -11,7 +11,7 @@ from fastem.kernels.twins import processor_sets
 
 CHECKED = [(f"{check}=False", f"{check}=True") for check in ("boundscheck", "initializedcheck")]
 FAULTS = {
-    "fastem/kernels/slots.pxi": ("log_prob[row + i] = t.total[i]", "log_prob[row + i + 1] = t.total[i]"),
+    "fastem/kernels/slots.pxi": ("log_prob[row + place_of(order, i)] =", "log_prob[row + place_of(order, i) + 1] ="),
     "fastem/_linear.pyx": ("for c in range(factors.shape[0]):", "for c in range(factors.shape[0] + 1):"),
     "fastem/kernels/many_normal.pxi": ("for row in range(begin, end):", "for row in range(begin, end + 1):"),
 }

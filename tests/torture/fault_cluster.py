@@ -82,7 +82,7 @@ def lost(X: np.ndarray, undisturbed: fastem.GaussianMixture) -> None:
     with tempfile.TemporaryDirectory() as folder:
         kept = mixture(checkpoint=Path(folder) / "fit.npz", checkpoint_every=0.0)
         with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as two, Client(two):
-            threading.Timer(2.0, two.scale, (0,)).start()
+            threading.Timer(1.0, two.scale, (0,)).start()
             begun = time.monotonic()
             try:
                 kept.fit(lazy.map_blocks(slowly, name="slow"))

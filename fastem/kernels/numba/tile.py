@@ -44,10 +44,10 @@ def load_columns(X, row, count, length, x):
     128 features and 2 components.  Below, columns are faster.
     """
     if count < length:
-        for j in range(x.shape[0]):
+        for j in range(X.shape[1]):
             for i in range(length):
                 x[j, i] = X[row, j]
-    if x.shape[0] < LINE:
+    if X.shape[1] < LINE:
         transpose(X, row, 0, count, x)
         return
     blocked = count - count % LINE
@@ -58,7 +58,7 @@ def load_columns(X, row, count, length, x):
 
 @pointwise
 def transpose(X, row, begin, length, x):
-    for j in range(x.shape[0]):
+    for j in range(X.shape[1]):
         for i in range(length):
             x[j, begin + i] = X[row + begin + i, j]
 
