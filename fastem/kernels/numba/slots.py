@@ -120,12 +120,13 @@ def family(densities, moments, has_gaps=False):
             for row in range(slot * slot_rows, end, TILE):
                 count = min(TILE, end - row)
                 load_columns(X, row, count, TILE, x)
-                load_columns(trials, row, count, TILE, tries)
                 if not (unit and count == TILE):
                     load_weights(sample_weight, row, count, weight)
                 if has_gaps:
                     mark_observed(x, tries)
                     drop_rows_without_values(tries, weight)
+                else:
+                    load_columns(trials, row, count, TILE, tries)
                 densities(x, tries, log_norm, location, scaling, residual, density, PAIRS)
                 normalise(weight, density, top, total, slope, scale)
                 add_logs(weight, top, total, slope, scale, unit and count == TILE and k <= LARGEST_PRODUCT_K, logs)
@@ -144,9 +145,10 @@ def family(densities, moments, has_gaps=False):
             count = min(TILE, end - row)
             pairs = -(-count // (2 * LANES))  # that hold rows
             load_columns(X, row, count, pairs * 2 * LANES, x)
-            load_columns(trials, row, count, pairs * 2 * LANES, tries)
             if has_gaps:
                 mark_observed(x, tries)
+            else:
+                load_columns(trials, row, count, pairs * 2 * LANES, tries)
             densities(x, tries, log_norm, location, scaling, residual, density, pairs)
             put_posterior(weight, density, top, total, slope, scale, row, count, log_prob, resp, labels)
 
