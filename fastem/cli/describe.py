@@ -11,7 +11,7 @@ import numpy as np
 
 from fastem._storage import Json
 from fastem.cli.streams import SUCCESS, write_result
-from fastem.estimators.attributes import total_weight
+from fastem.estimators.attributes import feature_names, total_weight
 from fastem.estimators.base import Mixture
 from fastem.inference.standard_errors import StandardErrors
 from fastem.persistence import load
@@ -90,11 +90,6 @@ def cut_points(mixture: Mixture) -> list[float]:
         return []
     found: list[float] = mixture.cut_points().tolist()
     return found
-
-
-def feature_names(mixture: Mixture) -> list[str]:
-    """Return the names of the features: x0, x1, ... if the fit had none."""
-    return list(getattr(mixture, "feature_names_in_", [f"x{i}" for i in range(mixture.n_features_in_)]))
 
 
 def plain(value: object) -> Json:

@@ -148,6 +148,11 @@ def set_noise_count(mixture: MixtureState, stats: Stats[Any]) -> None:
         mixture.noise_count_ = count
 
 
+def feature_names(mixture: MixtureState) -> list[str]:
+    """Return the names of the features: x0, x1, ... if the fit had none."""
+    return list(getattr(mixture, "feature_names_in_", [f"x{i}" for i in range(mixture.params_.n_features)]))
+
+
 def total_weight(mixture: MixtureState) -> float:
     """Return the weight of the rows of a fit, those of a background included."""
     return float(mixture.counts_.sum()) + getattr(mixture, "noise_count_", 0.0)

@@ -12,6 +12,7 @@ from fastem._errstate import own_methods
 from fastem._typing import ArrayLike
 from fastem.data.missing import framed_like
 from fastem.data.one_pass import described_by
+from fastem.estimators.attributes import feature_names
 from fastem.estimators.base import Mixture
 from fastem.estimators.sklearn_compat import same_features
 from fastem.families.gaussian.imputation import impute
@@ -60,7 +61,7 @@ class GaussianFeatures(Mixture):
         >>> second.means_.ravel(), second.covariances_
         (array([0., 3.]), array([[2.]]))
         """
-        params, names = self._params_for("marginal"), self._names_of_features()
+        params, names = self._params_for("marginal"), feature_names(self)
         places = as_features(features, "features", names)
         return self._of_features(marginal(params, np.array(places)), places)
 
@@ -107,7 +108,7 @@ class GaussianFeatures(Mixture):
         >>> second.weights_, second.means_.ravel(), second.covariances_  # 0 + 0.8 (1 - 0), 3 + 0.8 (1 - 2)
         (array([0.5, 0.5]), array([0.8, 2.2]), array([[1.36]]))
         """
-        params, names = self._params_for("conditional"), self._names_of_features()
+        params, names = self._params_for("conditional"), feature_names(self)
         given = as_features(features, "features", names, most=len(names) - 1)
         found = conditional(params, np.array(given), as_array(np.atleast_1d(values), "values", (len(given),)))
         return self._of_features(found, [place for place in range(len(names)) if place not in given])
@@ -166,10 +167,6 @@ class GaussianFeatures(Mixture):
         params: GaussianParams = self.params_
         check_no_background(params.has_background, use)
         return params
-
-    def _names_of_features(self) -> list[str]:
-        """Return the names of the features: x0, x1, ... if the fit had none."""
-        return list(getattr(self, "feature_names_in_", [f"x{i}" for i in range(self.params_.n_features)]))
 
     def _of_features(self, params: Any, places: list[int]) -> Self:
         """Return a fitted mixture of these parameters, which are those of some of the features."""

@@ -15,7 +15,7 @@ from fastem._public import public
 from fastem._table import WIDTH, Table, Tabled, aligned, data_frame
 from fastem._typing import Array
 from fastem.data.base import BACKGROUND
-from fastem.estimators.attributes import total_weight
+from fastem.estimators.attributes import feature_names, total_weight
 from fastem.estimators.state import MixtureState
 from fastem.families.diagnosis import Diagnosis, diagnosis
 from fastem.families.params import Params
@@ -132,7 +132,7 @@ def summary_of(mixture: MixtureState, errors: StandardErrors | None) -> MixtureS
     """Return the summary of a fitted mixture, with standard errors if they are given."""
     params: Params = mixture.params_
     columns = params.described()
-    names = getattr(mixture, "feature_names_in_", [f"x{i}" for i in range(params.n_features)])
+    names = feature_names(mixture)
     told = {} if errors is None else errors_of(errors, params)
     lines, weights, notes = lines_of(mixture, params), params.all_weights, complaints_of(mixture)
     return MixtureSummary(lines, tuple(map(str, names)), weights, columns, told, notes=notes)
