@@ -93,9 +93,7 @@ def add_commands(commands: Commands[CommandParser]) -> None:
 def add_fit(fit: CommandParser) -> None:
     """Add the arguments of fastem fit."""
     add_table(fit)
-    fit.add_argument(
-        "--weight", type=as_given, metavar="COLUMN", help="column of weights: a weight of 3 counts as 3 equal rows"
-    )
+    fit.add_argument("--weight", type=as_given, metavar="COLUMN", help=WEIGHT)
     mixture = fit.add_argument_group("mixture")
     mixture.add_argument("-k", "--n-components", dest="k", type=as_range, metavar="K", help=K)
     mixture.add_argument(

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastem._typing import RowKind
+from fastem.data.arrow import ArrowRows
 from fastem.data.slots import SLOT_ROWS
 from fastem.exceptions import BadValueError
 from fastem.kernels.mapped import check_mapped, gather, in_use
@@ -83,7 +84,10 @@ class Source:
     missing: bool = False
 
     def __post_init__(self) -> None:
-        """Raise TypeError for what is no source, and ValueError for one that its first reading uses up."""
+        """Raise TypeError for what is no source, and ValueError for one that its first reading uses up.
+
+        Arrow's nulls are read as NaN where values may be missing.
+        """
         chunks = self.chunks
         if isinstance(chunks, (str, bytes, Mapping)) or not (callable(chunks) or isinstance(chunks, Iterable)):
             raise TypeError(
@@ -96,6 +100,8 @@ class Source:
                 f"chunks are read more than once here, but a {type(chunks).__name__} is used up by the first pass: pass"
                 " a list, or a function that returns a new iterator"
             )
+        if self.missing and isinstance(chunks, ArrowRows):
+            object.__setattr__(self, "chunks", chunks.with_nulls())
 
     def read(self, expected: Form | None = None) -> Iterator[tuple[int, Arrays]]:
         """Yield the number and the arrays of each chunk.

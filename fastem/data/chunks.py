@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from fastem._errstate import own_methods
 from fastem._public import public
 from fastem._typing import Array, DType, RowKind, SweptParams, SweptStats
-from fastem.data.arrow import ArrowRows
 from fastem.data.base import Posterior, Sums, as_row_kind, chosen_backend
 from fastem.data.chunk_source import Arrays, Chunkable, FirstPass, Form, Source, form_of, prefetch, rechunk
 from fastem.data.distinct import CHUNK_ROWS, DistinctCounts
@@ -260,8 +259,6 @@ def open_chunks(
     if trials is not None:
         trials = as_integer(trials, "trials", 0)
     check_choice(missing, "missing", MISSING)
-    marginalized = missing == "marginalize"
-    if marginalized and isinstance(chunks, ArrowRows):
-        chunks = chunks.with_nulls()
-    source = Source(chunks, as_row_kind(row_kind, has_trials), trials, fitting, missing=marginalized)
+    kind = as_row_kind(row_kind, has_trials)
+    source = Source(chunks, kind, trials, fitting, missing=missing == "marginalize")
     return Chunks(source, kernels, dtype)

@@ -53,8 +53,6 @@ def read_once(
 
     trials are those of chunks that come without.  ValueError for rows of another length than `owner` expects.
     """
-    if missing and isinstance(chunks, ArrowRows):
-        chunks = chunks.with_nulls()
     constant = None if trials is None else as_integer(trials, "trials", 0)
     source = Source(chunks, row_kind, constant, once=True, missing=missing)
     n = 0
