@@ -83,7 +83,8 @@ def unchanged_by_errors(estimator):
 
 def assert_fitted(mixture):
     single = mixture.weights_.dtype == np.float32
-    assert_shares(mixture.weights_, 1e-5 if single or mixture.weights_init is not None else 1e-12)
+    shares = np.append(mixture.weights_, getattr(mixture, "noise_weight_", []))
+    assert_shares(shares, 1e-5 if single or mixture.weights_init is not None else 1e-12)
     criteria = [mixture.loglik_, mixture.entropy_, mixture.aic_, mixture.bic_, mixture.log_posterior_]
     assert np.isfinite(criteria).all()
     assert np.isfinite(mixture.history_.loglik).all()

@@ -1,4 +1,7 @@
-"""Any input: the laws of tests/properties on as many random inputs as there is patience for, new ones each time."""
+"""Any input: the laws of tests/properties on as many random inputs as there is patience for, new ones each time.
+
+With TORTURE=small they are always the same ones: what CI says of a commit depends on the commit alone.
+"""
 
 import subprocess
 import sys
