@@ -112,10 +112,10 @@ bench-check: $(VENV)/bench.ready every-set
 bench-peers: $(VENV)/bench.ready .venv-peers/ready .venv-torch/ready bench/output/armadillo
 	$(RUN) bench/bench_peers.py
 
-# An environment of its own: daal4py needs an older scikit-learn.
+# An environment of its own: scikit-learn-intelex brings daal4py, and the libraries of both are large.
 .venv-peers/ready:
 	test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
-	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check "daal4py==2024.7.0" "scikit-learn<1.6" packaging pandas
+	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check "scikit-learn-intelex==2026.2.0" packaging pandas
 	touch $@
 
 # pomegranate needs torch, whose wheel for Linux brings gigabytes for graphics cards: the one of the system, if there is one.

@@ -111,7 +111,7 @@ class OneDAL:
 def one_dal(rows):
     import daal4py
 
-    return version("daal4py"), OneDAL(rows, daal4py)
+    return version("scikit-learn-intelex"), OneDAL(rows, daal4py)
 
 
 class Pomegranate:

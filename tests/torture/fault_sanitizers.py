@@ -68,7 +68,7 @@ def faults_are_seen() -> None:
 
 def main() -> None:
     faults_are_seen()
-    tree = build("sanitizers", {}, FLAGS)
+    tree = build("sanitizers", {}, FLAGS, modules=ONE_SET if SMALL else ())
     pytest(tree, *KERNELS, *ONE_TWIN, **sanitized())
     for isa in () if SMALL else processor_sets():
         pytest(tree, "tests", *ONE_TWIN, "-m", "not slow", FASTEM_ISA=isa, **sanitized())
