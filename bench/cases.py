@@ -51,9 +51,20 @@ class Case:
         return self.n * self.d * (2 if self.is_binomial else 1) * np.dtype(self.dtype).itemsize
 
     @property
-    def multiply_adds(self) -> int:
-        """Of an EM iteration per point and component: residuals times a triangle, a triangle of their products."""
-        return 2 * (self.d * (self.d + 1) // 2 + self.d)
+    def multiply_adds(self) -> float:
+        """Of an EM iteration per point and component, as few as its formulas need.
+
+        Full covariances: residuals times a triangle and a triangle of their products.  Diagonal ones: a value and its
+        square, in the density and in the sums.  A tied one: the row is whitened and its products are added once for all
+        components.
+        """
+        triangle = self.d * (self.d + 1) / 2
+        return {
+            "normal": 4.0,
+            "full": 2 * (triangle + self.d),
+            "tied": 2 * (triangle / self.k + self.d),
+            "diag": 4.0 * self.d,
+        }.get(self.family, 2.0 * self.d)
 
     @property
     def loop_rows(self) -> int:

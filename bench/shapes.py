@@ -32,8 +32,7 @@ REPEATS = 7
 def nanoseconds(family: str, d: int, k: int) -> float:
     """Per point and component."""
     shape = Case(family if d > 1 else "normal", 1, d, k)
-    cost = shape.multiply_adds if family == "full" else 4 * d
-    n = max(512, MULTIPLY_ADDS // ((cost + 20) * k))
+    n = max(512, int(MULTIPLY_ADDS / ((shape.multiply_adds + 20) * k)))
     problem = make(Case(shape.family, n, d, k))
     with open_rows(problem.X, n_threads=1) as rows:
         tables = problem.start
@@ -54,7 +53,7 @@ def table(family: str, rows: tuple[int, ...], columns: tuple[int, ...]) -> np.nd
 def draw(path: str) -> None:
     figure, axes = plt.subplots(1, 3, figsize=(13, 4), constrained_layout=True)
     for family, axis in zip(("full", "diag"), axes[:2], strict=True):
-        cost = np.array([Case("full", 1, d, 1).multiply_adds if family == "full" else 4 * d for d in FEATURES])
+        cost = np.array([Case(family, 1, d, 1).multiply_adds for d in FEATURES])
         for k, line in zip(FEW, table(family, FEATURES, FEW).T, strict=True):
             axis.loglog(FEATURES, line / cost, "o-", label=f"k = {k}")
         axis.set(title=family, xlabel="features d", ylabel="ns per multiply-add")

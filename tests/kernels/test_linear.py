@@ -117,6 +117,20 @@ def degenerate():
     )
 
 
+@pytest.mark.parametrize("d", [64, 150])
+@pytest.mark.seconds
+def test_eigenvalues_of_fewer_rows_than_features_come(d):
+    """They are rounding but for a few, and each rotation brings it anew."""
+    rng = np.random.default_rng(d)
+    for r in (2, d // 3):
+        X = rng.normal(size=(3, r, d))
+        for rows in (X, X * 10.0 ** rng.uniform(-9, 0, d), X * 10.0 ** -np.linspace(0, 9, d)):
+            S = rows.swapaxes(1, 2) @ rows
+            S = (S + S.swapaxes(1, 2)) / 2
+            for each, values, vectors in zip(S, *linear.eigh(S), strict=True):
+                assert_eigen(each, values, vectors)
+
+
 @pytest.mark.parametrize(("name", "S"), list(degenerate()))
 @pytest.mark.seconds
 def test_eigenvalues_are_those_of_60_digits(name, S):

@@ -215,6 +215,17 @@ def test_what_cancellation_leaves_of_a_covariance_is_made_definite():
     assert (np.linalg.eigvalsh(1e200 * found) > 0).all()
 
 
+@pytest.mark.filterwarnings("ignore::fastem.ConvergenceWarning")
+@pytest.mark.parametrize("reg_covar", [0.0, 1e-6, "auto"])
+@pytest.mark.seconds
+def test_components_of_fewer_rows_than_features(reg_covar):
+    """Their covariances are singular: most eigenvalues are rounding."""
+    X = np.random.default_rng(0).normal(size=(300, 128))
+    mixture = GaussianMixture(5, reg_covar=reg_covar, init_params="kmeans", max_iter=3, random_state=0).fit(X)
+    assert np.isfinite(mixture.score_samples(X)).all()
+    assert np.linalg.eigvalsh(mixture.covariances_).min() > 0
+
+
 def test_a_way_that_is_no_number_is_not_gone():
     """Steps of which the squares are 0: Anderson's method divides by them."""
     at = GaussianParams(np.ones(1), np.zeros((1, 1)), np.ones((1, 1, 1)))

@@ -1,0 +1,107 @@
+"""How near each kernel is to the limit of the machine: python bench/roofline.py [REPEATS]
+
+The limit of a sweep is the time of its multiply-adds, at the rate of NumPy's matrix product, and of an exponential for
+each point and component, at the rate of NumPy's exp in the first cache; both run on the same units, so that their times
+add up.  One thread.  Rates and sweeps are measured in turns, after a check of the answers; least times.
+"""
+
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+
+import measure
+import numpy as np
+from cases import Case, Problem, make
+from threadpoolctl import threadpool_limits
+
+WORK = 2e8
+"""Multiply-adds, or twenty times as many exponentials, of a sweep that is timed: some 20 ms."""
+EXPONENTIAL = 20
+"""Multiply-adds that take as long as an exponential, about: for the choice of n alone."""
+CASES = (
+    ("normal", 1, 3),
+    ("full", 2, 5),
+    ("full", 8, 10),
+    ("full", 16, 10),
+    ("full", 32, 16),
+    ("full", 64, 16),
+    ("full", 128, 16),
+    ("tied", 8, 12),
+    ("tied", 16, 16),
+    ("tied", 32, 64),
+    ("tied", 64, 64),
+    ("diag", 2, 5),
+    ("diag", 8, 10),
+    ("diag", 32, 64),
+    ("diag", 64, 64),
+    ("diag", 784, 10),
+    ("spherical", 8, 10),
+    ("spherical", 32, 64),
+    ("binomial", 1, 3),
+    ("binomial", 20, 5),
+    ("poisson", 1, 3),
+)
+DTYPES = ("float64", "float32")
+SIZE = {"float64": 1000, "float32": 1400}
+"""Of the matrices of the product."""
+CACHED = 2048
+"""Numbers of which an exponential is taken: they stay in the first cache."""
+TRIALS = 50
+
+Timed = dict[str, Callable[[], object]]
+
+
+def cases(dtype: str) -> list[Case]:
+    """Of the dtype, each of as many rows as make a sweep long enough."""
+    shapes = [Case(family, 1, d, k, TRIALS * (family == "binomial"), dtype, threads=1) for family, d, k in CASES]
+    return [sized(case) for case in shapes if dtype == "float64" or case.row_kind == "real numbers"]
+
+
+def sized(case: Case) -> Case:
+    n = int(WORK / (case.k * (case.multiply_adds + EXPONENTIAL)))
+    return Case(case.family, n, case.d, case.k, case.trials, case.dtype, case.threads)
+
+
+def rates(dtype: str) -> Timed:
+    """A matrix product and a row of exponentials."""
+    A = np.random.default_rng(0).random((SIZE[dtype], SIZE[dtype])).astype(dtype)
+    x, out = -A.ravel()[:CACHED], np.empty(CACHED, dtype)
+    return {"product": lambda: A @ A, "exp": lambda: [np.exp(x, out=out) for _ in range(100)]}
+
+
+def least(problem: Problem, repeats: int) -> tuple[float, float, float]:
+    """Nanoseconds of a multiply-add, of an exponential, and of a sweep per point and component."""
+    case = problem.case
+    with ExitStack() as stack:
+        stack.enter_context(threadpool_limits(1))
+        rows = stack.enter_context(measure.opened(problem, "cython"))
+        calls = rates(case.dtype) | {"sweep": lambda: rows.sweep(problem.start)}
+        turns = [{name: measure.seconds(call) for name, call in calls.items()} for _ in range(repeats)]
+    best = {name: 1e9 * min(turn[name] for turn in turns) for name in calls}
+    return best["product"] / SIZE[case.dtype] ** 3, best["exp"] / (100 * CACHED), best["sweep"] / (case.n * case.k)
+
+
+def line(case: Case, repeats: int) -> str:
+    """A row of the table in docs/performance.md."""
+    problem = make(case)
+    if case.dtype == "float64":
+        measure.check(problem, "cython")
+    multiply_add, exponential, sweep = least(problem, repeats)
+    limit = case.multiply_adds * multiply_add + exponential
+    rest = f"{case.multiply_adds:.4g} | {limit:.2f} | {sweep:.2f} | {limit / sweep:.0%} |"
+    return f"| {case.family}, d = {case.d}, k = {case.k}{', float32' * (case.dtype == 'float32')} | {rest}"
+
+
+def main() -> None:
+    repeats = int(sys.argv[1]) if len(sys.argv) > 1 else 9
+    print("| case | multiply-adds | limit | sweep | share |\n|---|---|---|---|---|")
+    for dtype in DTYPES:
+        for case in cases(dtype):
+            print(line(case, repeats), flush=True)
+    for dtype in DTYPES:
+        multiply_add, exponential, _ = least(make(Case("normal", 1000, 1, 1, dtype=dtype, threads=1)), repeats)
+        print(f"{dtype}: {2 / multiply_add:.1f} GFlop/s in a matrix product, {exponential:.2f} ns for an exponential")
+
+
+if __name__ == "__main__":
+    main()
