@@ -44,6 +44,7 @@ CASES = (
 DTYPES = ("float64", "float32")
 SIZE = {"float64": 1000, "float32": 1400}
 """Of the matrices of the product."""
+RTOL = {"float64": 1e-9, "float32": measure.SINGLE_RTOL}
 CACHED = 2048
 """Numbers of which an exponential is taken: they stay in the first cache."""
 TRIALS = 50
@@ -69,6 +70,25 @@ def rates(dtype: str) -> Timed:
     return {"product": lambda: A @ A, "exp": lambda: [np.exp(x, out=out) for _ in range(100)]}
 
 
+def check(problem: Problem) -> None:
+    """AssertionError unless the log likelihood of some rows is that of the naive sums."""
+    part = measure.loop_part(problem)
+    expected, _ = measure.naive.posterior(log_density(part), part.start.weights)
+    with measure.opened(part, "cython") as rows:
+        np.testing.assert_allclose(rows.sweep(part.start).loglik, expected.sum(), rtol=RTOL[problem.case.dtype])
+
+
+def log_density(problem: Problem) -> np.ndarray:
+    """Of rows (n, k) of the components."""
+    X, start = problem.X.astype(float), problem.start
+    if problem.case.is_binomial:
+        return measure.naive.binomial_log_density(X, problem.trials, start.probs)
+    if problem.case.is_poisson:
+        return measure.naive.poisson_log_density(X, start.rates)
+    covariances = measure.naive.expand_covariances(start.covariances, start.covariance_type, *start.means.shape)
+    return measure.naive.normal_log_density(X, start.means, covariances)
+
+
 def least(problem: Problem, repeats: int) -> tuple[float, float, float]:
     """Nanoseconds of a multiply-add, of an exponential, and of a sweep per point and component."""
     case = problem.case
@@ -84,8 +104,7 @@ def least(problem: Problem, repeats: int) -> tuple[float, float, float]:
 def line(case: Case, repeats: int) -> str:
     """A row of the table in docs/performance.md."""
     problem = make(case)
-    if case.dtype == "float64":
-        measure.check(problem, "cython")
+    check(problem)
     multiply_add, exponential, sweep = least(problem, repeats)
     limit = case.multiply_adds * multiply_add + exponential
     rest = f"{case.multiply_adds:.4g} | {limit:.2f} | {sweep:.2f} | {limit / sweep:.0%} |"

@@ -9,7 +9,7 @@ SLOW_IS_FINE = {"deadline": None, "database": None, "suppress_health_check": lis
 settings.register_profile("house", max_examples=50, derandomize=True, **SLOW_IS_FINE)
 settings.register_profile("torture", max_examples=3_000, **SLOW_IS_FINE)
 settings.register_profile("long", max_examples=20_000, **SLOW_IS_FINE)
-settings.register_profile("torture-small", max_examples=300, derandomize=True, **SLOW_IS_FINE)
+settings.register_profile("torture-small", max_examples=150, derandomize=True, **SLOW_IS_FINE)
 settings.load_profile("house")
 
 collect_ignore_glob = ["conftest.py", "*/conftest.py"]  # of doctests: all have one name
