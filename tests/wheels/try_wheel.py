@@ -1,6 +1,6 @@
 """The wheel in dist, in a fresh environment of every Python that is here, with no compiler on the path.
 
-python tests/wheels/try_wheel.py            fastem doctor and a smoke test
+python tests/wheels/try_wheel.py            fastem doctor and a smoke test; on the oldest Python with the oldest NumPy too
 python tests/wheels/try_wheel.py --suite    every test that is not slow, and the examples of the docstrings
 """
 
@@ -15,6 +15,8 @@ ROOT = Path(__file__).parents[2]
 SMOKE = Path(__file__).with_name("smoke.py")
 ENVIRONMENTS = ROOT / "build" / "wheels"
 PYTHONS = ("3.11", "3.12", "3.13")
+OLDEST = ("numpy==1.26.*",)
+"""What pyproject.toml says of them."""
 INSTRUCTION_SETS = "3"
 LARGEST = 4_000_000
 """Bytes of a wheel: a tenth of scikit-learn's and its SciPy's."""
@@ -75,8 +77,8 @@ def run(commands, name, *arguments, path=()):
     subprocess.run([commands / name, *arguments], cwd=ROOT, env=os.environ | alone, check=True)
 
 
-def smoke(version, python, wheel):
-    commands = environment(version, python, wheel)
+def smoke(version, python, *requirements):
+    commands = environment(version, python, *requirements)
     run(commands, "fastem", "doctor")
     run(commands, "python", SMOKE, INSTRUCTION_SETS)
 
@@ -93,6 +95,8 @@ def main():
     check_contents(only("*.tar.gz"))
     for version, python in interpreters():
         (suite if "--suite" in sys.argv else smoke)(version, python, wheel)
+        if version == PYTHONS[0]:
+            smoke(version, python, wheel, *OLDEST)
 
 
 if __name__ == "__main__":
