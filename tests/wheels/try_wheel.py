@@ -1,6 +1,6 @@
 """The wheel in dist, in a fresh environment of every Python that is here, with no compiler on the path.
 
-python tests/wheels/try_wheel.py            fastem doctor and a smoke test; on the oldest Python with the oldest NumPy too
+python tests/wheels/try_wheel.py            fastem doctor and a smoke test; on the oldest Python the oldest NumPy too
 python tests/wheels/try_wheel.py --suite    every test that is not slow, and the examples of the docstrings
 """
 
