@@ -142,7 +142,10 @@ def arrow_column(values: np.ndarray) -> Any:
 
 
 def typed(values: np.ndarray) -> np.ndarray:
-    """Return numbers for the cells of a text, if all are numbers that are written back as they were read."""
+    """Return numbers for the cells of a text, if all are numbers, and cells that differ are different numbers.
+
+    A measurement 1.10 becomes the number 1.1, which it is; beside 1.1 it is a name, as of a version, and stays text.
+    """
     if values.dtype.kind != "T":
         return values
     cells = values.tolist()
@@ -152,6 +155,12 @@ def typed(values: np.ndarray) -> np.ndarray:
         return np.array([*map(int, cells)], np.int64)
     with suppress(ValueError):
         numbers = np.array([*map(float, cells)])
-        if np.isfinite(numbers).all() and not any(map(LONG.fullmatch, cells)):
+        is_exact = np.isfinite(numbers).all() and not any(map(LONG.fullmatch, cells))
+        if is_exact and n_different(numbers) == n_different(values):
             return numbers
     return as_objects(cells)
+
+
+def n_different(values: np.ndarray) -> int:
+    """Count the different values; 0 and -0 are two."""
+    return len(set(map(str, values.tolist())))

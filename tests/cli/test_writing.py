@@ -23,6 +23,8 @@ CELLS = [
     ["", "5"],
     ["nan", "6"],
     ["1e999", "7"],
+    ["1.1", "1.10"],  # versions: one number, two names
+    ["0.1000000000000000055", "0.1"],
 ]
 
 
@@ -44,8 +46,8 @@ def test_ids_are_written_back_as_they_were_read(cells, suffix, tmp_path):
 
 @pytest.mark.parametrize("suffix", [".json", ".parquet"])
 def test_measurements_are_numbers_however_they_are_written(suffix, tmp_path):
-    cells = np.array(["1.50", "1e3", "1.000000000000000056e-01", "-2"], np.dtypes.StringDType())
-    assert written(tmp_path, suffix, cells) == [1.5, 1000.0, 0.1, -2.0]
+    cells = np.array(["1.50", "1.50", "1e3", "1.000000000000000056e-01", "-2", "0.0", "-0.0"], np.dtypes.StringDType())
+    assert written(tmp_path, suffix, cells) == [1.5, 1.5, 1000.0, 0.1, -2.0, 0.0, 0.0]
 
 
 def test_json_has_null_for_what_is_not_finite(tmp_path):
