@@ -62,7 +62,7 @@ class StopRule(NamedTuple):
 
     @property
     def memory_rows(self) -> int:
-        """Rows of vectors that a kernel needs: the last iteration, this one, scratch, and a pair more than are kept."""
+        """Return how many vectors a kernel needs: the last iteration, this one, scratch, a pair more than are kept."""
         return PAIRS + 4 if self.accelerated else 2 if self.stopping == "gradient" else 0
 
 

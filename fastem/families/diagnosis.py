@@ -37,7 +37,7 @@ class Diagnosis(Tabled):
 
     @kept
     def overlap(self) -> Array:
-        """How probably a row of a component is taken for another's, (k, k), as `mixture.overlap()`; NaN for counts."""
+        """Return (k, k) how probably a row of one component is taken for another's; NaN for counts."""
         found = self.params.overlaps()
         return np.full((len(self.weights), len(self.weights)), np.nan) if found is None else found
 

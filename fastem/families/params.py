@@ -96,12 +96,12 @@ class Params(ABC):
 
     @property
     def weight_places(self) -> dict[str, NDArray[np.intp]]:
-        """Where each of the weights is among all of them, by the name that it has as a parameter."""
+        """Return where each of the weights is among all of them, by the name that it has as a parameter."""
         return {"weights": np.arange(len(self.weights))}
 
     @property
     def labels(self) -> NDArray[np.intp]:
-        """What the components are called that rows belong to: 0 .. k - 1, and -1 for a background."""
+        """Return what the components are called that rows belong to: 0 .. k - 1, and -1 for a background."""
         return np.arange(len(self.weights))
 
     # ---- the sweep

@@ -202,7 +202,7 @@ class Extrapolation(Generic[P]):
 
     @property
     def gain(self) -> float:
-        """What the log likelihood still had to gain (a total) by the parabola along the direction.
+        """Return what the log likelihood still had to gain (a total) by the parabola along the direction.
 
         It is the most of the last few iterations, since near a saddle a single one says too little; infinite before
         there are as many.

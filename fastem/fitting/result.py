@@ -121,7 +121,7 @@ class Fit(Generic[P, S]):
 
     @property
     def summary(self) -> str:
-        """One line: how it ended, and how far from the maximum."""
+        """Return a line on how it ended, and how far from the maximum."""
         far = math.inf > self.remaining_gain > NEAR * self.stats.total
         return (
             f"{'converged' if self.converged else 'not converged'} after {self.n_iter} iterations"
@@ -131,7 +131,7 @@ class Fit(Generic[P, S]):
 
     @property
     def criterion(self) -> str:
-        """What `loglik` is, in full."""
+        """Return the name of what `loglik` is, in full."""
         return f"{LOWER_BOUND} of the log evidence" if self.objective == LOWER_BOUND else self.objective
 
     @property

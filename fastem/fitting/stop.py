@@ -42,7 +42,7 @@ class Stop:
 
     @property
     def reason(self) -> str:
-        """What is below tol; by "gain" an estimate of the last iterations, where scores do not confirm it."""
+        """Return what is below tol; by "gain" an estimate of the last iterations, where scores do not confirm it."""
         confirmed = self.left is not None and self.left.is_reliable and self._is_little(self.left)
         by = "aitken" if self.stopping == "gain" and not confirmed else self.stopping
         return f"{(STOPPING | VARIATIONAL)[by]} below tol={self.target:g}"

@@ -139,7 +139,7 @@ class Coordinates:
 
     @property
     def places(self) -> dict[str, NDArray[np.intp]]:
-        """Which of all values each parameter is, by its name and shaped as it is."""
+        """Return which of all values each parameter is, by its name and shaped as it is."""
         others = zip(self.charts[1:], self.begins[1:], strict=True)
         return self.weight_places | {chart.name: begin + chart.places for chart, begin in others}
 

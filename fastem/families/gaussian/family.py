@@ -55,7 +55,7 @@ class GaussianFamily(Family[GaussianParams, GaussianStats]):
 
     @property
     def _added(self) -> float | Array:
-        """What is added to variances, one number or (d,); ValueError where that depends on rows not known yet."""
+        """Return what is added to variances, one number or (d,); ValueError where it depends on rows not known yet."""
         if isinstance(self.reg_covar, str):
             raise ValueError("reg_covar='auto' depends on the rows: call for_rows first")
         return self.reg_covar

@@ -185,7 +185,10 @@ class PoissonStats(Stats[PoissonParams]):
         return np.concatenate([weight_slopes(self.counts, self.params.weights, fixed.free("weights")), slopes.ravel()])
 
     def _rounded(self) -> tuple[float, float]:
-        """Logarithms in the tables are precise to four units; rates after an M-step to one."""
+        """Return the two sums of `Stats._rounded`.
+
+        Logarithms in the tables are precise to four units; rates after an M-step to one.
+        """
         weights, rates = np.maximum(self.params.weights, SMALLEST_WEIGHT), self.params.rates
         expected = dot(self.exposure, rates.sum(axis=1))
         logs = np.abs(np.log(np.maximum(rates, SMALLEST_RATE)))

@@ -32,7 +32,7 @@ class Ranges:
 
     @property
     def lengths(self) -> Array:
-        """How long (m,) the ranges are."""
+        """Return how long (m,) the ranges are."""
         return self.high - self.low
 
 

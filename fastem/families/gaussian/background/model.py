@@ -126,13 +126,13 @@ class BackgroundParams(GaussianParams):
 
     @property
     def kernel(self) -> SweepKernels:
-        """Those of rows without gaps: what has no precision has no marginal."""
+        """Return the kernels of rows without gaps: what has no precision has no marginal."""
         kernel = UNIVARIATE if self.n_features == 1 else STRUCTURES["full" if self.is_matrix else "diag"].kernel
         return kernel._replace(accumulate_missing="", posterior_missing="")
 
     @kept
     def middle(self) -> Array | None:
-        """None: each component is swept by itself."""
+        """Return None: each component is swept by itself."""
         return None
 
     @property
