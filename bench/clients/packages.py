@@ -3,6 +3,7 @@
 python bench/clients/packages.py CLIENT    prints a line of JSON: version, seconds and what became of the answer
 """
 
+import importlib
 import json
 import sys
 import time
@@ -54,6 +55,13 @@ def lego_bayesian_classifier(rows: Rows) -> Answer:
     from sklego.mixture import BayesianGMMClassifier
 
     model = BayesianGMMClassifier(n_components=2, random_state=0).fit(rows.X, rows.y // 2)
+    return Answer(model.predict(rows.X), model.predict_proba(rows.X))
+
+
+def lego_naive_bayes(rows: Rows) -> Answer:
+    from sklego.naive_bayes import GaussianMixtureNB
+
+    model = GaussianMixtureNB(n_components=2, random_state=0).fit(rows.X, rows.y // 2)
     return Answer(model.predict(rows.X), model.predict_proba(rows.X))
 
 
@@ -145,8 +153,25 @@ def activeml_classifier(rows: Rows) -> Answer:
     return Answer(model.predict(rows.X), model.predict_proba(rows.X), model.mixture_model_.lower_bound_ / len(y))
 
 
+def conditional_regressor(rows: Rows) -> Answer:
+    from cgmm import ConditionalGMMRegressor
+
+    model = ConditionalGMMRegressor(n_components=5, random_state=0).fit(rows.X[:, :-1], rows.X[:, -1])
+    return Answer(None, model.predict(rows.X[::100, :-1]))
+
+
+def simpeg_weighted(rows: Rows) -> Answer:
+    from discretize import TensorMesh
+    from simpeg.utils import pgi_utils
+
+    importlib.reload(pgi_utils)  # its base class is what scikit-learn's name stands for while it is imported
+    mesh = TensorMesh([len(rows.X)])
+    model = pgi_utils.WeightedGaussianMixture(5, mesh, np.ones(len(rows.X), bool), random_state=0).fit(rows.X)
+    return Answer(model.predict(rows.X), model.score_samples(rows.X))
+
+
 def subclass(rows: Rows) -> Answer:
-    """As simpeg does: a class of its own that overrides a step of the fit."""
+    """Fit a class of one's own that overrides a step of the fit."""
 
     class Weighted(sklearn.mixture.GaussianMixture):
         def _m_step(self, X: np.ndarray, log_resp: np.ndarray, **given: object) -> None:
@@ -167,6 +192,7 @@ CLIENTS = {
     "GMM": Client("pyod", pyod_gmm, partial(clouds, 40_000, 8, 5)),
     "GMMClassifier": Client("scikit-lego", lego_classifier, partial(clouds, 40_000, 4, 6)),
     "BayesianGMMClassifier": Client("scikit-lego", lego_bayesian_classifier, partial(clouds, 40_000, 4, 6)),
+    "GaussianMixtureNB": Client("scikit-lego", lego_naive_bayes, partial(clouds, 20_000, 4, 6)),
     "GMMOutlierDetector": Client("scikit-lego", lego_outliers, partial(clouds, 20_000, 4, 5)),
     "learn_gmm, fisher_vector": Client("scikit-image", image_fisher_vector, partial(clouds, 40_000, 16, 5)),
     "to_onnx of to_sklearn()": Client("skl2onnx", onnx, partial(clouds, 40_000, 4, 5)),
@@ -177,6 +203,8 @@ CLIENTS = {
     "Clustergram": Client("clustergram", clustergram_levels, partial(clouds, 20_000, 4, 5)),
     "hmm.init.gaussian": Client("deeptime", deeptime_init, partial(clouds, 5_000, 1, 5)),
     "MixtureModelClassifier": Client("scikit-activeml", activeml_classifier, partial(clouds, 20_000, 4, 5)),
+    "ConditionalGMMRegressor": Client("cgmm", conditional_regressor, partial(clouds, 20_000, 3, 5)),
+    "WeightedGaussianMixture": Client("simpeg", simpeg_weighted, partial(clouds, 1500, 1, 5), TypeError),
     "a subclass with _m_step": Client("scikit-learn", subclass, partial(clouds, 5_000, 2, 5), TypeError),
 }
 """The clients, by what is called."""

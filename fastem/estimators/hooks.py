@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import partial
 
+from fastem.estimators.sklearn_counterparts import STANDING_IN
+
 E_STEP = (
     "em(sweep, maximize, params) runs EM with an E-step of your own, accumulate(params, X) is the one of fastem, and "
     "sample_weight tells it what each row counts"
@@ -50,6 +52,9 @@ INSTEAD = {
 OF_PREDICTIONS = {name for name, instead in INSTEAD.items() if instead is DENSITY}
 """Those that scikit-learn calls for a prediction too."""
 
+BEFORE_A_PATCH = ". A module that is imported before patch_sklearn() is called keeps scikit-learn's class as its base"
+"""Said where a patch may have given a class of another package this base."""
+
 HOME = ("fastem", "sklearn")
 """Packages whose own classes may have such methods: fastem has those that clients call, in sklearn_names."""
 
@@ -65,5 +70,5 @@ def refuse(mixture: object, names: Iterable[str] = INSTEAD) -> None:
         if name in vars(mixture) or (owner is not None and owner.__module__.split(".")[0] not in HOME):
             raise TypeError(
                 f"{type(mixture).__name__} overrides {name}, which scikit-learn calls and fastem does not, so that it "
-                f"would have no effect. In its place, {INSTEAD[name]}"
+                f"would have no effect. In its place, {INSTEAD[name]}{BEFORE_A_PATCH if STANDING_IN else ''}"
             )

@@ -186,6 +186,27 @@ def test_a_patched_default_is_fastems():
         assert sklearn.mixture.GaussianMixture().init_params == "auto"
 
 
+@pytest.mark.parametrize("patched_first", [True, False])
+def test_a_subclass_with_a_step_of_its_own_keeps_the_base_that_it_was_made_with(patched_first):
+    rows = clouds()
+
+    def made():
+        def m_step(self, *args, **kwargs):
+            return THEIRS["GaussianMixture"]._m_step(self, *args, **kwargs)
+
+        return type("Weighted", (sklearn.mixture.GaussianMixture,), {"_m_step": m_step})
+
+    early = None if patched_first else made()
+    with fastem.patch_sklearn():
+        if patched_first:
+            with pytest.raises(
+                TypeError, match=r"overrides _m_step.*imported before patch_sklearn\(\) is called keeps"
+            ):
+                made()(2).fit(rows)
+        else:
+            assert early(2, random_state=0).fit(rows).converged_
+
+
 def test_without_scikit_learn_the_error_says_what_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn.mixture", None)
     with pytest.raises(ImportError, match="patch_sklearn needs scikit-learn: pip install scikit-learn"):
