@@ -198,6 +198,15 @@ def test_what_is_changed_by_hand_counts():
             "covariance_prior must be a number",
         ),
         ({"covariance_prior": 0.0, "covariance_type": "spherical"}, ValueError, "covariance_prior"),
+        *(
+            ({"covariance_prior": scale, "covariance_type": kind}, ValueError, r"covariance_prior .* below 1e\+280 .*row")
+            for kind, scale in {
+                "full": 1.7e308 * np.eye(2),
+                "tied": 1.7e308 * np.eye(2),
+                "diag": [1.0, 1.7e308],
+                "spherical": 1.7e308,
+            }.items()
+        ),
         ({"weight_concentration_prior_type": "gamma"}, ValueError, "weight_concentration_prior_type"),
         ({"init_params": "auto"}, ValueError, "init_params"),
         ({"stopping": "loglik"}, ValueError, "stopping"),

@@ -14,7 +14,7 @@ from fastem._typing import Array
 from fastem.data.row_source import RowSource
 from fastem.families.fixed import Fixed
 from fastem.families.gaussian.family import GaussianFamily
-from fastem.families.gaussian.matrices import diagonal
+from fastem.families.gaussian.matrices import LARGEST_VARIANCE, diagonal
 from fastem.families.gaussian.model import GaussianParams, GaussianStats
 from fastem.families.gaussian.moments import moments_of
 from fastem.families.gaussian.structures import STRUCTURES
@@ -22,6 +22,7 @@ from fastem.families.gaussian.variational.concentration import CONCENTRATIONS
 from fastem.families.gaussian.variational.model import VariationalParams, VariationalStats
 from fastem.families.gaussian.variational.prior import VariationalPrior
 from fastem.families.gaussian.variational.sums import PriorSums
+from fastem.validation.arrays import check_finite
 from fastem.validation.parameters import as_means, as_positive_definite
 from fastem.validation.settings import as_non_negative, check_choice
 
@@ -104,14 +105,12 @@ class VariationalFamily(GaussianFamily):
             self._check_scale(n_features)
 
     def _check_scale(self, n_features: int) -> None:
-        """Raise ValueError or TypeError for a scale that is none of covariances of this type."""
+        """Raise ValueError or TypeError for a scale that is none of covariances of this type, or overflows in sums."""
+        name, is_matrix = "covariance_prior", STRUCTURES[self.covariance_type].is_matrix
+        scale, shape = self.scale, (n_features, n_features) if is_matrix else (n_features,)
         if self.covariance_type == "spherical":
-            scale = as_non_negative(self.scale, "covariance_prior")  # squared units, which no count bounds
-            as_positive_definite([scale], "covariance_prior", (1,), False)
-            return
-        is_matrix = STRUCTURES[self.covariance_type].is_matrix
-        shape = (n_features, n_features) if is_matrix else (n_features,)
-        as_positive_definite(self.scale, "covariance_prior", shape, is_matrix)
+            scale, shape = [as_non_negative(self.scale, name)], (1,)  # squared units, which no count bounds
+        check_finite(as_positive_definite(scale, name, shape, is_matrix), name, LARGEST_VARIANCE)
 
     # ---- EM
 
