@@ -73,6 +73,7 @@ _HOME = {
     "Config": "config",
     "warmup": "config",
     "ConvergenceWarning": "estimators.sklearn_compat",
+    "CollapsedComponentWarning": "exceptions",
     "EmptyComponentWarning": "exceptions",
     "EqualComponentWarning": "exceptions",
     "CollapsedComponentError": "exceptions",

@@ -26,6 +26,7 @@ from fastem.estimators.sklearn_patch import unpatch_sklearn as unpatch_sklearn
 from fastem.estimators.summary import MixtureSummary as MixtureSummary
 from fastem.exceptions import BadValueError as BadValueError
 from fastem.exceptions import CollapsedComponentError as CollapsedComponentError
+from fastem.exceptions import CollapsedComponentWarning as CollapsedComponentWarning
 from fastem.exceptions import EmptyComponentWarning as EmptyComponentWarning
 from fastem.exceptions import EqualComponentWarning as EqualComponentWarning
 from fastem.exceptions import IdentifiabilityWarning as IdentifiabilityWarning

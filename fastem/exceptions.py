@@ -36,6 +36,11 @@ class EqualComponentWarning(UserWarning):
 
 
 @public
+class CollapsedComponentWarning(UserWarning):
+    """A component closed in on few or equal rows: the floor of its variances decides how likely it is, not the rows."""
+
+
+@public
 class IdentifiabilityWarning(UserWarning):
     """Different parameters have the same likelihood, whatever the rows."""
 

@@ -12,7 +12,7 @@ import numpy as np
 from fastem.estimators import fitted_settings
 from fastem.estimators.sklearn_compat import ConvergenceWarning, NotFittedError
 from fastem.estimators.state import Attributes, MixtureState
-from fastem.exceptions import EmptyComponentWarning, EqualComponentWarning, warn
+from fastem.exceptions import CollapsedComponentWarning, EmptyComponentWarning, EqualComponentWarning, warn
 from fastem.families.base import P, S
 from fastem.families.params import Params
 from fastem.families.stats import Stats
@@ -196,4 +196,17 @@ def warn_of(mixture: MixtureState, fit: Fit[P, S], equal: np.ndarray) -> None:
             f"components {equal.tolist()} equal others before them, and EM cannot part them: a mixture of "
             "different ones may be far more likely. Another start would tell, or fewer components would do",
             EqualComponentWarning,
+        )
+    warn_of_collapsed(mixture)
+
+
+def warn_of_collapsed(mixture: MixtureState) -> None:
+    """Warn of the components of a fit that have rows, and no extent of their own."""
+    collapsed = {each.component for each in mixture.collapses_ if each.action == "floor"}
+    if found := sorted(collapsed - {*mixture.empty_components_.tolist()}):
+        warn(
+            f"components {found} collapsed onto few rows, or onto rows that are equal in some direction: the floor of "
+            "their variances, not the rows, decides the likelihood and its criteria. Fewer components or a simpler "
+            "covariance_type would do",
+            CollapsedComponentWarning,
         )

@@ -121,6 +121,7 @@ def bootstrap_test(
     draw = simulator(mixture, arrays, rng)
     with warnings.catch_warnings():  # rows of k components may well lead to two equal ones of k + 1
         warnings.simplefilter("ignore", exceptions.EqualComponentWarning)
+        warnings.simplefilter("ignore", exceptions.CollapsedComponentWarning)
         simulated = np.array([likelihood_ratio(estimator, k, draw())[1] for _ in range(n_bootstrap)])
     return BootstrapTest(k, statistic, simulated)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +18,7 @@ from fastem.estimators.attributes import total_weight
 from fastem.estimators.base import Mixture
 from fastem.estimators.gaussian_mixture import GaussianMixture
 from fastem.estimators.model import check_model, check_settings
-from fastem.exceptions import warn
+from fastem.exceptions import CollapsedComponentWarning, warn
 from fastem.fitting.result import Start
 from fastem.persistence import load
 from fastem.selection.criteria import CRITERIA, THOROUGH
@@ -142,7 +143,9 @@ def select(
     one_component = fit_one_component(estimator, data) if folds_of_criterion else None
     fits = Fits(estimator, data, folder, folds_of_criterion, step, one_component)
     report = (lambda mixture: on_candidate(Candidate.of(mixture))) if on_candidate else (lambda mixture: None)
-    mixtures = fits.fit_all(settings, split_merge, report)
+    with warnings.catch_warnings():  # what such a component adds to a likelihood is told, and not counted
+        warnings.simplefilter("ignore", CollapsedComponentWarning)
+        mixtures = fits.fit_all(settings, split_merge, report)
     selection = Selection(criterion, tuple(map(Candidate.of, mixtures)), tuple(mixtures))
     if doubts := selection.doubts():
         warn(doubts)

@@ -36,6 +36,7 @@ def test_a_fit_is_that_of_the_estimator(file, folder, ran):
         assert told[name] == getattr(mixture, f"{name}_")
 
 
+@pytest.mark.filterwarnings("ignore::fastem.CollapsedComponentWarning")
 def test_settings_reach_the_fit(folder, ran):
     settings = ["--covariance", "diag", "--seed", "3", "--n-init", "3", "--tol", "0.01", "--max-iter", "7"]
     told = json.loads(said(ran, "fit", "rows.csv", *POINTS, "--weight", "w", "-k", "3", *settings, "--json"))

@@ -33,5 +33,6 @@ def expected_failures(estimator):
     expected_failed_checks=expected_failures,
 )
 @pytest.mark.seconds
+@pytest.mark.filterwarnings("ignore::fastem.CollapsedComponentWarning")
 def test_estimator(estimator, check):
     check(estimator)

@@ -58,6 +58,7 @@ def test_one_component_at_an_offset_has_the_variance_of_its_rows(kind):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.filterwarnings("ignore::fastem.CollapsedComponentWarning")
 def test_two_points_far_apart_have_only_the_regularisation(kind, dtype):
     X = np.array([[9999], [0]], dtype=dtype)
     mixture = GaussianMixture(2, covariance_type=kind, reg_covar=0.1, random_state=0).fit(X)
@@ -112,6 +113,7 @@ def test_a_constant_column_without_regularisation_is_refused_as_scikit_learn_doe
 
 @pytest.mark.parametrize("init_params", ["kmeans", "k-means++", "random_from_data"])
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.filterwarnings("ignore::fastem.CollapsedComponentWarning")
 def test_every_distinct_row_of_many_duplicates_can_have_its_component(kind, init_params):
     distinct = np.array([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0], [10.0, 10.0], [30.0, 30.0]])
     X = np.repeat(distinct, 100, axis=0)
@@ -128,6 +130,7 @@ def test_every_distinct_row_of_many_duplicates_can_have_its_component(kind, init
 @pytest.mark.parametrize("init_params", ["kmeans", "k-means++", "random_from_data"])
 @pytest.mark.parametrize("d", [1, 2])
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.filterwarnings("ignore::fastem.CollapsedComponentWarning")
 def test_as_many_components_as_rows(kind, d, init_params):
     X = clouds(d)[:8]
     mixture = GaussianMixture(8, covariance_type=kind, init_params=init_params, random_state=0).fit(X)

@@ -129,6 +129,7 @@ def test_rows_are_taken_in_the_order_of_their_positions(short_blocks):
     np.testing.assert_array_equal(few.sample_weight, w[positions])
 
 
+@pytest.mark.filterwarnings("ignore::fastem.CollapsedComponentWarning")
 def test_rows_of_weight_zero_start_no_component(short_blocks):
     """Those drawn for the start have none, but for a few."""
     X, w = rows(20_000), np.zeros(20_000)

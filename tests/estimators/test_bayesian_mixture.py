@@ -199,7 +199,11 @@ def test_what_is_changed_by_hand_counts():
         ),
         ({"covariance_prior": 0.0, "covariance_type": "spherical"}, ValueError, "covariance_prior"),
         *(
-            ({"covariance_prior": scale, "covariance_type": kind}, ValueError, r"covariance_prior .* below 1e\+280 .*row")
+            (
+                {"covariance_prior": scale, "covariance_type": kind},
+                ValueError,
+                r"covariance_prior .* below 1e\+280 .*row",
+            )
             for kind, scale in {
                 "full": 1.7e308 * np.eye(2),
                 "tied": 1.7e308 * np.eye(2),

@@ -128,6 +128,7 @@ def test_a_binomial_fit_is_naive_em(world, twin):
     np.testing.assert_allclose(fits.loglik[0], loglik, rtol=RTOL)
 
 
+@pytest.mark.filterwarnings("ignore::fastem.CollapsedComponentWarning")
 def test_a_fit_is_that_of_the_estimator_from_the_same_start(twin):
     x, offsets = normal_groups()
     starts = fit_many(x, offsets, 2, max_iter=0, backend=twin)

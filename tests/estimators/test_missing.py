@@ -275,6 +275,7 @@ def test_weight_on_rows_without_values_alone_is_none():
             gaussian(1).fit(**data)
 
 
+@pytest.mark.filterwarnings("ignore::fastem.CollapsedComponentWarning")
 def test_a_sample_without_weight_is_replaced_by_rows_that_have_both():
     rows, weights = np.full((20_000, 2), np.nan), np.zeros(20_000)
     rows[:9_000] = RNG.standard_normal((9_000, 2))

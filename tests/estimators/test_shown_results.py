@@ -18,10 +18,12 @@ QUICK = fastem.GaussianMixture(init_params="kmeans", random_state=0, tol=1e-6, m
 
 def results():
     mixture = fastem.GaussianMixture(2, random_state=0, tol=1e-6).fit(PLANE)
+    with pytest.warns(fastem.CollapsedComponentWarning):
+        on_a_pair = fastem.GaussianMixture(2, random_state=0).fit(PAIR)
     return {
         "Selection": fastem.select(PLANE, range(1, 4), ("full", "diag"), estimator=QUICK),
         "StandardErrors": mixture.standard_errors(PLANE),
-        "Diagnosis": fastem.GaussianMixture(2, random_state=0).fit(PAIR).diagnose(),
+        "Diagnosis": on_a_pair.diagnose(),
         "BootstrapTest": fastem.BootstrapTest(1, 2.0, np.array([1.0, 2.0, 3.0])),
         "ManyFits": fastem.fit_many(np.arange(60.0), np.arange(0, 61, 5)),
     }

@@ -61,6 +61,7 @@ def test_numbers_have_the_digits_that_are_asked_for(number, text):
     assert summary.number_as_text(number, 4) == text
 
 
+@pytest.mark.filterwarnings("ignore::fastem.CollapsedComponentWarning")
 @pytest.mark.parametrize("rows", [[[0.0], [1.0]], [[0.0, 0.0], [1.0, 2.0]]])
 def test_a_degenerate_fit_says_so_below_its_table(rows):
     fitted = fastem.GaussianMixture(2, random_state=0).fit(rows)

@@ -205,6 +205,7 @@ def test_degenerate_data_end_in_a_finite_fit(acceleration):
 @accelerations
 @pytest.mark.filterwarnings("ignore::fastem.ConvergenceWarning", "ignore::fastem.EmptyComponentWarning")
 @pytest.mark.parametrize("seed", [42, 7, 11])
+@pytest.mark.filterwarnings("ignore::fastem.CollapsedComponentWarning")
 def test_collapsing_components_end_in_a_finite_fit(acceleration, seed):
     """With covariances that LAPACK takes for singular on the way."""
     X = np.random.default_rng(seed).normal(size=(60, 3))
@@ -214,6 +215,7 @@ def test_collapsing_components_end_in_a_finite_fit(acceleration, seed):
 
 
 @pytest.mark.filterwarnings("ignore::fastem.ConvergenceWarning", "ignore::fastem.EmptyComponentWarning")
+@pytest.mark.filterwarnings("ignore::fastem.CollapsedComponentWarning")
 def test_steps_too_small_to_have_a_length_are_plain():
     X = np.random.default_rng(0).integers(0, 3, (100, 1)).astype(float)
     settings = {"random_state": 0, "max_iter": 60, "tol": 1e-6, "init_params": "random_from_data"}

@@ -56,6 +56,7 @@ def test_a_fit_of_one_iteration_at_a_time_has_the_bits_of_one(fit, acceleration,
     ids=lambda settings: "-".join(settings),
 )
 @pytest.mark.seconds
+@pytest.mark.filterwarnings("ignore::fastem.CollapsedComponentWarning")
 def test_restarts_random_numbers_and_history_go_on_too(settings, tmp_path):
     """20,000 rows: more than a start looks at, so that there are parts and screening."""
     settings = {"n_components": 3, "n_threads": 1} | SETTINGS | {"max_iter": 30} | settings

@@ -20,7 +20,10 @@ START = {
 KINDS = {"full": np.tile(np.eye(2), (2, 1, 1)), "diag": np.ones((2, 2)), "spherical": np.ones(2)}
 
 pytestmark = pytest.mark.filterwarnings(
-    "ignore::fastem.ConvergenceWarning", "ignore::fastem.EmptyComponentWarning", "ignore::fastem.EqualComponentWarning"
+    "ignore::fastem.CollapsedComponentWarning",
+    "ignore::fastem.ConvergenceWarning",
+    "ignore::fastem.EmptyComponentWarning",
+    "ignore::fastem.EqualComponentWarning",
 )
 
 
@@ -39,6 +42,28 @@ def test_a_component_on_equal_rows_is_seen_under_any_floor_and_in_any_units(kind
         assert (seen.component, seen.action) == (1, "floor")
         assert seen.count == pytest.approx(20, abs=1e-6)
         assert seen.smallest_eigenvalue <= 1.01e-6 * units**2 * 10
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_collapsed_component_is_warned_of_by_its_number(kind):
+    """Components on equal rows, and on a single one, whatever order they have in the end."""
+    alone = np.concatenate([CLOUD, [[50.0, 50.0]]])
+    for rows, order, place in ((TIED, None, 1), (TIED, "weights", 0), (alone, None, 1)):
+        start = START | {"means_init": [[0.0, 0.0], rows[-1]], "order_by": order}
+        with pytest.warns(fastem.CollapsedComponentWarning, match=rf"components \[{place}\] collapsed onto few rows"):
+            fitted("floor", kind, rows, **start)
+
+
+@pytest.mark.filterwarnings("error::fastem.CollapsedComponentWarning")
+def test_no_warning_of_components_that_have_an_extent_of_their_own_or_no_rows():
+    flat = np.concatenate([CLOUD, CLOUD + 7.0]) * [1.0, 0.0] + [0.0, 3.0]
+    fitted("floor", "full", flat)  # a feature of one value tells nothing apart
+    fitted("floor", "full", np.concatenate([CLOUD, 7.0 + CLOUD[:50] * 1e-2]))
+    assert len(fitted("drop").weights_) == 1
+    far = fitted("floor", X=CLOUD, means_init=[[0.0, 0.0], [1e4, 1e4]])
+    assert far.empty_components_.tolist() == [1]
+    fastem.BayesianGaussianMixture(3, random_state=0).fit(TIED)
+    assert fastem.select(TIED, [2]).best.collapses_
 
 
 def in_units(kind, units):

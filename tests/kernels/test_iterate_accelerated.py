@@ -31,7 +31,10 @@ QUASI_NEWTON = {"acceleration": "quasi-newton", "max_iter": 200}
 TOLS = {"loglik": 1e-7, "q": 1e-3, "aitken": 1e-6, "gradient": 1e-4}
 
 pytestmark = pytest.mark.filterwarnings(
-    "ignore::fastem.ConvergenceWarning", "ignore::fastem.EmptyComponentWarning", "ignore::fastem.EqualComponentWarning"
+    "ignore::fastem.CollapsedComponentWarning",
+    "ignore::fastem.ConvergenceWarning",
+    "ignore::fastem.EmptyComponentWarning",
+    "ignore::fastem.EqualComponentWarning",
 )
 
 

@@ -30,7 +30,10 @@ from fastem.families.gaussian.family import GaussianFamily
 from fastem.fitting.result import STEPS
 
 pytestmark = pytest.mark.filterwarnings(
-    "ignore::fastem.ConvergenceWarning", "ignore::fastem.EmptyComponentWarning", "ignore::fastem.EqualComponentWarning"
+    "ignore::fastem.CollapsedComponentWarning",
+    "ignore::fastem.ConvergenceWarning",
+    "ignore::fastem.EmptyComponentWarning",
+    "ignore::fastem.EqualComponentWarning",
 )
 
 

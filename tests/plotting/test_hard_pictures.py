@@ -72,6 +72,7 @@ def test_where_no_layout_makes_room_a_legend_stays_in_the_panel():
 # ------------------------------------------------------------------------------------------------------------- far rows
 
 
+@pytest.mark.filterwarnings("ignore::fastem.CollapsedComponentWarning")
 def test_one_far_row_does_not_squeeze_the_others():
     X = np.append(RNG.normal(size=4000), 60.0)[:, np.newaxis]
     (axes,) = drawn(fitted(X), X).axes_

@@ -180,6 +180,7 @@ def test_settings_of_the_building_blocks():
 @pytest.mark.filterwarnings("ignore::fastem.EmptyComponentWarning", "ignore::fastem.EqualComponentWarning")
 @pytest.mark.parametrize("kind", ["full", "tied", "diag", "spherical"])
 @pytest.mark.parametrize("scale", [1e-84, 1e139])
+@pytest.mark.filterwarnings("ignore::fastem.CollapsedComponentWarning")
 def test_fits_at_the_ends_of_the_range(kind, scale):
     for settings in ({"reg_covar": "auto"}, {"init_params": "random_from_data"}, {"acceleration": "anderson"}):
         mixture = GaussianMixture(3, covariance_type=kind, random_state=0, max_iter=5, tol=1e9, **settings)

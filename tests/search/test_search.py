@@ -200,6 +200,7 @@ def test_improve_refuses_what_it_cannot_keep(tmp_path):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.filterwarnings("ignore::fastem.CollapsedComponentWarning")
 def test_any_number_of_components_and_rows(kind):
     rng = np.random.default_rng(0)
     for n, k in ((1, 1), (2, 2), (5, 5), (30, 7)):

@@ -230,7 +230,9 @@ def test_a_folder_has_what_was_bettered_and_what_was_tried(tmp_path, monkeypatch
 
 def test_a_maximum_without_suspect_components_takes_the_place_of_one_with():
     pair = np.concatenate([RNG.normal(size=(60, 1)), [[9.0], [9.0]]])
-    suspect, sound = fastem.GaussianMixture(2).fit(pair), fastem.GaussianMixture(2).fit(PAIRS)
+    with pytest.warns(fastem.CollapsedComponentWarning):
+        suspect = fastem.GaussianMixture(2).fit(pair)
+    sound = fastem.GaussianMixture(2).fit(PAIRS)
     assert len(suspect.diagnose().spurious) == 1
     sound.suspect_, sound.doubtful_ = [], 0.0
     suspect.log_posterior_, suspect.doubtful_ = sound.log_posterior_ + 1000.0, 1000.0

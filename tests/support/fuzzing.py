@@ -22,6 +22,7 @@ HANG = 120.0
 TYPES = ("full", "tied", "diag", "spherical")
 DOCUMENTED = (
     fastem.ConvergenceWarning,
+    fastem.CollapsedComponentWarning,
     fastem.EmptyComponentWarning,
     fastem.EqualComponentWarning,
     fastem.IdentifiabilityWarning,

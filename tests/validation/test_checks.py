@@ -199,6 +199,7 @@ def test_a_failed_fit_leaves_the_last_one():
 
 
 @pytest.mark.parametrize("kind", ["full", "tied", "diag", "spherical"])
+@pytest.mark.filterwarnings("ignore::fastem.CollapsedComponentWarning")
 def test_a_start_that_has_collapsed_is_refused_without_regularisation(kind):
     X = np.repeat([[0.0, 0.0, 1.0], [1.0, 1.0, 1.0]], 5, axis=0)
     with pytest.raises(ValueError, match="some components have ill-defined empirical covariance"):

@@ -12,7 +12,7 @@ X = np.random.default_rng(0).normal(size=(40, 1))
 
 
 def mixture():
-    return fastem.GaussianMixture(2, max_iter=1, tol=0.0, random_state=0)
+    return fastem.GaussianMixture(2, init_params="kmeans", max_iter=1, tol=0.0, random_state=0)
 
 
 CALLS = {
