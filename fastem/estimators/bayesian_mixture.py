@@ -148,7 +148,9 @@ class BayesianGaussianMixture(SklearnExchange, SklearnNames, OneArrayMixture):
     n_iter_ : int, iterations of the best start.
     lower_bound_ : float, the lower bound of the log evidence after the last M-step (total, without constants), as
         scikit-learn has it.
-    lower_bounds_ : list of `n_iter_` floats, the same of every iteration.
+    lower_bounds_ : list of `n_iter_` floats, the same of every iteration.  They rise, but where `reg_covar` is about as
+        large as variances: it is added to these, and no part of the bound, which may fall by some 1e-6 of its size
+        then, as scikit-learn's does.
     params_ : the posterior as one value for the building blocks.
     stop_reason_, cut_short_, n_sweeps_, entropy_, remaining_gain_, summary_, counts_, collapses_, ascent_, history_,
     starts_, empty_components_, settings_, n_features_in_, feature_names_in_

@@ -225,7 +225,6 @@ def test_weights_that_count_no_rows_choose_as_those_of_mean_1_or_are_told(total)
     assert bool(told) == (total < 1000)
 
 
-@pytest.mark.filterwarnings("ignore::fastem.CollapsedComponentWarning")
 def test_a_fit_tells_of_weights_that_count_no_rows():
     x = np.random.default_rng(0).normal(size=(400, 1))
     mixture = fastem.GaussianMixture(2, random_state=0, max_iter=3_000)
@@ -234,6 +233,7 @@ def test_a_fit_tells_of_weights_that_count_no_rows():
     assert told[0].filename == __file__
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        warnings.simplefilter("ignore", fastem.CollapsedComponentWarning)
         mixture.fit(x, sample_weight=np.full(400, 0.5))
         mixture.fit(x[:20], sample_weight=np.ones(20))
         mixture.fit(x[:40], sample_weight=np.repeat([0, 1], 20))
