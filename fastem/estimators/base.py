@@ -45,7 +45,6 @@ from fastem.fitting.checkpoint import arrays_of
 from fastem.inference.standard_errors import StandardErrors, Summed, standard_errors
 from fastem.kernels.linear import dot
 from fastem.validation.arrays import check_only_chunks, check_total_weight
-from fastem.validation.missing import check_complete_rows
 from fastem.validation.parameters import check_n_features_in
 from fastem.validation.settings import as_path, check_can_be_saved, check_n_samples, check_no_prior
 
@@ -348,7 +347,6 @@ class Mixture(DensityMixin, BaseEstimator, GivenParams):
         check_no_prior(self.prior)
         fitted_settings.require(self, "standard errors")
         with open_data(self, X, trials, sample_weight, chunks=chunks, n_features=params.n_features) as rows:
-            check_complete_rows(rows.has_missing)
             # squares of weights are those of rows, not of equal rows together
             collapse = self.family.row_kind.is_counts and method != "sandwich"
             summed = cast(Summed, rows.collapsed() if collapse else rows)

@@ -251,7 +251,7 @@ class LikelihoodMixture(OneArrayMixture):
             shrink as weights grow.  "sandwich" is the inverse of the first, sum_i w_i^2 s_i s_i^T, and that inverse
             again: the errors of weights that are not numbers of rows (sampling weights), whatever their scale, and of
             a model that is only nearly right.  With p parameters each takes n p^2 + p^3 operations and the memory of a
-            few p x p matrices.
+            few p x p matrices.  Where values are missing, p(x_i) is the density of those that are there.
         chunks : sequence, iterable or callable, default=None
             Instead of X, as for fit.
 

@@ -179,8 +179,16 @@ class Params(ABC):
     def scores(self, c: int, *data: np.ndarray) -> tuple[Array, Array]:
         """Return (n, m) slopes of component c's log density by the coordinates of the charts, and the information.
 
-        The information (n, m) is what each row has on each coordinate.
+        The information (n, m) is what each row has on each coordinate.  Of a row that lacks values, slopes are what
+        they are expected to be, given the values that are there.
         """
+
+    def missing_information(self, c: int, shares: Array, *data: np.ndarray) -> Array | float:
+        """Return (m, m) the information that `scores` ascribes to rows of these shares (n,), but that they lack.
+
+        It is the covariance of the slopes, given the values that are there.
+        """
+        return 0.0
 
     @abstractmethod
     def sample(

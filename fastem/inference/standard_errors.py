@@ -263,6 +263,9 @@ class Sums:
             mean[:, columns[c]] += weighted
             self.within[np.ix_(columns[c], columns[c])] += squares(w * weighted, scores, rows.backend)
             shares = w[:, 0] * resp[:, c]
+            if rows.has_missing:
+                own = columns[c][len(slopes) :]
+                self.within[np.ix_(own, own)] += params.missing_information(c, shares, *rows.data)
             self.complete[columns[c]] += np.append(np.full(len(slopes), shares.sum()), weighted_sum(shares, told))
         self.between += squares(w * mean, mean, rows.backend)
         if self.squared.size:

@@ -37,12 +37,6 @@ def check_columns(seen: NDArray[np.bool_]) -> None:
         raise ValueError(f"X: column {int(seen.argmin())} has no value; a fit needs some of every column")
 
 
-def check_complete_rows(has_missing: bool) -> None:
-    """Raise ValueError for rows of which values are missing, where they cannot be integrated out."""
-    if has_missing:
-        raise ValueError("X has missing values, for which standard errors are not known: pass complete rows alone")
-
-
 def check_marginal(has_marginals: bool) -> None:
     """Raise ValueError for rows with missing values, where a mixture has no kernel for them: one with a background."""
     if not has_marginals:

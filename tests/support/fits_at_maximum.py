@@ -52,9 +52,10 @@ def fit_binomial(world, settings):
 
 
 def pack(mixture):
-    """All parameters in the documented order: weights, means or probs, variances or lower triangles."""
-    if hasattr(mixture, "probs_"):
-        return np.concatenate([mixture.weights_, mixture.probs_.ravel()])
+    """All parameters in the documented order: weights, means, probs or rates, variances or lower triangles."""
+    for name in ("probs_", "rates_"):
+        if hasattr(mixture, name):
+            return np.concatenate([mixture.weights_, getattr(mixture, name).ravel()])
     covariances, d = mixture.covariances_, mixture.means_.shape[1]
     if mixture.covariance_type in ("full", "tied"):
         covariances = [S[i, j] for S in covariances.reshape(-1, d, d) for i in range(d) for j in range(i + 1)]

@@ -313,8 +313,15 @@ class Covariance(ABC):
         """Return, of `Chart`, the derivatives of the free elements by its coordinates, and where each element is."""
 
     @abstractmethod
-    def scores(self, z: Array) -> Array:
-        """Return (n, m) the slopes of the log density by these coordinates, of rows z (n, d) that are whitened."""
+    def scores(self, c: int, residuals: Array) -> tuple[Array, Array]:
+        """Return (n, m) the slopes of component c's log density and the information of a row, by mean and covariance.
+
+        residuals (n, d) are rows about the mean, NaN where they lack a value.
+        """
+
+    def missing_information(self, c: int, shares: Array, residuals: Array) -> Array | float:
+        """Return (m, m) what rows that lack values do not tell, beyond what `scores` has left out."""
+        return 0.0
 
     # ---- priors
 

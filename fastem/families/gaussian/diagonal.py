@@ -153,8 +153,12 @@ class Diagonal(Covariance):
         places = np.arange(variances.size).reshape(self.values.shape)
         return math.sqrt(2 * m / self.d) * variances * np.eye(m), places
 
-    def scores(self, z: Array) -> Array:
-        return np.asarray((z * z - 1) * math.sqrt(0.5))
+    def scores(self, c: int, residuals: Array) -> tuple[Array, Array]:
+        """Return slopes that are expected, and so 0 of a missing value, which has no information."""
+        observed = ~np.isnan(residuals)
+        z = np.where(observed, residuals, 0.0) * self.precision_factors()[c]
+        squares, told = np.where(observed, z * z - 1, 0.0) * math.sqrt(0.5), observed.astype(np.float64)
+        return np.hstack([z, squares]), np.hstack([told, told])
 
     def wishart_terms(self, scale: Array) -> tuple[Array, Array, float | Array]:
         scales = scale.diagonal()
@@ -224,8 +228,10 @@ class Spherical(Diagonal):
     def gradient(self, reached: Self, counts: tuple[Array, Array], delta: Array, units: Array) -> Array:
         return np.asarray(super().gradient(reached, counts, delta, units).sum(axis=1))
 
-    def scores(self, z: Array) -> Array:
-        return np.asarray(super().scores(z).sum(axis=1, keepdims=True) / math.sqrt(self.d))
+    def scores(self, c: int, residuals: Array) -> tuple[Array, Array]:
+        (slopes, told), d = super().scores(c, residuals), self.d
+        squares = slopes[:, d:].sum(axis=1, keepdims=True) / math.sqrt(d)
+        return np.hstack([slopes[:, :d], squares]), np.hstack([told[:, :d], told[:, d:].mean(axis=1, keepdims=True)])
 
     @property
     def n_shared(self) -> int:

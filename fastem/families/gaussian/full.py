@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastem._typing import Array, SweepKernels
+from fastem.families.gaussian import hermite
 from fastem.families.gaussian.covariance import Covariance
 from fastem.families.gaussian.matrices import (
     COLLAPSED_RATIO,
@@ -24,7 +25,6 @@ from fastem.families.gaussian.matrices import (
     rounding_variances,
     smallest_eigenvalue_by_inverse,
     square_root,
-    triangle,
 )
 from fastem.families.params import kept
 from fastem.families.weights import APART
@@ -285,17 +285,17 @@ class Full(Covariance):
         return n, n * reached.values + m * delta[:, :, np.newaxis] * delta[:, np.newaxis, :]
 
     def jacobians(self) -> tuple[Array, NDArray[np.intp]]:
-        """Return those of lower triangles, row by row: of C (I + V) C^T, V symmetric with sqrt 2 t on its diagonal."""
-        i, j, scale = triangle(self.d)
-        C, a, b = self.cholesky().reshape(-1, self.d, self.d), i[:, np.newaxis], j[:, np.newaxis]
-        square = np.empty((self.d, self.d), np.intp)
-        square[i, j] = square[j, i] = np.arange(len(i))
-        places = square + len(i) * np.arange(len(C))[:, np.newaxis, np.newaxis]
-        return (C[:, a, i] * C[:, b, j] + C[:, a, j] * C[:, b, i]) * scale, places.reshape(self.values.shape)
+        """Return those of lower triangles, row by row."""
+        found = hermite.jacobians(self.cholesky().reshape(-1, self.d, self.d))
+        places = hermite.places(self.d) + found.shape[1] * np.arange(len(found))[:, np.newaxis, np.newaxis]
+        return found, places.reshape(self.values.shape)
 
-    def scores(self, z: Array) -> Array:
-        i, j, scale = triangle(self.d)
-        return np.asarray((z[:, i] * z[:, j] - (i == j)) * scale)
+    def scores(self, c: int, residuals: Array) -> tuple[Array, Array]:
+        slopes = hermite.slopes(np.atleast_2d(self.precision_factors()[c]), residuals)
+        return slopes, np.broadcast_to(1.0, slopes.shape)
+
+    def missing_information(self, c: int, shares: Array, residuals: Array) -> Array:
+        return hermite.missing_information(np.atleast_2d(self.precision_factors()[c]), shares, residuals)
 
     def wishart_terms(self, scale: Array) -> tuple[Array, Array, float | Array]:
         factors = self.inverse_cholesky().reshape(-1, self.d, self.d)

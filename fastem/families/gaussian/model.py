@@ -23,7 +23,7 @@ from fastem.families.gaussian.tables import is_near_in_float32, kernel_of, middl
 from fastem.families.params import Chart, Params, kept
 from fastem.families.stats import Stats
 from fastem.families.weights import EMPTY, log2_weights, log_weights, softmax, weight_slopes
-from fastem.kernels.linear import product, weighted_sum
+from fastem.kernels.linear import weighted_sum
 from fastem.validation.parameters import (
     as_float64,
     as_means,
@@ -310,14 +310,10 @@ class GaussianParams(Params):
         )
 
     def scores(self, c: int, *data: np.ndarray) -> tuple[Array, Array]:
-        """Return Hermite's polynomials of z = C^-1 (x - mean), and the information of a row on each, which is 1.
+        return self.structure.scores(c, data[0] - self.means[c])
 
-        The polynomials are z, and (z_i z_j - [i = j]) / sqrt(1 + [i = j]).
-        """
-        factor, z = self.precision_factors()[c], data[0] - self.means[c]
-        z = product(z, factor.T) if factor.ndim == 2 else z * factor
-        found = np.hstack([z, self.structure.scores(z)])
-        return found, np.broadcast_to(1.0, found.shape)
+    def missing_information(self, c: int, shares: Array, *data: np.ndarray) -> Array | float:
+        return self.structure.missing_information(c, shares, data[0] - self.means[c])
 
 
 @public

@@ -153,10 +153,11 @@ class PoissonParams(Params):
         return (Chart("rates", jacobians, np.arange(k * d).reshape(k, d), self.rates > EDGE),)
 
     def scores(self, c: int, *data: np.ndarray) -> tuple[Array, Array]:
-        """Return (x - rate) / sqrt(rate), and the information of a row, 1."""
+        """Return (x - rate) / sqrt(rate), and the information of a row, 1; 0 of a count that is missing."""
         residuals, sds = data[0] - self.rates[c], self._sds[c]
-        slopes = np.divide(residuals, sds, out=np.zeros_like(residuals), where=sds > 0)
-        return slopes, np.ones_like(slopes)
+        observed = ~np.isnan(residuals)
+        slopes = np.divide(residuals, sds, out=np.zeros_like(residuals), where=observed & (sds > 0))
+        return slopes, observed.astype(np.float64)
 
     def sample(
         self, labels: np.ndarray, rng: np.random.Generator, trials: np.ndarray | int | None = None

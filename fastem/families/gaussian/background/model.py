@@ -227,6 +227,9 @@ class BackgroundParams(GaussianParams):
             return super().scores(c, *data)
         return np.empty((len(data[0]), 0)), np.empty((len(data[0]), 0))
 
+    def missing_information(self, c: int, shares: Array, *data: np.ndarray) -> Array | float:
+        return super().missing_information(c, shares, *data) if c < len(self.weights) else 0.0
+
 
 @own_methods
 @dataclass(frozen=True, eq=False)
