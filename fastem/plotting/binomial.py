@@ -12,8 +12,20 @@ from fastem._public import public
 from fastem.data.open import posterior
 from fastem.families.binomial.model import BinomialParams
 from fastem.plotting.counts import EXACT_COUNTS, MOST_BARS, draw_shares, normal_shares
-from fastem.plotting.style import AxesLike, MixturePicture, as_label, as_names, bin_edges, check_family, legend, panels
-from fastem.validation.arrays import as_counts, as_sample_weight, check_enough_rows
+from fastem.plotting.style import (
+    AxesLike,
+    MixturePicture,
+    as_label,
+    as_names,
+    bin_edges,
+    check_family,
+    lacking,
+    legend,
+    note,
+    panels,
+)
+from fastem.validation.arrays import as_counts, as_sample_weight
+from fastem.validation.missing import check_has_values
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,6 +41,7 @@ class BinomialMixtureDisplay(MixturePicture[BinomialParams]):
     """Plot the shares of rows by their rates of success, and the shares that a binomial mixture expects.
 
     Each column has a panel.  If all rows have the same number of trials, up to 60, each number of successes has a bar.
+    A row without trials has no rate; the panel says how many there are.
 
     Parameters
     ----------
@@ -93,7 +106,9 @@ class BinomialMixtureDisplay(MixturePicture[BinomialParams]):
         check_family(mixture, "binomial")
         params = mixture.params_
         trials = mixture.n_trials if trials is None else trials
-        successes, n_trials = as_counts(X, trials, n_features=params.n_features, owner="BinomialMixture")
+        successes, n_trials = as_counts(
+            X, trials, n_features=params.n_features, owner="BinomialMixture", missing=mixture.missing == "marginalize"
+        )
         weights = None if sample_weight is None else as_sample_weight(sample_weight, len(successes))
         names = getattr(mixture, "feature_names_in_", None)
         return cls(params=params, X=successes, trials=n_trials, sample_weight=weights, feature_names=names).plot(ax)
@@ -109,12 +124,13 @@ class BinomialMixtureDisplay(MixturePicture[BinomialParams]):
     def _column(self, axes: Axes, feature: int) -> None:
         """Plot the observed shares as bars, and the expected ones as lines through the middles of the bars."""
         rows = self.trials[:, feature] > 0
-        check_enough_rows(int(rows.sum()), 1)
+        check_has_values(int(rows.sum()), feature)
         trials, weights = self.trials[rows, feature].astype(float), self.sample_weight[rows]
         rates = self.X[rows, feature] / trials
         edges = rate_edges(rates, trials)
         expected = expected_shares(self.params, feature, trials, weights, edges)
         draw_shares(axes, edges, rates, weights, expected, self.params.weights)
+        note(axes, lacking(int((~rows).sum()), len(rows)))
         axes.set_xlabel(f"rate of success, {as_label(self.feature_names[feature])}")
 
 

@@ -30,12 +30,14 @@ from fastem.plotting.style import (
     color_of,
     component_label,
     import_matplotlib,
+    lacking,
     legend,
     note,
     outside,
     panels,
     shown_range,
     style,
+    values_of,
 )
 from fastem.validation.arrays import as_matrix, as_sample_weight
 from fastem.validation.settings import as_places, check_bool
@@ -86,7 +88,8 @@ class GaussianMixtureDisplay(MixturePicture[GaussianParams]):
     Of more than six features it plots those six that separate the components best: each tells, by itself, most about
     the component of a row.  The measure is their mutual information (Battiti 1994).  The picture says so, and it says
     how many rows are drawn, and how many are too far from all others to be shown.  A long legend stands beside the
-    panel; in a figure of your own it needs ``layout="constrained"`` for that.
+    panel; in a figure of your own it needs ``layout="constrained"`` for that.  A panel shows the rows that have its
+    features, in the colours of what they have; the picture says how many lack one.
 
     Parameters
     ----------
@@ -169,7 +172,8 @@ class GaussianMixtureDisplay(MixturePicture[GaussianParams]):
         """
         check_family(mixture, "gaussian")
         params = mixture.params_
-        rows = as_matrix(X, n_features=params.n_features, owner="GaussianMixture")
+        missing = mixture.missing == "marginalize"
+        rows = as_matrix(X, n_features=params.n_features, owner="GaussianMixture", missing=missing)
         weights = None if sample_weight is None else as_sample_weight(sample_weight, len(rows))
         names = getattr(mixture, "feature_names_in_", None)
         display = cls(
@@ -187,7 +191,7 @@ class GaussianMixtureDisplay(MixturePicture[GaussianParams]):
     def plot(self, ax: AxesLike | None = None) -> Self:
         """Plot as `from_estimator` does."""
         m = len(self.features)
-        self.ranges = {feature: shown_range(self.X[:, feature]) for feature in self.features}
+        self.ranges = {feature: shown_range(values_of(self.X, feature)) for feature in self.features}
         if m > 2:
             self.figure_, self.axes_ = panels(ax, m, m, width=2.4, height=2.2)
             self._pairs()
@@ -212,15 +216,19 @@ class GaussianMixtureDisplay(MixturePicture[GaussianParams]):
         drawn = drawn_as_points(n) if len(self.features) > 1 else ""
         empty = len(self.params.weights) - len(self.components)
         hidden = f"{empty} empty component{'s' * (empty > 1)} not drawn" if empty else ""
-        return [chosen, drawn, hidden, outside(n - int(self._inside(*self.features).sum()), n)]
+        gaps, out = (int(rows(*self.features).sum()) for rows in (self._lacking, self._outside))
+        left_out = lacking(gaps, n, "not drawn" if len(self.features) <= 2 else "not in all panels")
+        return [chosen, drawn, hidden, left_out, outside(out, n)]
 
-    def _inside(self, *features: int) -> np.ndarray:
-        """Return which rows (n,) the axes of these features show."""
-        shown = np.ones(len(self.X), bool)
-        for feature in features:
-            low, high = self.ranges[feature]
-            shown &= (low <= self.X[:, feature]) & (self.X[:, feature] <= high)
-        return shown
+    def _lacking(self, *features: int) -> np.ndarray:
+        """Return which rows (n,) lack a value of these features."""
+        return np.asarray(np.isnan(self.X[:, features]).any(axis=1))
+
+    def _outside(self, *features: int) -> np.ndarray:
+        """Return which rows (n,) have a value that the axes of these features do not show."""
+        low, high = np.transpose([self.ranges[feature] for feature in features])
+        values = self.X[:, features]
+        return np.asarray(((values < low) | (values > high)).any(axis=1))
 
     def _pairs(self) -> None:
         """Plot the lower triangle; above it, where no panels are, stand the legend and the notes."""
@@ -250,12 +258,13 @@ class GaussianMixtureDisplay(MixturePicture[GaussianParams]):
         axes.set_xlabel(as_label(self.feature_names[across]) if row == len(self.features) - 1 else "")
 
     def _line(self, axes: Axes, feature: int) -> None:
-        """Plot densities over a histogram of one feature, whose bars are shares of all rows."""
-        shown = self._inside(feature)
+        """Plot densities over a histogram of one feature, whose bars are shares of all rows that have it."""
+        present = ~self._lacking(feature)
+        shown = present & ~self._outside(feature)
         every = np.broadcast_to(1.0, len(self.X)) if self.sample_weight is None else self.sample_weight
         x = self.X[shown, feature]
         edges = bin_edges(x, FINEST)
-        bars = np.histogram(x, edges, weights=every[shown])[0] / (every.sum() * np.diff(edges))
+        bars = np.histogram(x, edges, weights=every[shown])[0] / (every[present].sum() * np.diff(edges))
         axes.stairs(bars, edges, fill=True, color=BAR_COLOR)
         params = marginal(self.params, np.array([feature]))
         density_lines(axes, density_grid(x, params), params, self.components)
@@ -264,8 +273,9 @@ class GaussianMixtureDisplay(MixturePicture[GaussianParams]):
 
     def _plane(self, axes: Axes, across: int, up: int) -> ScalarMappable | None:
         """Plot ellipses among the rows, in two features; return what has a scale of greys, if anything has."""
-        shown, pair, scale = self._inside(across, up), marginal(self.params, np.array([across, up])), None
+        far, pair, scale = self._outside(across, up), marginal(self.params, np.array([across, up])), None
         if len(self.X) > MANY:
+            shown = ~(far | self._lacking(across, up))
             weights = None if self.sample_weight is None else self.sample_weight[shown]
             scale = hexagons(axes, self.X[shown, across], self.X[shown, up], weights)
         else:
@@ -273,7 +283,7 @@ class GaussianMixtureDisplay(MixturePicture[GaussianParams]):
         ellipses(axes, pair, self.components)
         for weight in pair.all_weights[len(pair.weights) :]:
             axes.plot([], [], "o", markersize=3, color=color_of(BACKGROUND), label=component_label(BACKGROUND, weight))
-        if not shown.all():
+        if far.any():
             axes.set(xlim=with_margin(*self.ranges[across]), ylim=with_margin(*self.ranges[up]))
         axes.set(xlabel=as_label(self.feature_names[across]), ylabel=as_label(self.feature_names[up]))
         return shade(axes, pair) if self.uncertainty else scale

@@ -32,10 +32,13 @@ def drawn_as_points(n: int) -> str:
 
 
 def points(axes: Axes, X: np.ndarray, params: Params, across: int, up: int) -> None:
-    """Draw rows, or a sample of them, in two of their features, in the colours of their components."""
+    """Draw rows, or a sample of them, in two of their features, in the colours of their components.
+
+    Matplotlib leaves out those that lack one of the two.
+    """
     if len(X) > POINTS:
         X = X[np.sort(np.random.default_rng(0).choice(len(X), POINTS, replace=False))]
-    colors = [color_of(label) for label in posterior(params, X).labels]
+    colors = [color_of(label) for label in posterior(params, X, missing="marginalize").labels]
     size = 14 if len(X) < POINTS / 5 else 4
     axes.scatter(X[:, across], X[:, up], s=size, c=colors, alpha=0.5, linewidths=0)
 

@@ -19,11 +19,13 @@ from fastem.plotting.style import (
     as_names,
     bin_edges,
     check_family,
+    lacking,
     legend,
     note,
     outside,
     panels,
     shown_range,
+    values_of,
 )
 from fastem.validation.arrays import as_count_matrix, as_sample_weight
 
@@ -38,7 +40,7 @@ class PoissonMixtureDisplay(MixturePicture[PoissonParams]):
     """Plot the shares of rows by their counts, and the shares that a Poisson mixture expects.
 
     Each column has a panel.  If no count is above 60, each count has a bar.  Counts far from all others are not
-    shown; the panel says how many.
+    shown, nor are rows that lack one; the panel says how many.
 
     Parameters
     ----------
@@ -98,7 +100,8 @@ class PoissonMixtureDisplay(MixturePicture[PoissonParams]):
         """
         check_family(mixture, "poisson")
         params = mixture.params_
-        counts = as_count_matrix(X, n_features=params.n_features, owner="PoissonMixture")
+        missing = mixture.missing == "marginalize"
+        counts = as_count_matrix(X, n_features=params.n_features, owner="PoissonMixture", missing=missing)
         weights = None if sample_weight is None else as_sample_weight(sample_weight, len(counts))
         names = getattr(mixture, "feature_names_in_", None)
         return cls(params=params, X=counts, sample_weight=weights, feature_names=names).plot(ax)
@@ -113,14 +116,15 @@ class PoissonMixtureDisplay(MixturePicture[PoissonParams]):
 
     def _column(self, axes: Axes, feature: int) -> None:
         """Plot the observed shares as bars, and the expected ones as lines; counts far from all others are left out."""
-        counts, params = self.X[:, feature].astype(float), self.params
+        counts, params = values_of(self.X, feature).astype(float), self.params
+        weights, n = self.sample_weight[~np.isnan(self.X[:, feature])], len(self.X)
         low, high = shown_range(counts)
         inside = (low <= counts) & (counts <= high)
         edges = count_edges(counts[inside])
         marginal = PoissonParams(params.weights, params.rates[:, [feature]])
-        draw_shares(axes, edges, counts, self.sample_weight, expected_shares(marginal, edges), params.weights)
+        draw_shares(axes, edges, counts, weights, expected_shares(marginal, edges), params.weights)
         axes.set_xlabel(as_label(self.feature_names[feature]))
-        note(axes, outside(int((~inside).sum()), len(counts)))
+        note(axes, lacking(n - len(counts), n), outside(int((~inside).sum()), n))
 
 
 def count_edges(counts: np.ndarray) -> np.ndarray:

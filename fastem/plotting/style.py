@@ -13,6 +13,7 @@ from fastem._printable import printable
 from fastem.estimators.base import Mixture
 from fastem.estimators.registry import estimator_type
 from fastem.families.params import Params
+from fastem.validation.missing import check_has_values
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -141,6 +142,18 @@ def shown_range(x: np.ndarray) -> tuple[float, float]:
         if low < high:
             x = x[(2 * low - high <= x) & (x <= 2 * high - low)]
     return float(x.min()), float(x.max())
+
+
+def values_of(X: np.ndarray, column: int) -> np.ndarray:
+    """Return the values of a column that are not missing; ValueError where all are."""
+    x: np.ndarray = X[~np.isnan(X[:, column]), column]
+    check_has_values(len(x), column)
+    return x
+
+
+def lacking(n_lacking: int, n: int, where: str = "not drawn") -> str:
+    """Say how many of n rows lack a value, and where that leaves them out; "" for none."""
+    return f"{n_lacking:,} of {n:,} rows lack a value: {where}" if n_lacking else ""
 
 
 def outside(n_outside: int, n: int) -> str:

@@ -37,6 +37,12 @@ def check_columns(seen: NDArray[np.bool_]) -> None:
         raise ValueError(f"X: column {int(seen.argmin())} has no value; a fit needs some of every column")
 
 
+def check_has_values(n: int, column: int) -> None:
+    """Raise ValueError for a column of X that has no value to draw."""
+    if not n:
+        raise ValueError(f"X: column {column} has no value to draw")
+
+
 def check_marginal(has_marginals: bool) -> None:
     """Raise ValueError for rows with missing values, where a mixture has no kernel for them: one with a background."""
     if not has_marginals:

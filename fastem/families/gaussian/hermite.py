@@ -28,7 +28,7 @@ class Whitened(NamedTuple):
 
 
 def jacobians(C: Array) -> Array:
-    """Return the derivatives (k, m, m) of lower triangles of C (I + V) C^T, V symmetric with sqrt 2 t on its diagonal."""
+    """Return the derivatives (k, m, m) of lower triangles of C (I + V) C^T; V has sqrt 2 t on its diagonal."""
     i, j, scale = triangle(C.shape[-1])
     a, b = i[:, np.newaxis], j[:, np.newaxis]
     return np.asarray((C[:, a, i] * C[:, b, j] + C[:, a, j] * C[:, b, i]) * scale)
