@@ -181,8 +181,11 @@ class Family(ABC, Generic[P, S]):
         terms = np.empty(0) if prior is None else prior.terms(params)
         return MStep(np.empty(0), np.asarray(masks, np.int8), 0, np.empty((0, 0)), terms)
 
-    def apply_floor(self, proposal: P, reached: P, fixed: Fixed | None = None) -> P:
-        """Return extrapolated parameters with no variance below what the M-step that led to `reached` leaves one."""
+    def apply_floor(self, proposal: P, reached: P, fixed: Fixed | None = None, *, has_missing: bool = False) -> P:
+        """Return extrapolated parameters with no variance below what the M-step that led to `reached` leaves one.
+
+        has_missing says that rows lack values.
+        """
         return proposal
 
     def collapsed(self, params: P) -> NDArray[np.bool_]:

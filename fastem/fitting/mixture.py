@@ -140,7 +140,9 @@ def steps_of(rows: RowSource, family: Family[P, S], settings: FitSettings) -> St
     return Steps(
         sweep=sweep_of(rows, family, settings),
         maximize=lambda stats: family.maximize(stats, fixed),
-        apply_floor=lambda proposal, reached: family.apply_floor(proposal, reached, fixed),
+        apply_floor=lambda proposal, reached: family.apply_floor(
+            proposal, reached, fixed, has_missing=rows.has_missing
+        ),
         iterate=iterate_of(rows, family, settings),
     )
 

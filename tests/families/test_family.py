@@ -87,6 +87,21 @@ def test_the_floor_is_that_of_the_model():
     for name in set(NAMES) - {"gaussian"}:
         params = start(FAMILIES[name]())
         assert FAMILIES[name]().apply_floor(params, params) is params
+        assert FAMILIES[name]().apply_floor(params, params, has_missing=True) is params
+
+
+@pytest.mark.parametrize("kind", ["full", "diag", "spherical"])
+def test_where_values_are_missing_a_component_near_the_floor_keeps_the_covariance_that_it_has_reached(kind):
+    family, means = GaussianFamily(kind, 0.5), np.zeros((3, 2))
+    one = fastem.GaussianParams.from_variances(means, np.ones(2), kind)
+
+    def with_variances(*variances):
+        scale = np.reshape(variances, (3, *[1] * (one.covariances.ndim - 1)))
+        return fastem.GaussianParams(one.weights, means, scale * one.covariances, kind)
+
+    reached, proposal = with_variances(0.8, 200.0, 200.0), with_variances(0.5, 8.0, 400.0)
+    found = family.apply_floor(proposal, reached, has_missing=True).variances()
+    np.testing.assert_allclose(found[:, 0], [0.8, 50.0, 400.0])
 
 
 @pytest.mark.parametrize(

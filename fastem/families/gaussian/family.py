@@ -24,6 +24,10 @@ from fastem.families.gaussian.structures import COVARIANCE_TYPES, STRUCTURES
 from fastem.validation.parameters import as_float64, as_means, as_mixing_weights, as_positive_definite, check_variances
 from fastem.validation.settings import as_non_negative, check_choice
 
+NEAR_FLOOR = 100.0
+"""With a share m of the values missing, M-steps that add a to a variance leave a / (1 - m): so many times a, where one
+value in a hundred is observed."""
+
 
 @dataclass(frozen=True, eq=False)
 class GaussianFamily(Family[GaussianParams, GaussianStats]):
@@ -145,9 +149,24 @@ class GaussianFamily(Family[GaussianParams, GaussianStats]):
         )
 
     def apply_floor(
-        self, proposal: GaussianParams, reached: GaussianParams, fixed: Fixed | None = None
+        self,
+        proposal: GaussianParams,
+        reached: GaussianParams,
+        fixed: Fixed | None = None,
+        *,
+        has_missing: bool = False,
     ) -> GaussianParams:
-        return proposal.above_floor(reached, fixed=() if fixed is None else fixed, reg_covar=self._added)
+        """Raise variances to what an M-step leaves them.
+
+        Where values are missing, that is more for a component of which few are observed: one near its floor keeps the
+        covariance that it has reached.
+        """
+        held = () if fixed is None else fixed
+        if not has_missing:
+            return proposal.above_floor(reached, fixed=held, reg_covar=self._added)
+        found = proposal.above_floor(reached, fixed=held, reg_covar=NEAR_FLOOR * self._added)
+        near = reached.floor_ratios(self._added) < NEAR_FLOOR
+        return found.with_values(found.weights, found.means, found.structure.keep(reached.structure, near))
 
     def collapsed(self, params: GaussianParams) -> NDArray[np.bool_]:
         return params.collapsed(self._added)
