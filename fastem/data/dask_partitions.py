@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from copy import copy
 from dataclasses import replace
 from functools import partial
-from typing import NoReturn, TypeVar
+from typing import NoReturn, Self, TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from fastem._errstate import own_methods
 from fastem._typing import Array, DType, RowKind, SweptParams, SweptStats
@@ -20,7 +21,7 @@ from fastem.data.base import Sums, chosen_backend
 from fastem.data.chunk_source import Arrays, Form, Source
 from fastem.data.dask_predict import DaskCollection, align_chunks, is_number, matrix
 from fastem.data.dask_runner import Delayed, Runner, in_tree, task
-from fastem.data.dask_tasks import Partition, Reader, Survey, Sweep, add_parts, added, merged
+from fastem.data.dask_tasks import Partition, Piece, Reader, Survey, Sweep, add_parts, added, merged
 from fastem.data.distinct import DistinctCounts
 from fastem.data.out_of_core import OutOfCoreRows
 from fastem.data.rows import Rows
@@ -59,12 +60,12 @@ class Partitions(OutOfCoreRows):
         self.reader = replace(reader, has_missing=self.has_missing)
         delayed = self._checked if self._runner.client else [task(reader.unchecked, *part) for part in parts]
         ends: list[int] = np.cumsum([survey.n for survey in surveys]).tolist()
-        self._partitions = [
-            (value, Partition(number, end - survey.n, survey.n, survey.form, survey.digest))
-            for number, (value, end, survey) in enumerate(zip(delayed, ends, surveys, strict=True))
-            if survey.form is not None
+        self._pieces = [
+            Piece(value, Partition(number, end - each.n, each.n, each.form, each.digest), end - each.n, each.n)
+            for number, (value, end, each) in enumerate(zip(delayed, ends, surveys, strict=True))
+            if each.form is not None
         ]
-        self._n, self._form = ends[-1], self._partitions[0][1].form
+        self._n, self._form = ends[-1], self._pieces[0].known.form
         self.n_features = self._form.n_features
         self._total_weight = sum(survey.weight for survey in surveys)
         self.most_trials = max(survey.most_trials for survey in surveys)
@@ -102,11 +103,11 @@ class Partitions(OutOfCoreRows):
 
     def _tasks(self, call: Callable[[Arrays], T]) -> list[Delayed]:
         """Return, for each partition, a task of what `call` makes of it."""
-        return [self._task(call, *each) for each in self._partitions]
+        return [self._task(call, piece) for piece in self._pieces]
 
-    def _task(self, call: Callable[[Arrays], T], delayed: Delayed, known: Partition) -> Delayed:
+    def _task(self, call: Callable[[Arrays], T], piece: Piece) -> Delayed:
         """Return a task of what `call` makes of one partition, which must still be as the survey has found it."""
-        return task(partial(self.reader.same, call=call, known=known), delayed)
+        return task(partial(self.reader.same, call=call, known=piece.known), piece.partition, piece.mask)
 
     def __len__(self) -> int:
         return self._n
@@ -124,19 +125,39 @@ class Partitions(OutOfCoreRows):
         return found[0]
 
     def _read(self, positions: np.ndarray) -> list[Arrays]:
-        ends = [known.begin + known.n for _, known in self._partitions]
+        ends = [piece.begin + piece.n for piece in self._pieces]
         own = np.split(positions, np.searchsorted(positions, ends[:-1]))
         return self._runner.all([
-            self._task(partial(self.reader.taken, positions=some - known.begin), delayed, known)
-            for some, (delayed, known) in zip(own, self._partitions, strict=True)
+            self._task(partial(self.reader.taken, positions=some - piece.begin), piece)
+            for some, piece in zip(own, self._pieces, strict=True)
             if len(some)
         ])  # fmt: skip
 
     def first_weighted(self, size: int) -> np.ndarray:
         """Return the positions of the first `size` rows that have weight."""
         found = self._runner.all(self._tasks(partial(self.reader.first_weighted, size=size)))
-        pairs = zip(found, self._partitions, strict=True)
-        return np.concatenate([known.begin + positions for positions, (_, known) in pairs])[:size]
+        pairs = zip(found, self._pieces, strict=True)
+        return np.concatenate([piece.begin + positions for positions, piece in pairs])[:size]
+
+    def where(self, chosen: NDArray[np.bool_]) -> Self:
+        """Return the rows that are chosen; the partitions stay where they are, and each gets its part of `chosen`."""
+        pieces, n = list[Piece](), 0
+        for piece in self._pieces:
+            own = chosen[piece.begin : piece.begin + piece.n]
+            if own.any():
+                pieces.append(piece.where(own, n))
+                n += pieces[-1].n
+        found = copy(self)
+        found.have_only(pieces)
+        return found
+
+    def have_only(self, pieces: list[Piece]) -> None:
+        """Leave these pieces, whose masks are still to be sent, and forget what was known of all rows."""
+        masks = self._runner.keep([task(np.asarray, piece.chosen) for piece in pieces])
+        self._pieces = [piece._replace(mask=mask) for piece, mask in zip(pieces, masks, strict=True)]
+        self._n, self._slots = sum(piece.n for piece in pieces), sum(slot_count(piece.n) for piece in pieces)
+        self._few = self._log_base_measure = None
+        self._total_weight = sum(self._runner.all(self._tasks(self.reader.weight)))
 
     def _distinct(self, most: float) -> DistinctCounts | None:
         """Find the distinct rows of each partition where it is, and merge them."""

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastem._typing import Array, DType, SweptParams, SweptStats
 from fastem.data.base import total_of
 from fastem.data.chunk_source import Arrays, Chunk, Form, Source, digests, form_of, sampled
+from fastem.data.dask_runner import Delayed
 from fastem.data.distinct import CHUNK_ROWS, DistinctCounts
 from fastem.data.rows import Rows
 from fastem.data.slots import LOWEST_LOGLIK, fold
@@ -71,8 +72,18 @@ class Reader:
             rows.n_empty_rows if self.source.missing else 0,
         )
 
-    def same(self, arrays: Arrays | Exception, *, call: Callable[[Arrays], T], known: Partition) -> T:
-        """Return what `call` makes of a partition, which must be as before: Dask may have made it again."""
+    def same(
+        self,
+        arrays: Arrays | Exception,
+        chosen: NDArray[np.bool_] | None,
+        *,
+        call: Callable[[Arrays], T],
+        known: Partition,
+    ) -> T:
+        """Return what `call` makes of a partition, or of the rows (n,) that are chosen of it.
+
+        It must be as before: Dask may have made it again.
+        """
         if isinstance(arrays, Exception):
             raise ValueError(f"{known}: when it was read again, {arrays}")
         if len(arrays[0]) != known.n:
@@ -84,7 +95,11 @@ class Reader:
                 f"{known}: other rows than when it was first read; partitions must have the same rows each time, so"
                 " random numbers need a seed of their own for each partition"
             )
-        return call(arrays)
+        return call(arrays if chosen is None else tuple(array[chosen] for array in arrays))
+
+    def weight(self, arrays: Arrays) -> float:
+        """Return the total weight of the rows that have values."""
+        return total_weight(self.rows(arrays).weight_of_values)
 
     def taken(self, arrays: Arrays, positions: np.ndarray) -> Arrays:
         """Return the rows at these positions, with their weights."""
@@ -129,6 +144,25 @@ class Partition(NamedTuple):
 
     def __str__(self) -> str:
         return f"partition {self.number}, from row {self.begin}"
+
+
+class Piece(NamedTuple):
+    """The rows of a partition that a fit has: all of them, or those that are chosen."""
+
+    partition: Delayed
+    known: Partition
+    begin: int  # the first of them among all that the fit has
+    n: int
+    chosen: NDArray[np.bool_] | None = None  # (known.n,)
+    mask: Delayed = None  # the same, where the partition is
+
+    def where(self, chosen: NDArray[np.bool_], begin: int) -> Piece:
+        """Return some of these rows (n,), the first of which has a new place; their mask is still to be sent."""
+        of_all = chosen
+        if self.chosen is not None:
+            of_all = self.chosen.copy()
+            of_all[self.chosen] = chosen
+        return self._replace(begin=begin, n=int(chosen.sum()), chosen=of_all, mask=None)
 
 
 class Survey(NamedTuple):

@@ -62,8 +62,8 @@ class OutOfCoreRows(SweptRows):
         raise NotImplementedError
 
     def where(self, chosen: NDArray[np.bool_]) -> Self:
-        """Raise TypeError: rows are chosen by their numbers, which a source may not have."""
-        raise TypeError("labels are for rows in memory or in chunks: compute the collection first")
+        """Return the rows (n,) that are chosen, in their order."""
+        raise NotImplementedError
 
     def collapsed(self, most: float = MOST_DISTINCT) -> Self | Rows:
         """Return equal rows of counts as one, with their weight, in memory, where that pays; else these rows.

@@ -109,7 +109,7 @@ class RowSource(Protocol):
         """Return the rows at these positions, in this order: in memory."""
 
     def where(self, chosen: NDArray[np.bool_]) -> RowSource:
-        """Return the rows (n,) that are chosen, in their order; TypeError where the source cannot choose."""
+        """Return the rows (n,) that are chosen, in their order."""
 
     def first_weighted(self, size: int) -> np.ndarray:
         """Return the positions of the first `size` rows that have weight."""

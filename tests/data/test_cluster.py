@@ -228,6 +228,16 @@ def test_standard_errors_of_any_run_have_the_same_bits(client):
         np.testing.assert_array_equal(fitted.standard_errors(lazy).parameters_covariance, here)
 
 
+def test_fits_with_labels_have_the_same_bits_anywhere(client):
+    X = rows(N)
+    labels = np.where(np.arange(N) % 5 == 0, (X[:, 0] > X[:, 0].mean()).astype(int), -1)
+    lazy = da.from_array(X, chunks=(SLOTS, 2))
+    with dask.config.set(scheduler="synchronous"):
+        here = mixture(order_by=None).fit(lazy, labels=labels)
+    with client.as_current():
+        assert_same_bits(mixture(order_by=None).fit(lazy, labels=labels), here)
+
+
 def test_other_columns_than_those_of_the_fit_are_refused():
     fitted = mixture().fit(rows(100))
     for method in (fitted.standard_errors, fitted.partial_fit):

@@ -8,6 +8,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 
 import fastem
+from fastem.data.dask_partitions import open_partitions
+from fastem.data.slots import SLOT_ROWS
 
 KINDS = ("full", "tied", "diag", "spherical")
 RNG = np.random.default_rng(0)
@@ -290,9 +292,69 @@ def test_settings_that_renumber_components_are_refused(settings):
         fastem.GaussianMixture(3, **settings).fit(CLOUDS, labels=THREE)
 
 
-def test_labels_are_for_rows_that_can_be_chosen():
-    dask = pytest.importorskip("dask.array")
-    with pytest.raises(TypeError, match="labels are for rows in memory or in chunks"):
-        fastem.GaussianMixture(3).fit(dask.from_array(CLOUDS, chunks=100), labels=THREE)
+def test_responsibilities_are_for_rows_in_memory():
     with pytest.raises(TypeError, match="labels_init of shape"):
         fastem.GaussianMixture(3).fit(chunks=[CLOUDS], labels_init=np.eye(3)[THREE])
+
+
+# ---------------------------------------------------------------------------------------------------------------- Dask
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("labels", [hidden(THREE, 0.3), THREE, np.where(THREE == 1, 1, -1)], ids=["some", "all", "one"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_partitions_lead_to_the_fit_of_rows_in_memory(kind, labels, weighted):
+    da = pytest.importorskip("dask.array")
+    weights = 3 * np.random.default_rng(1).random(len(CLOUDS)) if weighted else None
+    lazy_weights = da.from_array(weights, chunks=100) if weighted else None
+    mixture = fastem.GaussianMixture(3, covariance_type=kind, random_state=0)
+    memory = mixture.fit(CLOUDS, sample_weight=weights, labels=labels)
+    expected = memory.means_, memory.loglik_
+    lazy = mixture.fit(da.from_array(CLOUDS, chunks=(100, 3)), sample_weight=lazy_weights, labels=labels)
+    assert_allclose(lazy.means_, expected[0], rtol=1e-9, atol=1e-12)
+    assert lazy.loglik_ == pytest.approx(expected[1], rel=1e-12)
+    begun = mixture.set_params(max_iter=0).fit(CLOUDS, labels_init=THREE).means_
+    assert_allclose(mixture.fit(da.from_array(CLOUDS, chunks=(100, 3)), labels_init=THREE).means_, begun, rtol=1e-12)
+
+
+def test_partitions_of_counts_and_of_rows_with_gaps_take_labels():
+    da = pytest.importorskip("dask.array")
+    labels, rng = hidden(THREE, 0.3), np.random.default_rng(1)
+    heads = rng.binomial(10, np.array([0.2, 0.5, 0.9])[THREE])[:, np.newaxis]
+    for mixture, rows in (
+        (fastem.PoissonMixture(3, random_state=0), heads),
+        (fastem.BinomialMixture(3, n_trials=10, random_state=0), heads),
+        (fastem.GaussianMixture(3, missing="marginalize", random_state=0), np.where(CLOUDS > 3.5, np.nan, CLOUDS)),
+    ):
+        expected = mixture.fit(rows, labels=labels).loglik_
+        lazy = mixture.fit(da.from_array(rows, chunks=(70, rows.shape[1])), labels=labels)
+        assert lazy.loglik_ == pytest.approx(expected, rel=1e-12)
+
+
+def test_where_the_rows_of_each_label_fill_slots_of_partitions_bits_are_those_of_memory():
+    da = pytest.importorskip("dask.array")
+    labels = np.tile(np.repeat([-1, 0, 1], SLOT_ROWS), 2)
+    rows = np.random.default_rng(0).normal(size=(len(labels), 2)) + 2.0 * np.maximum(labels, 0)[:, np.newaxis]
+    mixture = fastem.GaussianMixture(2, random_state=0)
+    memory = mixture.fit(rows, labels=labels).means_
+    assert_array_equal(mixture.fit(da.from_array(rows, chunks=(3 * SLOT_ROWS, 2)), labels=labels).means_, memory)
+
+
+def test_rows_are_chosen_of_rows_that_were_chosen():
+    da = pytest.importorskip("dask.array")
+    lazy = open_partitions(da.from_array(CLOUDS, chunks=(100, 3)), None, None)
+    some, fewer = np.arange(360) % 3 != 1, np.arange(240) % 7 == 2
+    found = lazy.where(some).where(fewer)
+    right = CLOUDS[some][fewer]
+    assert_array_equal(found.take(np.arange(len(found))).data[0], right)
+    assert_array_equal(found.take(np.array([7, 2])).data[0], right[[7, 2]])
+    assert_array_equal(found.first_weighted(9), np.arange(9))
+    assert len(found) == len(right)
+
+
+def test_labels_of_another_length_or_range_are_refused_of_partitions_too():
+    lazy = pytest.importorskip("dask.array").from_array(CLOUDS, chunks=(100, 3))
+    with pytest.raises(ValueError, match=r"labels must have shape \(360,\)"):
+        fastem.GaussianMixture(3).fit(lazy, labels=[0, 1])
+    with pytest.raises(ValueError, match="labels must be numbers of components from 0 to 2"):
+        fastem.GaussianMixture(3).fit(lazy, labels=THREE + 1)
