@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastem._typing import Array
 from fastem.data.kmeans import START_ROWS, subsample
@@ -12,20 +16,26 @@ from fastem.data.row_source import RowSource
 from fastem.data.rows import Rows
 from fastem.families.fixed import FixedLike
 from fastem.families.params import Chart, Params
-from fastem.inference.standard_errors import Coordinates, Sums, information, weights_scores
-from fastem.kernels.linear import inverse_cholesky, inverse_lower, norm, outer_sums, product, times, weighted_sum
+from fastem.inference.standard_errors import Coordinates, weights_scores
+from fastem.kernels.linear import dot, inverse_lower, product, times, weighted_sum
 
-WORK = 1 << 28
-"""Products for the information, at the most: a tenth of a second."""
+NUMBERS = 1 << 22
+"""Scores at the most, some tens of megabytes."""
 ROWS = 1 << 11
 """So many tell the information of few parameters, or ENOUGH_PER_PARAMETER of more."""
-ENOUGH_PER_PARAMETER = 10
+ENOUGH_PER_PARAMETER = 4
 LEAST_PER_PARAMETER = 2
 """Fewer rows than that say nothing of it."""
 RIDGE = 1e-4
 """The least share of the information of complete rows that scores of some rows can tell from none."""
 NEGLIGIBLE = 1e-5
 """A row says nothing of components to which it belongs with no more than this probability."""
+MOST_STEPS = 50
+"""Of conjugate gradients: where EM is not slow, ten of them tell the gain within some per cent."""
+LAST_STEPS = 0.02
+"""They end where the last two steps have added less than this share of the gain."""
+ROUNDING = 1e-24
+"""The share of the square of the gradient that is rounding: all of it has been explained."""
 SEED = 0
 """Of the draw of these rows: the same whatever else a fit draws."""
 
@@ -67,7 +77,7 @@ class RemainingGain:
 
     def _rows_for(self, p: int) -> Rows | None:
         """Return the rows for the information on p parameters, drawn once."""
-        size = min(len(self.rows), START_ROWS, WORK // p**2, max(ROWS, ENOUGH_PER_PARAMETER * p))
+        size = min(len(self.rows), START_ROWS, NUMBERS // p, max(ROWS, ENOUGH_PER_PARAMETER * p))
         if size < LEAST_PER_PARAMETER * p:
             return None
         if self.sample is None:
@@ -77,50 +87,122 @@ class RemainingGain:
 
 def remaining(rows: Rows, params: Params, reached: Params, at: Coordinates) -> Remaining:
     """Estimate what is left to gain, by the information of these rows."""
-    sums = sums_of(rows, params, at)
-    free = at.free & (sums.complete > 0)
+    scores = Scores.of(rows, params, at)
+    free = at.free & (scores.complete > 0)
     if not free.any():
         return Remaining(0.0, True)
-    total = float(rows.sample_weight.sum())
-    units = np.sqrt(sums.complete[free])
+    units = np.sqrt(scores.complete[free])
     slopes = units * displacement(params, reached, at)[free]  # the gradient in units in which complete rows tell 1
-    for method in ("louis", "opg"):
-        shares = information(sums, at, method)[np.ix_(free, free)] / units / units[:, np.newaxis]
-        if method == "opg":
-            shares.flat[:: len(shares) + 1] += RIDGE
-        whitened = inverse_cholesky(shares)
-        if whitened is not None:
-            gain = norm(times(whitened[0], slopes)) ** 2 / (2 * total)
-            if np.isfinite(gain):
-                return Remaining(gain, method == "louis")
+    total = float(rows.sample_weight.sum())
+    for information, ridge, is_reliable in ((scores.louis, 0.0, True), (scores.opg, RIDGE, False)):
+        gain = half_decrement(partial(shares, information, ridge, units, free), slopes)
+        if gain is not None and np.isfinite(gain):
+            return Remaining(gain / total, is_reliable)
     return UNKNOWN
 
 
-def sums_of(rows: Rows, params: Params, at: Coordinates) -> Sums:
-    """Return the sums of `Sums.add`, of each row for the components to which it may belong: most have one or two."""
-    found, columns, slopes = Sums.zero(len(at), squared=False), at.of_components(), weights_scores(at.weights)
-    resp, w = rows.posterior(params, "resp").resp, rows.sample_weight
-    may = resp > NEGLIGIBLE
-    place = np.cumsum(may, axis=0) - 1
-    scores: dict[int, Array] = {}
-    for c in np.flatnonzero(params.all_weights).tolist():
-        mine = np.flatnonzero(may[:, c])
-        own, told = params.scores(c, *(array[mine] for array in rows.data))
-        of_c = np.hstack([np.broadcast_to(slopes[c], (len(mine), len(slopes))), own])
-        shares = w[mine] * resp[mine, c]
-        found.complete[columns[c]] += np.append(np.full(len(slopes), shares.sum()), weighted_sum(shares, told))
-        weighted = shares[:, np.newaxis] * of_c
-        found.within[np.ix_(columns[c], columns[c])] += outer_sums(weighted, of_c)
-        found.between[np.ix_(columns[c], columns[c])] += outer_sums(resp[mine, c, np.newaxis] * weighted, of_c)
-        for b, of_b in scores.items():
-            both = np.flatnonzero(may[:, b] & may[:, c])
-            if not len(both):
-                continue
-            block = outer_sums(resp[both, b, np.newaxis] * weighted[place[both, c]], of_b[place[both, b]])
-            found.between[np.ix_(columns[c], columns[b])] += block
-            found.between[np.ix_(columns[b], columns[c])] += block.T
-        scores[c] = of_c
-    return found
+def shares(
+    information: Callable[[Array], Array], ridge: float, units: Array, free: NDArray[np.bool_], x: Array
+) -> Array:
+    """Return the information times x, in units in which that of complete rows is 1, with a ridge added."""
+    whole = np.zeros(len(free))
+    whole[free] = x / units
+    return np.asarray(information(whole)[free] / units + ridge * x)
+
+
+def half_decrement(times: Callable[[Array], Array], slopes: Array) -> float | None:
+    """Return g^T A^-1 g / 2 of slopes g by conjugate gradients, which need A times a vector.
+
+    None where A is seen not to be positive definite.  Each step adds what is positive, the first ones most of it.
+    """
+    rest, direction, added = slopes.copy(), slopes.copy(), [0.0]
+    square = first = dot(slopes, slopes)
+    for _ in range(min(len(slopes), MOST_STEPS)):
+        if not square > ROUNDING * first:
+            break
+        image = times(direction)
+        if not (curvature := dot(direction, image)) > 0:
+            return None
+        length = square / curvature
+        added.append(length * square / 2)
+        if sum(added[-2:]) < LAST_STEPS * sum(added):
+            break
+        rest = rest - length * image
+        square, before = dot(rest, rest), square
+        direction = rest + square / before * direction
+    return sum(added)
+
+
+class Told(NamedTuple):
+    """What some rows tell of one component: those that may belong to it."""
+
+    columns: NDArray[np.intp]  #  (q,)    its coordinates: those of the weights, then its own
+    slopes: Array  #              (k,)    of its log weight, the same for every row
+    own: Array  #                 (m, p)  slopes of its log density
+    rows: NDArray[np.intp]  #     (m,)    which these are
+    resp: Array  #                (m,)
+    shares: Array  #              (m,)    responsibilities times weights
+
+    def along(self, x: Array) -> Array:
+        """Return (m,) the slopes of the rows along x, in all coordinates."""
+        of_weights, of_own = np.split(x[self.columns], [len(self.slopes)])
+        return times(self.own, of_own) + dot(self.slopes, of_weights)
+
+    def add(self, found: Array, shares: Array) -> None:
+        """Add the slopes of the rows, each times its share."""
+        found[self.columns] += np.concatenate([self.slopes * shares.sum(), weighted_sum(shares, self.own)])
+
+
+@dataclass
+class Scores:
+    """Scores of rows for the components to which they may belong: most have one or two.
+
+    The information of the rows is not made: only what it is times a vector.
+    """
+
+    n_rows: int
+    roots: Array  #      (k,)  of the weights
+    complete: Array  #   (p,)  the information of complete rows, a diagonal
+    components: list[Told]
+
+    @classmethod
+    def of(cls, rows: Rows, params: Params, at: Coordinates) -> Scores:
+        """Return the scores of some rows."""
+        resp, w = rows.posterior(params, "resp").resp, rows.sample_weight
+        columns, slopes = at.of_components(), weights_scores(at.weights)
+        found = cls(len(rows), np.sqrt(at.weights), np.zeros(len(at)), [])
+        for c in np.flatnonzero(params.all_weights).tolist():
+            mine = np.flatnonzero(resp[:, c] > NEGLIGIBLE)
+            own, told = params.scores(c, *(array[mine] for array in rows.data))
+            shares = w[mine] * resp[mine, c]
+            found.complete[columns[c]] += np.append(np.full(len(slopes), shares.sum()), weighted_sum(shares, told))
+            found.components.append(Told(columns[c], slopes[c], own, mine, resp[mine, c], shares))
+        return found
+
+    def louis(self, x: Array) -> Array:
+        """Return Louis's information times x: that of complete rows without what the responsibilities leave open."""
+        found = self.complete * x
+        slopes = [each.along(x) for each in self.components]
+        means = self._means(slopes)
+        for each, along in zip(self.components, slopes, strict=True):
+            each.add(found, each.shares * (means[each.rows] - along))
+        return found
+
+    def opg(self, x: Array) -> Array:
+        """Return the sum of outer products of the rows' scores, times x."""
+        found, k = np.zeros(len(x)), len(self.roots)
+        means = self._means([each.along(x) for each in self.components])
+        for each in self.components:
+            each.add(found, each.shares * means[each.rows])
+        found[:k] += self.complete[0] * dot(self.roots, x[:k]) * self.roots  # see weights_scores
+        return found
+
+    def _means(self, slopes: list[Array]) -> Array:
+        """Return (n,) the mean of the components' slopes by their responsibilities for each row."""
+        means = np.zeros(self.n_rows)
+        for each, along in zip(self.components, slopes, strict=True):
+            means[each.rows] += each.resp * along
+        return means
 
 
 def displacement(params: Params, reached: Params, at: Coordinates) -> Array:

@@ -8,8 +8,8 @@ import fastem
 from fastem._typing import RowKind
 from fastem.data.open import open_rows
 from fastem.inference import remaining
-from fastem.inference.remaining import RemainingGain
-from fastem.inference.standard_errors import Coordinates, sums_of, weights_scores
+from fastem.inference.remaining import RemainingGain, Scores, half_decrement
+from fastem.inference.standard_errors import Coordinates, information, sums_of, weights_scores
 
 RNG = np.random.default_rng(5)
 LABELS = RNG.integers(3, size=900)
@@ -81,14 +81,26 @@ def test_the_em_step_in_complete_information_is_the_gradient(mixture, rows):
 @pytest.mark.parametrize(
     ("mixture", "rows"), [*((gaussian(kind), X) for kind in KINDS), (binomial(), COUNTS), (poisson(), COUNTS)]
 )
-def test_what_is_negligible_is_left_out_of_the_sums_alone(mixture, rows):
+def test_the_information_times_a_vector_is_that_of_the_sums(mixture, rows):
+    """But for components to which a row hardly belongs."""
     params = mixture.fit(rows).params_
     with opened(mixture, rows) as opened_rows:
         at = Coordinates(params, params.as_fixed(()))
-        found, every = remaining.sums_of(opened_rows, params, at), sums_of(opened_rows, params, at, squared=False)
-    for name in ("complete", "within", "between"):
-        whole = getattr(every, name)
-        np.testing.assert_allclose(getattr(found, name), whole, atol=1e-4 * abs(whole).max())
+        found, sums = Scores.of(opened_rows, params, at), sums_of(opened_rows, params, at, squared=False)
+    x = RNG.normal(size=len(at))
+    np.testing.assert_allclose(found.complete, sums.complete, atol=1e-4 * sums.complete.max())
+    for method, times in (("louis", found.louis), ("opg", found.opg)):
+        whole = information(sums, at, method) @ x
+        np.testing.assert_allclose(times(x), whole, atol=1e-3 * abs(whole).max())
+
+
+def test_half_the_decrement_is_that_of_the_solution():
+    root, slopes = RNG.normal(size=(30, 12)), RNG.normal(size=12)
+    matrix = root.T @ root
+    found = half_decrement(lambda x: matrix @ x, slopes)
+    assert found == pytest.approx(slopes @ np.linalg.solve(matrix, slopes) / 2, rel=0.05)
+    assert half_decrement(lambda x: -matrix @ x, slopes) is None
+    assert half_decrement(lambda x: matrix @ x, np.zeros(12)) == 0.0
 
 
 def flat(seed):
