@@ -59,6 +59,18 @@ def subsample(
     return sample.take(sorting([column for array in sample.data for column in array.T]))
 
 
+def thinned(rows: Rows, most: int) -> Rows:
+    """Return at most so many of sorted rows, at even steps of their weight, each with the weight of its step."""
+    if len(rows) <= most:
+        return rows
+    edges = np.cumsum(rows.sample_weight)
+    steps = (np.arange(most) + 0.5) / most * edges[-1]
+    positions, counts = np.unique(np.searchsorted(edges, steps), return_counts=True)
+    found = rows.take(positions)
+    found.sample_weight[:] = counts * (edges[-1] / most)
+    return found
+
+
 def without_gaps(sample: Rows, rng: np.random.Generator, params: SweptParams[SweptStats] | None) -> Rows:
     """Return the rows that have values and weight, with draws in the place of what is missing."""
     sample = sample.take(np.flatnonzero(sample.weight_of_values))

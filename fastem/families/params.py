@@ -293,12 +293,18 @@ class Params(ABC):
         """
         k = len(self.weights)
         longer = self.select(np.append(np.arange(k), donor))
-        weights = np.append(self.weights, self.weights[donor])
-        weights[[donor, k]] *= pair.weights
-        values = {name: np.array(getattr(longer, name)) for name in self.own_parameters}
+        return replace(longer, weights=np.append(self.weights, 0.0)).with_components([donor, k], pair)
+
+    def with_components(self, places: list[int], others: Params) -> Self:
+        """Return a mixture in which others take these places, and share the weight that is there.
+
+        What all components share stays as it is.
+        """
+        values = {name: np.array(getattr(self, name)) for name in ("weights", *self.own_parameters)}
         for name, value in values.items():
-            value[[donor, k]] = getattr(pair, name)
-        return replace(longer, weights=weights, **values)
+            value[places] = getattr(others, name)
+        values["weights"][places] *= self.weights[places].sum()
+        return replace(self, **values)
 
     def joined(self, others: Params, share: float) -> Self:
         """Return a mixture of both, in which the others have this share of the weight.

@@ -32,7 +32,7 @@ NEGLIGIBLE = 1e-5
 """A row says nothing of components to which it belongs with no more than this probability."""
 MOST_STEPS = 50
 """Of conjugate gradients: where EM is not slow, ten of them tell the gain within some per cent."""
-LAST_STEPS = 0.02
+LAST_STEPS = 0.05
 """They end where the last two steps have added less than this share of the gain."""
 ROUNDING = 1e-24
 """The share of the square of the gradient that is rounding: all of it has been explained."""

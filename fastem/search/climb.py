@@ -16,13 +16,11 @@ from fastem.inference.aitken import still_to_gain
 
 CALL_WORK = 1 << 28
 """Rows x sums x iterations in one call of a kernel, some tenths of a second: an interruption waits for its end."""
-ACCELERATED_ROWS = 1 << 12
-"""On fewer rows plain iterations get to a maximum in less time than those with quasi-Newton steps."""
 PLAIN = 1
 """How an EM step reaches its parameters, as `Position` has it."""
 PATIENCE = 8
 """Iterations after which a run is asked whether it can still get where it has to."""
-DOUBT = 3.0
+DOUBT = 6.0
 """What a run has still to gain is estimated; it is given up where so many times that would not be enough."""
 SWEEPS, LEAST_WORK = 30.0, 2.0**36
 """What a search may cost: about what a fit from one start does, or some seconds."""
@@ -47,10 +45,11 @@ class Budget:
 
 
 class Reached(NamedTuple, Generic[P]):
-    """Where a run of EM has got to, and the log likelihood (a total) before its last M-step."""
+    """Where a run of EM has got to, the log likelihood (a total) before its last M-step, and what it hardly exceeds."""
 
     params: P
     loglik: float
+    highest: float
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ class Climb(Generic[P, S]):
         It ends after `most` iterations, where it will hardly get to the log likelihood `least`, and when the time is
         over.
         """
-        total, logliks, done, distance = self.total, list[float](), 0, math.inf
+        total, logliks, done, distance, highest = self.total, list[float](), 0, math.inf, math.inf
         per_call = max(1, CALL_WORK // (len(self.rows) * params.sums_length))
         if least > -math.inf:
             per_call = min(per_call, PATIENCE)
@@ -93,15 +92,15 @@ class Climb(Generic[P, S]):
             position, found, distance = self._iterations(run, position, min(per_call, most - done))
             self.budget.spend(len(found) * len(self.rows) * params.sums_length)
             done, logliks = done + len(found), [*logliks, *found][-3:]
-            gain = min(distance * total, still_to_gain(logliks))
-            if logliks[-1] + DOUBT * gain < least or self.is_over:
+            highest = logliks[-1] + DOUBT * min(distance * total, still_to_gain(logliks))
+            if highest < least or self.is_over:
                 break
-        return Reached(position.reached, logliks[-1])
+        return Reached(position.reached, logliks[-1], highest)
 
     def _run(self, params: P, tol: float) -> tuple[MStep, StopRule]:
         """Return the settings of a run in a kernel: one to a maximum takes quasi-Newton steps."""
         fixed = params.as_fixed(self.fixed) if self.fixed else Fixed(len(params.weights))
-        accelerated = tol > 0 and len(self.rows) >= ACCELERATED_ROWS
+        accelerated = tol > 0
         n_coordinates = params.to_vector(params, fixed).size if accelerated else 0
         return self.family.m_step(params, fixed, self.prior), StopRule("aitken", tol, accelerated, n_coordinates)
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Generic
 
 import numpy as np
 
@@ -12,41 +10,31 @@ from fastem._typing import Array
 from fastem.data.rows import Rows
 from fastem.families.base import P, S
 from fastem.families.diagnosis import is_suspect
+from fastem.kernels.linear import outer_sums
 from fastem.search.additions import additions
 from fastem.search.climb import Climb, Reached
-from fastem.search.splits import Split, best_splits
+from fastem.search.local import Move, Trials
+from fastem.search.splits import best_splits
 
 GAIN = 1e-4
 """What a move has to gain per unit of weight."""
-HOPELESS = 0.02
+HOPELESS = 0.05
 """A move that is so far below after a few iterations, per unit of weight, is given up."""
-TRIED = 10
-"""Moves that are tried in a round."""
+TRIED, FULLY = 10, 6
+"""Moves that are tried in a round, on the components that they touch, and those of them that EM of all goes on with."""
 NEEDED = -0.2
 """The estimated gain per unit of weight below which no move is tried."""
 PARTNERS = 2
 """Merges, and removals, that are tried with each split."""
-TRIAL_ITERATIONS = 8
-"""Iterations of a move before it is judged."""
+TRIAL_ITERATIONS = 4
+"""Iterations of all components before a move is judged."""
 ADDED, LEAST_RARE = 2, 4.0
 """Small components that are tried, each with PARTNERS merges, and what one has to gain (a total) by estimate."""
-CLIMB_ITERATIONS, CLIMB_TOL = 200, 1e-4
-"""A climb ends where less than this is left to gain per unit of weight, or after so many iterations."""
+CLIMB_ITERATIONS, CLIMB_TOL = 200, 1e-6
+"""A climb ends where less than this is left to gain per unit of weight, or after so many iterations.
 
-
-@dataclass(frozen=True)
-class Move(Generic[P]):
-    """A split, and the component that is merged into another one, or removed."""
-
-    split: Split[P]
-    i: int
-    j: int | None  # None where i is removed
-    gain: float  # estimated, per unit of weight
-
-    def of(self, params: P) -> P:
-        """Return the mixture after the move, of as many components."""
-        longer = self.split.of(params)
-        return longer.without(self.i) if self.j is None else longer.merge(self.i, self.j)
+What quasi-Newton steps estimate is too small where EM is slow, and from there to the maximum they take few more.
+"""
 
 
 def to_maximum(climb: Climb[P, S], at: P, least: float = -np.inf) -> Reached[P]:
@@ -54,14 +42,20 @@ def to_maximum(climb: Climb[P, S], at: P, least: float = -np.inf) -> Reached[P]:
     return climb(at, CLIMB_ITERATIONS, CLIMB_TOL, least)
 
 
-def improved(climb: Climb[P, S], at: Reached[P], rng: np.random.Generator) -> Reached[P]:
-    """Return where splits and merges lead, in as many rounds as there are components; `at` where none gains."""
+def improved(climb: Climb[P, S], at: Reached[P], rng: np.random.Generator, ends: list[float]) -> Reached[P]:
+    """Return where splits and merges lead, in as many rounds as there are components; `at` where none gains.
+
+    `ends` are log likelihoods at which such paths have ended, to which this one is added.  A path that gets to one of
+    them ends there too: it is the same maximum, or as good.
+    """
     for _ in range(len(at.params.weights)):
-        found = (move.of(at.params) for move in moves(climb, at.params, rng)[:TRIED] if move.gain >= NEEDED)
-        better = next(successes(climb, at, found), None)
+        if any(abs(at.loglik - end) < GAIN * climb.total for end in ends):
+            break
+        better = next(successes(climb, at, best_moves(climb, at.params, rng)), None)
         if better is None:
             break
         at = better
+    ends.append(at.loglik)
     return at
 
 
@@ -94,33 +88,47 @@ def successes(climb: Climb[P, S], at: Reached[P], found: Iterable[P]) -> Iterato
     for params in found:
         if climb.is_over:
             break
-        run = climb(params, TRIAL_ITERATIONS)
         least = at.loglik + GAIN * total
-        if run.loglik < at.loglik - HOPELESS * total:
+        run = climb(params, TRIAL_ITERATIONS)
+        if run.loglik < at.loglik - HOPELESS * total or run.highest < least:
             continue
         run = to_maximum(climb, run.params, least)
         if run.loglik > least and n_suspects(climb, run.params) <= n_suspects(climb, at.params):
             yield run
 
 
+def best_moves(climb: Climb[P, S], params: P, rng: np.random.Generator) -> list[P]:
+    """Return where moves lead, on the components that they touch: the best of those of the largest estimated gains."""
+    found = list(map(Trials.of(climb, params), moves(climb, params, rng)[:TRIED]))
+    return [each.params for each in sorted(found, key=lambda each: -each.gain)[:FULLY]]
+
+
 def moves(climb: Climb[P, S], params: P, rng: np.random.Generator) -> list[Move[P]]:
-    """Return moves in the order of their estimated gains."""
+    """Return moves in the order of their estimated gains, but none that is estimated to lose much."""
     k, total, weights = len(params.weights), climb.total, climb.rows.sample_weight
-    found = climb.rows.posterior(params, "resp", "labels")
-    splits = best_splits(climb, params, range(k), found.labels, rng)
-    losses = params.merge_losses()
-    removals = removal_losses(found.resp[:, :k], weights, params.weights)
+    known = climb.rows.posterior(params, "resp", "labels")
+    resp, splits = known.resp[:, :k], best_splits(climb, params, range(k), known.labels, rng)
+    losses, removals = params.merge_losses(), removal_losses(resp, weights, params.weights)
     pairs = [divmod(int(place), k) for place in np.argsort(losses, axis=None)[: k * (k - 1) // 2][: 3 * k]]
-    lightest = np.argsort(removals, kind="stable").tolist()
-    moves: list[Move[P]] = []
+    lightest, neighbours = np.argsort(removals, kind="stable").tolist(), nearest(resp, weights, params.weights)
+    found: list[Move[P]] = []
     for c, split in splits.items():
         if split.pair is None:
             continue
         gain = split.gain / total
         merges = [pair for pair in pairs if c not in pair][:PARTNERS]
-        moves += [Move(split, i, j, gain - losses[i, j]) for i, j in merges]
-        moves += [Move(split, j, None, gain - removals[j]) for j in lightest[: PARTNERS + 1] if j != c]
-    return sorted(moves, key=lambda move: -move.gain)
+        found += [Move(split, (i, j), j, gain - losses[i, j]) for i, j in merges]
+        removed = [j for j in lightest[: PARTNERS + 1] if j != c]
+        found += [Move(split, tuple({neighbours[j]} - {c}), j, gain - removals[j]) for j in removed]
+    return sorted((move for move in found if move.gain >= NEEDED), key=lambda move: -move.gain)
+
+
+def nearest(resp: Array, sample_weight: Array, weights: Array) -> list[int]:
+    """Return for each component which other one, that is not empty, shares the most with it."""
+    shared = outer_sums(resp * sample_weight[:, np.newaxis], resp)
+    shared[:, weights <= 0] = -1.0
+    np.fill_diagonal(shared, -1.0)
+    return [int(c) for c in shared.argmax(axis=1)]
 
 
 def removal_losses(resp: Array, sample_weight: Array, weights: Array) -> Array:

@@ -21,8 +21,6 @@ FINALISTS = 2
 """Beginnings that climb to a maximum."""
 PATHS = 2
 """Maxima from which splits and merges go on, if beginnings have led to several."""
-LAST_ITERATIONS, LAST_TOL = 200, 1e-5
-"""The best maximum is climbed nearer than those that are compared."""
 
 MANY_ROWS, MANY_VALUES = 1 << 16, 1 << 20
 """Rows that tell whether there are rare components, at the most, and numbers in them: the memory of a search."""
@@ -70,8 +68,9 @@ def search_on(
     maxima = distinct([to_maximum(climb, run.params) for run in pool[:FINALISTS]], GAIN * climb.total)
     if climb.fixed:
         return maxima[0].params
-    best = max((improved(climb, each, rng) for each in maxima[:PATHS]), key=lambda run: run.loglik)
-    params = on_more_rows(climb, many, climb(best.params, LAST_ITERATIONS, LAST_TOL).params, rng)
+    ends: list[float] = []
+    best = max((improved(climb, each, rng, ends) for each in maxima[:PATHS]), key=lambda run: run.loglik)
+    params = on_more_rows(climb, many, best.params, rng)
     return params.select(params.order(params.parameter_names[1]))  # in an order of their own, not that of the moves
 
 
@@ -89,7 +88,7 @@ def polished(
     climb = Climb(few, family, Fixed(k), prior, deadline, Budget(len(rows)))
     climb.budget.begin(params.sums_length)
     begun = to_maximum(climb, params)
-    found = improved(climb, begun, rng)
+    found = improved(climb, begun, rng, [])
     return on_more_rows(climb, many, params if found is begun else found.params, rng)
 
 

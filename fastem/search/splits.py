@@ -10,6 +10,7 @@ from typing import Generic
 import numpy as np
 from numpy.typing import NDArray
 
+from fastem.data.kmeans import thinned
 from fastem.data.rows import Rows
 from fastem.families.base import P, S
 from fastem.search.climb import Climb, Reached
@@ -74,15 +75,3 @@ def best_split(climb: Climb[P, S], c: int, positions: NDArray[np.intp], rng: np.
     runs: list[Reached[P]] = [own(pair, TRIAL_ITERATIONS) for pair in family.pairs(rows, one, rng)]
     best = own(max(runs, key=lambda run: run.loglik).params, ITERATIONS - TRIAL_ITERATIONS)
     return Split(c, (best.loglik - before) * weight / own.total, best.params)
-
-
-def thinned(rows: Rows, most: int) -> Rows:
-    """Return at most so many of sorted rows, at even steps of their weight, each with the weight of its step."""
-    if len(rows) <= most:
-        return rows
-    edges = np.cumsum(rows.sample_weight)
-    steps = (np.arange(most) + 0.5) / most * edges[-1]
-    positions, counts = np.unique(np.searchsorted(edges, steps), return_counts=True)
-    found = rows.take(positions)
-    found.sample_weight[:] = counts * (edges[-1] / most)
-    return found
