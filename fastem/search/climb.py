@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Generic, NamedTuple
 
 from fastem._typing import MStep
 from fastem.data.base import Position, StopRule, at_start
+from fastem.data.kmeans import thinned
 from fastem.data.rows import Rows
 from fastem.families.base import Family, P, Prior, S
 from fastem.families.fixed import Fixed
@@ -16,6 +17,8 @@ from fastem.inference.aitken import still_to_gain
 
 CALL_WORK = 1 << 28
 """Rows x sums x iterations in one call of a kernel, some tenths of a second: an interruption waits for its end."""
+COARSE_ROWS, COARSE_ROWS_PER_MEAN = 1 << 11, 16
+"""Rows that tell good starts and moves from bad ones, or so many for each of k (d + 1) numbers."""
 PLAIN = 1
 """How an EM step reaches its parameters, as `Position` has it."""
 PATIENCE = 8
@@ -72,6 +75,11 @@ class Climb(Generic[P, S]):
     def is_over(self) -> bool:
         """Whether there is no time left, or no budget."""
         return self.budget.left <= 0 or time.monotonic() >= self.deadline
+
+    def coarse(self, k: int) -> Climb[P, S]:
+        """Return EM on fewer rows, at even steps of their weight: they tell good starts and moves from bad ones."""
+        most = max(COARSE_ROWS, COARSE_ROWS_PER_MEAN * k * (self.rows.n_features + 1))
+        return replace(self, rows=thinned(self.rows, most))
 
     def on(self, rows: Rows, family: Family[P, S]) -> Climb[P, S]:
         """Return EM on some of the rows, of components that are all free."""

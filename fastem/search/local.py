@@ -13,7 +13,6 @@ from typing import Generic
 import numpy as np
 
 from fastem.data.base import Posterior
-from fastem.data.kmeans import thinned
 from fastem.families.base import P, S
 from fastem.kernels.linear import dot
 from fastem.search.climb import Climb
@@ -21,8 +20,6 @@ from fastem.search.splits import Split
 
 ITERATIONS = 10
 """Of the components that a move touches, before it is compared with others."""
-MOST_ROWS = 1 << 11
-"""Rows that moves are tried on: these only say which of them are tried on all."""
 FOREIGN = 1e-3
 """A row is not looked at of which these components have no more than this share."""
 
@@ -72,9 +69,10 @@ class Trials(Generic[P, S]):
 
     @classmethod
     def of(cls, climb: Climb[P, S], params: P) -> Trials[P, S]:
-        """Take rows at even steps of the weight, where there are many."""
-        climb = climb.on(thinned(climb.rows, MOST_ROWS), climb.family.of_one_component())
-        return cls(climb, params, climb.rows.posterior(params, "resp", "log_prob"))
+        """Take fewer rows, where there are many: these only say which moves are tried on all."""
+        rows = climb.coarse(len(params.weights)).rows
+        on_part = climb.on(rows, climb.family.of_one_component())
+        return cls(on_part, params, rows.posterior(params, "resp", "log_prob"))
 
     def __call__(self, move: Move[P]) -> Tried[P]:
         """Run EM of the components that a move touches."""

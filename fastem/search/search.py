@@ -64,7 +64,7 @@ def search_on(
     """Return what a search finds where missing values are drawn from the components of params."""
     few, many = samples(rows, k, rng, params)
     climb = Climb(few, family, fixed or Fixed(k), prior, deadline, Budget(len(rows)))
-    pool = sorted(beginnings(climb, k, rng), key=lambda run: -run.loglik)
+    pool = sorted(beginnings(climb.coarse(k), k, rng), key=lambda run: -run.loglik)
     maxima = distinct([to_maximum(climb, run.params) for run in pool[:FINALISTS]], GAIN * climb.total)
     if climb.fixed:
         return maxima[0].params
