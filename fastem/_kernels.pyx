@@ -39,6 +39,8 @@ cdef extern from *:
     #define RESOLUTION 0x1p-50       /* as matrices.RESOLUTION */
     #define SMALLEST_VARIANCE 1e-200 /* as matrices.SMALLEST_VARIANCE */
     #define WORTHWHILE 16            /* as tables.WORTHWHILE */
+    #define FEWEST_DIAGONAL 6        /* as Diagonal.fewest_about_middle */
+    #define FEWEST_ISOTROPIC 3       /* as Spherical.fewest_about_middle */
     #define NEAR 32.0                /* as tables.NEAR */
     #define NO_CHANGE 1e-12          /* as aitken.ROUNDING */
     #define LARGEST 1e140            /* as arrays.LARGEST_MAGNITUDE */
@@ -58,6 +60,8 @@ cdef extern from *:
     const double SMALLEST_VARIANCE, NEAR, NO_CHANGE, LARGEST, LARGEST_SUM, LARGEST_COUNT, UNSEEN
     const uint64_t SEED
     enum: WORTHWHILE
+    enum: FEWEST_DIAGONAL
+    enum: FEWEST_ISOTROPIC
     enum: KEPT_PATTERNS
     enum: KEPT_MARGINALS
     enum: SORTED_ROWS

@@ -24,7 +24,7 @@ EVERY_TWIN = (
     NUMBA,
 )
 ON_EVERY_TWIN = (
-    "test_accuracy", "test_bits", "test_groups", "test_kernels", "test_many", "test_many_poisson",
+    "test_accuracy", "test_bits", "test_groups", "test_kernels", "test_many", "test_many_poisson", "test_natural",
     "test_poisson_kernels", "test_statistics", "test_tied",
 )  # fmt: skip
 """Elsewhere the compiled sums are not what is on trial."""

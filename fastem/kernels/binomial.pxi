@@ -55,7 +55,7 @@ cdef void binomial_moments(Tile *t) noexcept nogil:
 
 
 cdef Family BINOMIAL = Family(binomial_densities, binomial_moments, fold_sums, centered=False, full=False,
-                              tied=False, has_trials=True, has_gaps=False)
+                              tied=False, squares=NO_SQUARES, has_trials=True, has_gaps=False)
 
 
 def accumulate_binomial(const number[:, :] X,           # IN   (n, d)  successes

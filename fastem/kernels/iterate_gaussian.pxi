@@ -4,7 +4,9 @@ cdef void gaussian_tables(Model *m) noexcept nogil:
     """log_norm and means of the tile; the scale of residuals is made of the factors, (k, d, d) or (k, d)."""
     cdef Tile *t = &m.tile
     if t.family.full and m.shared:
-        begin_tied(m)
+        choose_family(m, &TIED if t.k > 1 and t.k * t.d >= WORTHWHILE else &FULL, &FULL)
+    elif t.terms > t.d:
+        choose_family(m, &SUM_NATURAL if m.isotropic else &ALL_NATURAL, &DIAG)
     cdef Py_ssize_t c, j, k = t.k, d = t.d, size = d * d if t.family.full else d, step = d + 1 if t.family.full else 1
     cdef double log_norm
     cdef double *scale = <double *> t.scaling
@@ -18,6 +20,8 @@ cdef void gaussian_tables(Model *m) noexcept nogil:
         scale[j] = m.factors[j] * ROOT_OF_HALF_LOG2E
     if t.family.tied:
         tied_tables(m)
+    elif t.family.squares:
+        natural_tables(m)
 
 
 cdef bint gaussian_maximize(Model *m) noexcept nogil:
@@ -62,7 +66,7 @@ cdef inline double variance_floor(const Model *m, Py_ssize_t j) noexcept nogil:
 cdef bint maximize_variances(Model *m) noexcept nogil:
     """Variances (k, d) or, isotropic, (k,): scatter + added."""
     cdef Py_ssize_t c, j, k = m.tile.k, d = m.tile.d
-    cdef double variance, floor, mean, highest
+    cdef double variance, floor, mean, highest, taken
     if m.shared:
         return maximize_shared_variance(m)
     for c in range(k):
@@ -73,7 +77,8 @@ cdef bint maximize_variances(Model *m) noexcept nogil:
         mean = highest = 0.0
         for j in range(d):
             variance = scatter(m, c, j, j) + m.added[j]
-            floor = max(m.floors[j], RESOLUTION * m.delta[c * d + j] * m.delta[c * d + j])
+            taken = gone_from(m, c, j)
+            floor = max(m.floors[j], RESOLUTION * taken * taken)
             mean, highest = mean + variance / d, max(highest, floor)
             if not m.isotropic:
                 if not variance >= floor:
@@ -249,8 +254,16 @@ def iterate_mvnormal_diag(const double[:, :] X,           # IN     (n, d)
                           double[:, :, ::1] memory,       # IN/OUT as for iterate_normal
                           double[::1] state):             # IN/OUT (24,)
     # -> iterations, m at the most
-    return run_gaussian(&DIAG, X, sample_weight, slot_rows, weights, means, variances, others, added, fixed,
-                        structure, units, prior, sums, trace, memory, state)
+    return run_gaussian(diag_family(means.shape[0], means.shape[1], structure == 2), X, sample_weight, slot_rows,
+                        weights, means, variances, others, added, fixed, structure, units, prior, sums, trace, memory,
+                        state)
+
+
+cdef const Family *diag_family(Py_ssize_t k, Py_ssize_t d, bint isotropic) noexcept:
+    """As tables.middle_of, while no mean is too far."""
+    if k * d < WORTHWHILE or k < (FEWEST_ISOTROPIC if isotropic else FEWEST_DIAGONAL):
+        return &DIAG
+    return &SUM_NATURAL if isotropic else &ALL_NATURAL
 
 
 def iterate_mvnormal_full(const double[:, :] X,           # IN     (n, d)

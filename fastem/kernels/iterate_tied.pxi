@@ -1,7 +1,7 @@
-# EM of one Gaussian mixture whose components share a matrix: its tables and its M-step, where they are not those of
-# matrices of their own.
+# EM of one Gaussian mixture whose rows are taken from the middle of the means: tables.  Of components that share a matrix
+# the M-step too, where it is not that of matrices of their own.
 
-cdef void begin_tied(Model *m) noexcept nogil:
+cdef void choose_family(Model *m, const Family *about_middle, const Family *by_residuals) noexcept nogil:
     """Find the middle of the means, and the kernel for means that are as far from it: as tables.middle_of."""
     cdef Tile *t = &m.tile
     cdef Py_ssize_t c, j, k = t.k, d = t.d
@@ -13,9 +13,12 @@ cdef void begin_tied(Model *m) noexcept nogil:
         m.middle[j] /= k
     set_middle(t, m.params.location, m.middle)
     for c in range(k):
-        furthest = max(furthest, square_of_offset(t, m.factors, c, NULL))
-    t.family = &TIED if k > 1 and k * d >= WORTHWHILE and furthest <= NEAR * d else &FULL
-    if not t.family.tied:
+        if about_middle.tied:
+            furthest = max(furthest, square_of_offset(t, m.factors, c, NULL))
+        else:
+            furthest = max(furthest, square_of_scaled(t, m.factors, c, NULL))
+    t.family = about_middle if furthest <= NEAR * d else by_residuals
+    if t.family == by_residuals:
         memset(t.origin, 0, d * sizeof(double))
         memset(t.shift, 0, k * d * sizeof(double))
 
@@ -32,6 +35,35 @@ cdef double square_of_offset(const Tile *t, const double *L, Py_ssize_t c, real 
         if slopes != NULL:
             slopes[i] = <real> (2.0 * u)
     return square
+
+
+cdef double square_of_scaled(const Tile *t, const double *scale, Py_ssize_t c, real *natural) noexcept nogil:
+    """Likewise of u = scale (mean - middle); natural parameters are wanted where they are not NULL."""
+    cdef Py_ssize_t j, d = t.d
+    cdef double s, u, square = 0.0
+    for j in range(d):
+        s = scale[c * d + j]
+        u = s * t.shift[c * d + j]
+        square += u * u
+        if natural != NULL:
+            natural[j] = <real> (2.0 * s * u)
+            natural[d + j if t.family.squares == ALL_SQUARES else d] = <real> (-s * s)
+    return square
+
+
+cdef void natural_tables(Model *m) noexcept nogil:
+    """What the kernel of natural parameters has in the place of means."""
+    cdef Tile *t = &m.tile
+    cdef Py_ssize_t c
+    for c in range(t.k):
+        t.log_norm[c] -= <real> square_of_scaled(t, m.scaling, c, t.location + c * t.terms)
+
+
+cdef inline double gone_from(const Model *m, Py_ssize_t c, Py_ssize_t j) noexcept nogil:
+    """How far a mean is, after the M-step, from what its moments were taken about."""
+    if m.tile.family.tied or m.tile.family.squares:
+        return m.made.location[c * m.tile.d + j] - m.middle[j]
+    return m.delta[c * m.tile.d + j]
 
 
 cdef void tied_tables(Model *m) noexcept nogil:
@@ -57,7 +89,7 @@ cdef inline double shared_floor(const Model *m, Py_ssize_t j) noexcept nogil:
     cdef double square = shared_scatter(m, j, j), total = 0.0, mean, taken, lost = 0.0
     for c in range(k):
         mean = m.made.location[c * d + j]
-        taken = mean - m.middle[j] if m.tile.family.tied else m.delta[c * d + j]
+        taken = gone_from(m, c, j)
         square += m.spread_counts[c] * mean * mean
         lost += m.spread_counts[c] * RESOLUTION * taken * taken
         total += m.spread_counts[c]

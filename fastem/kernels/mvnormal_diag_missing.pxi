@@ -56,7 +56,7 @@ cdef void diag_missing_moments(Tile *t) noexcept nogil:
 
 
 cdef Family DIAG_MISSING = Family(diag_missing_densities, diag_missing_moments, fold_normal, centered=True, full=False,
-                                  tied=False, has_trials=False, has_gaps=True)
+                                  tied=False, squares=NO_SQUARES, has_trials=False, has_gaps=True)
 
 
 cdef inline void part_log_norm(Tile *t) noexcept nogil:

@@ -10,7 +10,7 @@ cdef void tied_densities(Tile *t) noexcept nogil:
     cdef Py_ssize_t i
     for i in range(0, t.vectors, 2):
         whiten_rows(t, i)
-        compare_rows(t, i)
+        compare_rows(t, t.residual, i, True)
 
 
 cdef inline void whiten_rows(Tile *t, Py_ssize_t i) noexcept nogil:
@@ -54,16 +54,19 @@ cdef inline void keep_two(real *column, Py_ssize_t i, vec z, vec z_) noexcept no
     store(column, i + 1, z_)
 
 
-cdef inline void compare_rows(Tile *t, Py_ssize_t i) noexcept nogil:
-    """Log densities of vectors i and i + 1, four components at a time; top <- the largest."""
-    cdef Py_ssize_t c, j, d = t.d
+cdef inline void compare_rows(Tile *t, const real *columns, Py_ssize_t i, bint less_total) noexcept nogil:
+    """Log densities of vectors i and i + 1, four components at a time; top <- the largest.
+
+    They are linear in these columns, less what is in total where that is wanted.
+    """
+    cdef Py_ssize_t c, j, d = t.terms
     cdef const real *u = t.location
     cdef const real *z
     cdef const real *log_norm = t.log_norm
     cdef real *density = t.density
     cdef vec x, x_, y0, y1, y2, y3, y0_, y1_, y2_, y3_, top = broadcast(FAR_OUT), top_ = broadcast(FAR_OUT)
     for c in range(0, t.k, 4):
-        z = t.residual
+        z = columns
         y0 = y0_ = broadcast(log_norm[c])
         y1 = y1_ = broadcast(log_norm[c + 1])
         y2 = y2_ = broadcast(log_norm[c + 2])
@@ -75,14 +78,17 @@ cdef inline void compare_rows(Tile *t, Py_ssize_t i) noexcept nogil:
             y1, y1_ = y1 + u[d + j] * x, y1_ + u[d + j] * x_
             y2, y2_ = y2 + u[2 * d + j] * x, y2_ + u[2 * d + j] * x_
             y3, y3_ = y3 + u[3 * d + j] * x, y3_ + u[3 * d + j] * x_
-        x, x_ = load(t.total, i), load(t.total, i + 1)
-        top = larger(top, larger(keep_density(density, i, y0 - x), keep_density(density + COLUMN, i, y1 - x)))
-        top = larger(top, larger(keep_density(density + 2 * COLUMN, i, y2 - x),
-                                 keep_density(density + 3 * COLUMN, i, y3 - x)))
-        top_ = larger(top_, larger(keep_density(density, i + 1, y0_ - x_),
-                                   keep_density(density + COLUMN, i + 1, y1_ - x_)))
-        top_ = larger(top_, larger(keep_density(density + 2 * COLUMN, i + 1, y2_ - x_),
-                                   keep_density(density + 3 * COLUMN, i + 1, y3_ - x_)))
+        if less_total:
+            x, x_ = load(t.total, i), load(t.total, i + 1)
+            y0, y1, y2, y3 = y0 - x, y1 - x, y2 - x, y3 - x
+            y0_, y1_, y2_, y3_ = y0_ - x_, y1_ - x_, y2_ - x_, y3_ - x_
+        top = larger(top, larger(keep_density(density, i, y0), keep_density(density + COLUMN, i, y1)))
+        top = larger(top, larger(keep_density(density + 2 * COLUMN, i, y2),
+                                 keep_density(density + 3 * COLUMN, i, y3)))
+        top_ = larger(top_, larger(keep_density(density, i + 1, y0_),
+                                   keep_density(density + COLUMN, i + 1, y1_)))
+        top_ = larger(top_, larger(keep_density(density + 2 * COLUMN, i + 1, y2_),
+                                   keep_density(density + 3 * COLUMN, i + 1, y3_)))
         u += 4 * d
         density += 4 * COLUMN
     keep_two(t.top, i, top, top_)
@@ -96,19 +102,25 @@ cdef inline vec keep_density(real *density, Py_ssize_t i, vec log_density) noexc
 
 cdef void tied_moments(Tile *t) noexcept nogil:
     """In 4 x 4 blocks: responsibilities by features, and features by features, of which triangles are read."""
-    cdef Py_ssize_t c, i, j, d = t.d, rows = padded_rows(t.d)
+    cdef Py_ssize_t i, j, rows = padded_rows(t.d)
     cdef const real *weighted
+    moments_of_terms(t)
+    for i in range(0, t.d, 4):
+        weighted = weighted_four(t, i)
+        for j in range(0, i + 4, 4):
+            outer_4x4(VECTORS, weighted, t.x + j * COLUMN, t.second + i * rows + j, rows)
+
+
+cdef inline void moments_of_terms(Tile *t) noexcept nogil:
+    """Sums of responsibilities times the columns of the tile, in 4 x 4 blocks."""
+    cdef Py_ssize_t c, j, width = padded_rows(t.terms)
     for c in range(t.k):
         responsibilities(t, c, VECTORS)
     for c in range(t.k, padded_rows(t.k)):
         memset(t.density + c * COLUMN, 0, TILE * sizeof(real))
     for c in range(0, t.k, 4):
-        for j in range(0, d, 4):
-            outer_4x4(VECTORS, t.density + c * COLUMN, t.x + j * COLUMN, t.first + c * rows + j, rows)
-    for i in range(0, d, 4):
-        weighted = weighted_four(t, i)
-        for j in range(0, i + 4, 4):
-            outer_4x4(VECTORS, weighted, t.x + j * COLUMN, t.second + i * rows + j, rows)
+        for j in range(0, t.terms, 4):
+            outer_4x4(VECTORS, t.density + c * COLUMN, t.x + j * COLUMN, t.first + c * width + j, width)
 
 
 cdef inline const real *weighted_four(Tile *t, Py_ssize_t row) noexcept nogil:
@@ -150,7 +162,7 @@ cdef inline void move_from_middle(const Tile *t, const double *counts, double *f
         e += d
 
 
-cdef Family TIED = Family(tied_densities, tied_moments, fold_tied, centered=False, full=True, tied=True,
+cdef Family TIED = Family(tied_densities, tied_moments, fold_tied, centered=False, full=True, tied=True, squares=NO_SQUARES,
                           has_trials=False, has_gaps=False)
 
 

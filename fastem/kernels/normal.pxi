@@ -178,7 +178,8 @@ cdef inline void to_exact_means(const Tile *t, double *sums) noexcept nogil:
 
 
 cdef void fold_normal(const Tile *t, double *sums) noexcept nogil:
-    fold_sums(t, sums)
+    fold_lanes(t.counts, t.k * (1 + t.d), sums)
+    fold_lanes(t.second, t.k * t.d, sums + t.k * (1 + t.d))
     to_exact_means(t, sums)
 
 
@@ -186,7 +187,7 @@ cdef void normal_moments(Tile *t) noexcept nogil:
     moments_in_registers(t, 1, VECTORS)
 
 
-cdef Family NORMAL = Family(low_densities, normal_moments, fold_normal, centered=True, full=False, tied=False,
+cdef Family NORMAL = Family(low_densities, normal_moments, fold_normal, centered=True, full=False, tied=False, squares=NO_SQUARES,
                             has_trials=False, has_gaps=False)
 
 

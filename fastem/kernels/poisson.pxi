@@ -25,7 +25,7 @@ cdef void poisson_moments(Tile *t) noexcept nogil:
 
 
 cdef Family POISSON = Family(poisson_densities, poisson_moments, fold_sums, centered=False, full=False,
-                             tied=False, has_trials=False, has_gaps=False)
+                             tied=False, squares=NO_SQUARES, has_trials=False, has_gaps=False)
 
 
 def accumulate_poisson(const number[:, :] X,           # IN   (n, d)  counts

@@ -29,7 +29,7 @@ cdef void poisson_missing_moments(Tile *t) noexcept nogil:
 
 
 cdef Family POISSON_MISSING = Family(poisson_missing_densities, poisson_missing_moments, fold_sums, centered=False,
-                                     full=False, tied=False, has_trials=False, has_gaps=True)
+                                     full=False, tied=False, squares=NO_SQUARES, has_trials=False, has_gaps=True)
 
 
 cdef inline void part_log_rates(Tile *t) noexcept nogil:

@@ -4,6 +4,11 @@ cdef struct Tile
 ctypedef void (*Step)(Tile *) noexcept nogil
 ctypedef void (*Fold)(const Tile *, double *) noexcept nogil
 
+cdef enum:                   # behind the columns of a tile, as further terms of its densities
+    NO_SQUARES
+    SUM_OF_SQUARES           # of the features of a row
+    ALL_SQUARES              # of each feature
+
 cdef struct Family:
     Step densities           # log2 (weight * density) of a tile under each component
     Step moments             # adds what a tile has of the sums
@@ -11,6 +16,7 @@ cdef struct Family:
     bint centered            # location is means: float32 takes rows and means from the middle of them
     bint full                # scaling and second moments are (k, d, d)
     bint tied                # one matrix is the scaling of all components, and one their second moments
+    int squares              # densities are linear in the features and in these
     bint has_trials
     bint has_gaps            # values may be missing: NaN
 
@@ -18,14 +24,16 @@ cdef struct Tile:
     const Family *family
     Py_ssize_t k
     Py_ssize_t d
+    Py_ssize_t terms         # of a density: features, and squares if it has these
     Py_ssize_t vectors       # of a column that hold rows, raised to an even number
     real *log_norm           # (k,)      tables of the family, as its kernel names them
-    real *location           # (k, d)
+    real *location           # (k, terms)
     const real *scaling      # (k, d) or (k, d, d); of doubles the caller's own.  Tied: (d, d)
-    double *origin           # (d,)      from which x and location are taken: 0, but for float32 and tied
+    double *origin           # (d,)      from which x and location are taken: 0, but for float32, tied and squares
     double *shift            # (k, d)    means less what moments are taken about: what location has lost in float32.
-                             #           Tied: means - origin
-    real *x                  # (d, TILE) columns of the rows at hand; tied: and of zeros to a multiple of four
+                             #           Tied and squares: means - origin
+    real *x                  # (terms, TILE) columns of the rows at hand; tied and squares: and of zeros to a multiple
+                             #           of four
     real *trials             # (d, TILE) binomial only, else NULL
     real *observed           # (d, TILE) 1, or 0 of what is missing; where nothing can be, NULL
     double *part             # (k, d)    of each feature in log_norm, where values may be missing; else NULL
@@ -38,7 +46,7 @@ cdef struct Tile:
                              #           Tied: rows whitened
     real *weighted           # (4, TILE) responsibility * residual of four features
     double *counts           # (k, LANES)    sums of the slot at hand, by lane, one behind the other
-    double *first            # (k, d, LANES); tied: (k, d), both raised to a multiple of four
+    double *first            # (k, d, LANES); tied and squares: (k, terms), both raised to a multiple of four
     double *second           # (k, d, LANES), or none; full covariance: (k, d, d, LANES) or, d > LOW_MOMENTS, (k, d, d)
                              #               with d raised to a multiple of four; lower triangles.  Tied: one (d, d)
     Py_ssize_t matrices      # of second moments: k or, where components share a covariance, 1
@@ -58,13 +66,15 @@ cdef real *new_tile(Tile *t, const Family *family, const double *log_norm, const
     """
     cdef Py_ssize_t k = location.shape[0], d = location.shape[1], rows = padded_rows(d)
     cdef Py_ssize_t by_feature = (family.has_trials + family.has_gaps) * d, doubles
-    cdef Py_ssize_t height = padded_rows(k) if family.tied else k
+    cdef Py_ssize_t terms = d + (d if family.squares == ALL_SQUARES else family.squares), width = padded_rows(terms)
+    cdef bint raised = family.tied or family.squares
+    cdef Py_ssize_t height = padded_rows(k) if raised else k
     cdef Py_ssize_t scaling_length = (1 if family.tied else k) * d * (d if family.full else 1)
-    cdef Py_ssize_t columns = 8 + height + (rows if family.tied else d) + by_feature + rows
-    cdef Py_ssize_t tile_length = columns * COLUMN + height * (1 + d) + (scaling_length if SINGLE else 0)
-    cdef Py_ssize_t first_length = max(k * d * LANES, height * rows if family.tied else 0)
+    cdef Py_ssize_t columns = 8 + height + (width if raised else d) + by_feature + rows
+    cdef Py_ssize_t tile_length = columns * COLUMN + height * (1 + terms) + (scaling_length if SINGLE else 0)
+    cdef Py_ssize_t first_length = max(k * d * LANES, height * width if raised else 0)
     cdef real *block
-    t.family, t.k, t.d, t.vectors, t.sums_length = family, k, d, VECTORS, sums_length
+    t.family, t.k, t.d, t.terms, t.vectors, t.sums_length = family, k, d, terms, VECTORS, sums_length
     t.matrices = 1 if family.full and sums_length < k * (1 + d + d * d) else k
     t.lanes_length = 0
     if sums_length:
@@ -74,7 +84,7 @@ cdef real *new_tile(Tile *t, const Family *family, const double *log_norm, const
     if block == NULL:
         raise MemoryError(f"no memory for the workspace of {k} components in {d} dimensions")
     t.x = aligned(block)
-    t.weight = t.x + (rows if family.tied else d) * COLUMN
+    t.weight = t.x + (width if raised else d) * COLUMN
     t.top = t.weight + COLUMN
     t.total = t.top + COLUMN
     t.scale = t.total + COLUMN
@@ -92,7 +102,7 @@ cdef real *new_tile(Tile *t, const Family *family, const double *log_norm, const
     t.log_norm = <real *> (t.shift + (1 + family.has_gaps) * k * d)
     t.location = t.log_norm + height
     copy_tables(t, log_norm, &location[0, 0])
-    t.scaling = narrowed(scaling, scaling_length, t.location + height * d) if SINGLE else <const real *> scaling
+    t.scaling = narrowed(scaling, scaling_length, t.location + height * terms) if SINGLE else <const real *> scaling
     guard(t.x, columns, TILE)
     return block
 

@@ -20,6 +20,13 @@ def mixture_of(d, k, apart=1.0):
     return GaussianParams(rng.dirichlet(np.full(k, 5.0)), means, factor @ factor.T, "tied"), X
 
 
+def test_one_feature_has_a_kernel_of_its_own(twin):
+    """However many components there are."""
+    params, X = mixture_of(1, 20)
+    assert params.kernel.accumulate == "accumulate_normal"
+    assert sweep(params, X, twin).counts.sum() == pytest.approx(len(X))
+
+
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize(("d", "k"), [(2, 9), (3, 6), (4, 4), (6, 7), (7, 5), (8, 2), (8, 8), (9, 3), (17, 13)])
 def test_sums_agree_with_naive_whatever_is_left_of_blocks_of_four(d, k, weighted, twin):

@@ -18,6 +18,7 @@ KERNELS = (
     "tests/kernels/test_kernels.py",
     "tests/kernels/test_linear.py",
     "tests/kernels/test_missing_kernels.py",
+    "tests/kernels/test_natural.py",
     "tests/kernels/test_tied.py",
     "tests/families/test_statistics.py",
     "tests/estimators/test_many.py",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from typing import ClassVar, Self
 
@@ -31,6 +32,9 @@ class Covariance(ABC):
     kernel: ClassVar[SweepKernels]  # of more than one feature
     is_shared: ClassVar[bool] = False
     """One covariance for all components?"""
+    kernel_about_middle: ClassVar[SweepKernels]  # of rows taken from the middle of the means: see tables.middle_of
+    fewest_about_middle: ClassVar[float] = math.inf
+    """The least number of components that these are faster for."""
 
     def __init__(self, values: Array, k: int, d: int) -> None:
         self.values, self.k, self.d = values, k, d
@@ -113,6 +117,10 @@ class Covariance(ABC):
         if mean_counts is not counts:
             moved = (mean_counts / divisor)[:, np.newaxis] * delta
         return second / divisor.reshape(-1, *[1] * (second.ndim - 1)) - self.outer(moved, delta)
+
+    def coefficients(self, factors: Array, offsets: Array) -> tuple[Array, ...]:
+        """Return what kernels about a middle read in the place of means and factors; whitened offsets (k, d) from it."""
+        raise NotImplementedError
 
     # ---- components
 

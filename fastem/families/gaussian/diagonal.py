@@ -26,6 +26,10 @@ class Diagonal(Covariance):
         "accumulate_mvnormal_diag_missing",
         "posterior_mvnormal_diag_missing",
     )
+    kernel_about_middle = SweepKernels(
+        "accumulate_mvnormal_natural", "posterior_mvnormal_natural", "iterate_mvnormal_diag"
+    )
+    fewest_about_middle = 6
 
     @staticmethod
     def shape(k: int, d: int) -> tuple[int, ...]:
@@ -75,6 +79,10 @@ class Diagonal(Covariance):
 
     def variances(self) -> Array:
         return self.values
+
+    def coefficients(self, factors: Array, offsets: Array) -> tuple[Array, ...]:
+        """Return natural parameters: (k, 2 d), of the features and of their squares."""
+        return (np.hstack([2 * factors * offsets, -(factors**2)]),)
 
     def own_in_units(self, sds: Array) -> list[tuple[Array, Array]]:
         return [(self.values, self.values)]
@@ -172,6 +180,8 @@ UNIVARIATE = SweepKernels("accumulate_normal", "posterior_normal", "iterate_norm
 class Spherical(Diagonal):
     """Variances (k,), each that of all features."""
 
+    fewest_about_middle = 3
+
     @staticmethod
     def shape(k: int, d: int) -> tuple[int, ...]:
         return (k,)
@@ -194,6 +204,14 @@ class Spherical(Diagonal):
 
     def of_features(self, features: NDArray[np.intp]) -> Array:
         return self.values
+
+    def pool(self, moments: Array) -> Array:
+        """Return the mean of the features in the place of each, which is all that is needed."""
+        return np.broadcast_to(moments.mean(axis=1, keepdims=True), moments.shape)
+
+    def coefficients(self, factors: Array, offsets: Array) -> tuple[Array, ...]:
+        """Return natural parameters: (k, d + 1), of the features and of the sum of their squares."""
+        return (np.hstack([2 * factors * offsets, -(factors[:, :1] ** 2)]),)
 
     def pooled(self, weights: Array, delta: Array) -> Spherical:
         values = weighted_sum(weights, self.values + (delta**2).mean(axis=1))

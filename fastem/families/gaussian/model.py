@@ -19,7 +19,15 @@ from fastem.families.gaussian.matrices import COLLAPSED_RATIO, FLOAT32_EPS, PROV
 from fastem.families.gaussian.rounding import is_the_same_model, loglik_terms, rounded, sums_are_sufficient
 from fastem.families.gaussian.separation import overlaps
 from fastem.families.gaussian.structures import COVARIANCE_TYPES, STRUCTURES
-from fastem.families.gaussian.tables import is_near_in_float32, kernel_of, middle_of, table_of, tables_about, tables_of
+from fastem.families.gaussian.tables import (
+    NEAR_IN_FLOAT32,
+    is_near,
+    kernel_of,
+    middle_of,
+    table_of,
+    tables_about,
+    tables_of,
+)
 from fastem.families.params import Chart, Params, kept
 from fastem.families.stats import Stats
 from fastem.families.weights import EMPTY, log2_weights, log_weights, softmax, weight_slopes
@@ -118,7 +126,7 @@ class GaussianParams(Params):
 
     @kept
     def middle(self) -> Array | None:
-        """The middle (d,) of the means if a sweep whitens rows about it once for all components."""
+        """The middle (d,) of the means if a sweep takes rows from it, once for all components."""
         return middle_of(self.means, self.structure)
 
     @property
@@ -139,7 +147,7 @@ class GaussianParams(Params):
     def stats(self, sums: Array, single: bool = False) -> GaussianStats:
         k, d = self.means.shape
         first, second = sums[k : k + k * d].reshape(k, d), sums[k + k * d : -2]
-        second = second.reshape((-1, d, d) if self.is_matrix else (k, d))
+        second = second.reshape(-1, d, d) if self.is_matrix else self.structure.pool(second.reshape(k, d))
         n, (loglik, entropy) = sums[:k], sums[-2:].tolist()
         return GaussianStats(self, n, loglik, entropy, first, second, n, n, row_counts=n, single=single)
 
@@ -172,7 +180,8 @@ class GaussianParams(Params):
     def float32_is_sufficient(self, tables: tuple[Array, ...]) -> bool:
         if self.middle is None:
             return sums_are_sufficient(tables[1], tables[2], self.variances)
-        return is_near_in_float32(tables) and sums_are_sufficient(self.means, tables[2][np.newaxis], self.variances)
+        near = is_near(self.means, self.structure, self.middle, NEAR_IN_FLOAT32)
+        return near and sums_are_sufficient(self.means, self.precision_factors(), self.variances)
 
     def rounded_to_float32(self) -> GaussianParams:
         found = rounded(self.weights, self.means, self.covariances)
@@ -324,7 +333,8 @@ class GaussianStats(Stats[GaussianParams]):
 
     params: GaussianParams
     first: Array  #:   (k, d)                sum w r (x - mean)
-    second: Array  #:  (k, d, d) or (k, d)   sum w r (x - mean)(x - mean)^T, or its diagonal; tied (d, d), of all
+    second: Array  #:  (k, d, d) or (k, d)   sum w r (x - mean)(x - mean)^T, or its diagonal; tied (d, d), of all;
+    #:                                       spherical: of each feature the mean of all
     mean_counts: Array  #:     (k,)  what stands behind first: counts, and the pseudo-counts of a prior
     scatter_counts: Array  #:  (k,)  what stands behind second
 

@@ -76,7 +76,8 @@ def loglik_terms(
     second = second[np.newaxis] if is_matrix and second.ndim == 2 else second
     spread = np.sqrt(np.maximum(diagonal(second) if is_matrix else second, 0.0))
     if offsets is not None:
-        spread = spread + 2 * np.sqrt(weighted_sum(counts, offsets**2))
+        squares = counts[:, np.newaxis] * offsets**2
+        spread = spread + 2 * np.sqrt(squares.sum(axis=0) if is_matrix else squares)
     logs = np.abs(np.log(np.maximum(weights, SMALLEST_WEIGHT)))
     logs = logs + np.abs(np.log(diagonal(L) if is_matrix else L)).sum(axis=1)
     squares = squared_norms(L[: len(spread)], spread)

@@ -13,13 +13,11 @@ from fastem.families.gaussian.diagonal import UNIVARIATE
 from fastem.families.gaussian.matrices import LOG2E, diagonal
 from fastem.kernels.linear import times
 
-WHITENED_ONCE = SweepKernels("accumulate_mvnormal_tied", "posterior_mvnormal_tied", "iterate_mvnormal_full")
 WORTHWHILE = 16
-"""The least k d for which two components or more are faster whitened together: with less, blocks of four are half
-empty."""
+"""The least k d for which components are faster together: with less, blocks of four are half empty."""
 NEAR = 32.0
 """How many variances, on the average over the directions, a mean may be from the middle of the means where rows are
-whitened once for all components: more would take over 5 bits from densities and from the covariance."""
+taken from it, once for all components: more would take over 5 bits from densities and from the covariance."""
 NEAR_IN_FLOAT32 = 256.0
 """The square of such a distance where tiles are summed in float32: of two components there that are half a standard
 deviation apart the counts were off by 2e-6 of the rows, in 128 features, and by 6e-7 in 32."""
@@ -28,36 +26,35 @@ deviation apart the counts were off by 2e-6 of the rows, in 128 features, and by
 def kernel_of(structure: Covariance, middle: Array | None) -> SweepKernels:
     """Return the kernels of components with these covariances, and with the middle of their means if there is one."""
     if middle is not None:
-        return WHITENED_ONCE
+        return structure.kernel_about_middle
     return UNIVARIATE if structure.d == 1 else structure.kernel
 
 
 def table_of(tables: tuple[Array, ...], c: int) -> tuple[Array, ...]:
-    """Return the tables of one component among those that are whitened once."""
-    log_norm, slopes, factor, means, middle = tables
-    return log_norm[c : c + 1], slopes[c : c + 1], factor, means[c : c + 1], middle
-
-
-def is_near_in_float32(tables: tuple[Array, ...]) -> bool:
-    """Return whether the means are so near their middle that tiles may be summed in float32."""
-    return bool((tables[1] ** 2).sum(axis=1).max() <= 2 * LOG2E * NEAR_IN_FLOAT32)
+    """Return the tables of one component among those about the middle."""
+    log_norm, slopes, *factor, means, middle = tables
+    return log_norm[c : c + 1], slopes[c : c + 1], *factor, means[c : c + 1], middle
 
 
 def offsets_from(middle: Array, means: Array, factors: Array) -> Array:
-    """Return (k, d) L (mean - middle) of a factor (d, d), with L^T L = inverse covariance."""
-    return times(factors, means - middle)
+    """Return (k, d) L (mean - middle) of precision factors, of which matrices are all the first."""
+    return times(factors[0], means - middle) if factors.ndim == 3 else factors * (means - middle)
+
+
+def is_near(means: Array, structure: Covariance, middle: Array, most: float) -> bool:
+    """Return whether the square of no mean's distance from the middle is larger than `most`."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        offsets = offsets_from(middle, means, structure.precision_factors())
+        return bool((offsets**2).sum(axis=1).max() <= most)
 
 
 def middle_of(means: Array, structure: Covariance) -> Array | None:
-    """Return the middle (d,) of the means if a sweep whitens rows about it once for all components, else None."""
+    """Return the middle (d,) of the means if a sweep takes rows from it once for all components, else None."""
     k, d = means.shape
-    if not structure.is_shared or k == 1 or k * d < WORTHWHILE:
+    if d == 1 or k < structure.fewest_about_middle or k * d < WORTHWHILE:
         return None
     middle = means.mean(axis=0)
-    with np.errstate(over="ignore", invalid="ignore"):
-        offsets = offsets_from(middle, means, structure.precision_factors()[0])
-        near = (offsets**2).sum(axis=1).max() <= NEAR * d
-    return middle if near else None
+    return middle if is_near(means, structure, middle, NEAR * d) else None
 
 
 def tables_of(log2_weights: Array, means: Array, factors: Array) -> tuple[Array, Array, Array]:
@@ -68,7 +65,8 @@ def tables_of(log2_weights: Array, means: Array, factors: Array) -> tuple[Array,
 
 
 def tables_about(log2_weights: Array, means: Array, structure: Covariance, middle: Array) -> tuple[Array, ...]:
-    """Return the tables of accumulate_mvnormal_tied: rows are whitened about this middle (d,)."""
-    log_norm, means, (factor, *_) = tables_of(log2_weights, means, structure.precision_factors())
-    offsets = offsets_from(middle, means, factor)
-    return as_table(log_norm - (offsets**2).sum(axis=1)), as_table(2 * offsets), factor, means, as_table(middle)
+    """Return the tables of the kernels that take rows from this middle (d,)."""
+    log_norm, means, factors = tables_of(log2_weights, means, structure.precision_factors())
+    offsets = offsets_from(middle, means, factors)
+    coefficients = [as_table(each) for each in structure.coefficients(factors, offsets)]
+    return as_table(log_norm - (offsets**2).sum(axis=1)), *coefficients, means, as_table(middle)

@@ -46,7 +46,7 @@ from fastem.kernels.numba.accelerate import (
     weights_left,
 )
 from fastem.kernels.numba.jit import doubles, once, pointwise, serial_kernel, tile_rows
-from fastem.kernels.numba.tile import tied_rows
+from fastem.kernels.numba.tile import natural_rows, tied_rows
 from fastem.kernels.numba.vectors import ROW, borrowed
 
 state_inout = types.Array(types.float64, 1, "C")
@@ -68,12 +68,13 @@ class Model(NamedTuple):
     log_norm: np.ndarray       # (k,)    tables of the sweep
     center: np.ndarray         # (k, d)
     scaling: np.ndarray        # (k d,) or (k d d,)
+    natural: np.ndarray        # (2 k d,) in the place of both, where rows are swept by natural parameters
     factors: np.ndarray        # (k d,) or (k d d,)  of the params, as the tables have them but for a constant
     swept_factors: np.ndarray  # likewise, of the params that have been swept
     sums: np.ndarray           # of the rows and of the prior
     counts: np.ndarray         # (3, k)  behind weights, first and second moments
     delta: np.ndarray          # (k d,)  how far means go
-    middle: np.ndarray         # (d,)    of the means, if rows are whitened once for all components; else NaN
+    middle: np.ndarray         # (d,)    of the means, if rows are taken from it once for all components; else NaN
     floors: np.ndarray         # (d,)    variances that are rounding
     matrices: np.ndarray       # (2, d d) scratch, where factors are matrices
 
@@ -89,7 +90,7 @@ def iterate_kernel(function):
         k, d = location.shape
         factors = factors_length_of(k, d, 0 if structure is None else args[structure], length)
         scratch = -(-scratch_length(k, d, len(spread), factors, length) // ROW)
-        return max(tile_rows(k, d, sources), tied_rows(k, d), scratch)
+        return max(tile_rows(k, d, sources), tied_rows(k, d), natural_rows(k, 2 * d), scratch)
 
     return serial_kernel(function, height, n_tiles=2)
 
@@ -127,7 +128,8 @@ def model_of(tiles, weights, location, spread, others, added, fixed, structure, 
     return Model(scratch[:length], scratch[length:2 * length], scratch[2 * length:3 * length],
                  borrowed(others), borrowed(fixed), borrowed(added), structure,
                  borrowed(units), borrowed(prior), scratch[3 * length:a], scratch[a:b].reshape(k, d),
-                 scratch[b:b + factors_length], scratch[b + factors_length:b + 2 * factors_length],
+                 scratch[b:b + factors_length], scratch[a:a + 2 * size],
+                 scratch[b + factors_length:b + 2 * factors_length],
                  scratch[b + 2 * factors_length:c], scratch[c:e], scratch[e:f].reshape(3, k), scratch[f:g],
                  scratch[g:g + d], scratch[g + d:h], scratch[h:h + 2 * (factors_length // k)].reshape(2, -1))
 

@@ -26,13 +26,15 @@ from fastem.kernels.numba.maximize_gaussian import (
     diag_tables,
     find_matrix_factors,
     find_variance_factors,
-    is_whitened_once,
+    is_about_middle,
     matrix_tables,
     maximize_diag,
     maximize_full,
+    natural_terms,
 )
 from fastem.kernels.numba.mvnormal_diag import diag_share
 from fastem.kernels.numba.mvnormal_full import full_share, mirror_slots
+from fastem.kernels.numba.mvnormal_natural import natural_share
 from fastem.kernels.numba.mvnormal_tied import tied_share
 
 advance_diag = advance_of(diag_tables, find_variance_factors, add_diag_prior, maximize_diag, diag_to_vector,
@@ -109,11 +111,17 @@ def iterate_mvnormal_diag(X: doubles,              # IN     (n, d)
                           tiles: tiles_scratch     # SCRATCH
                           ) -> int64:
     # -> iterations, m at the most
+    k, d = means.shape
     m = model_of(tiles, weights, means, variances, others, added, fixed, structure, units, prior, sums)
     goes_on, done = len(trace) > 0 and begin_diag(m), int64(0)
     while goes_on:
-        diag_share(int64(0), tiles[:1], slot_rows, X, X[:, :0], sample_weight, m.log_norm, m.center,
-                   m.scaling.reshape(means.shape), sums[2:])
+        if is_about_middle(m):
+            terms = natural_terms(m)
+            natural_share(int64(0), tiles[:1], slot_rows, X, sample_weight, m.log_norm,
+                          m.natural[:k * terms].reshape(k, terms), m.params[k:k + k * d].reshape(k, d), m.middle, sums[2:])
+        else:
+            diag_share(int64(0), tiles[:1], slot_rows, X, X[:, :0], sample_weight, m.log_norm, m.center,
+                       m.scaling.reshape(means.shape), sums[2:])
         goes_on, done = advance_diag(m, done, sums, trace, memory, state)
     put_params(m, weights, means, variances)
     return done
@@ -143,7 +151,7 @@ def iterate_mvnormal_full(X: doubles,               # IN     (n, d)
     m = model_of(tiles, weights, means, covariances, others, added, fixed, structure, units, prior, sums)
     goes_on, done = len(trace) > 0 and begin_full(m), int64(0)
     while goes_on:
-        if is_whitened_once(m):
+        if is_about_middle(m):
             tied_share(int64(0), tiles[:1], slot_rows, X, sample_weight, m.log_norm, m.center,
                        m.scaling[:d * d].reshape(d, d), m.params[k:k + k * d].reshape(k, d), m.middle, sums[2:])
         else:

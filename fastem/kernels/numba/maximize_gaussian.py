@@ -13,6 +13,7 @@ ROOT_OF_HALF_LOG2E = 0.8493218002880191
 LOG2E = 1.4426950408889634
 EPS = 2.0**-52
 WORTHWHILE, NEAR = 16, 32.0  # as in tables
+FEWEST_DIAGONAL, FEWEST_ISOTROPIC = 6, 3  # as the covariances' fewest_about_middle
 SHARED, ISOTROPIC = 1, 2  # structures
 
 
@@ -22,6 +23,7 @@ SHARED, ISOTROPIC = 1, 2  # structures
 def fill_tables(m, size, step):
     """Factors of a component are `size` numbers, of which every so many is on the diagonal."""
     k, d = len(m.log_norm), len(m.floors)
+    m.middle[:] = np.nan
     for c in range(k):
         log_norm = np.log2(m.params[c]) - 0.5 * d * LOG2_2PI
         for j in range(d):
@@ -35,7 +37,57 @@ def fill_tables(m, size, step):
 
 @once
 def diag_tables(m):
-    fill_tables(m, len(m.floors), 1)
+    """Those of either kernel of variances."""
+    (k, d), fewest = m.center.shape, FEWEST_ISOTROPIC if m.structure == ISOTROPIC else FEWEST_DIAGONAL
+    fill_tables(m, d, 1)
+    if m.structure != SHARED and d > 1 and k >= fewest and k * d >= WORTHWHILE:
+        natural_tables(m)
+
+
+@once
+def natural_tables(m):
+    """Those of natural parameters where the means are near their middle: as tables.middle_of."""
+    (k, d), furthest = m.center.shape, 0.0
+    find_middle(m)
+    for c in range(k):
+        furthest = max(furthest, square_of_scaled(m, c))
+    if not furthest <= NEAR * d * 0.5 * LOG2E:
+        m.middle[:] = np.nan
+        return
+    for c in range(k):
+        m.log_norm[c] -= square_of_scaled(m, c)
+    terms = natural_terms(m)
+    for c in range(k):
+        for j in range(d):
+            s = m.factors[c * d + j] * ROOT_OF_HALF_LOG2E
+            m.natural[c * terms + j] = 2.0 * s * s * (m.params[k + c * d + j] - m.middle[j])
+            m.natural[c * terms + min(d + j, terms - 1)] = -s * s
+
+
+@pointwise
+def natural_terms(m):
+    """Features and their squares, of which isotropic components need the sum."""
+    return len(m.floors) + (1 if m.structure == ISOTROPIC else len(m.floors))
+
+
+@pointwise
+def square_of_scaled(m, c):
+    """|u|^2 of u = s (mean - middle)."""
+    d, square = len(m.floors), 0.0
+    for j in range(d):
+        u = m.scaling[c * d + j] * (m.center[c, j] - m.middle[j])
+        square += u * u
+    return square
+
+
+@pointwise
+def find_middle(m):
+    k, d = m.center.shape
+    for j in range(d):
+        m.middle[j] = 0.0
+        for c in range(k):
+            m.middle[j] += m.center[c, j]
+        m.middle[j] /= k
 
 
 @once
@@ -56,11 +108,7 @@ def tied_tables(m):
     """Those of the tied kernel where the means are near their middle: as tables.middle_of."""
     k, d = m.center.shape
     furthest = 0.0
-    for j in range(d):
-        m.middle[j] = 0.0
-        for c in range(k):
-            m.middle[j] += m.center[c, j]
-        m.middle[j] /= k
+    find_middle(m)
     for c in range(k):
         furthest = max(furthest, square_of_offset(m, c, m.delta))
     if k == 1 or k * d < WORTHWHILE or not furthest <= NEAR * d * 0.5 * LOG2E:
@@ -85,8 +133,15 @@ def square_of_offset(m, c, u):
 
 
 @pointwise
-def is_whitened_once(m):
-    return m.structure == SHARED and m.middle[0] == m.middle[0]
+def is_about_middle(m):
+    return m.middle[0] == m.middle[0]
+
+
+@pointwise
+def gone_from(m, c, j):
+    """How far a mean is, after the M-step, from what its moments were taken about."""
+    at = c * len(m.floors) + j
+    return m.made[len(m.log_norm) + at] - m.middle[j] if is_about_middle(m) else m.delta[at]
 
 
 # --------------------------------------------------------------------------------------------------------- variances
@@ -163,8 +218,8 @@ def fill_floors(m, least, size, step):
 @pointwise
 def own_floor(m, c, j):
     """The variance of a component that is rounding."""
-    delta = m.delta[c * len(m.floors) + j]
-    return m.floors[j] if m.structure == SHARED else max(m.floors[j], RESOLUTION * delta * delta)
+    taken = gone_from(m, c, j)
+    return m.floors[j] if m.structure == SHARED else max(m.floors[j], RESOLUTION * taken * taken)
 
 
 @once
@@ -250,7 +305,7 @@ def maximize_shared_variance(m, least):
 @once
 def find_matrix_factors(m):
     """Of the params: -> are they definite?"""
-    m.floors[:], m.delta[:] = 0.0, 0.0
+    m.floors[:], m.delta[:], m.middle[:] = 0.0, 0.0, np.nan
     return factorise_matrices(m, m.params)
 
 
@@ -334,7 +389,7 @@ def fill_shared_floors(m):
         square, total, lost = shared_scatter(m, j, j), 0.0, 0.0
         for c in range(k):
             mean = m.made[k + c * d + j]
-            taken = mean - m.middle[j] if is_whitened_once(m) else m.delta[c * d + j]
+            taken = gone_from(m, c, j)
             total += m.counts[2, c]
             square += m.counts[2, c] * mean * mean
             lost += m.counts[2, c] * RESOLUTION * taken * taken

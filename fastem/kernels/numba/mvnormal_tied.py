@@ -65,17 +65,9 @@ def take_middle(x, middle, pairs):
 @pointwise
 def tied_densities(x, log_norm, slopes, factor, z, square, density, pairs):
     """log2 (weight N(x; mean, S)) = log_norm + slope . z - |z|^2,  z = L (x - middle)."""
-    k = len(slopes)
     for i in range(pairs):
         whiten_pair(x, factor, i, z, square)
-        for c in range(0, k - k % 4, 4):
-            compare(z, square, log_norm, slopes, c, 4, i, density)
-        if k % 4 == 1:
-            compare(z, square, log_norm, slopes, k - 1, 1, i, density)
-        elif k % 4 == 2:
-            compare(z, square, log_norm, slopes, k - 2, 2, i, density)
-        elif k % 4 == 3:
-            compare(z, square, log_norm, slopes, k - 3, 3, i, density)
+        compare_all(z, load_pair(square, i), log_norm, slopes, i, density)
 
 
 @pointwise
@@ -116,8 +108,22 @@ def whiten_rows(x, L, p, count, i, z):
 
 
 @pointwise
-def compare(z, square, log_norm, slopes, c, count, i, density):
-    """Log densities of a pair under components c : c + count; `count` is a constant to LLVM."""
+def compare_all(z, less, log_norm, slopes, i, density):
+    """Log densities of a pair: linear in the rows of z, less a pair."""
+    k = len(slopes)
+    for c in range(0, k - k % 4, 4):
+        compare(z, less, log_norm, slopes, c, 4, i, density)
+    if k % 4 == 1:
+        compare(z, less, log_norm, slopes, k - 1, 1, i, density)
+    elif k % 4 == 2:
+        compare(z, less, log_norm, slopes, k - 2, 2, i, density)
+    elif k % 4 == 3:
+        compare(z, less, log_norm, slopes, k - 3, 3, i, density)
+
+
+@pointwise
+def compare(z, less, log_norm, slopes, c, count, i, density):
+    """Those under components c : c + count; `count` is a constant to LLVM."""
     y0 = y1 = y2 = y3 = broadcast_pair(0.0)
     for j in range(slopes.shape[1]):
         v = load_pair(z, j, i)
@@ -128,14 +134,13 @@ def compare(z, square, log_norm, slopes, c, count, i, density):
             y2 = y2 + slopes[c + 2, j] * v
         if count > 3:
             y3 = y3 + slopes[c + 3, j] * v
-    v = load_pair(square, i)
-    store(density, c, i, (log_norm[c] + y0) - v)
+    store(density, c, i, (log_norm[c] + y0) - less)
     if count > 1:
-        store(density, c + 1, i, (log_norm[c + 1] + y1) - v)
+        store(density, c + 1, i, (log_norm[c + 1] + y1) - less)
     if count > 2:
-        store(density, c + 2, i, (log_norm[c + 2] + y2) - v)
+        store(density, c + 2, i, (log_norm[c + 2] + y2) - less)
     if count > 3:
-        store(density, c + 3, i, (log_norm[c + 3] + y3) - v)
+        store(density, c + 3, i, (log_norm[c + 3] + y3) - less)
 
 
 # -------------------------------------------------------------------------------------------------------------- moments
@@ -144,15 +149,22 @@ def compare(z, square, log_norm, slopes, c, count, i, density):
 def tied_moments(x, weight, resp, weighted, first, second):
     """In 4 x 4 blocks: responsibilities by features, and features by features, of which triangles are read."""
     d = len(x)
-    for c in range(0, len(resp), 4):
-        for j in range(0, d, 4):
-            outer_block(resp[c:c + 4], 4, x, j, first, c * d + j, d)
+    moments_of_terms(x, resp, first)
     for p in range(0, d, 4):
         for j in range(4):
             for i in range(VECTORS):
                 store(weighted, j, i, load(weight, i) * load(x, p + j, i))
         for j in range(0, p + 4, 4):
             outer_block(weighted, 4, x, j, second, p * d + j, d)
+
+
+@pointwise
+def moments_of_terms(x, resp, first):
+    """Sums of responsibilities times the rows of x."""
+    d = len(x)
+    for c in range(0, len(resp), 4):
+        for j in range(0, d, 4):
+            outer_block(resp[c:c + 4], 4, x, j, first, c * d + j, d)
 
 
 @pointwise

@@ -20,6 +20,11 @@ def tied_rows(k, d):
     return 9 + raised(k) + 2 * raised(d) + -(-sums // ROW)
 
 
+def natural_rows(k, terms):
+    """Likewise of the kernel of natural parameters."""
+    return 5 + raised(terms) + raised(k) + -(-raised(k) * raised(terms) // ROW)
+
+
 @pointwise
 def cut_tile(rows_of_tile, k, d):
     by_point, weighted, rest = rows_of_tile[:5], rows_of_tile[5:9], rows_of_tile[9:]
