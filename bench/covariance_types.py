@@ -1,4 +1,4 @@
-"""Kernels that take rows from the middle of the means, beside those that do not: python bench/covariance_types.py [type ...]
+"""Kernels that take rows from the middle of the means, beside others: python bench/covariance_types.py [type ...]
 
 Tied covariances beside full ones, whose sums are pooled; diagonal and spherical ones beside those of residuals, and of
 version 0.1.  One sweep on one thread, in turns, CPU time: ns per point and component, the least of some sweeps; what

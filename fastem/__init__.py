@@ -6,7 +6,7 @@ Public is what `__all__` names.  docs/architecture.md has the layers of the pack
     X (n, d)      sample_weight (n,)   resp (n, k) responsibilities   log_prob (n,) log density of a point
     weights (k,)  mixing weights       means (k, d)                   covariances, shaped by covariance_type
     counts (k,)   sum_i w_i resp_ik    first (k, d) sum w r (x - mean)
-    second        sum w r (x - mean)(x - mean)^T, (k, d, d), or its diagonal (k, d)
+    second        sum w r (x - mean)(x - mean)^T, (k, d, d), or its diagonal (k, d), spherical: its mean
     loglik        sum_i w_i log p(x_i), a total, never an average
     entropy       -sum_i w_i sum_k r_ik log r_ik             q = loglik - entropy
 """

@@ -1,5 +1,5 @@
-# EM of one Gaussian mixture whose rows are taken from the middle of the means: tables.  Of components that share a matrix
-# the M-step too, where it is not that of matrices of their own.
+# EM of one Gaussian mixture whose rows are taken from the middle of the means: its tables.  Of components that share a
+# matrix its M-step too, where it is not that of matrices of their own.
 
 cdef void choose_family(Model *m, const Family *about_middle, const Family *by_residuals) noexcept nogil:
     """Find the middle of the means, and the kernel for means that are as far from it: as tables.middle_of."""

@@ -45,8 +45,8 @@ cdef void diag_moments(Tile *t) noexcept nogil:
             add_to(t.second, c * d + j, second + second_)
 
 
-cdef Family DIAG = Family(diag_densities, diag_moments, fold_normal, centered=True, full=False, tied=False, squares=NO_SQUARES,
-                          has_trials=False, has_gaps=False)
+cdef Family DIAG = Family(diag_densities, diag_moments, fold_normal, centered=True, full=False, tied=False,
+                          squares=NO_SQUARES, has_trials=False, has_gaps=False)
 
 
 def accumulate_mvnormal_diag(const floating[:, :] X,         # IN   (n, d)

@@ -199,8 +199,8 @@ cdef void fold_full(const Tile *t, double *sums) noexcept nogil:
     to_exact_means(t, sums)
 
 
-cdef Family FULL = Family(full_densities, full_moments, fold_full, centered=True, full=True, tied=False, squares=NO_SQUARES,
-                          has_trials=False, has_gaps=False)
+cdef Family FULL = Family(full_densities, full_moments, fold_full, centered=True, full=True, tied=False,
+                          squares=NO_SQUARES, has_trials=False, has_gaps=False)
 
 
 def accumulate_mvnormal_full(const floating[:, :] X,         # IN   (n, d)

@@ -1,20 +1,32 @@
 # Multivariate normal without correlations, by natural parameters.
 #
 # With a middle of the means, a log density is linear in x - middle and its squares:
-#     log_norm - sum_j s_j^2 (x_j - mean_j)^2 = (log_norm - |u|^2) + sum_j 2 s_j u_j x_j - s_j^2 x_j^2,  u = s (mean - middle),
-# and so are the sums that follow.  Densities and moments are two products of matrices: components by terms by rows, and
-# components by rows by terms.  Where s is one for all features, all squares are one term.  The caller sees to it that
-# means are near their middle, or |u|^2 would take digits (families/gaussian/tables.py); otherwise the kernel of
-# residuals is taken.
+#     log_norm - sum_j s_j^2 (x_j - mean_j)^2 = (log_norm - |u|^2) + sum_j 2 s_j u_j x_j - s_j^2 x_j^2,
+# u = s (mean - middle), and so are the sums that follow.  Densities and moments are two products of matrices, components
+# by terms by rows and components by rows by terms.  Where s is one for all features, all squares are one term.  The
+# caller sees to it that means are near their middle, or |u|^2 would take digits (families/gaussian/tables.py);
+# otherwise the kernel of residuals is taken.
 
 cdef void all_squares_densities(Tile *t) noexcept nogil:
+    cdef Py_ssize_t first, count, i, panel, panels = (t.d + PANEL - 1) // PANEL
+    if panels == 1:
+        square_columns(t, 0, t.d, t.x + t.d * COLUMN)
+        natural_densities(t)
+        return
+    for panel in range(panels):
+        first, count = panel * PANEL, min(PANEL, t.d - panel * PANEL)
+        square_columns(t, first, count, t.residual)
+        for i in range(0, t.vectors, 2):
+            compare_rows(t, t.x + first * COLUMN, i, first, count, panel == 0, False, False)
+            compare_rows(t, t.residual, i, t.d + first, count, False, panel == panels - 1, False)
+
+
+cdef inline void square_columns(Tile *t, Py_ssize_t first, Py_ssize_t count, real *squares) noexcept nogil:
     cdef Py_ssize_t i, j
-    cdef vec x
-    for j in range(t.d):
+    cdef const real *x = t.x + first * COLUMN
+    for j in range(count):
         for i in range(t.vectors):
-            x = load(t.x + j * COLUMN, i)
-            store(t.x + (t.d + j) * COLUMN, i, x * x)
-    natural_densities(t)
+            store(squares + j * COLUMN, i, load(x + j * COLUMN, i) * load(x + j * COLUMN, i))
 
 
 cdef void sum_of_squares_densities(Tile *t) noexcept nogil:
@@ -32,11 +44,27 @@ cdef void sum_of_squares_densities(Tile *t) noexcept nogil:
 cdef inline void natural_densities(Tile *t) noexcept nogil:
     cdef Py_ssize_t i
     for i in range(0, t.vectors, 2):
-        compare_rows(t, t.x, i, False)
+        compare_rows(t, t.x, i, 0, t.terms, True, True, False)
 
 
-cdef void natural_moments(Tile *t) noexcept nogil:
-    moments_of_terms(t)
+cdef void all_squares_moments(Tile *t) noexcept nogil:
+    """Squares of many features are made again, a panel at a time: all of them would fill the second cache."""
+    cdef Py_ssize_t first, count, panel
+    if t.d <= PANEL:
+        sum_of_squares_moments(t)
+        return
+    weigh_densities(t)
+    add_products(t, t.x, 0, t.d)
+    for panel in range((t.d + PANEL - 1) // PANEL):
+        first, count = panel * PANEL, min(PANEL, t.d - panel * PANEL)
+        square_columns(t, first, count, t.residual)
+        clear_columns(t.residual, count, padded_rows(count))
+        add_products(t, t.residual, t.d + first, count)
+
+
+cdef void sum_of_squares_moments(Tile *t) noexcept nogil:
+    weigh_densities(t)
+    add_products(t, t.x, 0, t.terms)
 
 
 cdef void fold_natural(const Tile *t, double *sums) noexcept nogil:
@@ -72,10 +100,10 @@ cdef inline void level(double *second, Py_ssize_t k, Py_ssize_t d) noexcept nogi
             second[c * d + j] = total / d
 
 
-cdef Family ALL_NATURAL = Family(all_squares_densities, natural_moments, fold_natural, centered=False, full=False,
-                                 tied=False, squares=ALL_SQUARES, has_trials=False, has_gaps=False)
-cdef Family SUM_NATURAL = Family(sum_of_squares_densities, natural_moments, fold_natural, centered=False, full=False,
-                                 tied=False, squares=SUM_OF_SQUARES, has_trials=False, has_gaps=False)
+cdef Family ALL_NATURAL = Family(all_squares_densities, all_squares_moments, fold_natural, centered=False,
+                                 full=False, tied=False, squares=ALL_SQUARES, has_trials=False, has_gaps=False)
+cdef Family SUM_NATURAL = Family(sum_of_squares_densities, sum_of_squares_moments, fold_natural, centered=False,
+                                 full=False, tied=False, squares=SUM_OF_SQUARES, has_trials=False, has_gaps=False)
 
 
 cdef inline const Family *natural_family(const double[:, ::1] natural, const double[:, ::1] means) noexcept nogil:
@@ -92,10 +120,9 @@ cdef inline void set_natural(Tile *t, const double *natural, const double *means
 def accumulate_mvnormal_natural(const floating[:, :] X,         # IN   (n, d)
                                 const double[:] sample_weight,  # IN   (n,)
                                 Py_ssize_t slot_rows,           # IN            rows of a slot
-                                const double[::1] log_norm,     # IN   (k,)     log2 of weight / prod_j (sd_j sqrt(2 pi)),
-                                                                #               - |u|^2
-                                const double[:, ::1] natural,   # IN   (k, 2 d) of x - middle, and of its squares, or
-                                                                #      (k, d + 1)
+                                const double[::1] log_norm,     # IN   (k,)     as for accumulate_mvnormal_diag, - |u|^2
+                                const double[:, ::1] natural,   # IN   (k, 2 d) of x - middle and its squares, or
+                                                                #      (k, d + 1) of the sum of these
                                 const double[:, ::1] means,     # IN   (k, d)
                                 const double[::1] middle,       # IN   (d,)
                                 double[:, ::1] sums):           # OUT  (s, k + 2 k d + 2)
@@ -109,7 +136,7 @@ def accumulate_mvnormal_natural(const floating[:, :] X,         # IN   (n, d)
 
 
 def posterior_mvnormal_natural(const floating[:, :] X,          # IN   (n, d)
-                               const double[::1] log_norm,      # IN   (k,)     tables as for accumulate_mvnormal_natural
+                               const double[::1] log_norm,      # IN   (k,)     as for accumulate_mvnormal_natural
                                const double[:, ::1] natural,    # IN   (k, 2 d) or (k, d + 1)
                                const double[:, ::1] means,      # IN   (k, d)
                                const double[::1] middle,        # IN   (d,)

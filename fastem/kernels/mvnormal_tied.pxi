@@ -10,7 +10,7 @@ cdef void tied_densities(Tile *t) noexcept nogil:
     cdef Py_ssize_t i
     for i in range(0, t.vectors, 2):
         whiten_rows(t, i)
-        compare_rows(t, t.residual, i, True)
+        compare_rows(t, t.residual, i, 0, t.d, True, True, True)
 
 
 cdef inline void whiten_rows(Tile *t, Py_ssize_t i) noexcept nogil:
@@ -54,13 +54,14 @@ cdef inline void keep_two(real *column, Py_ssize_t i, vec z, vec z_) noexcept no
     store(column, i + 1, z_)
 
 
-cdef inline void compare_rows(Tile *t, const real *columns, Py_ssize_t i, bint less_total) noexcept nogil:
+cdef inline void compare_rows(Tile *t, const real *columns, Py_ssize_t i, Py_ssize_t first, Py_ssize_t count,
+                              bint begins, bint ends, bint less_total) noexcept nogil:
     """Log densities of vectors i and i + 1, four components at a time; top <- the largest.
 
-    They are linear in these columns, less what is in total where that is wanted.
+    They are linear in terms, of which columns holds so many, from the first of these on; what ends may be less total.
     """
     cdef Py_ssize_t c, j, d = t.terms
-    cdef const real *u = t.location
+    cdef const real *u = t.location + first
     cdef const real *z
     cdef const real *log_norm = t.log_norm
     cdef real *density = t.density
@@ -71,13 +72,26 @@ cdef inline void compare_rows(Tile *t, const real *columns, Py_ssize_t i, bint l
         y1 = y1_ = broadcast(log_norm[c + 1])
         y2 = y2_ = broadcast(log_norm[c + 2])
         y3 = y3_ = broadcast(log_norm[c + 3])
-        for j in range(d):
+        if not begins:
+            y0, y0_ = load(density, i), load(density, i + 1)
+            y1, y1_ = load(density + COLUMN, i), load(density + COLUMN, i + 1)
+            y2, y2_ = load(density + 2 * COLUMN, i), load(density + 2 * COLUMN, i + 1)
+            y3, y3_ = load(density + 3 * COLUMN, i), load(density + 3 * COLUMN, i + 1)
+        for j in range(count):
             x, x_ = load(z, i), load(z, i + 1)
             z += COLUMN
             y0, y0_ = y0 + u[j] * x, y0_ + u[j] * x_
             y1, y1_ = y1 + u[d + j] * x, y1_ + u[d + j] * x_
             y2, y2_ = y2 + u[2 * d + j] * x, y2_ + u[2 * d + j] * x_
             y3, y3_ = y3 + u[3 * d + j] * x, y3_ + u[3 * d + j] * x_
+        if not ends:
+            keep_two(density, i, y0, y0_)
+            keep_two(density + COLUMN, i, y1, y1_)
+            keep_two(density + 2 * COLUMN, i, y2, y2_)
+            keep_two(density + 3 * COLUMN, i, y3, y3_)
+            u += 4 * d
+            density += 4 * COLUMN
+            continue
         if less_total:
             x, x_ = load(t.total, i), load(t.total, i + 1)
             y0, y1, y2, y3 = y0 - x, y1 - x, y2 - x, y3 - x
@@ -104,23 +118,43 @@ cdef void tied_moments(Tile *t) noexcept nogil:
     """In 4 x 4 blocks: responsibilities by features, and features by features, of which triangles are read."""
     cdef Py_ssize_t i, j, rows = padded_rows(t.d)
     cdef const real *weighted
-    moments_of_terms(t)
+    weigh_densities(t)
+    add_products(t, t.x, 0, t.d)
     for i in range(0, t.d, 4):
         weighted = weighted_four(t, i)
         for j in range(0, i + 4, 4):
             outer_4x4(VECTORS, weighted, t.x + j * COLUMN, t.second + i * rows + j, rows)
 
 
-cdef inline void moments_of_terms(Tile *t) noexcept nogil:
-    """Sums of responsibilities times the columns of the tile, in 4 x 4 blocks."""
-    cdef Py_ssize_t c, j, width = padded_rows(t.terms)
+cdef inline void weigh_densities(Tile *t) noexcept nogil:
+    """Densities -> responsibilities, and zeros that make a multiple of four."""
+    cdef Py_ssize_t c
     for c in range(t.k):
         responsibilities(t, c, VECTORS)
-    for c in range(t.k, padded_rows(t.k)):
-        memset(t.density + c * COLUMN, 0, TILE * sizeof(real))
+    clear_columns(t.density, t.k, padded_rows(t.k))
+
+
+cdef inline void clear_columns(real *columns, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef Py_ssize_t c
+    for c in range(begin, end):
+        memset(columns + c * COLUMN, 0, TILE * sizeof(real))
+
+
+cdef inline void add_products(Tile *t, const real *columns, Py_ssize_t first, Py_ssize_t count) noexcept nogil:
+    """Sums of responsibilities times these columns, so many terms from the first of them on, in 4 x 4 blocks.
+
+    The shorter loop is inside: what it reads stays in cache.
+    """
+    cdef Py_ssize_t c, j, width = padded_rows(t.terms)
+    cdef double *sums = t.first + first
+    if count > t.k:
+        for j in range(0, count, 4):
+            for c in range(0, t.k, 4):
+                outer_4x4(VECTORS, t.density + c * COLUMN, columns + j * COLUMN, sums + c * width + j, width)
+        return
     for c in range(0, t.k, 4):
-        for j in range(0, t.terms, 4):
-            outer_4x4(VECTORS, t.density + c * COLUMN, t.x + j * COLUMN, t.first + c * width + j, width)
+        for j in range(0, count, 4):
+            outer_4x4(VECTORS, t.density + c * COLUMN, columns + j * COLUMN, sums + c * width + j, width)
 
 
 cdef inline const real *weighted_four(Tile *t, Py_ssize_t row) noexcept nogil:
@@ -162,8 +196,8 @@ cdef inline void move_from_middle(const Tile *t, const double *counts, double *f
         e += d
 
 
-cdef Family TIED = Family(tied_densities, tied_moments, fold_tied, centered=False, full=True, tied=True, squares=NO_SQUARES,
-                          has_trials=False, has_gaps=False)
+cdef Family TIED = Family(tied_densities, tied_moments, fold_tied, centered=False, full=True, tied=True,
+                          squares=NO_SQUARES, has_trials=False, has_gaps=False)
 
 
 cdef inline void set_middle(Tile *t, const double *means, const double *middle) noexcept nogil:

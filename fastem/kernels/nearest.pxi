@@ -26,7 +26,8 @@ cdef inline void nearest_center(Tile *t, const double *scale) noexcept nogil:
         store(t.top, i + 1, which_)
 
 
-cdef Family NEAREST = Family(NULL, NULL, NULL, centered=True, full=False, tied=False, squares=NO_SQUARES, has_trials=False, has_gaps=False)
+cdef Family NEAREST = Family(NULL, NULL, NULL, centered=True, full=False, tied=False,
+                             squares=NO_SQUARES, has_trials=False, has_gaps=False)
 
 
 def nearest(const floating[:, :] X,         # IN   (n, d)

@@ -187,8 +187,8 @@ cdef void normal_moments(Tile *t) noexcept nogil:
     moments_in_registers(t, 1, VECTORS)
 
 
-cdef Family NORMAL = Family(low_densities, normal_moments, fold_normal, centered=True, full=False, tied=False, squares=NO_SQUARES,
-                            has_trials=False, has_gaps=False)
+cdef Family NORMAL = Family(low_densities, normal_moments, fold_normal, centered=True, full=False, tied=False,
+                            squares=NO_SQUARES, has_trials=False, has_gaps=False)
 
 
 def accumulate_normal(const floating[:, :] X,         # IN   (n, 1)

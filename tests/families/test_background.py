@@ -55,8 +55,7 @@ def test_sums_are_naive(world, kind, twin):
     shares = (w[:, np.newaxis] * resp)[:, :-1]
     np.testing.assert_allclose(stats.first, np.einsum("nk,nkd->kd", shares, offsets), rtol=1e-9, atol=1e-9)
     second = np.einsum("nk,nkd,nke->kde", shares, offsets, offsets)
-    second = second if params.is_matrix else np.einsum("kdd->kd", second)
-    second = second.sum(axis=0) if params.structure.is_shared else second
+    second = naive.reduce_second_moments(second, params.covariance_type)
     np.testing.assert_allclose(stats.second, second, rtol=1e-9, atol=1e-9)
 
 

@@ -48,12 +48,7 @@ def test_normal_sums_agree_with_naive(world, kind, weighted, twin):
     counts, first, second, loglik, entropy = naive.normal_sums(
         world.X, np.ones(n) if w is None else w, params.weights, params.means, full_covariances(params)
     )
-    if not params.is_matrix:
-        second = np.diagonal(second, axis1=1, axis2=2)
-    if kind == "tied":
-        second = second.sum(axis=0)
-    if kind == "spherical":
-        second = np.broadcast_to(second.mean(axis=1, keepdims=True), second.shape)
+    second = naive.reduce_second_moments(second, kind)
     # the residuals of a component have the size of its distance to the rows it answers for
     residual = np.sqrt(np.abs(second).max()) * np.sqrt(counts.sum())
     close(stats.counts, counts)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from typing import ClassVar, Self
 
@@ -32,9 +31,10 @@ class Covariance(ABC):
     kernel: ClassVar[SweepKernels]  # of more than one feature
     is_shared: ClassVar[bool] = False
     """One covariance for all components?"""
-    kernel_about_middle: ClassVar[SweepKernels]  # of rows taken from the middle of the means: see tables.middle_of
-    fewest_about_middle: ClassVar[float] = math.inf
-    """The least number of components that these are faster for."""
+    kernel_about_middle: ClassVar[SweepKernels | None] = None
+    """Of rows that are taken from the middle of the means: see tables.middle_of."""
+    fewest_about_middle: ClassVar[int] = 2
+    """The least number of components for which these are faster."""
 
     def __init__(self, values: Array, k: int, d: int) -> None:
         self.values, self.k, self.d = values, k, d
@@ -119,8 +119,8 @@ class Covariance(ABC):
         return second / divisor.reshape(-1, *[1] * (second.ndim - 1)) - self.outer(moved, delta)
 
     def coefficients(self, factors: Array, offsets: Array) -> tuple[Array, ...]:
-        """Return what kernels about a middle read in the place of means and factors; whitened offsets (k, d) from it."""
-        raise NotImplementedError
+        """Return what these kernels read in the place of means and factors; offsets (k, d) are whitened."""
+        return 2 * offsets, factors[0]
 
     # ---- components
 

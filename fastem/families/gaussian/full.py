@@ -308,10 +308,7 @@ class Tied(Full):
     """One matrix (d, d) for all components."""
 
     is_shared = True
-    kernel_about_middle = SweepKernels(
-        "accumulate_mvnormal_tied", "posterior_mvnormal_tied", "iterate_mvnormal_full"
-    )
-    fewest_about_middle = 2
+    kernel_about_middle = SweepKernels("accumulate_mvnormal_tied", "posterior_mvnormal_tied", "iterate_mvnormal_full")
 
     @staticmethod
     def shape(k: int, d: int) -> tuple[int, ...]:
@@ -337,9 +334,6 @@ class Tied(Full):
     ) -> Array:
         moved = self.cross(mean_counts[:, np.newaxis] * delta, delta)
         return (second - moved) / math.fsum(counts.tolist())
-
-    def coefficients(self, factors: Array, offsets: Array) -> tuple[Array, ...]:
-        return 2 * offsets, factors[0]
 
     def keep(self, others: Self, components: NDArray[np.bool_] | None) -> Self:
         return self

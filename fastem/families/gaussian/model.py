@@ -19,15 +19,7 @@ from fastem.families.gaussian.matrices import COLLAPSED_RATIO, FLOAT32_EPS, PROV
 from fastem.families.gaussian.rounding import is_the_same_model, loglik_terms, rounded, sums_are_sufficient
 from fastem.families.gaussian.separation import overlaps
 from fastem.families.gaussian.structures import COVARIANCE_TYPES, STRUCTURES
-from fastem.families.gaussian.tables import (
-    NEAR_IN_FLOAT32,
-    is_near,
-    kernel_of,
-    middle_of,
-    table_of,
-    tables_about,
-    tables_of,
-)
+from fastem.families.gaussian.tables import is_near_in_float32, kernel_of, middle_of, table_of, tables_about, tables_of
 from fastem.families.params import Chart, Params, kept
 from fastem.families.stats import Stats
 from fastem.families.weights import EMPTY, log2_weights, log_weights, softmax, weight_slopes
@@ -180,8 +172,7 @@ class GaussianParams(Params):
     def float32_is_sufficient(self, tables: tuple[Array, ...]) -> bool:
         if self.middle is None:
             return sums_are_sufficient(tables[1], tables[2], self.variances)
-        near = is_near(self.means, self.structure, self.middle, NEAR_IN_FLOAT32)
-        return near and sums_are_sufficient(self.means, self.precision_factors(), self.variances)
+        return is_near_in_float32(self.means, self.structure, self.middle)
 
     def rounded_to_float32(self) -> GaussianParams:
         found = rounded(self.weights, self.means, self.covariances)
@@ -333,8 +324,7 @@ class GaussianStats(Stats[GaussianParams]):
 
     params: GaussianParams
     first: Array  #:   (k, d)                sum w r (x - mean)
-    second: Array  #:  (k, d, d) or (k, d)   sum w r (x - mean)(x - mean)^T, or its diagonal; tied (d, d), of all;
-    #:                                       spherical: of each feature the mean of all
+    second: Array  #:  (k, d, d) or (k, d)   sum w r (x - mean)(x - mean)^T, or its diagonal; tied (d, d), of all
     mean_counts: Array  #:     (k,)  what stands behind first: counts, and the pseudo-counts of a prior
     scatter_counts: Array  #:  (k,)  what stands behind second
 

@@ -12,7 +12,7 @@ from fastem.data.slots import as_table
 from fastem.families.gaussian.matrices import FLOAT32_EPS, diagonal, squared_norms
 from fastem.families.stats import UNIT
 from fastem.families.weights import SMALLEST_WEIGHT
-from fastem.kernels.linear import dot, product, times, weighted_sum
+from fastem.kernels.linear import dot, product, times
 
 FLOAT32_UNIT = FLOAT32_EPS / 2
 """What rounding to float32 changes a number by, relatively, at most."""

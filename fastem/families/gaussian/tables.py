@@ -11,6 +11,7 @@ from fastem.data.slots import as_table
 from fastem.families.gaussian.covariance import Covariance
 from fastem.families.gaussian.diagonal import UNIVARIATE
 from fastem.families.gaussian.matrices import LOG2E, diagonal
+from fastem.families.gaussian.rounding import sums_are_sufficient
 from fastem.kernels.linear import times
 
 WORTHWHILE = 16
@@ -25,7 +26,7 @@ deviation apart the counts were off by 2e-6 of the rows, in 128 features, and by
 
 def kernel_of(structure: Covariance, middle: Array | None) -> SweepKernels:
     """Return the kernels of components with these covariances, and with the middle of their means if there is one."""
-    if middle is not None:
+    if middle is not None and structure.kernel_about_middle is not None:
         return structure.kernel_about_middle
     return UNIVARIATE if structure.d == 1 else structure.kernel
 
@@ -48,10 +49,16 @@ def is_near(means: Array, structure: Covariance, middle: Array, most: float) -> 
         return bool((offsets**2).sum(axis=1).max() <= most)
 
 
+def is_near_in_float32(means: Array, structure: Covariance, middle: Array) -> bool:
+    """Return whether float32 rows may be summed in float32, a tile at a time, from the middle on."""
+    near = is_near(means, structure, middle, NEAR_IN_FLOAT32)
+    return near and sums_are_sufficient(means, structure.precision_factors(), structure.variances)
+
+
 def middle_of(means: Array, structure: Covariance) -> Array | None:
     """Return the middle (d,) of the means if a sweep takes rows from it once for all components, else None."""
     k, d = means.shape
-    if d == 1 or k < structure.fewest_about_middle or k * d < WORTHWHILE:
+    if structure.kernel_about_middle is None or d == 1 or k < structure.fewest_about_middle or k * d < WORTHWHILE:
         return None
     middle = means.mean(axis=0)
     return middle if is_near(means, structure, middle, NEAR * d) else None

@@ -22,8 +22,6 @@ from fastem.kernels.numba.jacobi import MOST_ROTATED, smallest_eigenvalue
 from fastem.kernels.numba.jit import once, pointwise
 from fastem.kernels.numba.many_normal import RESOLUTION, SMALLEST_VARIANCE
 from fastem.kernels.numba.maximize_gaussian import (
-    ISOTROPIC,
-    SHARED,
     factorise,
     factorise_matrices,
     factorise_shared,
@@ -31,6 +29,7 @@ from fastem.kernels.numba.maximize_gaussian import (
     first_spread,
     own_variance,
 )
+from fastem.kernels.numba.tables_gaussian import ISOTROPIC, SHARED
 
 
 @pointwise

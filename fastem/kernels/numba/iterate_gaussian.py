@@ -23,21 +23,18 @@ from fastem.kernels.numba.iterate import (
 )
 from fastem.kernels.numba.jit import doubles, matrix, once, sums_out, tiles_scratch, vector, weights
 from fastem.kernels.numba.maximize_gaussian import (
-    diag_tables,
     find_matrix_factors,
     find_variance_factors,
-    is_about_middle,
-    matrix_tables,
     maximize_diag,
     maximize_full,
-    natural_terms,
 )
 from fastem.kernels.numba.mvnormal_diag import diag_share
 from fastem.kernels.numba.mvnormal_full import full_share, mirror_slots
 from fastem.kernels.numba.mvnormal_natural import natural_share
 from fastem.kernels.numba.mvnormal_tied import tied_share
+from fastem.kernels.numba.tables_gaussian import is_about_middle, matrix_tables, natural_terms, variance_tables
 
-advance_diag = advance_of(diag_tables, find_variance_factors, add_diag_prior, maximize_diag, diag_to_vector,
+advance_diag = advance_of(variance_tables, find_variance_factors, add_diag_prior, maximize_diag, diag_to_vector,
                           diag_gradient, diag_from_vector)
 advance_full = advance_of(matrix_tables, find_matrix_factors, add_full_prior, maximize_full, full_to_vector,
                           full_gradient, full_from_vector)
@@ -47,7 +44,7 @@ advance_full = advance_of(matrix_tables, find_matrix_factors, add_full_prior, ma
 def begin_diag(m):
     """Factors and tables of the params."""
     find_variance_factors(m)
-    diag_tables(m)
+    variance_tables(m)
     return True
 
 
@@ -118,7 +115,8 @@ def iterate_mvnormal_diag(X: doubles,              # IN     (n, d)
         if is_about_middle(m):
             terms = natural_terms(m)
             natural_share(int64(0), tiles[:1], slot_rows, X, sample_weight, m.log_norm,
-                          m.natural[:k * terms].reshape(k, terms), m.params[k:k + k * d].reshape(k, d), m.middle, sums[2:])
+                          m.natural[:k * terms].reshape(k, terms), m.params[k:k + k * d].reshape(k, d), m.middle,
+                          sums[2:])
         else:
             diag_share(int64(0), tiles[:1], slot_rows, X, X[:, :0], sample_weight, m.log_norm, m.center,
                        m.scaling.reshape(means.shape), sums[2:])

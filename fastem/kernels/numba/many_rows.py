@@ -7,7 +7,7 @@ import numpy as np
 from fastem.kernels.numba.jit import once, pointwise
 from fastem.kernels.numba.many_group import CONVERGED, LARGEST_COUNT, NOT_COUNTS, NOT_FINITE, enough
 from fastem.kernels.numba.many_normal import LARGEST, LARGEST_SUM
-from fastem.kernels.numba.maximize_gaussian import ISOTROPIC, SHARED
+from fastem.kernels.numba.tables_gaussian import ISOTROPIC, SHARED
 from fastem.kernels.numba.vectors import LANES
 
 PAIR = 2 * LANES  # rows that a sweep has at hand

@@ -23,14 +23,12 @@ from fastem.kernels.numba.many_rows_start import SEED, lloyd, scale_columns, spr
 from fastem.kernels.numba.many_rows_sweep import sweep_group
 from fastem.kernels.numba.many_start import UNSEEN
 from fastem.kernels.numba.maximize_gaussian import (
-    ISOTROPIC,
-    diag_tables,
     find_matrix_factors,
     find_variance_factors,
-    full_tables,
     maximize_diag,
     maximize_full,
 )
+from fastem.kernels.numba.tables_gaussian import ISOTROPIC, diag_tables, full_tables
 from fastem.kernels.numba.vectors import ROW, borrowed
 
 STARTS = 3            # of a group

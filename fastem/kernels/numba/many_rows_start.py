@@ -8,7 +8,7 @@ from fastem.kernels.numba.accelerate import UNIT
 from fastem.kernels.numba.jit import once, pointwise
 from fastem.kernels.numba.many_normal import RESOLUTION
 from fastem.kernels.numba.many_rows import BINOMIAL, FULL, place
-from fastem.kernels.numba.maximize_gaussian import ISOTROPIC, SHARED
+from fastem.kernels.numba.tables_gaussian import ISOTROPIC, SHARED
 
 SEED = np.uint64(0x9E3779B97F4A7C15)  # of the draws of every group
 MULTIPLIER = np.uint64(0x2545F4914F6CDD1D)

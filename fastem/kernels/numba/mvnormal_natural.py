@@ -1,4 +1,4 @@
-"""Multivariate normal without correlations, by natural parameters: as mvnormal_natural.pxi, whose note holds here too."""
+"""Multivariate normal without correlations, by natural parameters: see the note of mvnormal_natural.pxi."""
 from numba import int64, prange
 
 from fastem.kernels.numba.jit import (
@@ -128,8 +128,9 @@ def natural_posterior(share, tiles, X, log_norm, natural, middle, log_prob, resp
 def accumulate_mvnormal_natural(X: rows,                 # IN   (n, d)
                                 sample_weight: weights,  # IN   (n,)
                                 slot_rows: int64,        # IN            rows of a slot
-                                log_norm: vector,        # IN   (k,)     log2 of weight / prod_j (sd_j sqrt(2 pi)), - |u|^2
-                                natural: matrix,         # IN   (k, 2 d) of x - middle, and of its squares, or (k, d + 1)
+                                log_norm: vector,        # IN   (k,)     as for accumulate_mvnormal_diag, - |u|^2
+                                natural: matrix,         # IN   (k, 2 d) of x - middle and its squares, or
+                                                         #      (k, d + 1) of the sum of these
                                 means: matrix,           # IN   (k, d)
                                 middle: vector,          # IN   (d,)
                                 sums: sums_out,          # OUT  (s, k + 2 k d + 2)

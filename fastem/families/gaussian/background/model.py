@@ -143,7 +143,7 @@ class BackgroundParams(GaussianParams):
     def stats(self, sums: Array, single: bool = False) -> BackgroundStats:
         k, d = self.means.shape
         counts, first, second = np.split(sums[:-2], np.cumsum([k + 1, (k + 1) * d]))
-        second = second.reshape((-1, d, d) if self.is_matrix else (-1, d))[:k]
+        second = second.reshape(-1, d, d)[:k] if self.is_matrix else self.structure.pool(second.reshape(-1, d)[:k])
         own, (loglik, entropy) = counts[:k], sums[-2:].tolist()
         moments = first.reshape(-1, d)[:k], second, own, own
         return BackgroundStats(
