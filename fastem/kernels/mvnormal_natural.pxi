@@ -2,10 +2,10 @@
 #
 # With a middle of the means, a log density is linear in x - middle and its squares:
 #     log_norm - sum_j s_j^2 (x_j - mean_j)^2 = (log_norm - |u|^2) + sum_j 2 s_j u_j x_j - s_j^2 x_j^2,
-# u = s (mean - middle), and so are the sums that follow.  Densities and moments are two products of matrices, components
-# by terms by rows and components by rows by terms.  Where s is one for all features, all squares are one term.  The
-# caller sees to it that means are near their middle, or |u|^2 would take digits (families/gaussian/tables.py);
-# otherwise the kernel of residuals is taken.
+# u = s (mean - middle), and so are the sums that follow.  Densities and moments are two products of matrices: of
+# components by terms by rows, and of components by rows by terms.  Where s is one for all features, all squares are one
+# term.  The caller sees to it that means are near their middle, or |u|^2 would take digits
+# (families/gaussian/tables.py); otherwise the kernel of residuals is taken.
 
 cdef void all_squares_densities(Tile *t) noexcept nogil:
     cdef Py_ssize_t first, count, i, panel, panels = (t.d + PANEL - 1) // PANEL
