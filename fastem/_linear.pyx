@@ -17,8 +17,7 @@ cdef extern from *:
     """
     #define BLOCK 32          /* rows of a matrix that are eliminated together */
     #define DEPTH 128         /* rows of P and Q whose products are added at a time: 128 x 16 doubles stay in L1 */
-    #define USUAL_STEPS 10    /* of QL for an eigenvalue; it takes two, seldom more than these */
-    #define MOST_STEPS 100    /* then as much has become negligible as a backward stable method may neglect */
+    #define MOST_STEPS 60     /* of QL for an eigenvalue, on the average; it takes two, seldom ten */
     #define UNIT 0x1p-53      /* rounding of a double */
     #define NEGLIGIBLE 1e-280 /* a square beside those of elements of about 1, and the last whose inverse is a number */
     """
@@ -26,7 +25,6 @@ cdef extern from *:
     enum: DEPTH
     const double NEGLIGIBLE
     enum: MOST_STEPS
-    enum: USUAL_STEPS
     const double UNIT
 
 
@@ -290,22 +288,17 @@ cdef void gather(Py_ssize_t d, double *A, const double *scale, double *V) noexce
 cdef bint diagonalise(Py_ssize_t d, double *D, double *E, double *V) noexcept nogil:
     """QL with implicit shifts (Bowdler, Martin, Reinsch and Wilkinson 1968): D <- eigenvalues; V <- its rows rotated.
 
-    D (d,) is the diagonal, E (d,) what stands beside it.  False if an eigenvalue does not come.  Small eigenvalues of
-    graded matrices are right in their own digits.  Where those of a singular matrix are rounding, which each rotation
-    brings anew, QL would never end: what is negligible beside the largest doubles with each step beyond the usual ones,
-    up to UNIT.
+    D (d,) is the diagonal, E (d,) what stands beside it.  False if not all eigenvalues come.  One may come late:
+    others divide the matrix before it does, most of all where it is singular.
     """
-    cdef Py_ssize_t low, m, i
-    cdef int steps
-    cdef double g, r, s, c, p, f, b, least, largest = 0.0
+    cdef Py_ssize_t low, m, i, steps = 0
+    cdef double g, r, s, c, p, f, b, largest = 0.0
     for i in range(d):
         largest = max(largest, fabs(D[i]) + fabs(E[i]))
-    least = UNIT * largest
     for low in range(d):
-        steps = 0
         while True:
             m = low
-            while m < d - 1 and not fabs(E[m]) <= UNIT * (fabs(D[m]) + fabs(D[m + 1]) + least):
+            while m < d - 1 and not fabs(E[m]) <= UNIT * (fabs(D[m]) + fabs(D[m + 1]) + UNIT * largest):
                 m += 1
             if m == low:
                 break
@@ -316,10 +309,8 @@ cdef bint diagonalise(Py_ssize_t d, double *D, double *E, double *V) noexcept no
                     rotate(V + low * d, V + m * d, s, c, d)
                 break
             steps += 1
-            if steps > MOST_STEPS:
+            if steps > MOST_STEPS * d:
                 return False
-            if steps > USUAL_STEPS:
-                least = min(2.0 * least, largest)
             g = (D[low + 1] - D[low]) / (2.0 * E[low])
             g = D[m] - D[low] + E[low] / (g + copysign(hypot(g, 1.0), g))
             s = c = 1.0

@@ -120,7 +120,7 @@ def degenerate():
 @pytest.mark.parametrize("d", [64, 150])
 @pytest.mark.seconds
 def test_eigenvalues_of_fewer_rows_than_features_come(d):
-    """They are rounding but for a few, and each rotation brings it anew."""
+    """They are rounding but for a few."""
     rng = np.random.default_rng(d)
     for r in (2, d // 3):
         X = rng.normal(size=(3, r, d))
@@ -149,6 +149,15 @@ def test_two_features_have_both_eigenvalues_to_full_precision(r):
     np.testing.assert_allclose(values, [1 - abs(r), 1 + abs(r)], rtol=4 * EPS)
     assert_eigen(np.array([[1.0, r], [r, 1.0]]), values, vectors)
     values, vectors = linear.eigh(S := np.array([[4.0, r], [r, 1e-9 + r * r / 4]]))
+    assert_eigen(S, values, vectors)
+
+
+@pytest.mark.parametrize("spikes", [1, 5, 20, 60])
+def test_some_directions_may_stand_out_of_many_equal_ones(spikes):
+    """The first eigenvalue then comes late: others divide the matrix before it does."""
+    factors = 1e3 * np.random.default_rng(spikes).normal(size=(128, spikes))
+    S = np.eye(128) + factors @ factors.T
+    values, vectors = linear.eigh(S)
     assert_eigen(S, values, vectors)
 
 
