@@ -54,7 +54,8 @@ def load(name: str, path: Path) -> ModuleType:
     return module
 
 
-naive = load("naive", Path(__file__).parents[1] / "tests" / "support" / "naive.py")
+SUPPORT = Path(__file__).parents[1] / "tests" / "support"
+naive, loops = load("naive", SUPPORT / "naive.py"), load("loops", SUPPORT / "loops.py")
 
 
 # ------------------------------------------------------------------------------------------------------- contestants
@@ -88,15 +89,15 @@ def loop_iteration(problem: Problem) -> Callable[[], tuple[Any, ...]]:
     start, values, weights = problem.start, problem.X.ravel().tolist(), problem.start.weights.tolist()
     if problem.case.is_binomial:
         tosses, probs = problem.trials.ravel().tolist(), start.probs.ravel().tolist()
-        return lambda: naive.loop_em_step_binomial(values, tosses, weights, probs)
+        return lambda: loops.loop_em_step_binomial(values, tosses, weights, probs)
     if problem.case.is_poisson:
-        return lambda: naive.loop_em_step_poisson(values, weights, start.rates.ravel().tolist())
+        return lambda: loops.loop_em_step_poisson(values, weights, start.rates.ravel().tolist())
     if problem.case.d == 1:
         means, sds = start.means.ravel().tolist(), np.sqrt(start.covariances.ravel()).tolist()
-        return lambda: naive.loop_em_step(values, weights, means, sds)
+        return lambda: loops.loop_em_step(values, weights, means, sds)
     rows, means = list(problem.X), list(start.means)
     covariances = list(naive.expand_covariances(start.covariances, start.covariance_type, *start.means.shape))
-    return lambda: naive.loop_em_step_multivariate(rows, weights, means, covariances)
+    return lambda: loops.loop_em_step_multivariate(rows, weights, means, covariances)
 
 
 def loop_part(problem: Problem) -> Problem:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from fastem._public import public
 from fastem._table import Table, Tabled, data_frame
 from fastem._typing import Array
-from fastem.families.params import Params, kept
+from fastem.families.kept import kept
+from fastem.families.params import Params
 from fastem.families.weights import EMPTY
 
 THIN = 1e-4

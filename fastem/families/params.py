@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from itertools import combinations
-from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar, overload
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,30 +15,8 @@ from fastem.families.fixed import Fixed, FixedLike
 from fastem.families.weights import n_free_weights
 from fastem.kernels.linear import dot
 
-T = TypeVar("T")
 EQUAL = 1e-6
 """Components are equal where their parameters differ by less than this share of a standard deviation or a variance."""
-
-
-class kept(Generic[T]):  # noqa: N801 - a decorator
-    """functools.cached_property without the lock that it has before Python 3.12.
-
-    A child that is forked while another thread holds that lock would wait for it for ever.
-    """
-
-    def __init__(self, function: Callable[[Any], T]) -> None:
-        self.function = function
-        self.__doc__ = function.__doc__
-
-    @overload
-    def __get__(self, instance: None, owner: type) -> Self: ...
-    @overload
-    def __get__(self, instance: object, owner: type | None = None) -> T: ...
-    def __get__(self, instance: object | None, owner: type | None = None) -> T | Self:
-        if instance is None:
-            return self
-        value = instance.__dict__[self.function.__name__] = self.function(instance)
-        return value
 
 
 class Chart(NamedTuple):

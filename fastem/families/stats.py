@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from fastem._storage import encode, write
 from fastem._typing import Array, PathLike
 from fastem.families.fixed import Fixed, FixedLike
-from fastem.families.params import Params, kept, same
+from fastem.families.kept import kept
+from fastem.families.params import Params, same
 from fastem.families.weights import EMPTY, likeliest_weights
 from fastem.validation.settings import as_path
 

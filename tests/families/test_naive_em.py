@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from support import naive
+from support import loops, naive
 from support.datasets import COUNTS_WORLDS, NORMAL_WORLDS, World
 from support.worlds import ROUNDING, close, named, ones, some_weights
 
@@ -181,7 +181,7 @@ def test_moving_centers_to_the_means_of_their_points_never_increases_the_inertia
 @pytest.mark.parametrize("world", named(NORMAL_WORLDS, only=("univariate_one", "univariate_two", "univariate_three")))
 def test_the_univariate_loop_is_one_em_iteration(world):
     sds = np.sqrt(world.covariances[:, 0, 0])
-    weights, means, new_sds, q = naive.loop_em_step(world.X[:, 0].tolist(), world.weights.tolist(),
+    weights, means, new_sds, q = loops.loop_em_step(world.X[:, 0].tolist(), world.weights.tolist(),
                                                     world.means[:, 0].tolist(), sds.tolist())
     truth = naive.normal_em(world.X, ones(world), *start(world, "full"), "full", 0.0, 1)
     *_, loglik, entropy = naive.normal_sums(world.X, ones(world), *start(world, "full"))
@@ -194,7 +194,7 @@ def test_the_univariate_loop_is_one_em_iteration(world):
 @pytest.mark.parametrize("world", named(NORMAL_WORLDS, without=("empty",)))       # the loop divides by its count of 0
 @pytest.mark.seconds
 def test_the_multivariate_loop_is_one_em_iteration(world):
-    weights, means, covariances, q = naive.loop_em_step_multivariate(world.X, *start(world, "full"))
+    weights, means, covariances, q = loops.loop_em_step_multivariate(world.X, *start(world, "full"))
     truth = naive.normal_em(world.X, ones(world), *start(world, "full"), "full", 0.0, 1)
     *_, loglik, entropy = naive.normal_sums(world.X, ones(world), *start(world, "full"))
     close(weights, truth[0])
@@ -205,7 +205,7 @@ def test_the_multivariate_loop_is_one_em_iteration(world):
 
 @pytest.mark.parametrize("world", [p for p in named(COUNTS_WORLDS) if p.values[0].X.shape[1] == 1])
 def test_the_binomial_loop_is_one_em_iteration(world):
-    weights, probs, q = naive.loop_em_step_binomial(world.X[:, 0].tolist(), world.trials[:, 0].tolist(),
+    weights, probs, q = loops.loop_em_step_binomial(world.X[:, 0].tolist(), world.trials[:, 0].tolist(),
                                                     world.weights.tolist(), world.probs[:, 0].tolist())
     truth = naive.binomial_em(world.X, world.trials, ones(world), world.weights, world.probs, 1)
     *_, loglik, entropy = naive.binomial_sums(world.X, world.trials, ones(world), world.weights, world.probs)

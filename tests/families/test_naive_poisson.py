@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
-from support import naive
+from support import loops, naive
 from support.datasets import EVENTS_WORLDS, two_rates, without_events
 
 ROUNDING = 1e-12  # sums of about a thousand terms, each right to a few eps = 2.2e-16
@@ -148,7 +148,7 @@ def test_a_component_without_events_stays_so():
 @pytest.mark.parametrize("world", [w for w in EVENTS_WORLDS if w.X.shape[1] == 1], ids=lambda world: world.name)
 def test_the_poisson_loop_is_one_em_iteration(world):
     start = world.weights.tolist(), world.rates[:, 0].tolist()
-    weights, rates, q = naive.loop_em_step_poisson(world.X[:, 0].tolist(), *start)
+    weights, rates, q = loops.loop_em_step_poisson(world.X[:, 0].tolist(), *start)
     truth = naive.poisson_em(world.X, ones(world), world.weights, world.rates, 1)
     *_, loglik, entropy = naive.poisson_sums(world.X, ones(world), world.weights, world.rates)
     close(weights, truth[0])

@@ -189,10 +189,11 @@ def test_twins_have_equal_kernels_and_arguments():
         }
 
 
-def test_naive_imports_nothing_of_ours():
+@pytest.mark.parametrize("file", ["naive.py", "loops.py"])
+def test_naive_imports_nothing_of_ours(file):
     modules = {
         name.split(".")[0]
-        for node in ast.walk(tree_of(TESTS / "support" / "naive.py"))
+        for node in ast.walk(tree_of(TESTS / "support" / file))
         if isinstance(node, ast.Import | ast.ImportFrom)
         for name in ([alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module])
     }

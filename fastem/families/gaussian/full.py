@@ -26,7 +26,7 @@ from fastem.families.gaussian.matrices import (
     smallest_eigenvalue_by_inverse,
     square_root,
 )
-from fastem.families.params import kept
+from fastem.families.kept import kept
 from fastem.families.weights import APART
 from fastem.kernels.linear import (
     eigh,

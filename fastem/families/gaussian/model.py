@@ -20,7 +20,8 @@ from fastem.families.gaussian.rounding import is_the_same_model, loglik_terms, r
 from fastem.families.gaussian.separation import overlaps
 from fastem.families.gaussian.structures import COVARIANCE_TYPES, STRUCTURES
 from fastem.families.gaussian.tables import is_near_in_float32, kernel_of, middle_of, table_of, tables_about, tables_of
-from fastem.families.params import Chart, Params, kept
+from fastem.families.kept import kept
+from fastem.families.params import Chart, Params
 from fastem.families.stats import Stats
 from fastem.families.weights import EMPTY, log2_weights, log_weights, softmax, weight_slopes
 from fastem.kernels.linear import weighted_sum

@@ -16,7 +16,7 @@ from fastem.families.gaussian.background.box import box_of
 from fastem.families.gaussian.background.model import BackgroundParams, BackgroundStats
 from fastem.families.gaussian.family import GaussianFamily
 from fastem.families.gaussian.model import GaussianParams
-from fastem.families.params import kept
+from fastem.families.kept import kept
 from fastem.validation.missing import check_marginal
 from fastem.validation.parameters import SUM_TOL, as_array, as_mixing_weights, check_box
 

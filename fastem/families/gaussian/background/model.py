@@ -21,7 +21,7 @@ from fastem.families.gaussian.model import GaussianParams, GaussianStats
 from fastem.families.gaussian.rounding import rounded
 from fastem.families.gaussian.structures import STRUCTURES
 from fastem.families.gaussian.tables import tables_of
-from fastem.families.params import kept
+from fastem.families.kept import kept
 from fastem.families.weights import (
     EMPTY,
     SMALLEST_WEIGHT,

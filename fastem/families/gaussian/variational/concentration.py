@@ -9,7 +9,7 @@ import numpy as np
 
 from fastem._typing import Array
 from fastem.families.gaussian.variational.special import digamma, log_gamma, trigamma
-from fastem.families.params import kept
+from fastem.families.kept import kept
 
 
 class Concentration(ABC):

@@ -16,7 +16,7 @@ from fastem.families.gaussian.model import GaussianParams, GaussianStats
 from fastem.families.gaussian.variational.concentration import CONCENTRATIONS, Concentration
 from fastem.families.gaussian.variational.prior import VariationalPrior, wishart_constant
 from fastem.families.gaussian.variational.special import digamma, multivariate, trigamma
-from fastem.families.params import kept
+from fastem.families.kept import kept
 from fastem.families.stats import UNIT
 
 ROUNDINGS = 16

@@ -11,7 +11,7 @@ from fastem._typing import Array
 from fastem.families.gaussian.matrices import diagonal
 from fastem.families.gaussian.variational.concentration import CONCENTRATIONS, Concentration
 from fastem.families.gaussian.variational.special import log_gamma, multivariate
-from fastem.families.params import kept
+from fastem.families.kept import kept
 from fastem.kernels.linear import inverse_cholesky
 
 
