@@ -19,6 +19,7 @@ import numpy as np
 
 from fastem._storage import undamaged
 from fastem.cli.delimited import Delimited
+from fastem.cli.dialect import DELIMITERS
 from fastem.cli.missing import Missing
 from fastem.cli.streams import STANDARD
 from fastem.cli.usage import SIMILAR, close_to, did_you_mean
@@ -155,6 +156,8 @@ class TextTable(Table):
     def others(self, excluded: Sequence[int]) -> list[int]:
         if len(self.names) > 1:
             self.text.advice = "; --columns A,B chooses other columns"
+        elif len(self.names[0].split()) > 1:
+            self.text.advice = f"; spaces do not separate cells: {', '.join(DELIMITERS.values())} do"
         return super().others(excluded)
 
     def where(self, row: int) -> str:

@@ -211,7 +211,7 @@ def notes(selection: Selection) -> list[str]:
     criterion, found = selection.criterion, "".join(marks(selection))
     sentences = {
         "*": f"* best by {criterion}; n = {selection.total:.10g} in bic and icl",
-        "?": "? has components on few or equal rows: part of its likelihood may mean nothing",
+        "?": "? has components on few or equal rows, or equal to others, which may mean nothing",
         "-": f"- passed over: twice what is doubtful of its log likelihood, and {VERY_STRONG:g}, raise its {criterion}",
     }
     return [sentence for mark, sentence in sentences.items() if mark in found]

@@ -162,7 +162,7 @@ def check_is_array(X: object) -> None:
 def check_two_dimensional(array: np.ndarray, n_features: int | None, owner: str) -> None:
     """Raise ValueError unless X has two dimensions, neither of them empty, and `n_features` columns."""
     if array.ndim != 2:
-        hint = " Reshape your data: X.reshape(-1, 1) if it has a single feature." if array.ndim == 1 else ""
+        hint = " Reshape your data: (-1, 1) for one feature, (1, -1) for one row." if array.ndim == 1 else ""
         raise ValueError(f"X: Expected 2D array, got {array.ndim}D array instead, of shape {array.shape}.{hint}")
     if array.shape[0] == 0:
         raise ValueError(f"X: found array with 0 sample(s) (shape={array.shape}) while a minimum of 1 is required.")

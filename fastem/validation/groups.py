@@ -16,6 +16,9 @@ from fastem.validation.settings import as_integer
 MOST_COMPONENTS = 1 << 10
 """Limit of n_components, unless a group has more rows: the results need memory for every component."""
 
+LABELS = "; labels, one for each value, go to groups="
+"""What is said of offsets that look like them: they come first where arguments have no names."""
+
 
 def as_column(values: object, name: str, whole: bool = False, has_columns: bool = False) -> np.ndarray:
     """Convert values to an array of numbers, any of which may be NaN: (n,) or, with columns, (n, d)."""
@@ -50,15 +53,19 @@ def type_for(trials: np.ndarray) -> np.dtype:
 
 def as_offsets(values: object, n: int) -> np.ndarray:
     """Convert offsets to an int64 array (m + 1,) that rises from 0 to n."""
-    array = as_numeric(values, "offsets", whole=True)
+    try:
+        array = as_numeric(values, "offsets", whole=True)
+    except TypeError as error:
+        raise TypeError(f"{error}{LABELS}") from None
     if array.dtype.kind == "f":
         raise TypeError(f"offsets must hold integers, got {array.dtype}")
     if array.ndim != 1 or not len(array):
         raise ValueError(f"offsets must have shape (m + 1,), one more than there are groups; got {array.shape}")
     array = array.astype(np.int64)
     if array[0] != 0 or array[-1] != n:
+        hint = LABELS if len(array) == n else ""
         raise ValueError(
-            f"offsets must begin at 0 and end at {n}, the number of values, got {array[0]} and {array[-1]}"
+            f"offsets must begin at 0 and end at {n}, the number of values, got {array[0]} and {array[-1]}{hint}"
         )
     falling = np.flatnonzero(array[1:] < array[:-1])
     if len(falling):

@@ -133,7 +133,7 @@ REFUSED = {
     "a percentage": ("a,b\n1,2%\n3,4\n", "line 2, column 'b' is '2%', not a number"),
     "hexadecimal": ("a,b\n1,0x2\n3,4\n", "line 2, column 'b' is '0x2', not a number"),
     "True": ("a,b\n1,True\n3,4\n", "line 2, column 'b' is 'True', not a number"),
-    "spaces between cells": ("a b\n1 2\n3 4\n", "line 2, column 'a b' is '1 2', not a number"),
+    "spaces between cells": ("a b\n1 2\n3 4\n", "column 'a b' is '1 2', not a number; spaces do not separate"),
     "a zero byte in a number": ("a,b\n" + "1,2\n" * 3000 + "3,4\0\n", "line 3002, character 4 is a zero byte, which"),
     "a zero byte in text": ("a,b\n" + "1,x\n" * 9 + "1,x\0y\n", "line 11, character 4 is a zero byte", "a"),
     "a zero byte in a header": ("alpha,beta\0\n1,2\n", "line 1, character 11 is a zero byte"),

@@ -123,6 +123,8 @@ def test_components_are_in_the_order_of_their_means(twin):
 
 DOOR = [
     ({"offsets": [0, 2]}, ValueError, "offsets must begin at 0 and end at 3, the number of values, got 0 and 2"),
+    ({"offsets": [0, 1, 0]}, ValueError, "offsets must begin at 0 .* got 0 and 0; labels, one for each value"),
+    ({"offsets": ["a", "b", "a"]}, TypeError, "offsets must hold .* go to groups="),
     ({"offsets": [1, 3]}, ValueError, "offsets must begin at 0"),
     ({"offsets": [0, 2, 1, 3]}, ValueError, "offsets must not decrease, got 1 after 2 for group 1"),
     ({"offsets": [0.0, 3.0]}, TypeError, "offsets must hold integers"),

@@ -28,7 +28,7 @@ BAD_ROWS = {
     "huge": (with_value(1e200), ValueError, r"X must be below 1e\+140 in magnitude.*at row 3, column 1"),
     "empty": (np.empty((0, 2)), ValueError, "0 sample"),
     "no columns": (np.empty((5, 0)), ValueError, "0 feature"),
-    "one dimension": (GOOD[:, 0], ValueError, "X: Expected 2D array, got 1D array instead.*Reshape"),
+    "one dimension": (GOOD[:, 0], ValueError, "X: Expected 2D array, got 1D array instead.*Reshape.*for one row"),
     "three dimensions": (GOOD[None], ValueError, "Expected 2D array, got 3D"),
     "scalar": (3.0, ValueError, "Expected 2D array, got 0D"),
     "too few": (GOOD[:2], ValueError, "Expected n_samples >= n_components but got n_components = 3, n_samples = 2"),
