@@ -67,7 +67,7 @@ def main(given: list[str] | None = None) -> None:
     options = arguments(given)
     print(f"fastem {fastem.__version__}: fitting {len(EXAMPLES)} data sets and drawing pictures\n", flush=True)
     stories = [run(title, options.verbose) for title in EXAMPLES]
-    print(f"\nTiming {len(speed.CASES)} fits, compared with scikit-learn: about 10 seconds", flush=True)
+    print(f"\nTiming {len(speed.CASES)} fits, compared with scikit-learn: about 5 seconds", flush=True)
     table = speed.table(options.numba)
     written = write(stories, table)
     print(f"{table}\n\nAll of this on a page; to open it: python3 -m webbrowser {written.as_uri()}")
