@@ -115,7 +115,7 @@ class FitAnimation:
             target.write_text(self.to_html(), encoding="utf-8")
             return
         shown = Counter(frame_numbers(len(self.displays)))
-        first, *rest = self._images(shown)
+        first, *rest = with_one_palette(self._images(shown))
         durations = [1000 * times // SPEED for times in shown.values()]
         first.save(target, save_all=True, append_images=rest, duration=durations, loop=0)
 
@@ -161,6 +161,13 @@ class FitAnimation:
             title.set_text(f"iteration {number} of {len(self.displays) - 1}")
 
         return figure, draw
+
+
+def with_one_palette(images: list[Image]) -> list[Image]:
+    """Return images in the colours of the last, which has those of all: GIF would look for the best of each."""
+    image = importlib.import_module("PIL.Image")
+    palette = images[-1].quantize(method=image.Quantize.MAXCOVERAGE)  # white stays white
+    return [each.quantize(palette=palette, dither=image.Dither.NONE) for each in images]
 
 
 def frame_numbers(n: int) -> list[int]:

@@ -79,6 +79,18 @@ def test_a_gif_has_the_frames_that_were_chosen(X, tmp_path):
     assert shown == pytest.approx(milliseconds, rel=0.1)  # of hundredths of a second
 
 
+def test_frames_of_a_gif_have_the_colours_that_were_drawn(tmp_path):
+    film = fastem.FitAnimation(film_of(PLANE, slow().fit(PLANE)).displays[:2])
+    drawn = [np.asarray(image, float) for image in film._images([0, 1])]
+    film.save(tmp_path / "fit.gif")
+    with Image.open(tmp_path / "fit.gif") as picture:
+        for i, colours in enumerate(drawn):
+            picture.seek(i)
+            found = np.asarray(picture.convert("RGB"), float)
+            assert np.abs(found - colours).mean() < 1.0  # of 255
+            assert (found[colours.min(axis=-1) == 255] == 255).all()
+
+
 def duration(picture, i):
     picture.seek(i)
     return picture.info["duration"]
