@@ -117,11 +117,13 @@ def bootstrap_test(
     arrays = as_arrays(estimator, as_data(estimator, X, trials))
     check_no_weights(arrays.sample_weight)
     check_distinct_rows(k + 1, n_distinct(blocks_of_arrays(arrays), k + 1), "n_components + 1", "of X")
-    mixture, statistic = likelihood_ratio(estimator, k, arrays)
-    draw = simulator(mixture, arrays, rng)
-    with warnings.catch_warnings():  # rows of k components may well lead to two equal ones of k + 1
-        warnings.simplefilter("ignore", exceptions.EqualComponentWarning)
+    with warnings.catch_warnings():
+        # what such a component adds to a likelihood is not counted
         warnings.simplefilter("ignore", exceptions.CollapsedComponentWarning)
+        mixture, statistic = likelihood_ratio(estimator, k, arrays)
+        draw = simulator(mixture, arrays, rng)
+        # rows of k components may well lead to two equal ones of k + 1
+        warnings.simplefilter("ignore", exceptions.EqualComponentWarning)
         simulated = np.array([likelihood_ratio(estimator, k, draw())[1] for _ in range(n_bootstrap)])
     return BootstrapTest(k, statistic, simulated)
 

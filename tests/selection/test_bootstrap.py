@@ -24,7 +24,7 @@ def test_p_counts_the_statistic_itself():
     assert fastem.BootstrapTest(1, 2.0, np.array([1.0, 2.0, 3.0])).p_value == 3 / 4
 
 
-@pytest.mark.filterwarnings("ignore::fastem.CollapsedComponentWarning")
+@pytest.mark.filterwarnings("ignore::fastem.CollapsedComponentWarning")  # of the fits
 def test_equal_rows_are_no_evidence_of_more_components():
     """Rounded to a fifth of a standard deviation, in the rows but not in those that are drawn: spikes are in doubt."""
     rounded = np.round(5 * RNG.normal(size=(150, 1))) / 5
