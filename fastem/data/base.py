@@ -138,6 +138,10 @@ class SweptRows:
         other.float32 = False
         return other
 
+    def without_labels(self) -> Self:
+        """Return these rows: no component is known of them."""
+        return self
+
     def sweep(self, params: SweptParams[S]) -> S:
         """Return the statistics of all rows at `params`: one fused E-step and accumulation.
 

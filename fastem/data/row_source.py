@@ -99,6 +99,9 @@ class RowSource(Protocol):
     def in_float64(self) -> RowSource:
         """Return the same rows, with sums in float64."""
 
+    def without_labels(self) -> RowSource:
+        """Return the same rows, of which no component is known."""
+
     def collapsed(self) -> RowSource:
         """Return equal rows of counts as one, with their weight, where that pays; else these rows."""
 

@@ -19,14 +19,12 @@ from fastem.validation.labels import (
     as_labels,
     as_responsibilities,
     check_all_have_rows,
-    check_knows_labels,
     check_numbered,
 )
 
 
 def known_rows(mixture: MixtureState, rows: RowSource, labels: ArrayLike, k: int) -> KnownRows:
     """Return rows with their labels."""
-    check_knows_labels(mixture.family.knows_labels, "labels")
     check_numbered(mixture.order_by, mixture.on_collapse, mixture.warm_sweeps)
     return KnownRows(rows, as_labels(labels, "labels", len(rows), k))
 
@@ -54,10 +52,9 @@ def start_at_labels(plain: Starts[Any], settings: FitSettings, rows: RowSource, 
     parts = given_parts(rows, values, k, name)
 
     def draw(_: RowSource, family: Family[Any, Any], rng: np.random.Generator, number: int) -> Any:
-        check_knows_labels(family.knows_labels, name)
         stats = sums_of_parts(parts, plain.draw(rows, family, rng, 0))
         check_all_have_rows(stats.counts, name)
-        return family.maximize(stats, settings.fixed)
+        return family.begun(family.maximize(stats, settings.fixed))
 
     return Starts(k, 1, draw, given=True)
 

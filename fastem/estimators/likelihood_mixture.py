@@ -43,11 +43,12 @@ class LikelihoodMixture(OneArrayMixture):
             chunk is X or a tuple (X, sample_weight).  The fit has the bits of that of all rows in memory.  A start
             takes a pass over the chunks; `warm_sweeps` must be None.
         labels : array-like of shape (n,), default=None
-            Components of the rows whose component is known: numbers from 0 to k - 1, and -1 elsewhere.  Known rows stay
-            in theirs, whatever the parameters: the log likelihood has log(weight times density) of that component for
-            them.  Components have the numbers of the labels, so that `order_by` must be None; `init_params` finds only
-            those of which no row is known.  Predictions, scores and `standard_errors` know no labels.  X in memory is
-            copied; blocks of Dask stay where they are, and bits depend on where they are cut.
+            Components of the rows whose component is known: numbers from 0 to k - 1, and -1 elsewhere, where rows
+            may also be of a background (`noise`).  Known rows stay in theirs, whatever the parameters: the log
+            likelihood has log(weight times density) of that component for them.  Components have the numbers of the
+            labels, so that `order_by` must be None; `init_params` finds only those of which no row is known.
+            Predictions, scores and `standard_errors` know no labels.  X in memory is copied; blocks of Dask stay where
+            they are, and bits depend on where they are cut.
         labels_init : array-like of shape (n,) or (n, k), default=None
             Where the fit begins: at the M-step on these components of the rows, which have no other part in the fit.
             Numbers as in labels (rows of -1 are left out); of X in memory also responsibilities, each row of sum 1.

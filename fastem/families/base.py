@@ -70,8 +70,6 @@ class Family(ABC, Generic[P, S]):
     """Whether a good fit may leave components without rows."""
     has_iterate: ClassVar[bool] = True
     """Whether the kernels of small fits know its M-step."""
-    knows_labels: ClassVar[bool] = True
-    """Whether a mixture of one component alone has the sums of rows that are known to be its own."""
 
     def for_rows(self, rows: RowSource, rng: np.random.Generator) -> Self:
         """Return the family with settings that depend on the rows as numbers."""
@@ -170,6 +168,10 @@ class Family(ABC, Generic[P, S]):
 
     def warn_of_rows(self, rows: RowSource, k: int) -> None:
         """Warn where rows cannot tell k components apart, whatever they hold."""
+
+    def begun(self, params: P) -> P:
+        """Return where a fit begins after an M-step on labels, which know no background."""
+        return params
 
     @abstractmethod
     def maximize(self, stats: S, fixed: Fixed | None = None) -> P:

@@ -28,7 +28,7 @@ def sums_of_parts(parts: Parts, params: Any) -> Any:
     """
     stats = params.stats(np.zeros(params.sums_length))
     for c, rows in parts.items():
-        stats = stats + rows.sweep(params.select(np.array([c]))).placed(params, c)
+        stats = stats + rows.sweep(params.alone(c)).placed(params, c)
     return stats
 
 
@@ -107,6 +107,10 @@ class KnownRows:
         """Return the same rows, with sums in float64."""
         unknown = None if self.unknown is None else self.unknown.in_float64()
         return self._with(unknown, {c: rows.in_float64() for c, rows in self.known.items()})
+
+    def without_labels(self) -> RowSource:
+        """Return the rows, of which no component is known."""
+        return self.rows
 
     def collapsed(self) -> KnownRows:
         """Return equal rows of counts with equal labels as one, with their weight, where that pays."""

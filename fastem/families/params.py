@@ -218,6 +218,10 @@ class Params(ABC):
     def select(self, components: NDArray[np.intp]) -> Self:
         """Return these components, in this order, with the weights that they have."""
 
+    def alone(self, component: int) -> Self:
+        """Return a component as a mixture, with its weight: that of the rows which are known to be its own."""
+        return self.select(np.array([component]))
+
     def without(self, component: int) -> Self:
         """Return the other components; their weights are scaled up."""
         rest = self.select(np.delete(np.arange(len(self.weights)), component))

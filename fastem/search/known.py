@@ -33,7 +33,7 @@ def numbered(rows: KnownRows, params: P, rng: np.random.Generator) -> P:
     if (found := known_sample(rows, k, rng)) is None:
         return params
     sample, labels = found
-    weighted = sample.posterior(params, "resp").resp * sample.sample_weight[:, np.newaxis]
+    weighted = sample.posterior(params, "resp").resp[:, :k] * sample.sample_weight[:, np.newaxis]
     agreement = np.zeros((k, k))
     np.add.at(agreement, labels, weighted)
     return params.select(matched(agreement))

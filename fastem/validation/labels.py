@@ -48,12 +48,6 @@ def check_all_have_rows(counts: NDArray[np.float64], name: str) -> None:
         raise ValueError(f"{name} must give rows with weight to every component, but {int(counts.argmin())} has none")
 
 
-def check_knows_labels(knows_labels: bool, name: str) -> None:
-    """Raise ValueError for labels of a mixture with a background, whose rows are of no component."""
-    if not knows_labels:
-        raise ValueError(f"{name} must be None with a background: leave out noise")
-
-
 def check_numbered(order_by: object, on_collapse: str, warm_sweeps: object) -> None:
     """Raise ValueError for settings with which labels would not be the numbers of the components."""
     if order_by is not None:

@@ -280,17 +280,13 @@ def test_what_has_no_background_refuses_one():
     assert GaussianMixture(1, noise=1e-3).fit(flat).noise_weight_ < 1e-3
 
 
-def test_missing_values_and_labels_are_refused():
+def test_missing_values_are_refused():
     gaps, mixture = X.copy(), GaussianMixture(2, noise=True, missing="marginalize", random_state=0)
     gaps[3, 0] = np.nan
     with pytest.raises(ValueError, match="noise needs complete rows"):
         mixture.fit(gaps)
     with pytest.raises(ValueError, match="noise needs complete rows"):
         mixture.fit(X).predict(gaps)
-    labels = np.zeros(len(X), int)
-    for name in ("labels", "labels_init"):
-        with pytest.raises(ValueError, match=f"{name} must be None with a background: leave out noise"):
-            fitted().fit(X, **{name: labels})
 
 
 @pytest.mark.parametrize("use", [lambda m: m.marginal(0), lambda m: m.conditional(0, 1.0), lambda m: m.impute(X)])

@@ -16,6 +16,6 @@ def moments_of(rows: RowSource) -> tuple[GaussianParams, float]:
     d, total = rows.n_features, 0.0
     params = GaussianParams.from_variances(np.zeros((1, d)), np.ones(d), "full")
     for _ in range(2):
-        stats = rows.in_float64().sweep(params)
+        stats = rows.without_labels().in_float64().sweep(params)
         params, total = stats.maximize(reg_covar=0.0), stats.total
     return params, total

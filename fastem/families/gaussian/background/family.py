@@ -34,7 +34,6 @@ class BackgroundFamily(GaussianFamily):
     params_type: ClassVar = BackgroundParams
     stats_type: ClassVar = BackgroundStats
     has_iterate: ClassVar = False
-    knows_labels: ClassVar = False
 
     noise: float | bool = True
     rows: RowSource | None = None  # of the fit, once they are known
@@ -87,6 +86,9 @@ class BackgroundFamily(GaussianFamily):
 
     def of_parts(self, rows: Rows, labels: NDArray[np.intp], k: int) -> BackgroundParams:
         return self.with_background(super().of_parts(rows, labels, k))
+
+    def begun(self, params: BackgroundParams) -> BackgroundParams:  # type: ignore[override]
+        return params if params.noise_weight > 0 else self.with_background(params.point)
 
     def params_of(self, arrays: Mapping[str, Array]) -> BackgroundParams:
         return BackgroundParams(**arrays, covariance_type=self.covariance_type, noise=self.noise)

@@ -182,6 +182,9 @@ class BackgroundParams(GaussianParams):
     def relative_variances(self) -> tuple[Array, Array]:
         return self.point.relative_variances()
 
+    def alone(self, component: int) -> Self:
+        return replace(super().alone(component), noise_weight=np.zeros(()))
+
     def without(self, component: int) -> Self:
         rest = self.select(np.delete(np.arange(len(self.weights)), component))
         total = self.all_weights.sum() - self.weights[component]

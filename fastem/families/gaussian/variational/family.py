@@ -150,7 +150,12 @@ class VariationalFamily(GaussianFamily):
         return VariationalParams.reached(self.prior, stats.row_counts, GaussianStats.maximize(stats, reg_covar=0.0))
 
     def apply_floor(  # type: ignore[override]
-        self, proposal: VariationalParams, reached: VariationalParams, fixed: Fixed | None = None
+        self,
+        proposal: VariationalParams,
+        reached: VariationalParams,
+        fixed: Fixed | None = None,
+        *,
+        has_missing: bool = False,
     ) -> VariationalParams:
         return proposal
 
