@@ -11,7 +11,7 @@ PIP := $(RUN) -m pip install --quiet --disable-pip-version-check --no-compile
 unexport OPENBLAS_CORETYPE OPENBLAS_L2_SIZE
 
 .PHONY: demo test test-fast test-numba test-slow every-set torture conformance lint docs wheel wheel-test wheel-suite kernels clean \
-  bench bench-quick bench-answers bench-check bench-peers bench-spark bench-keep keep bench-compare clients
+  bench bench-quick bench-answers bench-check bench-missing bench-peers bench-spark bench-keep keep bench-compare clients
 
 # Processes that share the tests; tests/conftest.py says what runs in the same one.
 WORKERS ?= 2
@@ -106,6 +106,11 @@ bench-check: $(VENV)/bench.ready every-set
 	$(RUN) bench/memory.py
 	$(RUN) bench/instructions.py
 	$(RUN) bench/ratio.py
+
+# Rows with gaps: sweeps beside those of complete rows, and what is missing filled in, beside gmr where it is installed.
+bench-missing: $(VENV)/bench.ready
+	$(RUN) bench/bench_missing.py
+	$(RUN) bench/bench_conditional.py
 
 # Other packages beside us; tables and picture in docs/benchmarks.md.  One that is missing takes no part, and the output
 # says so.  Debian has r-cran-mclust, r-cran-mixtools, r-cran-flexmix, r-cran-mvtnorm, libarmadillo-dev, python3-torch.

@@ -18,7 +18,7 @@ from fastem.estimators.sklearn_compat import same_features
 from fastem.families.gaussian.imputation import impute
 from fastem.families.gaussian.model import GaussianParams
 from fastem.families.gaussian.regression import conditional, marginal
-from fastem.validation.gaps import as_matrix_with_gaps
+from fastem.validation.arrays import as_matrix
 from fastem.validation.parameters import as_array
 from fastem.validation.settings import as_features, as_generator, check_bool, check_no_background
 
@@ -158,7 +158,7 @@ class GaussianFeatures(Mixture):
         params = self._params_for("impute")
         same_features(self, described_by(X))
         check_bool(draw, "draw")
-        array = as_matrix_with_gaps(X, n_features=params.n_features, owner=type(self).__name__)
+        array = as_matrix(X, n_features=params.n_features, owner=type(self).__name__, missing=True)
         rng = as_generator(self.random_state) if draw else None
         return framed_like(X, impute(params, array, rng, backend=self.backend, n_threads=self.n_threads))
 

@@ -150,7 +150,7 @@ def test_whole_numbers_with_nothing_for_a_number():
 @pytest.mark.parametrize(
     ("rows", "sentence"),
     [
-        ([[np.inf, 0, 0, 0, 0]], "X must be without infinity; NaN is a missing value, got inf at row 0, column 0"),
+        ([[np.inf, 0, 0, 0, 0]], "X must be finite, without infinity, got inf at row 0, column 0"),
         ([[0.0, np.nan]], "X has 2 features, but GaussianMixture is expecting 5"),
         (np.empty((0, 5)), "found array with 0 sample"),
     ],
