@@ -17,10 +17,10 @@ from fastem.estimators.base import Mixture
 from fastem.estimators.sklearn_compat import same_features
 from fastem.families.gaussian.imputation import impute
 from fastem.families.gaussian.model import GaussianParams
-from fastem.families.gaussian.regression import conditional, marginal
+from fastem.families.gaussian.regression import check_marginals, conditional, marginal
 from fastem.validation.arrays import as_matrix
 from fastem.validation.parameters import as_array
-from fastem.validation.settings import as_features, as_generator, check_bool, check_no_background
+from fastem.validation.settings import as_features, as_generator, check_bool
 
 KEPT = ("random_state", "backend", "n_threads", "missing")
 """Settings that a mixture of some features takes over: those that are not about a fit of all of them."""
@@ -49,7 +49,8 @@ class GaussianFeatures(Mixture):
         NotFittedError
             Before a fit.
         ValueError, TypeError
-            For features that there are not, for one that is named twice, and for a fit with `noise`.
+            For features that there are not, for one that is named twice, and for a background (`noise`)
+            of which some features have no density.
 
         Examples
         --------
@@ -91,8 +92,8 @@ class GaussianFeatures(Mixture):
         NotFittedError
             Before a fit.
         ValueError, TypeError
-            For features that there are not, or that are all; for values that are not finite or not as many; for a fit
-            with `noise`.
+            For features that there are not, or that are all; for values that are not finite or not as many; for a
+            background (`noise`) of which some features have no density.
 
         References
         ----------
@@ -163,9 +164,9 @@ class GaussianFeatures(Mixture):
         return framed_like(X, impute(params, array, rng, backend=self.backend, n_threads=self.n_threads))
 
     def _params_for(self, use: str) -> GaussianParams:
-        """Return the parameters, unless they have a background."""
+        """Return the parameters, if densities of some of their features are known."""
         params: GaussianParams = self.params_
-        check_no_background(params.has_background, use)
+        check_marginals(params, use)
         return params
 
     def _of_features(self, params: Any, places: list[int]) -> Self:

@@ -138,6 +138,16 @@ def check_no_background(has_background: bool, use: str) -> None:
         raise ValueError(f"{use} knows no background: it needs a fit with noise=None")
 
 
+def check_background(has_marginals: bool, use: str) -> None:
+    """Raise ValueError for a background that is not uniform in a box along the features."""
+    if not has_marginals:
+        raise ValueError(
+            f"{use} needs the density of the background in some of the features: it is known for noise=True where the "
+            "box (noise_box_) lies along the features, but not along principal axes, and not for a density per unit "
+            "of volume"
+        )
+
+
 def check_no_checkpoint(checkpoint: object) -> None:
     """Raise ValueError if the estimator of several fits has a checkpoint."""
     if checkpoint is not None:

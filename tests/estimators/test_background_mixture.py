@@ -289,12 +289,6 @@ def test_missing_values_are_refused():
         mixture.fit(X).predict(gaps)
 
 
-@pytest.mark.parametrize("use", [lambda m: m.marginal(0), lambda m: m.conditional(0, 1.0), lambda m: m.impute(X)])
-def test_what_is_asked_of_some_features_is_refused(use):
-    with pytest.raises(ValueError, match="knows no background: it needs a fit with noise=None"):
-        use(fitted())
-
-
 def test_attributes_that_are_set_by_hand_are_a_mixture():
     mixture = GaussianMixture(1, noise=True)
     mixture.weights_, mixture.means_, mixture.covariances_ = np.array([0.9]), np.zeros((1, 1)), np.ones((1, 1, 1))

@@ -11,7 +11,7 @@ from fastem.data.base import chosen_backend
 from fastem.data.missing import by_pattern
 from fastem.data.rows import Rows
 from fastem.families.gaussian.model import GaussianParams
-from fastem.families.gaussian.regression import Regression, drawn_labels
+from fastem.families.gaussian.regression import Regression, all_means, drawn_labels
 from fastem.kernels.linear import weighted_sum
 
 BLOCK_ROWS = 1 << 13
@@ -64,9 +64,9 @@ class Imputer:
         """Return rows (n, d) of which no value is known."""
         params = self.params
         if rng is None:
-            return np.broadcast_to(weighted_sum(params.weights, params.means), (n, params.n_features))
-        shares = np.broadcast_to(params.weights, (n, len(params.weights)))
-        return params.sample(drawn_labels(shares, rng), rng)
+            return np.broadcast_to(weighted_sum(params.all_weights, all_means(params)), (n, params.n_features))
+        shares = np.broadcast_to(params.all_weights, (n, len(params.all_weights)))
+        return params.sample(params.labels[drawn_labels(shares, rng)], rng)
 
     def _find_regression(self, pattern: bytes) -> Regression:
         """Return how the features that a pattern lacks depend on those that it has."""

@@ -11,8 +11,20 @@ from numpy.typing import NDArray
 from fastem._typing import Array
 from fastem.data.open import posterior
 from fastem.data.rows import Rows
+from fastem.families.gaussian.background.model import BackgroundParams
 from fastem.families.gaussian.model import GaussianParams
 from fastem.kernels.linear import product, times, weighted_sum
+from fastem.validation.settings import check_background
+
+
+def check_marginals(params: GaussianParams, use: str) -> None:
+    """Raise ValueError for a mixture whose background has no density of some of the features by themselves."""
+    check_background(not isinstance(params, BackgroundParams) or params.has_marginals, use)
+
+
+def all_means(params: GaussianParams) -> Array:
+    """Return the means (k, d), and behind them that of a background, if there is one."""
+    return params.all_means if isinstance(params, BackgroundParams) else params.means
 
 
 def marginal(params: GaussianParams, features: NDArray[np.intp]) -> GaussianParams:
@@ -25,8 +37,12 @@ def marginal(params: GaussianParams, features: NDArray[np.intp]) -> GaussianPara
 def conditional(params: GaussianParams, given: NDArray[np.intp], values: Array) -> GaussianParams:
     """Return the mixture of the other features of rows in which `given` have these values (g,)."""
     at = Regression.of(params, given, np.setdiff1d(np.arange(params.n_features), given))
-    weights = posterior(at.given, values[np.newaxis]).resp[0]
-    return replace(at.others, weights=weights, means=at.others.means + times(at.slopes, values - at.given.means))
+    weights, k = posterior(at.given, values[np.newaxis]).resp[0], len(params.weights)
+    means = at.others.means + times(at.slopes[:k], values - at.given.means)
+    others = at.others
+    if isinstance(others, BackgroundParams):
+        return replace(others.with_all_weights(weights), means=means)
+    return replace(others, weights=weights, means=means)
 
 
 @dataclass(frozen=True)
@@ -35,14 +51,16 @@ class Regression:
 
     given: GaussianParams  #  the mixture of the features that are given
     others: GaussianParams  # the others where these are at their means, with the covariances that are left
-    slopes: Array  #          (k, w, g)
+    slopes: Array  #          (k, w, g), and behind them those of a background, which are 0
 
     @classmethod
     def of(cls, params: GaussianParams, given: NDArray[np.intp], wanted: NDArray[np.intp]) -> Self:
         """Return how the wanted features depend on those that are given."""
         slopes, covariances = params.structure.regression(wanted, given)
         others = GaussianParams(params.weights, params.means[:, wanted], covariances, params.covariance_type)
-        return cls(marginal(params, given), others, slopes)
+        flat = np.zeros((len(params.all_weights) - len(slopes), *slopes.shape[1:]))
+        found = np.concatenate([slopes, flat]) if len(flat) else slopes
+        return cls(marginal(params, given), params.with_own_background(others, wanted), found)
 
     def expected(self, rows: Rows) -> Array:
         """Return (n, w) the means of the others in rows of the features that are given.
@@ -52,7 +70,7 @@ class Regression:
         """
         linked = np.flatnonzero(self.slopes.any(axis=(0, 1)))  # none where features do not depend on each other
         middle, (k, w, _) = weighted_sum(self.given.weights, self.given.means), self.slopes.shape
-        heights = self.others.means + times(self.slopes, middle - self.given.means)
+        heights = all_means(self.others) + times(self.slopes, middle - all_means(self.given))
         planes = np.concatenate([heights[:, :, np.newaxis], self.slopes[:, :, linked]], axis=2)
         averaged = rows.averaged(self.given, planes.reshape(k, -1)).reshape(w, 1 + len(linked), -1)
         steps = np.ascontiguousarray((rows.data[0][:, linked] - middle[linked]).T)
@@ -60,7 +78,7 @@ class Regression:
 
     def drawn(self, rows: Rows, rng: np.random.Generator) -> Array:
         """Draw the others (n, w) in rows of the features that are given."""
-        labels = drawn_labels(rows.posterior(self.given, "resp").resp, rng)
+        labels = self.given.labels[drawn_labels(rows.posterior(self.given, "resp").resp, rng)]
         found = self.others.sample(labels, rng)
         for c in np.unique(labels).tolist():
             mine = labels == c

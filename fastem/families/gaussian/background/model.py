@@ -113,6 +113,21 @@ class BackgroundParams(GaussianParams):
     def labels(self) -> NDArray[np.intp]:
         return np.append(np.arange(len(self.weights)), -1)
 
+    @property
+    def all_means(self) -> Array:
+        """The means (k, d), and behind them the middle of the box."""
+        return np.vstack([self.means, self.noise_box[0] + 0.5 * self.noise_box[1:].sum(axis=0)])
+
+    def with_all_weights(self, weights: Array) -> BackgroundParams:
+        """Return the components and the background with other weights (k + 1,)."""
+        return replace(self, weights=weights[:-1], noise_weight=weights[-1])
+
+    @property
+    def has_marginals(self) -> bool:
+        """Whether the density of some of the features is known: that of a box along the features is."""
+        edges = self.noise_box[1:]
+        return self.is_uniform and not edges[~np.eye(len(edges), dtype=np.bool_)].any()
+
     def with_own_background(self, components: GaussianParams, features: NDArray[np.intp]) -> GaussianParams:
         """Return components in some of the features, with a background that is uniform about what the box is there."""
         values = {name: getattr(components, name) for name in ("weights", "means", "covariances", "covariance_type")}
