@@ -264,6 +264,10 @@ def test_rows_with_missing_values_are_kept_where_that_is_asked(ran, folder):
     (folder / "gaps.csv").write_text("x,y\n" + "\n".join(lines) + "\n")
     code, _, _ = ran("fit", "gaps.csv", "-k", "2", "--keep-missing", "--out", "model.npz", "--assign", "found.csv")
     assert code == 0
+    code, out, _ = ran("fit", "gaps.csv", "-k", "2", "--keep-missing", "--standard-errors", "--plot", "picture.png")
+    assert code == 0
+    assert "±" in out
+    assert (folder / "picture.png").stat().st_size > 0
     model = fastem.load(folder / "model.npz")
     assert model.missing == "marginalize"
     assert model.counts_.sum() == pytest.approx(120)
@@ -271,5 +275,5 @@ def test_rows_with_missing_values_are_kept_where_that_is_asked(ran, folder):
     code, out, _ = ran("predict", "model.npz", "gaps.csv")
     assert code == 0
     assert len(out.splitlines()) == 121
-    for option in ("--drop-missing", "--bayesian", "--plot=picture.png"):
+    for option in ("--drop-missing", "--bayesian"):
         assert ran("fit", "gaps.csv", "-k", "2", "--keep-missing", option)[0] == 2
