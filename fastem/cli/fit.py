@@ -108,7 +108,7 @@ def check_settings(args: argparse.Namespace, family: str, roles: Roles) -> None:
     if args.noise and (family != NAMES[0] or args.bayesian):
         raise ValueError(f"--noise is for --family {NAMES[0]}, without --bayesian")
     if roles.missing.kept and args.bayesian:
-        raise ValueError("--bayesian takes complete rows: --drop-missing leaves out the others, --keep-missing does not")
+        raise ValueError("--bayesian takes complete rows: --drop-missing leaves out others, --keep-missing does not")
     if kinds := family_type(family).covariance_types:
         check_choice(args.covariance, "--covariance", kinds)
 

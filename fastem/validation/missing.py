@@ -46,4 +46,4 @@ def check_has_values(n: int, column: int) -> None:
 def check_marginal(has_marginals: bool) -> None:
     """Raise ValueError for rows with missing values, where a mixture has no kernel for them: one with a background."""
     if not has_marginals:
-        raise ValueError("X has missing values, but noise needs complete rows: leave it out, or pass rows that are filled in")
+        raise ValueError("X has missing values, but noise needs complete rows: leave it out, or fill them in")
