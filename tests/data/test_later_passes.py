@@ -256,6 +256,6 @@ def test_negative_weights_of_a_block_made_anew_are_refused():
 def test_a_block_that_a_cluster_has_made_anew_with_bad_values_is_named():
     """It comes as the error that its check has found."""
     blocks = dask_partitions.open_partitions(LAZY, None, None)
-    (_, known), *_ = blocks._partitions
+    known = blocks._pieces[0].known
     with pytest.raises(ValueError, match="partition 0, from row 0: when it was read again, X must be finite"):
-        blocks.reader.same(ValueError("X must be finite"), call=len, known=known)
+        blocks.reader.same(ValueError("X must be finite"), None, call=len, known=known)
