@@ -292,13 +292,11 @@ class Params(ABC):
 
         What all components share stays as it is.
         """
-        k, m = len(self.weights), len(others.weights)
-        longer = self.select(np.append(np.arange(k), np.zeros(m, np.intp)))
         weights = np.append((1 - share) * self.weights, share * others.weights)
         values = {
             name: np.concatenate([getattr(each, name) for each in (self, others)]) for name in self.own_parameters
         }
-        return replace(longer, weights=weights, **values)
+        return replace(self, weights=weights, **values)
 
     def _pair(self, i: int, j: int) -> Self:
         """Return the mixture of two of the components."""

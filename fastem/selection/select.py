@@ -270,7 +270,9 @@ class Fits:
         if size in sizes_before or not are_neighbours(mixture, neighbour):
             return mixture
         other = fit_neighbour(with_settings(self.estimator, setting), neighbour.params_, self.data)
-        self._add_doubts(other)
+        other.suspect_, other.doubtful_ = [], 0.0
+        if is_higher(other, mixture):  # doubts only take from its log posterior
+            self._add_doubts(other)
         best, worse = (other, mixture) if is_higher(other, mixture) else (mixture, other)
         best.starts_ = sort_starts([*best.starts_, *worse.starts_])
         best.neighbours_ = [*sizes_before, size]

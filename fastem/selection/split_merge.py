@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastem.data.base import at_start
 from fastem.estimators.base import Mixture
 from fastem.estimators.model import fit_data, n_components
 from fastem.families.params import Params
 from fastem.fitting.driver import run_em
 from fastem.fitting.mixture import Starts, steps_of
-from fastem.fitting.result import Fit
 from fastem.fitting.settings import FitSettings
+from fastem.fitting.steps import Steps
 from fastem.search.search import with_one_more
 from fastem.selection.data import Data, open_rows_of
 from fastem.validation.settings import as_generator
@@ -40,9 +41,26 @@ def neighbour(mixture: Mixture, params: Params, data: Data) -> Params:
         else:
             starts = with_one_more(rows, family, params, rng, prior=mixture.prior)
         settings = FitSettings(max_iter=TRIAL_ITERATIONS, tol=0.0, prior=mixture.prior)
-        steps = steps_of(rows, family, settings)
-        fits: list[Fit[Params, Any]] = [run_em(steps, start, settings) for start in starts]
-    return max(fits, key=lambda fit: fit.loglik).params
+        steps: Steps[Params, Any] = steps_of(rows, family, settings)
+        trials = [tried(steps, start, settings) for start in starts]
+    return max(trials, key=lambda trial: trial.loglik).params
+
+
+class Trial(NamedTuple):
+    """Where some iterations from a start lead, and the log likelihood before the last M-step."""
+
+    params: Params
+    loglik: float
+
+
+def tried(steps: Steps[Params, Any], start: Params, settings: FitSettings) -> Trial:
+    """Run some iterations from a start: in one call of a kernel where it can, without all that is known of a fit."""
+    if steps.iterate is not None:
+        found = steps.iterate(at_start(start), start, 0.0, TRIAL_ITERATIONS)
+        if found is not None and len(found.trace) == TRIAL_ITERATIONS:
+            return Trial(found.position.reached, float(found.trace[-1, 0]))
+    fit = run_em(steps, start, settings)
+    return Trial(fit.params, float(fit.history.loglik[-1]))
 
 
 def with_one_less(params: Params) -> list[Params]:

@@ -8,7 +8,7 @@ import fastem
 RNG = np.random.default_rng(0)
 PAIR = np.concatenate([RNG.normal(size=(60, 1)), RNG.normal(size=(60, 1)) + 5.0])
 TRIALS = RNG.integers(10, 40, size=150)
-COINS = fastem.BinomialMixture(tol=1e-6, max_iter=1000)
+COINS = fastem.BinomialMixture(tol=1e-6, max_iter=1000, random_state=0)
 QUICK = fastem.GaussianMixture(tol=1e-5, max_iter=1000, random_state=0)
 
 
