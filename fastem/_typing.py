@@ -135,6 +135,9 @@ class SweptParams(Protocol[S_co]):
     def tables_of_component(self, c: int) -> tuple[Array, ...]:
         """Return the tables of a mixture that has one of the components alone, with its weight."""
 
+    def in_float32(self) -> Self:
+        """Return equal parameters, with the kernels that are faster for float32 rows."""
+
     def float32_is_sufficient(self, tables: tuple[Array, ...]) -> bool:
         """Return whether float32 rows may be summed in float32, a tile at a time."""
 

@@ -150,6 +150,8 @@ class SweptRows:
         were checked, and `check_values` names the first bad one, if it is still there.
         """
         params = self.swept_with(params)
+        if self.float32:
+            params = params.in_float32()
         tables = params.tables()
         float32 = self.float32 and params.float32_is_sufficient(tables)
         sums, logliks, base = self._sums(params, tables, float32, self._log_base_measure is None)

@@ -113,6 +113,10 @@ class Params(ABC):
     def float32_is_sufficient(self, tables: tuple[Array, ...]) -> bool:
         """Return whether sums over float32 rows may be taken in float32, a tile at a time."""
 
+    def in_float32(self) -> Self:
+        """Return equal parameters, with the kernels that are faster for float32 rows."""
+        return self
+
     @abstractmethod
     def rounded_to_float32(self) -> Self:
         """Return these parameters rounded to float32 or, where that would be another model, as they are."""

@@ -11,7 +11,7 @@ cdef extern from *:
     #define VECTORS (TILE / LANES)      /* vectors of a column of a tile */
     #define LOW_DENSITIES 8             /* features of which the residuals of a vector stay in registers */
     #define LOW_MOMENTS 4               /* features of which the moments of a component do */
-    #define PANEL 64                    /* features of which columns stay in the first cache, a line or two of each */
+    #define PANEL 64                    /* features of which the squares are at hand together */
     """
     const Py_ssize_t VECTORS
     enum: LOW_MOMENTS

@@ -150,19 +150,17 @@ cdef inline void load_columns(const number[:, :] X, Py_ssize_t row, Py_ssize_t r
                               const double *origin, real *x) noexcept nogil:
     """(X[row : row + rows] - origin).T -> (d, TILE), filled up to `length` with copies of the first row.
 
-    Rows that lie behind each other are transposed in blocks of 4 x 4, so many columns at a time that their lines stay
-    in the first cache until they are full: every cache line is met once.
+    Rows that lie behind each other are transposed in blocks of 4 x 4: every cache line is met once.
     """
-    cdef Py_ssize_t i, j, panel, step = X.strides[0] // <Py_ssize_t> sizeof(number), d = X.shape[1], blocked = 0
+    cdef Py_ssize_t i, j, step = X.strides[0] // <Py_ssize_t> sizeof(number), d = X.shape[1], blocked = 0
     if (number is double or number is float) and X.strides[1] == sizeof(number):
         blocked = d - d % 4
-        for panel in range((blocked + PANEL - 1) // PANEL):
-            for i in range(0, rows - 3, 4):
-                for j in range(panel * PANEL, min((panel + 1) * PANEL, blocked), 4):
-                    if number is double:
-                        transpose_doubles(&X[row + i, j], step, origin + j, x + j * COLUMN + i)
-                    elif number is float:
-                        transpose_floats(&X[row + i, j], step, origin + j, x + j * COLUMN + i)
+        for i in range(0, rows - 3, 4):
+            for j in range(0, blocked, 4):
+                if number is double:
+                    transpose_doubles(&X[row + i, j], step, origin + j, x + j * COLUMN + i)
+                elif number is float:
+                    transpose_floats(&X[row + i, j], step, origin + j, x + j * COLUMN + i)
     for j in range(d):
         load_column(&X[row, j], step, rows // 4 * 4 if j < blocked else 0, rows, length, origin[j], x + j * COLUMN)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from support import datasets, naive, naive_background
 from support.asserts import assert_no_fall_but_rounding
-from support.sweeps import KINDS, normal_params, sweep
+from support.sweeps import KINDS, normal_params, reduce_second_moments, sweep
 
 from fastem.data.open import open_rows
 from fastem.families.fixed import Fixed
@@ -55,7 +55,7 @@ def test_sums_are_naive(world, kind, twin):
     shares = (w[:, np.newaxis] * resp)[:, :-1]
     np.testing.assert_allclose(stats.first, np.einsum("nk,nkd->kd", shares, offsets), rtol=1e-9, atol=1e-9)
     second = np.einsum("nk,nkd,nke->kde", shares, offsets, offsets)
-    second = naive.reduce_second_moments(second, params.covariance_type)
+    second = reduce_second_moments(second, params.covariance_type)
     np.testing.assert_allclose(stats.second, second, rtol=1e-9, atol=1e-9)
 
 

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 from support import datasets, naive
-from support.sweeps import KINDS, binomial_params, normal_params, sweep
+from support.sweeps import KINDS, binomial_params, normal_params, reduce_second_moments, sweep
 
 from fastem.data.open import open_rows
 from fastem.data.slots import SLOT_ROWS
@@ -48,7 +48,7 @@ def test_normal_sums_agree_with_naive(world, kind, weighted, twin):
     counts, first, second, loglik, entropy = naive.normal_sums(
         world.X, np.ones(n) if w is None else w, params.weights, params.means, full_covariances(params)
     )
-    second = naive.reduce_second_moments(second, kind)
+    second = reduce_second_moments(second, kind)
     # the residuals of a component have the size of its distance to the rows it answers for
     residual = np.sqrt(np.abs(second).max()) * np.sqrt(counts.sum())
     close(stats.counts, counts)

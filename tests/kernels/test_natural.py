@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from support import naive
 from support.few_rows import assert_runs_in_a_kernel
-from support.sweeps import sweep
+from support.sweeps import reduce_second_moments, sweep
 
 from fastem import GaussianMixture, GaussianParams
 from fastem.data.open import open_rows
@@ -29,7 +29,7 @@ def full_covariances(params):
 
 def naive_sums(params, X, w):
     counts, first, second, *rest = naive.normal_sums(X, w, params.weights, params.means, full_covariances(params))
-    return counts, first, naive.reduce_second_moments(second, params.covariance_type), *rest
+    return counts, first, reduce_second_moments(second, params.covariance_type), *rest
 
 
 @KINDS
@@ -119,7 +119,8 @@ def test_float32_rows_are_summed_as_precisely(kind, twin):
         params = GaussianParams(params.weights, params.means - 10.0, params.covariances, kind)
         rows = (X - 10.0).astype(np.float32)
         found, expected = sweep(params, rows, twin), sweep(params, rows.astype(np.float64), twin)
-        assert found.single == (apart < 1.0 and twin != "numba")
+        near = apart < 1.0 or kind == "diag"  # whose residuals are summed in float32 wherever the means are
+        assert found.single == (near and twin != "numba")
         np.testing.assert_allclose(found.second, expected.second, atol=5e-6 * np.abs(expected.second).max())
         np.testing.assert_allclose(found.counts, expected.counts, atol=5e-6 * len(X))
         assert found.loglik == pytest.approx(expected.loglik, rel=1e-6)

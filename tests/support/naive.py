@@ -201,16 +201,6 @@ def expand_covariances(covariances, covariance_type, k, d):
     return np.array([variance * np.eye(d) for variance in covariances])
 
 
-def reduce_second_moments(second, covariance_type):
-    """(k, d, d) -> as statistics of this type have them: what covariances of it depend on."""
-    if covariance_type == "full":
-        return second
-    if covariance_type == "tied":
-        return second.sum(axis=0)
-    diagonals = np.array([np.diag(moments) for moments in second])
-    return diagonals if covariance_type == "diag" else np.array([np.full(len(v), v.mean()) for v in diagonals])
-
-
 def normal_m_step(X, sample_weight, resp, covariance_type, reg_covar):
     """-> weights, means, covariances.  Two passes: weighted means, then mean squares about them.
 

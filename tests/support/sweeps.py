@@ -26,3 +26,13 @@ def sweep(params, X, twin, sample_weight=None, trials=None, n_threads=None, dtyp
     options = {"row_kind": params.row_kind, "backend": twin, "n_threads": n_threads, "dtype": dtype}
     with open_rows(X, trials, sample_weight, **options) as rows:
         return rows.sweep(params)
+
+
+def reduce_second_moments(second, covariance_type):
+    """(k, d, d) -> as statistics of this type have them: what covariances of it depend on."""
+    if covariance_type == "full":
+        return second
+    if covariance_type == "tied":
+        return second.sum(axis=0)
+    diagonals = np.array([np.diag(moments) for moments in second])
+    return diagonals if covariance_type == "diag" else np.array([np.full(len(v), v.mean()) for v in diagonals])

@@ -35,6 +35,8 @@ class Covariance(ABC):
     """Of rows that are taken from the middle of the means: see tables.middle_of."""
     fewest_about_middle: ClassVar[int] = 2
     """The least number of components for which these are faster."""
+    residuals_in_float32: ClassVar[bool] = False
+    """Are residuals in float32 faster than these in float64?"""
 
     def __init__(self, values: Array, k: int, d: int) -> None:
         self.values, self.k, self.d = values, k, d

@@ -30,6 +30,7 @@ class Diagonal(Covariance):
         "accumulate_mvnormal_natural", "posterior_mvnormal_natural", "iterate_mvnormal_diag"
     )
     fewest_about_middle = 6
+    residuals_in_float32 = True
 
     @staticmethod
     def shape(k: int, d: int) -> tuple[int, ...]:
@@ -181,6 +182,7 @@ class Spherical(Diagonal):
     """Variances (k,), each that of all features."""
 
     fewest_about_middle = 3
+    residuals_in_float32 = False
 
     @staticmethod
     def shape(k: int, d: int) -> tuple[int, ...]:

@@ -14,12 +14,12 @@ from fastem._public import public
 from fastem._typing import Array, RowKind, State, SweepKernels
 from fastem.data.slots import refuse_nan
 from fastem.families.fixed import Fixed, FixedLike
+from fastem.families.gaussian import tables as sweep_tables
 from fastem.families.gaussian.covariance import Covariance
 from fastem.families.gaussian.matrices import COLLAPSED_RATIO, FLOAT32_EPS, PROVEN_WIDTH, divisors, rounding_variances
-from fastem.families.gaussian.rounding import is_the_same_model, loglik_terms, rounded, sums_are_sufficient
+from fastem.families.gaussian.rounding import is_the_same_model, loglik_terms, rounded
 from fastem.families.gaussian.separation import overlaps
 from fastem.families.gaussian.structures import COVARIANCE_TYPES, STRUCTURES
-from fastem.families.gaussian.tables import is_near_in_float32, kernel_of, middle_of, table_of, tables_about, tables_of
 from fastem.families.kept import kept
 from fastem.families.params import Chart, Params
 from fastem.families.stats import Stats
@@ -115,12 +115,12 @@ class GaussianParams(Params):
 
     @property
     def kernel(self) -> SweepKernels:
-        return kernel_of(self.structure, self.middle)
+        return sweep_tables.kernel_of(self.structure, self.middle)
 
     @kept
     def middle(self) -> Array | None:
         """The middle (d,) of the means if a sweep takes rows from it, once for all components."""
-        return middle_of(self.means, self.structure)
+        return sweep_tables.middle_of(self.means, self.structure)
 
     @property
     def sums_length(self) -> int:
@@ -150,12 +150,10 @@ class GaussianParams(Params):
     @kept
     def _tables(self) -> tuple[Array, ...]:
         """The tables of the kernels, kept: whoever predicts row by row needs the same each time."""
-        if self.middle is None:
-            return tables_of(self._log2_weights(), self.means, self.precision_factors())
-        return tables_about(self._log2_weights(), self.means, self.structure, self.middle)
+        return sweep_tables.tables_about(self._log2_weights(), self.means, self.structure, self.middle)
 
     def tables_of_component(self, c: int) -> tuple[Array, ...]:
-        return super().tables_of_component(c) if self.middle is None else table_of(self.tables(), c)
+        return super().tables_of_component(c) if self.middle is None else sweep_tables.table_of(self.tables(), c)
 
     def _log2_weights(self) -> Array:
         """Return the logarithms (k,) of the weights, in base 2."""
@@ -171,9 +169,10 @@ class GaussianParams(Params):
         return None
 
     def float32_is_sufficient(self, tables: tuple[Array, ...]) -> bool:
-        if self.middle is None:
-            return sums_are_sufficient(tables[1], tables[2], self.variances)
-        return is_near_in_float32(self.means, self.structure, self.middle)
+        return sweep_tables.float32_is_sufficient(tables, self.structure, self.middle)
+
+    def in_float32(self) -> GaussianParams:
+        return self.one_by_one() if sweep_tables.takes_residuals(self.means, self.structure, self.middle) else self
 
     def rounded_to_float32(self) -> GaussianParams:
         found = rounded(self.weights, self.means, self.covariances)

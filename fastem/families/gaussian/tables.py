@@ -49,10 +49,20 @@ def is_near(means: Array, structure: Covariance, middle: Array, most: float) -> 
         return bool((offsets**2).sum(axis=1).max() <= most)
 
 
-def is_near_in_float32(means: Array, structure: Covariance, middle: Array) -> bool:
-    """Return whether float32 rows may be summed in float32, a tile at a time, from the middle on."""
+def float32_is_sufficient(tables: tuple[Array, ...], structure: Covariance, middle: Array | None) -> bool:
+    """Return whether float32 rows may be summed in float32, a tile at a time."""
+    if middle is None:
+        return sums_are_sufficient(tables[1], tables[2], structure.variances)
+    means = tables[-2]
     near = is_near(means, structure, middle, NEAR_IN_FLOAT32)
     return near and sums_are_sufficient(means, structure.precision_factors(), structure.variances)
+
+
+def takes_residuals(means: Array, structure: Covariance, middle: Array | None) -> bool:
+    """Return whether float32 is sufficient for residuals alone, and faster than float64 about the middle."""
+    return (
+        structure.residuals_in_float32 and middle is not None and not is_near(means, structure, middle, NEAR_IN_FLOAT32)
+    )
 
 
 def middle_of(means: Array, structure: Covariance) -> Array | None:
@@ -71,9 +81,11 @@ def tables_of(log2_weights: Array, means: Array, factors: Array) -> tuple[Array,
     return as_table(log_norm), as_table(means), as_table(factors * math.sqrt(LOG2E / 2))
 
 
-def tables_about(log2_weights: Array, means: Array, structure: Covariance, middle: Array) -> tuple[Array, ...]:
-    """Return the tables of the kernels that take rows from this middle (d,)."""
+def tables_about(log2_weights: Array, means: Array, structure: Covariance, middle: Array | None) -> tuple[Array, ...]:
+    """Return the tables of the kernels that take rows from this middle (d,), or of those of residuals."""
     log_norm, means, factors = tables_of(log2_weights, means, structure.precision_factors())
+    if middle is None:
+        return log_norm, means, factors
     offsets = offsets_from(middle, means, factors)
     coefficients = [as_table(each) for each in structure.coefficients(factors, offsets)]
     return as_table(log_norm - (offsets**2).sum(axis=1)), *coefficients, means, as_table(middle)
