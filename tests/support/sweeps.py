@@ -1,5 +1,7 @@
 """Parameters of the data sets of the tests, and a sweep at them."""
 
+import numpy as np
+
 from fastem.data.open import open_rows
 from fastem.families.binomial.model import BinomialParams
 from fastem.families.gaussian.model import GaussianParams
