@@ -205,6 +205,8 @@ class Sweep:
         """Return the sums of the partition: those of each slot, or folded (1, m)."""
         rows = self.reader.rows(arrays)
         params = rows.swept_with(self.params)
+        if self.float32:
+            params = params.in_float32()
         tables = params.tables()
         if self.by_slot:
             sums = rows.slot_sums(params, tables, self.float32)
