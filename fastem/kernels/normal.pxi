@@ -11,49 +11,49 @@ cdef inline void densities_in_registers(Tile *t, Py_ssize_t d) noexcept nogil:
     cdef const real *L
     cdef real *density
     cdef const real *log_norm = t.log_norm
-    cdef vec z0, z1, z2, z3, z4, z5, z6, z7, y, square, top
+    cdef vec z0, z1, z2, z3, z4, z5, z6, z7, y, log_density, top
     for i in range(t.vectors):
         x, mean, L, density = t.x, t.location, t.scaling, t.density
         top = broadcast(FAR_OUT)
         for c in range(k):
             z0 = load(x, i) - mean[0]
             y = L[0] * z0
-            square = y * y
+            log_density = log_norm[c] - y * y
             if d > 1:
                 z1 = load(x + COLUMN, i) - mean[1]
                 y = L[d] * z0 + L[d + 1] * z1
-                square = square + y * y
+                log_density = log_density - y * y
             if d > 2:
                 z2 = load(x + 2 * COLUMN, i) - mean[2]
                 y = L[2 * d] * z0 + L[2 * d + 1] * z1 + L[2 * d + 2] * z2
-                square = square + y * y
+                log_density = log_density - y * y
             if d > 3:
                 z3 = load(x + 3 * COLUMN, i) - mean[3]
                 y = L[3 * d] * z0 + L[3 * d + 1] * z1 + L[3 * d + 2] * z2 + L[3 * d + 3] * z3
-                square = square + y * y
+                log_density = log_density - y * y
             if d > 4:
                 z4 = load(x + 4 * COLUMN, i) - mean[4]
                 y = (L[4 * d] * z0 + L[4 * d + 1] * z1 + L[4 * d + 2] * z2)\
                     + (L[4 * d + 3] * z3 + L[4 * d + 4] * z4)
-                square = square + y * y
+                log_density = log_density - y * y
             if d > 5:
                 z5 = load(x + 5 * COLUMN, i) - mean[5]
                 y = (L[5 * d] * z0 + L[5 * d + 1] * z1 + L[5 * d + 2] * z2)\
                     + (L[5 * d + 3] * z3 + L[5 * d + 4] * z4 + L[5 * d + 5] * z5)
-                square = square + y * y
+                log_density = log_density - y * y
             if d > 6:
                 z6 = load(x + 6 * COLUMN, i) - mean[6]
                 y = (L[6 * d] * z0 + L[6 * d + 1] * z1 + L[6 * d + 2] * z2 + L[6 * d + 3] * z3)\
                     + (L[6 * d + 4] * z4 + L[6 * d + 5] * z5 + L[6 * d + 6] * z6)
-                square = square + y * y
+                log_density = log_density - y * y
             if d > 7:
                 z7 = load(x + 7 * COLUMN, i) - mean[7]
                 y = (L[7 * d] * z0 + L[7 * d + 1] * z1 + L[7 * d + 2] * z2 + L[7 * d + 3] * z3)\
                     + (L[7 * d + 4] * z4 + L[7 * d + 5] * z5 + L[7 * d + 6] * z6 + L[7 * d + 7] * z7)
-                square = square + y * y
-            square = larger(log_norm[c] - square, broadcast(FAR_OUT))
-            store(density, i, square)
-            top = larger(top, square)
+                log_density = log_density - y * y
+            log_density = larger(log_density, broadcast(FAR_OUT))
+            store(density, i, log_density)
+            top = larger(top, log_density)
             mean += d
             L += d * d
             density += COLUMN

@@ -267,6 +267,9 @@ static inline int current_core(void) { return -1; }
  * and |f| <= 1/2; 2^f by the Chebyshev interpolant of degree 11 (its error, 3e-18, is below half a unit; float: of
  * degree 5, exact at 0, 2e-7); n is added to the exponent.
  *
+ * AVX-512 has one instruction for f >= 0, one for 2^n, and one that looks up SIXTEENTHS in two registers: there
+ * x = n + i / 16 + f with 0 <= f < 1/16, and degree 6 is enough (3e-17); floats, of few terms, take 0 <= f < 1.
+ *
  * log2_: of a positive normal x, to 3 units in the last place.  x = 2^n m with sqrt(1/2) <= m < sqrt(2); with
  * s = (m - 1) / (m + 1), log2 m = 2 / ln 2 atanh s = s P(s^2), P the Chebyshev interpolant of degree 7. */
 #ifdef FASTEM_SINGLE
@@ -280,11 +283,49 @@ static inline int current_core(void) { return -1; }
 #define MANTISSA 52
 #define BIAS 1023.0
 #define ROUND_TO_INTEGER 0x1.8p52
+#define DOWN_TO_SIXTEENTH 0x1.8p48    /* as ROUND_TO_INTEGER, of sixteenths */
 #define ROUND_BITS 0x4338000000000000ULL
 #define SQRT_HALF_BITS 0x3fe6a09e667f3bcdULL
 #define ONE_BITS 0x3ff0000000000000ULL
 #endif
 
+#if defined(__AVX512DQ__)
+#define DOWN _MM_FROUND_TO_NEG_INF
+#endif
+
+#if defined(__AVX512DQ__) && defined(FASTEM_SINGLE)
+static inline vec exp2_(vec x)
+{
+    vec f = (vec)_mm512_reduce_ps((__m512)x, DOWN);
+    vec p = 0.0017883688f * f + 0.009199387f;
+    p = p * f + 0.055657055f;
+    p = p * f + 0.2402072f;
+    p = p * f + 0.69314754f;
+    p = p * f + 1.0f;
+    return (vec)_mm512_scalef_ps((__m512)p, (__m512)x);
+}
+#elif defined(__AVX512DQ__)
+static const double SIXTEENTHS[16] = { /* 2^(i / 16) */
+    1.0, 1.0442737824274138, 1.0905077326652577, 1.1387886347566916,
+    1.189207115002721, 1.241857812073484, 1.2968395546510096, 1.3542555469368927,
+    1.4142135623730951, 1.4768261459394993, 1.5422108254079407, 1.6104903319492543,
+    1.681792830507429, 1.7562521603732995, 1.8340080864093424, 1.9152065613971474,
+};
+
+static inline vec exp2_(vec x)
+{
+    __m512d down = _mm512_add_round_pd((__m512d)x, _mm512_set1_pd(DOWN_TO_SIXTEENTH), DOWN | _MM_FROUND_NO_EXC);
+    vec s = (vec)_mm512_permutex2var_pd(_mm512_loadu_pd(SIXTEENTHS), (__m512i)down, _mm512_loadu_pd(SIXTEENTHS + 8));
+    vec f = (vec)_mm512_reduce_pd((__m512d)x, DOWN | 4 << 4);
+    vec p = 0.00015692444190046448 * f + 0.0013331520045529266;
+    p = p * f + 0.009618135722740813;
+    p = p * f + 0.0555041085678426;
+    p = p * f + 0.24022650695962044;
+    p = p * f + 0.6931471805599448;
+    p = p * f * s + s;
+    return (vec)_mm512_scalef_pd((__m512d)p, (__m512d)x);
+}
+#else
 static inline vec exp2_(vec x)
 {
     vec shifted = x + ROUND_TO_INTEGER;
@@ -310,6 +351,7 @@ static inline vec exp2_(vec x)
 #endif
     return as_vec(as_bits(p) + (as_bits(shifted) << MANTISSA));
 }
+#endif
 
 static inline vec log2_(vec x)
 {
