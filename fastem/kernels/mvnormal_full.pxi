@@ -2,13 +2,34 @@
 
 cdef void full_densities(Tile *t) noexcept nogil:
     """log2 (weight N(x; mean, S)) = log_norm - |L (x - mean)|^2, L^T L = log2(e) / 2 S^-1, L lower triangular."""
-    cdef Py_ssize_t c, i
+    cdef Py_ssize_t b, c, i, wide = t.vectors - t.vectors % WHITENED
     if t.d <= LOW_DENSITIES:
         low_densities(t)
         return
-    for c in range(t.k):
-        for i in range(0, t.vectors, 2):
-            whiten_two(t, c, i)
+    t.begin = t.k - 1 - t.begin
+    for b in range(t.k):
+        c = component_at(t, b)
+        for i in range(wide // WHITENED):
+            whiten_vectors(t, c, i * WHITENED, WHITENED)
+        for i in range(wide, t.vectors, 2):
+            whiten_vectors(t, c, i, 2)
+
+
+cdef inline Py_ssize_t component_at(const Tile *t, Py_ssize_t b) noexcept nogil:
+    """The component that comes after b others.  Every other tile begins at the last one, whose tables and sums are
+    then still in the second cache, where all of them have no room."""
+    return t.begin - b if t.begin else b
+
+
+cdef struct Four:            # rows of L (x - mean), of a vector of points
+    vec y0
+    vec y1
+    vec y2
+    vec y3
+
+
+cdef inline void add_column(Four *y, const real *L, Py_ssize_t d, vec z) noexcept nogil:
+    y.y0, y.y1, y.y2, y.y3 = y.y0 + L[0] * z, y.y1 + L[d] * z, y.y2 + L[2 * d] * z, y.y3 + L[3 * d] * z
 
 
 cdef inline vec residual(const real *x, real mean, real *kept, Py_ssize_t i) noexcept nogil:
@@ -18,64 +39,77 @@ cdef inline vec residual(const real *x, real mean, real *kept, Py_ssize_t i) noe
     return z
 
 
-cdef inline void whiten_two(Tile *t, Py_ssize_t c, Py_ssize_t i) noexcept nogil:
-    """Log densities of vectors i and i + 1 under component c; rows of L by fours, so that a residual is read once
-    for four of them, and an element of L once for two vectors."""
+cdef inline vec add_triangle(Four *y, const real *L, Py_ssize_t d, const real *x, const real *mean, real *kept,
+                             Py_ssize_t i) noexcept nogil:
+    """The 4 x 4 block on the diagonal.  -> the sum of the squares of the rows, which are then whole"""
+    cdef vec z = residual(x, mean[0], kept, i)
+    add_column(y, L, d, z)
+    z = residual(x + COLUMN, mean[1], kept + COLUMN, i)
+    y.y1, y.y2, y.y3 = y.y1 + L[d + 1] * z, y.y2 + L[2 * d + 1] * z, y.y3 + L[3 * d + 1] * z
+    z = residual(x + 2 * COLUMN, mean[2], kept + 2 * COLUMN, i)
+    y.y2, y.y3 = y.y2 + L[2 * d + 2] * z, y.y3 + L[3 * d + 2] * z
+    y.y3 = y.y3 + L[3 * d + 3] * residual(x + 3 * COLUMN, mean[3], kept + 3 * COLUMN, i)
+    return (y.y0 * y.y0 + y.y1 * y.y1) + (y.y2 * y.y2 + y.y3 * y.y3)
+
+
+cdef inline vec last_square(const real *L, const real *r, Py_ssize_t row, const real *x, real mean, real *kept,
+                            Py_ssize_t i) noexcept nogil:
+    """Of one row of L (x - mean)."""
+    cdef Py_ssize_t j
+    cdef vec y = L[row] * residual(x, mean, kept, i)
+    for j in range(row):
+        y = y + L[j] * load(r + j * COLUMN, i)
+    return y * y
+
+
+cdef inline void whiten_vectors(Tile *t, Py_ssize_t c, Py_ssize_t i, Py_ssize_t width) noexcept nogil:
+    """Log densities of `width` vectors, 2 or 4, from i on, under component c; rows of L by fours, so that a residual is
+    read once for four of them, and an element of L once for all vectors.  width is a constant to the compiler."""
     cdef Py_ssize_t d = t.d, row = 0, j
     cdef const real *x = t.x
     cdef const real *mean = t.location + c * d
     cdef real *kept = t.residual
     cdef const real *L
     cdef const real *r
-    cdef vec z, z_, y0, y1, y2, y3, y0_, y1_, y2_, y3_, square = broadcast(0.0), square_ = broadcast(0.0)
+    cdef Four y, y_, u, u_
+    cdef vec square, square_, other, other_
+    square = square_ = other = other_ = broadcast(0.0)
     while row + 4 <= d:
         L, r = t.scaling + (c * d + row) * d, t.residual
-        y0 = y1 = y2 = y3 = y0_ = y1_ = y2_ = y3_ = broadcast(0.0)
+        y.y0 = y.y1 = y.y2 = y.y3 = y_.y0 = y_.y1 = y_.y2 = y_.y3 = broadcast(0.0)
+        u.y0 = u.y1 = u.y2 = u.y3 = u_.y0 = u_.y1 = u_.y2 = u_.y3 = broadcast(0.0)
         for j in range(row):
-            z, z_ = load(r, i), load(r, i + 1)
+            add_column(&y, L + j, d, load(r, i))
+            add_column(&y_, L + j, d, load(r, i + 1))
+            if width > 2:
+                add_column(&u, L + j, d, load(r, i + 2))
+                add_column(&u_, L + j, d, load(r, i + 3))
             r += COLUMN
-            y0, y0_ = y0 + L[j] * z, y0_ + L[j] * z_
-            y1, y1_ = y1 + L[d + j] * z, y1_ + L[d + j] * z_
-            y2, y2_ = y2 + L[2 * d + j] * z, y2_ + L[2 * d + j] * z_
-            y3, y3_ = y3 + L[3 * d + j] * z, y3_ + L[3 * d + j] * z_
-        L += row                                     # the 4 x 4 block on the diagonal is a triangle
-        z, z_ = residual(x, mean[0], kept, i), residual(x, mean[0], kept, i + 1)
-        y0, y0_ = y0 + L[0] * z, y0_ + L[0] * z_
-        y1, y1_ = y1 + L[d] * z, y1_ + L[d] * z_
-        y2, y2_ = y2 + L[2 * d] * z, y2_ + L[2 * d] * z_
-        y3, y3_ = y3 + L[3 * d] * z, y3_ + L[3 * d] * z_
-        z = residual(x + COLUMN, mean[1], kept + COLUMN, i)
-        z_ = residual(x + COLUMN, mean[1], kept + COLUMN, i + 1)
-        y1, y1_ = y1 + L[d + 1] * z, y1_ + L[d + 1] * z_
-        y2, y2_ = y2 + L[2 * d + 1] * z, y2_ + L[2 * d + 1] * z_
-        y3, y3_ = y3 + L[3 * d + 1] * z, y3_ + L[3 * d + 1] * z_
-        z = residual(x + 2 * COLUMN, mean[2], kept + 2 * COLUMN, i)
-        z_ = residual(x + 2 * COLUMN, mean[2], kept + 2 * COLUMN, i + 1)
-        y2, y2_ = y2 + L[2 * d + 2] * z, y2_ + L[2 * d + 2] * z_
-        y3, y3_ = y3 + L[3 * d + 2] * z, y3_ + L[3 * d + 2] * z_
-        z = residual(x + 3 * COLUMN, mean[3], kept + 3 * COLUMN, i)
-        z_ = residual(x + 3 * COLUMN, mean[3], kept + 3 * COLUMN, i + 1)
-        y3, y3_ = y3 + L[3 * d + 3] * z, y3_ + L[3 * d + 3] * z_
-        square = square + ((y0 * y0 + y1 * y1) + (y2 * y2 + y3 * y3))
-        square_ = square_ + ((y0_ * y0_ + y1_ * y1_) + (y2_ * y2_ + y3_ * y3_))
+        square = square + add_triangle(&y, L + row, d, x, mean, kept, i)
+        square_ = square_ + add_triangle(&y_, L + row, d, x, mean, kept, i + 1)
+        if width > 2:
+            other = other + add_triangle(&u, L + row, d, x, mean, kept, i + 2)
+            other_ = other_ + add_triangle(&u_, L + row, d, x, mean, kept, i + 3)
         row += 4
         mean += 4
         x += 4 * COLUMN
         kept += 4 * COLUMN
     while row < d:
-        L, r = t.scaling + (c * d + row) * d, t.residual
-        y0 = L[row] * residual(x, mean[0], kept, i)
-        y0_ = L[row] * residual(x, mean[0], kept, i + 1)
-        for j in range(row):
-            y0, y0_ = y0 + L[j] * load(r, i), y0_ + L[j] * load(r, i + 1)
-            r += COLUMN
-        square, square_ = square + y0 * y0, square_ + y0_ * y0_
+        L = t.scaling + (c * d + row) * d
+        square = square + last_square(L, t.residual, row, x, mean[0], kept, i)
+        square_ = square_ + last_square(L, t.residual, row, x, mean[0], kept, i + 1)
+        if width > 2:
+            other = other + last_square(L, t.residual, row, x, mean[0], kept, i + 2)
+            other_ = other_ + last_square(L, t.residual, row, x, mean[0], kept, i + 3)
         row += 1
         mean += 1
         x += COLUMN
         kept += COLUMN
     put_density(t, c, i, t.log_norm[c] - square)
     put_density(t, c, i + 1, t.log_norm[c] - square_)
+    if width > 2:
+        put_density(t, c, i + 2, t.log_norm[c] - other)
+        put_density(t, c, i + 3, t.log_norm[c] - other_)
 
 
 cdef void full_moments(Tile *t) noexcept nogil:
@@ -84,21 +118,23 @@ cdef void full_moments(Tile *t) noexcept nogil:
 
 cdef inline void moments_of_vectors(Tile *t, Py_ssize_t vectors) noexcept nogil:
     """The second moments in 4 x 4 blocks, row by row of blocks: `weighted` holds the four features of such a row."""
-    cdef Py_ssize_t c, row, j, d = t.d, rows = padded_rows(t.d), step = rows * rows if t.matrices == t.k else 0
+    cdef Py_ssize_t b, c, row, j, end, d = t.d, rows = padded_rows(t.d), step = rows * rows if t.matrices == t.k else 0
     cdef double *second
     if d <= LOW_MOMENTS:
         low_moments(t, vectors)
         return
-    for c in range(t.k):
+    for b in range(t.k):
+        c = component_at(t, b)
         responsibilities(t, c, vectors)
         for row in range(0, rows, 4):
             second = t.second + c * step + row * rows
+            end = row
             if row + 4 <= d:
                 diagonal_4x4(t, c, row, vectors, second + row, rows)
             else:
                 last_rows(t, c, row, vectors)
-                outer_4x4(vectors, t.weighted, t.residual + row * COLUMN, second + row, rows)
-            for j in range(0, row, 4):
+                end = rows
+            for j in range(0, end, 4):
                 outer_4x4(vectors, t.weighted, t.residual + j * COLUMN, second + j, rows)
 
 

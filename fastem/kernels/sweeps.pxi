@@ -12,11 +12,13 @@ cdef extern from *:
     #define LOW_DENSITIES 8             /* features of which the residuals of a vector stay in registers */
     #define LOW_MOMENTS 4               /* features of which the moments of a component do */
     #define PANEL 64                    /* features of which the squares are at hand together */
+    #define WHITENED (VEC_BYTES < 64 ? 2 : 4)  /* vectors at once: as many as there are registers for */
     """
     const Py_ssize_t VECTORS
     enum: LOW_MOMENTS
     enum: PANEL
     enum: LOW_DENSITIES
+    enum: WHITENED
 
 
 include "kernels/tile.pxi"

@@ -26,6 +26,7 @@ cdef struct Tile:
     Py_ssize_t d
     Py_ssize_t terms         # of a density: features, and squares if it has these
     Py_ssize_t vectors       # of a column that hold rows, raised to an even number
+    Py_ssize_t begin         # the component that comes first: 0, or the last one
     real *log_norm           # (k,)      tables of the family, as its kernel names them
     real *location           # (k, terms)
     const real *scaling      # (k, d) or (k, d, d); of doubles the caller's own.  Tied: (d, d)
@@ -74,7 +75,7 @@ cdef real *new_tile(Tile *t, const Family *family, const double *log_norm, const
     cdef Py_ssize_t tile_length = columns * COLUMN + height * (1 + terms) + (scaling_length if SINGLE else 0)
     cdef Py_ssize_t first_length = max(k * d * LANES, height * width if raised else 0)
     cdef real *block
-    t.family, t.k, t.d, t.terms, t.vectors, t.sums_length = family, k, d, terms, VECTORS, sums_length
+    t.family, t.k, t.d, t.terms, t.vectors, t.begin, t.sums_length = family, k, d, terms, VECTORS, 0, sums_length
     t.matrices = 1 if family.full and sums_length < k * (1 + d + d * d) else k
     t.lanes_length = 0
     if sums_length:
@@ -172,6 +173,9 @@ cdef inline void load_column(const number *column, Py_ssize_t step, Py_ssize_t b
     if step == 1:
         for i in range(begin, rows):
             to[i] = <real> (column[i] - origin)
+    elif step == 2:  # known to the compiler, which takes vectors
+        for i in range(begin, rows):
+            to[i] = <real> (column[2 * i] - origin)
     else:
         for i in range(begin, rows):
             to[i] = <real> (column[i * step] - origin)
@@ -201,7 +205,7 @@ cdef inline void load_weights(Tile *t, const double[:] sample_weight, bint unit,
 cdef inline void put_density(Tile *t, Py_ssize_t c, Py_ssize_t i, vec log_density) noexcept nogil:
     log_density = larger(log_density, broadcast(FAR_OUT))
     store(t.density + c * COLUMN, i, log_density)
-    store(t.top, i, larger(load(t.top, i), log_density) if c else log_density)
+    store(t.top, i, larger(load(t.top, i), log_density) if c != t.begin else log_density)
 
 
 cdef inline void mark_observed(Tile *t) noexcept nogil:
