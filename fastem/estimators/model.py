@@ -34,6 +34,7 @@ from fastem.fitting.driver import run_em
 from fastem.fitting.mixture import Starts, fit_mixture, in_precision, starts_on, steps_of
 from fastem.fitting.settings import FitSettings, check_each, of_a_fit, unaltering
 from fastem.fitting.stepwise import step
+from fastem.fitting.stop import PROPOSAL
 from fastem.search.search import polished
 from fastem.validation.arrays import (
     check_enough_rows,
@@ -176,7 +177,8 @@ def runner_of(mixture: MixtureState) -> dict[str, Any]:
 
 def is_coarse(mixture: MixtureState) -> bool:
     """Return whether a stop rule is coarser than the rounding of a mean log likelihood in float32."""
-    return stopping_of(mixture) == "loglik" and mixture.tol >= FLOAT32_TOL
+    shares = {"loglik": 1.0, "gain": PROPOSAL}  # of tol, to which the mean log likelihood has to be known
+    return shares.get(stopping_of(mixture), 0.0) * mixture.tol >= FLOAT32_TOL
 
 
 def trials_of(mixture: MixtureState, trials: ArrayLike | None) -> Any:

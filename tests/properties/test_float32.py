@@ -7,6 +7,8 @@ from support.float32_datasets import disagreements, float32_world
 
 import fastem
 from fastem import BinomialMixture, GaussianMixture, GaussianParams
+from fastem.estimators.model import is_coarse
+from fastem.families.gaussian.rounding import SPREAD
 
 LINE = np.random.default_rng(0).normal(size=2000) * 1000
 
@@ -142,3 +144,32 @@ def test_the_bound_of_rounding_knows_the_arithmetic(twin):
     assert (narrow + wide).single == (narrow * 2.0).single == narrow.about(params).single == narrow.single
     assert abs(narrow.loglik - wide.loglik) <= narrow.rounding + wide.rounding
     assert wide.rounding < 1e-9 * abs(wide.loglik)
+
+
+@pytest.mark.parametrize("d", [2, 8, 32])
+def test_where_float32_is_taken_the_least_variance_is_that_of_float64(d):
+    """Correlations near the limit: what sums in float32 lose has any sign, 1e-3 is for the case that it had one."""
+    rng = np.random.default_rng(d)
+    axes = np.linalg.qr(rng.normal(size=(d, d)))[0]
+    least = 1.0 / SPREAD**2  # no row of L times the standard deviations is longer than SPREAD
+    at = GaussianParams(np.ones(1), np.zeros((1, d)), ((axes * np.geomspace(1.0, least, d)) @ axes.T)[np.newaxis])
+    assert at.float32_is_sufficient(at.tables())
+    X = rng.multivariate_normal(np.zeros(d), at.covariances[0], size=20_000).astype(np.float32)
+    found, expected = (fastem.accumulate(at, X, dtype=dtype).maximize(reg_covar=0.0) for dtype in (None, np.float64))
+    whitened = expected.precision_factors()[0] @ found.covariances[0] @ expected.precision_factors()[0].T
+    np.testing.assert_allclose(np.linalg.eigvalsh(whitened), 1.0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("settings", "coarse"),
+    [
+        ({}, True),
+        ({"tol": 1e-5}, False),
+        ({"tol": 1e-5, "stopping": "loglik"}, True),
+        ({"tol": 1e-7, "stopping": "loglik"}, False),
+        ({"stopping": "gradient"}, False),
+    ],
+)
+def test_stop_rules_that_float32_can_tell(settings, coarse):
+    """By default it stops where a hundredth of tol is left to gain, by the last iterations."""
+    assert is_coarse(GaussianMixture(2, **settings)) == coarse
