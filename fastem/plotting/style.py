@@ -163,6 +163,7 @@ def outside(n_outside: int, n: int) -> str:
 
 def bin_edges(x: np.ndarray, finest: int = 0) -> np.ndarray:
     """Return the edges of the bins of a histogram of x: up to `finest` where the middle half lies close together."""
+    x = x.astype(np.float64)  # float32 has too few numbers between values of a large offset
     count = int(np.clip(2 * len(x) ** (1 / 3), *BINS))
     if finest:
         low, high = np.quantile(x, (0.25, 0.75))

@@ -107,6 +107,11 @@ def test_a_column_without_values_is_refused_with_its_number():
     assert drawn(GAPS * [1.0, np.nan, 1.0], features=[0, 2]).axes_
 
 
+def test_float32_rows_with_a_large_offset_have_a_histogram():
+    rows = (1e7 + np.arange(30) % 3).astype(np.float32)
+    np.testing.assert_array_equal(style.bin_edges(rows), style.bin_edges(rows.astype(float)))
+
+
 def test_a_mixture_of_complete_rows_takes_no_gaps():
     mixture = fastem.GaussianMixture(2, random_state=0).fit(X)
     with pytest.raises(ValueError, match="X must be finite, without NaN or infinity, got nan at row"):
