@@ -289,7 +289,7 @@ class Params(ABC):
         for name, value in values.items():
             value[places] = getattr(others, name)
         values["weights"][places] *= self.weights[places].sum()
-        return replace(self, **values)
+        return self._with(**values)
 
     def joined(self, others: Params, share: float) -> Self:
         """Return a mixture of both, in which the others have this share of the weight.
@@ -300,7 +300,11 @@ class Params(ABC):
         values = {
             name: np.concatenate([getattr(each, name) for each in (self, others)]) for name in self.own_parameters
         }
-        return replace(self, weights=weights, **values)
+        return self._with(weights=weights, **values)
+
+    def _with(self, **values: Array) -> Self:
+        """Return the same with other values, which are parts of parameters and need no check."""
+        return self.unchecked(**({each.name: getattr(self, each.name) for each in fields(self)} | values))
 
     def _pair(self, i: int, j: int) -> Self:
         """Return the mixture of two of the components."""

@@ -123,7 +123,7 @@ def test_a_bar_names_what_em_raises(settings, name, terminal, swept_in_python):
 
 
 def test_sweeps_that_were_rejected_count(terminal):
-    settings = {"n_components": 4, "covariance_type": "full", "acceleration": "quasi-newton", "tol": 1e-9}
+    settings = {"n_components": 4, "init_params": "kmeans", "acceleration": "quasi-newton", "tol": 1e-9}
     found = mixture().set_params(**settings).fit(rows(N))
     assert found.history_.step.count("rejected") > 0
     assert f"sweep {found.n_sweeps_ - 1}," in terminal.told()

@@ -20,7 +20,7 @@ def normal(**settings):
 
 
 def binomial(**settings):
-    return fastem.BinomialMixture(2, **(SETTINGS | settings)).fit(HEADS, trials=12)
+    return fastem.BinomialMixture(2, **(SETTINGS | {"init_params": "quantiles"} | settings)).fit(HEADS, trials=12)
 
 
 KILLED = """
