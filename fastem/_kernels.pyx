@@ -39,7 +39,7 @@ cdef extern from *:
     #define RESOLUTION 0x1p-50       /* as matrices.RESOLUTION */
     #define SMALLEST_VARIANCE 1e-200 /* as matrices.SMALLEST_VARIANCE */
     #define WORTHWHILE 16            /* as tables.WORTHWHILE */
-    #define FEWEST_DIAGONAL 6        /* as Diagonal.fewest_about_middle */
+    #define FEWEST_DIAGONAL 8        /* as Diagonal.fewest_about_middle */
     #define FEWEST_ISOTROPIC 3       /* as Spherical.fewest_about_middle */
     #define NEAR 32.0                /* as tables.NEAR */
     #define NO_CHANGE 1e-12          /* as aitken.ROUNDING */

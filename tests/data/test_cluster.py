@@ -52,9 +52,9 @@ def test_every_kind_of_fit_has_the_same_bits(settings):
 @pytest.mark.parametrize("kind", ["diag", "spherical"])
 def test_float32_rows_far_from_the_middle_of_the_means_have_the_kernels_of_memory(kind):
     """Which of them that is, workers find by themselves."""
-    means = 4.0 * np.random.default_rng(0).normal(size=(7, 20))
-    params = fastem.GaussianParams(np.full(7, 1 / 7), means, np.ones((7, 20) if kind == "diag" else 7), kind)
-    X = np.random.default_rng(1).normal(size=(N, 20)) + means[np.arange(N) % 7]
+    means = 4.0 * np.random.default_rng(0).normal(size=(8, 20))
+    params = fastem.GaussianParams(np.full(8, 1 / 8), means, np.ones((8, 20) if kind == "diag" else 8), kind)
+    X = np.random.default_rng(1).normal(size=(N, 20)) + means[np.arange(N) % 8]
     X = X.astype(np.float32)
     with fastem.open_rows(X) as rows_, fastem.open_rows(da.from_array(X, chunks=(SLOTS, 20))) as lazy:
         found, expected = lazy.sweep(params), rows_.sweep(params)

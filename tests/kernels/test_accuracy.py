@@ -47,31 +47,31 @@ def pair(covariance, apart=1.0, offset=0.0, weights=(0.4, 0.6), kind="full", nea
     return GaussianParams(np.array(weights), means, naive.reduce_covariances(both, np.array(weights), kind), kind)
 
 
-def six(kind, d=4, apart=1.0, offset=0.0, units=1.0, far=False):
-    """Six components without correlations, in pairs on either side of their middle, `apart` standard deviations from it
-    in no direction, or in each."""
-    steps = np.ones((3, d)) if far else np.random.default_rng(d).uniform(0.5, 1.0, (3, d)) / np.sqrt(d)
+def eight(kind, d=4, apart=1.0, offset=0.0, units=1.0, far=False):
+    """Eight components without correlations, in pairs on either side of their middle, `apart` standard deviations from
+    it at most, or in each direction."""
+    steps = np.ones((4, d)) if far else np.random.default_rng(d).uniform(0.5, 1.0, (4, d)) / np.sqrt(d)
     sds = units * np.ones(d)
     means = offset * sds + apart * np.vstack([steps, -steps]) * sds
-    variances = np.tile(sds**2, (6, 1)) * np.linspace(1.0, 0.5, 6)[:, np.newaxis] ** (not far)
+    variances = np.tile(sds**2, (8, 1)) * np.linspace(1.0, 0.5, 8)[:, np.newaxis] ** (not far)
     values = variances if kind == "diag" else variances[:, 0].copy()
-    return GaussianParams(np.array([0.1, 0.2, 0.2, 0.1, 0.3, 0.1]), means, values, kind)
+    return GaussianParams(np.array([0.1, 0.1, 0.2, 0.1, 0.1, 0.1, 0.2, 0.1]), means, values, kind)
 
 
 SCALES = {"variance_1e-100": 1e-100, "variance_1e-12": 1e-12, "variance_1e12": 1e12, "variance_1e100": 1e100}
 UNITS = np.diag([1e-50, 1.0, 1e50])
 MIXED = np.diag([1e-50, 1.0, 1e50, 1.0, 1e-9, 1e9, 1.0, 1e30])
 FURTHEST = np.sqrt(NEAR * 8) * (1 - 1e-12)  # standard deviations of a mean from the middle, of eight features
-FURTHEST_OF_SIX = np.sqrt(NEAR) * (1 - 1e-12)
-SIX = {
+FURTHEST_OF_EIGHT = np.sqrt(NEAR) * (1 - 1e-12)
+EIGHT = {
     "plain": {},
     "many_features": {"d": 9, "apart": 3.0},
     "offset_1e8_sds": {"offset": 1e8},
     "variance_1e-100": {"units": 1e-50},
     "variance_1e100": {"units": 1e50},
     "nearly_equal": {"apart": 1e-9},
-    "as_far_as_may_be": {"apart": FURTHEST_OF_SIX, "far": True},
-    "farther": {"apart": 1.01 * FURTHEST_OF_SIX, "far": True},
+    "as_far_as_may_be": {"apart": FURTHEST_OF_EIGHT, "far": True},
+    "farther": {"apart": 1.01 * FURTHEST_OF_EIGHT, "far": True},
     "far_apart": {"apart": 1e8},
 }
 NORMAL_CASES = {
@@ -105,8 +105,8 @@ NORMAL_CASES = {
     "tied_few": pair(correlated(100.0, 3), kind="tied"),
     "tied_many_features": pair(correlated(100.0, 17), kind="tied"),
     "many_features": pair(correlated(100.0, 17)),
-    **{f"six_{kind}_{name}": six(kind, **given) for kind in ("diag", "spherical") for name, given in SIX.items()},
-    "six_diag_mixed_units": six("diag", units=np.array([1e-50, 1.0, 1e50, 1e9])),
+    **{f"eight_{kind}_{name}": eight(kind, **given) for kind in ("diag", "spherical") for name, given in EIGHT.items()},
+    "eight_diag_mixed_units": eight("diag", units=np.array([1e-50, 1.0, 1e50, 1e9])),
 }
 
 
@@ -216,7 +216,7 @@ def test_m_step_of_a_tied_covariance(name, twin):
 def test_m_step_of_variances(name, twin):
     params, X, _, _, _ = normal_case(name)
     truth, moved = normal_step_case(name)
-    assert (params.middle is None) == (not name.startswith("six_") or name.endswith(("_farther", "_far_apart")))
+    assert (params.middle is None) == (not name.startswith("eight_") or name.endswith(("_farther", "_far_apart")))
     found = sweep(params, X, twin).maximize(reg_covar=0.0).covariances
     expected, lost = (each.diagonal(axis1=1, axis2=2) for each in (truth.covariances, moved[2]))
     scale = scales_of(params, truth)

@@ -29,7 +29,7 @@ class Diagonal(Covariance):
     kernel_about_middle = SweepKernels(
         "accumulate_mvnormal_natural", "posterior_mvnormal_natural", "iterate_mvnormal_diag"
     )
-    fewest_about_middle = 6
+    fewest_about_middle = 8
     residuals_in_float32 = True
 
     @staticmethod

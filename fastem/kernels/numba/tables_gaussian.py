@@ -7,7 +7,7 @@ from fastem.kernels.numba.many_normal import LOG2_2PI
 ROOT_OF_HALF_LOG2E = 0.8493218002880191
 LOG2E = 1.4426950408889634
 WORTHWHILE, NEAR = 16, 32.0  # as in tables
-FEWEST_DIAGONAL, FEWEST_ISOTROPIC = 6, 3  # as the covariances' fewest_about_middle
+FEWEST_DIAGONAL, FEWEST_ISOTROPIC = 8, 3  # as the covariances' fewest_about_middle
 SHARED, ISOTROPIC = 1, 2  # structures
 
 
