@@ -12,7 +12,9 @@ X[300:600] += [3.0, 0.0, 1.0]
 GAPS = np.where(RNG.random(X.shape) < 0.3, np.nan, X)
 kinds = pytest.mark.parametrize("kind", KINDS)
 uses = pytest.mark.parametrize(
-    "use", [lambda m: m.marginal(0), lambda m: m.conditional(0, 1.0), lambda m: m.impute(GAPS)], ids=str
+    "use",
+    [lambda m: m.marginal(0), lambda m: m.conditional(0, 1.0), lambda m: m.impute(GAPS)],
+    ids=["marginal", "conditional", "impute"],
 )
 
 
