@@ -173,7 +173,7 @@ class Spoiling:
 @pytest.mark.parametrize("sweeps", [0, 1, 3, 5])
 @pytest.mark.parametrize("kind", ["full", "diag"])
 def test_rows_in_memory_that_are_overwritten_are_named(kind, sweeps, value, twin, monkeypatch):
-    own, found = rows(3000), mixture(covariance_type=kind, backend=twin, max_iter=5)
+    own, found = rows(3000), mixture(covariance_type=kind, backend=twin, max_iter=5, init_params="random")
     Spoiling(own, sweeps, value, monkeypatch)
     with pytest.raises(ValueError, match=rf"X must be finite, .* got {value} at row 17, column 1"):
         found.fit(own)

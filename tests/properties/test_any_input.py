@@ -216,7 +216,7 @@ def test_what_cancellation_leaves_of_a_covariance_is_made_definite():
     assert (np.linalg.eigvalsh(1e200 * found) > 0).all()
 
 
-@pytest.mark.filterwarnings("ignore::fastem.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore::fastem.ConvergenceWarning", "ignore::fastem.CollapsedComponentWarning")
 @pytest.mark.parametrize("reg_covar", [0.0, 1e-6, "auto"])
 @pytest.mark.seconds
 def test_components_of_fewer_rows_than_features(reg_covar):

@@ -106,7 +106,7 @@ class Covariance(ABC):
 
     def cross(self, a: Array, b: Array) -> Array:
         """Return a b^T of vectors (k, d), as statistics have second moments."""
-        return self.outer(a, b)
+        return self.pool(self.outer(a, b))
 
     def scatter(
         self, second: Array, counts: Array, mean_counts: Array, delta: Array, keep: NDArray[np.bool_] | None
