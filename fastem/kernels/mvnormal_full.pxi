@@ -105,11 +105,11 @@ cdef inline void whiten_vectors(Tile *t, Py_ssize_t c, Py_ssize_t i, Py_ssize_t 
         mean += 1
         x += COLUMN
         kept += COLUMN
-    put_density(t, c, i, t.log_norm[c] - square)
-    put_density(t, c, i + 1, t.log_norm[c] - square_)
+    put_density_after(t, t.begin, c, i, t.log_norm[c] - square)
+    put_density_after(t, t.begin, c, i + 1, t.log_norm[c] - square_)
     if width > 2:
-        put_density(t, c, i + 2, t.log_norm[c] - other)
-        put_density(t, c, i + 3, t.log_norm[c] - other_)
+        put_density_after(t, t.begin, c, i + 2, t.log_norm[c] - other)
+        put_density_after(t, t.begin, c, i + 3, t.log_norm[c] - other_)
 
 
 cdef void full_moments(Tile *t) noexcept nogil:

@@ -203,9 +203,15 @@ cdef inline void load_weights(Tile *t, const double[:] sample_weight, bint unit,
 
 
 cdef inline void put_density(Tile *t, Py_ssize_t c, Py_ssize_t i, vec log_density) noexcept nogil:
+    put_density_after(t, 0, c, i, log_density)
+
+
+cdef inline void put_density_after(Tile *t, Py_ssize_t first, Py_ssize_t c, Py_ssize_t i,
+                                   vec log_density) noexcept nogil:
+    """That of component c; `first` is the one that comes before all others."""
     log_density = larger(log_density, broadcast(FAR_OUT))
     store(t.density + c * COLUMN, i, log_density)
-    store(t.top, i, larger(load(t.top, i), log_density) if c != t.begin else log_density)
+    store(t.top, i, larger(load(t.top, i), log_density) if c != first else log_density)
 
 
 cdef inline void mark_observed(Tile *t) noexcept nogil:
