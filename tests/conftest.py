@@ -1,5 +1,6 @@
 """Every test that touches a kernel runs on both twins; those of the kernels themselves, on every instruction set."""
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -28,6 +29,7 @@ ON_EVERY_TWIN = (
     "test_poisson_kernels", "test_statistics", "test_tied",
 )  # fmt: skip
 """Elsewhere the compiled sums are not what is on trial."""
+STATES = pytest.StashKey[dict]()
 FIRST_ON_NUMBA = ("test_kernels",)
 """Here the sums and posteriors of the first families are on trial on the Numba twin, with one compilation of each, for
 float64 rows and one thread; `make test-numba` runs that twin elsewhere, with all compilations."""
@@ -63,6 +65,20 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.slow)
         if on_numba and (item.path.stem not in FIRST_ON_NUMBA or "float32" in item.name):
             item.add_marker(pytest.mark.numba_again)
+
+
+def pytest_collection_finish(session):
+    """Note the states of generators that tests of a module share, before any test has drawn from them."""
+    for module in {item.module for item in session.items if isinstance(item, pytest.Function)}:
+        shared = [value for value in vars(module).values() if isinstance(value, np.random.Generator)]
+        session.stash.setdefault(STATES, {})[module] = [(rng, rng.bit_generator.state) for rng in shared]
+
+
+@pytest.fixture(autouse=True)
+def same_numbers(request):
+    """A test draws the same numbers whichever tests ran before it."""
+    for rng, state in request.session.stash[STATES].get(getattr(request.node, "module", None), ()):
+        rng.bit_generator.state = state
 
 
 @pytest.fixture

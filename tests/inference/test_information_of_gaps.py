@@ -128,7 +128,7 @@ def test_rows_have_the_same_errors_wherever_they_are(kind, method):
         mixture.standard_errors(chunks=chunks, method=method),
         mixture.standard_errors(lazy, sample_weight=lazy_weights, method=method),
     ):
-        agree(found.parameters_covariance, expected, 1e-12)
+        agree(found.parameters_covariance, expected, 1e-10)  # another order of sums, of what is inverted
 
 
 def test_gaps_cost_precision():
