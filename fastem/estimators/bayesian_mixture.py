@@ -150,7 +150,7 @@ class BayesianGaussianMixture(SklearnExchange, SklearnNames, OneArrayMixture):
         scikit-learn has it.
     lower_bounds_ : list of `n_iter_` floats, the same of every iteration.  They rise, but where `reg_covar` is about as
         large as variances: it is added to these, and no part of the bound, which may fall by some 1e-6 of its size
-        then, as scikit-learn's does.
+        then; scikit-learn's falls too in some of these cases.
     params_ : the posterior as one value for the building blocks.
     stop_reason_, cut_short_, n_sweeps_, entropy_, remaining_gain_, summary_, counts_, collapses_, ascent_, history_,
     starts_, empty_components_, settings_, n_features_in_, feature_names_in_
