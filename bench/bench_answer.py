@@ -6,21 +6,24 @@
     python bench/bench_answer.py --large          50,000 x 15, k = 20, beside the best of 20 fits from k-means
     python bench/bench_answer.py --cost           seconds of a whole fit beside scikit-learn's
 
---quick leaves out what has over 10,000 rows, --ten adds scikit-learn with n_init=10, names choose data sets.  A fit by
-default is judged where its stop rule leaves it, and after it has gone on to its maximum.  Times are of the process, on
-one thread.
+--quick leaves out what has over 10,000 rows, --ten adds scikit-learn with n_init=10, --mclust adds R's package of that
+name; names choose data sets.  A fit by default is judged where its stop rule leaves it, and after it has gone on to its
+maximum.  Times are of the process, on one thread.
 """
 
 import argparse
 import json
+import subprocess
+import tempfile
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 from answer import worlds
 from sklearn.mixture import GaussianMixture as Theirs
+from threadpoolctl import threadpool_limits
 
 import fastem
 
@@ -30,6 +33,10 @@ SHARES = (1e-3, 1e-4)
 """Distances from the best known mean log likelihood within which a fit has reached it."""
 MAXIMUM = {"max_iter": 2000, "tol": 1e-7, "stopping": "aitken", "acceleration": "quasi-newton"}
 """Settings with which a fit goes on to its maximum."""
+TEN = "scikit-learn, n_init=10"
+MCLUST_FIT = str(Path(__file__).parent / "peers" / "mclust_fit.R")
+MCLUST = {"full": ("V", "VVV"), "tied": ("E", "EEE"), "diag": ("V", "VVI"), "spherical": ("V", "VII")}
+"""Its names of our covariance types, of one feature and of several."""
 LARGE = 50_000, 15, 20
 """n, d, k"""
 COSTS = ((2, 5, 2000), (8, 10, 2000), (2, 5, 20_000), (8, 10, 20_000), (2, 5, 1_000_000), (8, 10, 1_000_000))
@@ -53,27 +60,58 @@ def gone_on(X: np.ndarray, start: fastem.GaussianParams) -> float:
     return max(fit.loglik / len(X), fastem.accumulate(start, X).loglik / len(X))
 
 
-def params_of(mixture: Theirs) -> fastem.GaussianParams:
+def params_of(mixture: Theirs | fastem.GaussianMixture) -> fastem.GaussianParams:
     arrays = mixture.weights_, mixture.means_, mixture.covariances_
     return fastem.GaussianParams(*arrays, mixture.covariance_type)
 
 
-def fits_of(world: worlds.World, seed: int, ten: bool) -> dict[str, tuple[float, float, float]]:
-    """-> by program: mean log likelihood, that at its maximum, seconds."""
-    settings = {"covariance_type": world.covariance_type, "random_state": seed}
-    programs = {
-        "fastem": lambda: fastem.GaussianMixture(world.k, n_threads=1, **settings).fit(world.X),
-        "fastem, k-means": lambda: fastem.GaussianMixture(world.k, n_threads=1, init_params="kmeans", **settings).fit(
-            world.X
-        ),
-        "scikit-learn": lambda: Theirs(world.k, **settings).fit(world.X),
+def mclust(world: worlds.World) -> tuple[float, fastem.GaussianParams | None]:
+    """-> seconds as it counts them, and what it finds; None where it gives up."""
+    n, d = world.X.shape
+    model = MCLUST[world.covariance_type][d > 1]
+    with tempfile.TemporaryDirectory() as folder:
+        world.X.tofile(Path(folder) / "rows")
+        told = subprocess.run(
+            ["Rscript", MCLUST_FIT, model, *map(str, (n, d, world.k)), folder],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        answer, took = Path(folder) / "answer", float(told.stdout)
+        if not answer.exists():
+            return took, None
+        weights, means, covariances = np.split(np.fromfile(answer), [world.k, world.k * (1 + d)])
+    covariances = covariances.reshape(world.k, d, d)
+    of_type = {
+        "full": covariances,
+        "tied": covariances[0],
+        "diag": np.einsum("kii->ki", covariances),
+        "spherical": covariances[:, 0, 0],
     }
-    if ten:
-        programs["scikit-learn, n_init=10"] = lambda: Theirs(world.k, n_init=10, **settings).fit(world.X)
+    arrays = weights, means.reshape(world.k, d), of_type[world.covariance_type]
+    return took, fastem.GaussianParams(*arrays, world.covariance_type)
+
+
+def fits_of(world: worlds.World, seed: int, others: Iterable[str]) -> dict[str, tuple[float, float, float]]:
+    """-> by program: mean log likelihood, that at its maximum, seconds; -inf where a program gives up."""
+    settings = {"covariance_type": world.covariance_type, "random_state": seed}
+    mixtures = {
+        "fastem": fastem.GaussianMixture(world.k, n_threads=1, **settings),
+        "fastem, k-means": fastem.GaussianMixture(world.k, n_threads=1, init_params="kmeans", **settings),
+        "scikit-learn": Theirs(world.k, **settings),
+        TEN: Theirs(world.k, n_init=10, **settings),
+    }
     found = {}
-    for name, fit in programs.items():
-        took, mixture = seconds(fit)
-        found[name] = float(mixture.score(world.X)), gone_on(world.X, params_of(mixture)), took
+    for name in ("fastem", "fastem, k-means", "scikit-learn", *others):
+        if name == "mclust":
+            took, params = mclust(world)
+        else:
+            took, mixture = seconds(lambda: mixtures[name].fit(world.X))  # noqa: B023 - called at once
+            params = params_of(mixture)
+        if params is None:
+            found[name] = -np.inf, -np.inf, took
+        else:
+            found[name] = fastem.accumulate(params, world.X).loglik / len(world.X), gone_on(world.X, params), took
     return found
 
 
@@ -90,13 +128,13 @@ def best_of(world: worlds.World, seed: int, known: float | None, found: dict[str
     return max(candidates)
 
 
-def judge(names: list[str], seed: int, ten: bool) -> None:
+def judge(names: list[str], seed: int, others: list[str]) -> None:
     """A line for each data set, and the shares that reach the best known maximum."""
     known = json.loads((FOLDER / "best_known.json").read_text()) if seed == 0 else {}
     gaps: dict[str, list[tuple[float, float, float]]] = {}
     for name in names:
         world = worlds.make(name, seed)
-        found = fits_of(world, seed + 1, ten)
+        found = fits_of(world, seed + 1, others)
         best = best_of(world, seed, known.get(name), found)
         for program, (stopped, maximum, took) in found.items():
             gaps.setdefault(program, []).append((best - stopped, best - maximum, took))
@@ -116,7 +154,7 @@ def print_shares(gaps: dict[str, list[tuple[float, float, float]]]) -> None:
 
 
 def peers() -> None:
-    judge([f"peers-{i:02d}" for i in range(8)], 0, ten=True)
+    judge([f"peers-{i:02d}" for i in range(8)], 0, [TEN])
 
 
 def large(seed: int) -> None:
@@ -168,11 +206,13 @@ def main() -> None:
     parser.add_argument("names", nargs="*", help="data sets, or groups of them")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--ten", action="store_true")
+    parser.add_argument("--ten", action="store_const", const=TEN)
+    parser.add_argument("--mclust", action="store_const", const="mclust")
     parser.add_argument("--peers", action="store_true")
     parser.add_argument("--large", action="store_true")
     parser.add_argument("--cost", action="store_true")
     given = parser.parse_args()
+    threadpool_limits(1)
     if given.large:
         large(given.seed)
         return
@@ -183,7 +223,7 @@ def main() -> None:
     names = [name for name in worlds.names(real=given.seed == 0) if name.startswith(wanted)]
     if given.quick:
         names = [name for name in names if worlds.n_rows(name) <= QUICK_ROWS]
-    judge(names, given.seed, given.ten)
+    judge(names, given.seed, list(filter(None, (given.ten, given.mclust))))
 
 
 if __name__ == "__main__":
