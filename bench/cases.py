@@ -117,6 +117,7 @@ CASES = (
     DIAG_8,
     sized(Case("diag", 200_000, 32, 64)),
     sized(Case("tied", 500_000, 8, 10)),
+    sized(Case("tied", 50_000, 32, 64)),
     sized(Case("spherical", 500_000, 8, 10)),
     BINOMIAL,
     POISSON,
