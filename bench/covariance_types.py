@@ -65,18 +65,14 @@ def check(problem: Problem) -> None:
         np.testing.assert_allclose(found, expected, rtol=RTOL, atol=RTOL * np.abs(expected).max())
 
 
-def seconds(call: Callable[[], object]) -> float:
-    begin = time.process_time()
-    call()
-    return time.process_time() - begin
-
-
 def least(problem: Problem) -> dict[str, float]:
     """ns per point and component."""
     scale = 1e9 / (problem.case.n * problem.case.k)
     with ExitStack() as stack:
         calls = contestants(problem, stack)
-        turns = [{name: seconds(call) for name, call in calls.items()} for _ in range(REPEATS)]
+        turns = [
+            {name: measure.seconds(call, time.process_time) for name, call in calls.items()} for _ in range(REPEATS)
+        ]
     return {name: scale * min(turn[name] for turn in turns) for name in calls}
 
 

@@ -6,8 +6,8 @@ add up.  One thread.  Rates and sweeps are measured in turns, after a check of t
 """
 
 import sys
-from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 
 import measure
 import numpy as np
@@ -42,14 +42,12 @@ CASES = (
     ("poisson", 1, 3),
 )
 DTYPES = ("float64", "float32")
-SIZE = {"float64": 1000, "float32": 1400}
-"""Of the matrices of the product."""
 RTOL = {"float64": 1e-9, "float32": measure.SINGLE_RTOL}
 CACHED = 2048
 """Numbers of which an exponential is taken: they stay in the first cache."""
+CALLS = 100
+"""Of exp, one after the other."""
 TRIALS = 50
-
-Timed = dict[str, Callable[[], object]]
 
 
 def cases(dtype: str) -> list[Case]:
@@ -63,11 +61,11 @@ def sized(case: Case) -> Case:
     return Case(case.family, n, case.d, case.k, case.trials, case.dtype, case.threads)
 
 
-def rates(dtype: str) -> Timed:
-    """A matrix product and a row of exponentials."""
-    A = np.random.default_rng(0).random((SIZE[dtype], SIZE[dtype])).astype(dtype)
-    x, out = -A.ravel()[:CACHED], np.empty(CACHED, dtype)
-    return {"product": lambda: A @ A, "exp": lambda: [np.exp(x, out=out) for _ in range(100)]}
+def exponential_sampler(dtype: str) -> measure.Sampler:
+    """Nanoseconds of an exponential."""
+    x = -np.random.default_rng(0).random(CACHED).astype(dtype)
+    out = np.empty_like(x)
+    return lambda: 1e9 / (CALLS * CACHED) * measure.seconds(lambda: [np.exp(x, out=out) for _ in range(CALLS)])
 
 
 def check(problem: Problem) -> None:
@@ -89,16 +87,19 @@ def log_density(problem: Problem) -> np.ndarray:
     return measure.naive.normal_log_density(X, start.means, covariances)
 
 
-def least(problem: Problem, repeats: int) -> tuple[float, float, float]:
+def least(problem: Problem, repeats: int) -> tuple[float, ...]:
     """Nanoseconds of a multiply-add, of an exponential, and of a sweep per point and component."""
     case = problem.case
     with ExitStack() as stack:
         stack.enter_context(threadpool_limits(1))
-        rows = stack.enter_context(measure.opened(problem, "cython"))
-        calls = rates(case.dtype) | {"sweep": lambda: rows.sweep(problem.start)}
-        turns = [{name: measure.seconds(call) for name, call in calls.items()} for _ in range(repeats)]
-    best = {name: 1e9 * min(turn[name] for turn in turns) for name in calls}
-    return best["product"] / SIZE[case.dtype] ** 3, best["exp"] / (100 * CACHED), best["sweep"] / (case.n * case.k)
+        sweep = partial(stack.enter_context(measure.opened(problem, "cython")).sweep, problem.start)
+        samplers = (
+            measure.matmul_sampler(dtype=case.dtype),
+            exponential_sampler(case.dtype),
+            lambda: 1e9 / (case.n * case.k) * measure.seconds(sweep),
+        )
+        turns = [[sampler() for sampler in samplers] for _ in range(repeats)]
+    return tuple(map(min, zip(*turns, strict=True)))
 
 
 def line(case: Case, repeats: int) -> str:
