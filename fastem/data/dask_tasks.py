@@ -22,7 +22,8 @@ from fastem.data.distinct import CHUNK_ROWS, DistinctCounts
 from fastem.data.rows import Rows
 from fastem.data.slots import LOWEST_LOGLIK, fold
 from fastem.kernels.backend import Backend
-from fastem.validation.arrays import extremes, total_weight
+from fastem.validation.arrays import total_weight
+from fastem.validation.extremes import extremes
 from fastem.validation.missing import has_missing, with_values
 
 T = TypeVar("T")

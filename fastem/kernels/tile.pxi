@@ -164,6 +164,24 @@ cdef inline void load_columns(const number[:, :] X, Py_ssize_t row, Py_ssize_t r
                     transpose_floats(&X[row + i, j], step, origin + j, x + j * COLUMN + i)
     for j in range(d):
         load_column(&X[row, j], step, rows // 4 * 4 if j < blocked else 0, rows, length, origin[j], x + j * COLUMN)
+    if d > 1 or step > 1:
+        ask_for_rows(X, row + rows, min(rows, X.shape[0] - row - rows))
+
+
+cdef inline void ask_for_rows(const number[:, :] X, Py_ssize_t row, Py_ssize_t rows) noexcept nogil:
+    """The next rows come from memory while a tile is at hand.  By itself a processor asks for few lines ahead, which is
+    enough for one column."""
+    cdef Py_ssize_t i, d = X.shape[1], row_bytes = X.strides[0], column_bytes = X.strides[1]
+    if rows <= 0:
+        return
+    if row_bytes < d * column_bytes + LINE and column_bytes <= LINE:
+        ask_for(&X[row, 0], rows * row_bytes)
+    elif column_bytes > row_bytes:
+        for i in range(d):
+            ask_for(&X[row, i], rows * row_bytes)
+    else:
+        for i in range(rows):
+            ask_for(&X[row + i, 0], d * column_bytes)
 
 
 cdef inline void load_column(const number *column, Py_ssize_t step, Py_ssize_t begin, Py_ssize_t rows,

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastem.exceptions import BadValueError, place, warn
-from fastem.kernels.mapped import in_use, slices
+from fastem.kernels.mapped import in_use
+from fastem.validation.extremes import extremes
 
 LARGEST_MAGNITUDE = {np.dtype(np.float64): 1e140, np.dtype(np.float32): 1e18}
 """The largest magnitude that a fit accepts: beyond it a variance, in the precision of the rows, would overflow."""
@@ -121,14 +122,6 @@ def check_finite(array: np.ndarray, name: str, largest: float = np.inf, *, missi
         check_not(
             lambda block: np.abs(block) > largest, array, f"{name} must be below {largest} in magnitude; rescale it"
         )
-
-
-def extremes(array: np.ndarray, missing: bool = False) -> tuple[np.number, np.number]:
-    """Return the minimum and the maximum of an array; both are NaN if it has a NaN, or nothing else if `missing`."""
-    least, most = (np.fmin, np.fmax) if missing else (np.minimum, np.maximum)
-    parts = slices(np.atleast_1d(array))
-    of_slices = np.array([(least.reduce(part, axis=None), most.reduce(part, axis=None)) for part in parts])
-    return least.reduce(of_slices[:, 0]), most.reduce(of_slices[:, 1])
 
 
 def as_matrix(

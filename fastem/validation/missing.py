@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fastem.validation.arrays import extremes
+from fastem.validation.extremes import extremes
 
 MISSING = ("raise", "marginalize")
 """What may be done with values that are missing."""
