@@ -29,8 +29,8 @@ worlds = load("float32_datasets", Path(__file__).parents[1] / "tests" / "support
 ORDINARY = 200
 LARGE = 100
 """One world in so many has up to a million rows."""
-SHAPES = ((200_000, 2, 5), (100_000, 8, 10), (30_000, 32, 16), (8_000, 128, 4), (8_000, 128, 16))
-"""Rows, features and components of whole fits."""
+SHAPES = ((200_000, 2, 5), (100_000, 8, 10), (30_000, 32, 16), (8_000, 128, 4), (40_000, 128, 16), (8_000, 128, 16))
+"""Rows, features and components of whole fits; in the last, components have fewer rows than parameters."""
 ITERATIONS, TURNS = 30, 5
 
 

@@ -80,11 +80,13 @@ def without_gaps(sample: Rows, rng: np.random.Generator, params: SweptParams[Swe
 def sorting(columns: list[np.ndarray]) -> np.ndarray:
     """Return the order of rows by their last column, equal ones by that before it, and so on: as np.lexsort.
 
-    One column is sorted where that tells all rows apart, as of real numbers: a tenth of the time.
+    As few columns are sorted as tell all rows apart: of float64 rows one, of float32 two, in a tenth of the time.
     """
-    order = np.argsort(columns[-1], kind="stable")
-    ordered = columns[-1][order]
-    return order if (ordered[1:] != ordered[:-1]).all() else np.lexsort(columns)
+    for few in (columns[-1:], columns[-2:])[: len(columns) - 1]:
+        order = np.lexsort(few)
+        if np.any([column[order[1:]] != column[order[:-1]] for column in few], axis=0).all():
+            return order
+    return np.lexsort(columns)
 
 
 def spread_centers(rows: Rows, k: int, scale: Array, rng: np.random.Generator) -> Array:

@@ -24,11 +24,11 @@ def extremes(array: np.ndarray, missing: bool = False) -> tuple[np.number, np.nu
 
 
 def contiguous_blocks(array: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield the array or, of a matrix whose elements do not lie behind each other, copies of some rows at a time.
+    """Yield the array or, of rows that do not lie behind each other, copies of some at a time.
 
     NumPy takes two to ten times as long for the minimum of such rows.  It copies fastest along the longer side.
     """
-    if array.ndim != 2 or array.flags.forc:
+    if array.ndim != 2 or array.flags.c_contiguous or abs(array.strides[0]) <= abs(array.strides[1]):
         yield array
         return
     rows = max(1, BLOCK // array.shape[1])

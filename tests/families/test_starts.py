@@ -120,9 +120,11 @@ def test_where_all_rows_are_centers_any_row_is_drawn():
     assert {second for _, second in found} == {0, 1, 2}
 
 
-@pytest.mark.parametrize("values", [10**6, 3])
-def test_rows_are_sorted_as_lexsort_does(values):
-    columns = list(rng().integers(values, size=(3, 500)).astype(float))
+@pytest.mark.parametrize("values", [10**6, 10**4, 30, 3])
+@pytest.mark.parametrize("d", [1, 2, 3, 5])
+def test_rows_are_sorted_as_lexsort_does(values, d):
+    """One column tells rows apart, two do, or none: then equal rows stay in their order."""
+    columns = list(rng().integers(values, size=(d, 500)).astype(float))
     np.testing.assert_array_equal(sorting(columns), np.lexsort(columns))
 
 
