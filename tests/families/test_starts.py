@@ -58,10 +58,12 @@ def test_lloyd_moves_a_center_without_rows():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_partition_params_are_the_m_step_on_its_responsibilities(kind):
+@pytest.mark.parametrize("hard", [False, True])
+def test_partition_params_are_the_m_step_on_its_responsibilities(kind, hard):
     X = np.random.default_rng(2).normal(size=(500, 3)) + 100
     w = np.random.default_rng(3).random(500)
     resp = np.random.default_rng(4).dirichlet(np.ones(4), 500)
+    resp = np.eye(4)[resp.argmax(axis=1)] if hard else resp
     params = partition_params(open_rows(X, sample_weight=w), 4, np.ones(3), kind, 1e-3, lambda block: resp[block])
     expected = naive.normal_m_step(X, w, resp, kind, 1e-3)
     for found, truth in zip((params.weights, params.means, params.covariances), expected, strict=True):

@@ -143,12 +143,20 @@ def block_stats(origin: GaussianParams, residual: Array, weights: Array, resp: A
     """
     weighted = weights[:, np.newaxis] * resp
     if origin.is_matrix:
-        second = np.stack([outer_sums(residual * column[:, np.newaxis], residual) for column in weighted.T])
+        second = np.stack([scatter(residual, column) for column in weighted.T])
     else:
         second = outer_sums(weighted, residual**2)
     counts = weighted.sum(axis=0)
     first = outer_sums(weighted, residual)
     return GaussianStats(origin, counts, 0.0, 0.0, first, second, counts, counts, row_counts=counts)
+
+
+def scatter(residual: Array, weights: Array) -> Array:
+    """Return (d, d) sum w r r^T; of a partition most rows have no weight in a component, and are left out."""
+    if not weights.all():
+        rows = np.flatnonzero(weights)
+        residual, weights = residual.take(rows, axis=0), weights.take(rows)
+    return outer_sums(residual * weights[:, np.newaxis], residual)
 
 
 def row_blocks(n: int, length: int = 4096) -> Iterator[slice]:
