@@ -127,7 +127,7 @@ class SweptParams(Protocol[S_co]):
         """Return the parameters that `iterate` has reached."""
 
     def one_by_one(self) -> Self:
-        """Return equal parameters whose sweep shares nothing between components, as rows with gaps need it."""
+        """Return equal parameters as rows with gaps need them: a sweep shares nothing between components."""
 
     def tables(self) -> tuple[Array, ...]:
         """Return what the kernels read: float64, C order."""

@@ -16,7 +16,6 @@ from fastem._typing import Array, DType, MStep, RowKind, SweptParams, SweptStats
 from fastem.data.slots import LOWEST_LOGLIK, all_finite
 from fastem.kernels.backend import PARALLEL_WORK, Backend
 from fastem.kernels.twins import BACKENDS
-from fastem.validation.missing import check_marginal
 from fastem.validation.settings import as_integer, check_bool, check_choice, check_dtype
 
 S = TypeVar("S", bound=SweptStats)
@@ -189,9 +188,7 @@ class SweptRows:
         self.check_params(params)
         if not self.has_missing:
             return params
-        apart = params.one_by_one()
-        check_marginal(bool(apart.kernel.accumulate_missing))
-        return apart
+        return params.one_by_one()
 
     def check_params(self, params: SweptParams[SweptStats]) -> None:
         """Raise ValueError for parameters of other rows: the kernels trust that both have the same features."""

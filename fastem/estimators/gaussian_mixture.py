@@ -209,8 +209,10 @@ class GaussianMixture(SklearnExchange, SklearnNames, GaussianFeatures, GaussianO
         "None, True or float",
         """True adds a background for rows that belong to no component: one more component, whose density is that of the
         uniform distribution in a box about the rows, along the features or along their principal axes, whichever box is
-        smaller (Fraley and Raftery 1998).  A number is its density, per unit of volume of X.  `predict` says -1 of the
-        rows of a background, and `predict_proba` has a last column for it.""",
+        smaller (Fraley and Raftery 1998); with missing="marginalize" it is the one along the features.  A number is its
+        density, per unit of volume of X; some of the features then have that of a box with the proportions of the one
+        about the rows and the volume 1 / noise.  `predict` says -1 of the rows of a background, and `predict_proba` has
+        a last column for it.""",
         check_noise,
     )
     missing: str = missing_setting()
@@ -250,4 +252,5 @@ class GaussianMixture(SklearnExchange, SklearnNames, GaussianFeatures, GaussianO
         """The family of the components, with the settings of its model."""
         if not self.noise:
             return GaussianFamily(self.covariance_type, self.reg_covar)
-        return BackgroundFamily(self.covariance_type, self.reg_covar, noise=self.noise)
+        along_features = self.missing == "marginalize"
+        return BackgroundFamily(self.covariance_type, self.reg_covar, noise=self.noise, along_features=along_features)

@@ -89,7 +89,7 @@ class Params(ABC):
         """The kernels that read rows with these parameters."""
 
     def one_by_one(self) -> Self:
-        """Return equal parameters whose sweep shares nothing between components, as rows with gaps need it."""
+        """Return equal parameters as rows with gaps need them: a sweep shares nothing between components."""
         return self
 
     @abstractmethod

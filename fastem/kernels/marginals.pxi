@@ -3,6 +3,8 @@
 # With L^T L the precision, and the rows of L rotated so that it is lower triangular when the missing features come
 # last,  L = (A 0; G H):  A^T A is the precision of what is observed, -H^-1 G z the conditional mean of the rest,
 # H^-1 H^-T its covariance.  Rotations lose no digits, and what they take grows with what is missing.
+#
+# A component may be uniform, as a background is: its L is then diagonal, of the densities of its features, times -1.
 
 cdef struct Marginals:       # of the mixture: what the rows at hand have of its features
     Tile tile                # of the features that are observed
@@ -105,10 +107,24 @@ cdef void make_tables(Marginals *g) noexcept nogil:
     """Of the pattern at hand, for all components."""
     cdef Py_ssize_t c, e = g.n_observed, m = g.n_missing
     for c in range(g.tile.k):
+        if g.factor[c * g.d * g.d] < 0:
+            make_uniform(g, c)
+            continue
         move_missing_last(g, g.factor + c * g.d * g.d)
         take_marginal(g, g.marginal + c * e * e)
         take_conditional(g, g.regression + c * m * e, g.conditional + c * m * m)
         g.norm[c] = g.log_norm[c] - log_norm_of_missing(g)
+
+
+cdef inline void make_uniform(Marginals *g, Py_ssize_t c) noexcept nogil:
+    """Those of a uniform component: there is no distance from its mean, and no moment of it is read."""
+    cdef Py_ssize_t q, e = g.n_observed, m = g.n_missing
+    memset(g.marginal + c * e * e, 0, e * e * sizeof(double))
+    memset(g.regression + c * m * e, 0, m * e * sizeof(double))
+    memset(g.conditional + c * m * m, 0, m * m * sizeof(double))
+    g.norm[c] = g.log_norm[c]
+    for q in range(e, g.d):
+        g.norm[c] -= log2(-g.factor[c * g.d * g.d + g.observed[q] * (g.d + 1)])
 
 
 cdef inline void split_features(Marginals *g, const uint64_t *mask) noexcept nogil:

@@ -1,4 +1,6 @@
 # Multivariate normal, diagonal covariance, values missing (NaN): a feature that a row lacks is left out of its density.
+#
+# A component may be uniform, as a background is: its scales are then the densities of its features, times -1.
 
 cdef void diag_missing_densities(Tile *t) noexcept nogil:
     """Those of the features that are observed: each adds its residual and its part of log_norm.
@@ -13,6 +15,9 @@ cdef void diag_missing_densities(Tile *t) noexcept nogil:
     cdef vec o, o_, z, z_, log_density, log_density_
     for c in range(t.k):
         mean, scale, part = t.location + c * d, t.scaling + c * d, t.part + c * d
+        if scale[0] < 0:
+            uniform_missing_densities(t, c)
+            continue
         for i in range(0, t.vectors, 2):
             log_density = log_density_ = broadcast(t.log_norm[c])
             for j in range(d):
@@ -25,8 +30,18 @@ cdef void diag_missing_densities(Tile *t) noexcept nogil:
             put_density(t, c, i + 1, log_density_)
 
 
+cdef inline void uniform_missing_densities(Tile *t, Py_ssize_t c) noexcept nogil:
+    cdef Py_ssize_t i, j
+    cdef vec log_density
+    for i in range(t.vectors):
+        log_density = broadcast(t.log_norm[c])
+        for j in range(t.d):
+            log_density = log_density + load(t.observed + j * COLUMN, i) * t.part[c * t.d + j]
+        put_density(t, c, i, log_density)
+
+
 cdef void diag_missing_moments(Tile *t) noexcept nogil:
-    """A missing value is expected at the mean, with the variance of its feature."""
+    """A missing value is expected at the mean, with the variance of its feature; of a uniform component, no moment."""
     cdef Py_ssize_t c, i, j, d = t.d
     cdef const real *x
     cdef const real *o
@@ -35,6 +50,8 @@ cdef void diag_missing_moments(Tile *t) noexcept nogil:
     cdef vec z, z_, rz, rz_, first, first_, second, second_, seen, seen_, counts
     for c in range(t.k):
         counts = responsibilities(t, c, VECTORS)
+        if t.scaling[c * d] < 0:
+            continue
         r = t.density + c * COLUMN
         for j in range(d):
             x, o, mean = t.x + j * COLUMN, t.observed + j * COLUMN, t.location[c * d + j]
@@ -63,7 +80,10 @@ cdef inline void part_log_norm(Tile *t) noexcept nogil:
     """Take out of log_norm the part of each feature, log2 of 1 / (sd sqrt(2 pi))."""
     cdef Py_ssize_t i
     for i in range(t.k * t.d):
-        t.part[i] = log2(t.scaling[i] / ROOT_OF_HALF_LOG2E) - 0.5 * LOG2_2PI
+        if t.scaling[i] < 0:
+            t.part[i] = log2(-t.scaling[i])
+        else:
+            t.part[i] = log2(t.scaling[i] / ROOT_OF_HALF_LOG2E) - 0.5 * LOG2_2PI
         t.log_norm[i // t.d] -= t.part[i]
 
 

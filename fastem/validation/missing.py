@@ -44,6 +44,10 @@ def check_has_values(n: int, column: int) -> None:
 
 
 def check_marginal(has_marginals: bool) -> None:
-    """Raise ValueError for rows with missing values, where a mixture has no kernel for them: one with a background."""
+    """Raise ValueError for rows with missing values, where a background has no density of some of the features."""
     if not has_marginals:
-        raise ValueError("X has missing values, but noise needs complete rows: leave it out, or fill them in")
+        raise ValueError(
+            "X has missing values, but the density of the background in some of the features is not known: the box "
+            "(noise_box_) has to lie along the features, as a fit with missing='marginalize' makes it, and to extend "
+            "along each"
+        )

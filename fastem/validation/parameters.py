@@ -216,13 +216,14 @@ def as_scale_matrix(values: object, name: str) -> np.ndarray:
     return as_positive_definite(array, name, array.shape, matrices=True)
 
 
-def check_box(edges: np.ndarray) -> None:
+def check_box(edges: np.ndarray, has_missing: bool = False) -> None:
     """Raise ValueError for a box (d, d) about the rows that has no volume."""
     flat = np.flatnonzero(~edges.any(axis=1))
     if len(flat):
+        density = ", or pass the density of the background (noise=0.001, say, per unit of volume)"
         raise ValueError(
-            f"noise=True is a density in a box about the rows, but all rows have the same value in column {flat[0]}:"
-            " leave it out, or pass the density of the background (noise=0.001, say, per unit of volume)"
+            f"noise is a density in a box about the rows, but all rows have the same value in column {flat[0]}: leave "
+            f"it out{'' if has_missing else density}"
         )
 
 

@@ -139,12 +139,11 @@ def check_no_background(has_background: bool, use: str) -> None:
 
 
 def check_background(has_marginals: bool, use: str) -> None:
-    """Raise ValueError for a background that is not uniform in a box along the features."""
+    """Raise ValueError for a background whose box does not lie along the features, or does not extend along each."""
     if not has_marginals:
         raise ValueError(
-            f"{use} needs the density of the background in some of the features: it is known for noise=True where the "
-            "box (noise_box_) lies along the features, but not along principal axes, and not for a density per unit "
-            "of volume"
+            f"{use} needs the density of the background in some of the features: it is known where the box "
+            "(noise_box_) lies along the features, as a fit with missing='marginalize' makes it, and extends along each"
         )
 
 

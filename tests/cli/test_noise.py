@@ -51,6 +51,20 @@ def test_rows_of_the_background_are_minus_one(table, ran, mixture):
     np.testing.assert_allclose(frame["probability"], mixture.predict_proba(X).max(axis=1))
 
 
+def test_rows_with_gaps_count_by_what_they_have(table, ran, mixture):
+    gaps = np.where(RNG.random(X.shape) < 0.2, np.nan, X)
+    pd.DataFrame(gaps, columns=["a", "b"]).to_csv("rows.csv", index=False)
+    code, out, _ = ran(*FIT, "--keep-missing", "--out", "model.npz", "--assign", "fit.csv", "--json")
+    found, expected = json.loads(out), mixture.set_params(missing="marginalize").fit(gaps)
+    assert code == 0
+    assert found["noise_weight"] == pytest.approx(expected.noise_weight_)
+    assert ran("predict", "model.npz", "rows.csv", "--out", "again.csv")[0] == 0
+    frame = pd.read_csv("again.csv")
+    pd.testing.assert_frame_equal(pd.read_csv("fit.csv"), frame)
+    np.testing.assert_array_equal(frame["component"], expected.predict(gaps))
+    assert (frame["component"] == -1).any()
+
+
 @pytest.mark.parametrize("others", [["--family", "poisson"], ["--bayesian"]])
 def test_other_mixtures_have_no_background(table, ran, others):
     code, _, err = ran(*FIT, *others)

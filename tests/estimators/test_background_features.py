@@ -23,9 +23,10 @@ def fitted(kind="full", rows=X, noise=True):
 
 
 @pytest.mark.parametrize("given", [[0], [2, 1]])
+@pytest.mark.parametrize("noise", [True, 1e-3], ids=["box", "density"])
 @kinds
-def test_a_density_is_the_marginal_times_the_conditional(kind, given):
-    mixture, rows = fitted(kind), X[np.r_[:9, 640:649]]
+def test_a_density_is_the_marginal_times_the_conditional(kind, noise, given):
+    mixture, rows = fitted(kind, noise=noise), X[np.r_[:9, 640:649]]
     left = [feature for feature in range(3) if feature not in given]
     marginal = mixture.marginal(given).score_samples(rows[:, given])
     conditional = [mixture.conditional(given, row[given]).score_samples(row[np.newaxis, left])[0] for row in rows]
@@ -79,6 +80,7 @@ def test_a_box_along_principal_axes_is_uniform_in_no_feature(use):
 
 
 @uses
-def test_a_density_per_unit_of_volume_tells_none_of_a_feature(use):
-    with pytest.raises(ValueError, match="not for a density per unit of volume"):
-        use(fitted(noise=1e-3))
+def test_a_box_without_extent_has_no_density_of_a_feature(use):
+    flat = X * [1.0, 1.0, 0.0]
+    with pytest.raises(ValueError, match="needs the density of the background in some of the features"):
+        use(fitted(rows=flat, noise=1e-3))

@@ -280,15 +280,6 @@ def test_what_has_no_background_refuses_one():
     assert GaussianMixture(1, noise=1e-3).fit(flat).noise_weight_ < 1e-3
 
 
-def test_missing_values_are_refused():
-    gaps, mixture = X.copy(), GaussianMixture(2, noise=True, missing="marginalize", random_state=0)
-    gaps[3, 0] = np.nan
-    with pytest.raises(ValueError, match="noise needs complete rows"):
-        mixture.fit(gaps)
-    with pytest.raises(ValueError, match="noise needs complete rows"):
-        mixture.fit(X).predict(gaps)
-
-
 def test_attributes_that_are_set_by_hand_are_a_mixture():
     mixture = GaussianMixture(1, noise=True)
     mixture.weights_, mixture.means_, mixture.covariances_ = np.array([0.9]), np.zeros((1, 1)), np.ones((1, 1, 1))

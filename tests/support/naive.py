@@ -149,6 +149,12 @@ def normal_sums_missing(X, sample_weight, weights, means, covariances):
     sample_weight = np.where(np.isnan(X).all(axis=1), 0.0, sample_weight)
     log_prob, resp = posterior(normal_log_density_missing(X, means, covariances), weights)
     shares = sample_weight[:, None] * resp
+    first, second = moments_missing(X, shares, means, covariances)
+    return shares.sum(axis=0), first, second, weighted_total(sample_weight, log_prob), entropy_of(sample_weight, resp)
+
+
+def moments_missing(X, shares, means, covariances):
+    """sum share (x - mean), sum share (x - mean)(x - mean)^T, expected given what is observed; shares (n, k)."""
     k, d = means.shape
     first, second = np.zeros((k, d)), np.zeros((k, d, d))
     for c in range(k):
@@ -157,7 +163,7 @@ def normal_sums_missing(X, sample_weight, weights, means, covariances):
             residual = expected - means[c]
             first[c] += share * residual
             second[c] += share * (np.outer(residual, residual) + spread)
-    return shares.sum(axis=0), first, second, weighted_total(sample_weight, log_prob), entropy_of(sample_weight, resp)
+    return first, second
 
 
 def poisson_log_density_missing(X, rates):

@@ -1,4 +1,7 @@
-"""Multivariate normal, diagonal covariance, values missing: a feature that a row lacks is left out of its density."""
+"""Multivariate normal, diagonal covariance, values missing: a feature that a row lacks is left out of its density.
+
+A component may be uniform, as a background is: its scales are then the densities of its features, times -1.
+"""
 from numba import int64, prange
 
 from fastem.kernels.numba.elementary import log2_
@@ -32,8 +35,14 @@ def diag_missing_densities(x, observed, log_norm, means, scale, part, density, p
     for c in range(k):
         log_weight = log_norm[c]
         for j in range(d):
-            part[j, 0] = log2_(scale[c, j] / ROOT_OF_HALF_LOG2E) - HALF_LOG2_2PI  # log2 of 1 / (sd sqrt(2 pi))
+            if scale[c, j] < 0:
+                part[j, 0] = log2_(-scale[c, j])
+            else:
+                part[j, 0] = log2_(scale[c, j] / ROOT_OF_HALF_LOG2E) - HALF_LOG2_2PI  # log2 of 1 / (sd sqrt(2 pi))
             log_weight -= part[j, 0]
+        if scale[c, 0] < 0:
+            uniform_missing_densities(c, observed, log_weight, part, density, pairs)
+            continue
         for i in range(pairs):
             log_density = broadcast_pair(log_weight)
             for j in range(d):
@@ -44,10 +53,21 @@ def diag_missing_densities(x, observed, log_norm, means, scale, part, density, p
 
 
 @pointwise
+def uniform_missing_densities(c, observed, log_weight, part, density, pairs):
+    for i in range(pairs):
+        log_density = broadcast_pair(log_weight)
+        for j in range(len(observed)):
+            log_density = log_density + load_pair(observed, j, i) * part[j, 0]
+        store(density, c, i, log_density)
+
+
+@pointwise
 def diag_missing_moments(x, observed, means, scale, resp, residual, weighted, first, second):
-    """A missing value is expected at the mean, with the variance of its feature."""
+    """A missing value is expected at the mean, with the variance of its feature; of a uniform component, no moment."""
     k, d = means.shape
     for c in range(k):
+        if scale[c, 0] < 0:
+            continue
         for j in range(d):
             sd = ROOT_OF_HALF_LOG2E / scale[c, j]
             s1 = s2 = lost = broadcast_pair(0.0)

@@ -91,16 +91,32 @@ def make_tables(e, log_norm, means, factor, features, marginal, regression, cond
     k, d = means.shape
     m = d - e
     for c in range(k):
+        for i in range(e):
+            location[c * e + i] = means[c, int64(features[i])]
+        if factor[c, 0, 0] < 0:
+            marginal[c * e * e:(c + 1) * e * e] = 0.0
+            regression[c * m * e:(c + 1) * m * e] = 0.0
+            conditional[c * m * m:(c + 1) * m * m] = 0.0
+            norm[c] = log_norm_of_uniform(log_norm[c], factor[c], features, e)
+            continue
         move_missing_last(factor[c], features, e, rotated)
         norm[c] = log_norm[c] + 0.5 * m * LOG2_2PI
         for q in range(m):
             norm[c] -= log2_(abs(rotated[(e + q) * d + int64(features[e + q])]) / ROOT_OF_HALF_LOG2E)
         for i in range(e):
-            location[c * e + i] = means[c, int64(features[i])]
             for j in range(e):
                 marginal[(c * e + i) * e + j] = rotated[i * d + int64(features[j])] if j <= i else 0.0
         take_regression(rotated, features, e, d, regression[c * m * e:])
         take_conditional(rotated, features, e, d, cross, conditional[c * m * m:])
+
+
+@pointwise
+def log_norm_of_uniform(log_norm, densities, features, e):
+    """That of the first e of the features."""
+    for q in range(e, len(densities)):
+        at = int64(features[q])
+        log_norm -= log2_(-densities[at, at])
+    return log_norm
 
 
 @pointwise

@@ -22,13 +22,13 @@ BLOCK_BYTES = 1 << 22
 
 @dataclass(frozen=True)
 class Ranges:
-    """The least and the largest value of some coordinates of rows: a value with a plus."""
+    """The least and the largest value of some coordinates of rows, but for NaN: a value with a plus."""
 
     low: Array  #  (m,)
     high: Array  # (m,)
 
     def __add__(self, other: Ranges) -> Ranges:
-        return Ranges(np.minimum(self.low, other.low), np.maximum(self.high, other.high))
+        return Ranges(np.fmin(self.low, other.low), np.fmax(self.high, other.high))
 
     @property
     def lengths(self) -> Array:
@@ -45,17 +45,21 @@ def ranges_of(rows: Rows, center: Array, axes: Array) -> Ranges:
             offsets = block.data[0][block.sample_weight > 0] - center
         if len(offsets):
             turned = np.hstack([offsets, product(offsets, axes)])
-            found += Ranges(turned.min(axis=0), turned.max(axis=0))
+            found += Ranges(np.fmin.reduce(turned, axis=0), np.fmax.reduce(turned, axis=0))
     return found
 
 
-def box_of(rows: RowSource) -> Array:
+def box_of(rows: RowSource, *, along_features: bool = False) -> Array:
     """Return the smaller of two boxes (d + 1, d) about the rows: along the features, or along the principal axes.
 
     It is a corner, and the edges from there, which are perpendicular.  It is the hypervolume of Fraley and Raftery
-    (1998).
+    (1998).  Rows of which values are missing have one along the features alone.
     """
-    moments, d = moments_of(rows)[0], rows.n_features
+    d = rows.n_features
+    if along_features:
+        found = rows.summed(partial(ranges_of, center=np.zeros(d), axes=np.empty((d, 0))))
+        return np.vstack([found.low, np.diag(found.lengths)])
+    moments = moments_of(rows)[0]
     center = moments.means[0]
     axes = eigh(moments.covariances[0])[1] if d > 1 else np.empty((1, 0))
     found = rows.summed(partial(ranges_of, center=center, axes=axes))

@@ -17,7 +17,6 @@ from fastem.families.gaussian.background.model import BackgroundParams, Backgrou
 from fastem.families.gaussian.family import GaussianFamily
 from fastem.families.gaussian.model import GaussianParams
 from fastem.families.kept import kept
-from fastem.validation.missing import check_marginal
 from fastem.validation.parameters import SUM_TOL, as_array, as_mixing_weights, check_box
 
 START_SHARE = 0.05
@@ -29,6 +28,7 @@ class BackgroundFamily(GaussianFamily):
     """A Gaussian mixture with a background: its density per unit of volume, or True for that of a box about the rows.
 
     The box is found when a start needs it: rows that come to parameters that are known, one by one say, have none.
+    Where values may be missing it is to be along the features, since the density of some of them has to be known.
     """
 
     params_type: ClassVar = BackgroundParams
@@ -36,17 +36,17 @@ class BackgroundFamily(GaussianFamily):
     has_iterate: ClassVar = False
 
     noise: float | bool = True
+    along_features: bool = False
     rows: RowSource | None = None  # of the fit, once they are known
 
     def for_rows(self, rows: RowSource, rng: np.random.Generator) -> Self:
-        check_marginal(not rows.has_missing)
         return replace(super().for_rows(rows, rng), rows=rows)
 
     @kept
     def box(self) -> Array:
         """The box about the rows."""
         assert self.rows is not None
-        return box_of(self.rows)
+        return box_of(self.rows, along_features=self.along_features or self.rows.has_missing)
 
     def with_background(self, point: GaussianParams, share: float = START_SHARE) -> BackgroundParams:
         """Return this mixture with a background, which takes its share of the weight."""
@@ -54,8 +54,9 @@ class BackgroundFamily(GaussianFamily):
         found = BackgroundParams(
             (1 - share) * point.weights, **values, noise_weight=np.asarray(share), noise_box=self.box, noise=self.noise
         )
-        if found.is_uniform:
-            check_box(self.box[1:])
+        assert self.rows is not None
+        if found.is_uniform or self.rows.has_missing:
+            check_box(self.box[1:], self.rows.has_missing)
         return found
 
     # ---- starts

@@ -33,6 +33,7 @@ from fastem.families.weights import (
     weight_slopes,
 )
 from fastem.kernels.linear import product
+from fastem.validation.missing import check_marginal
 from fastem.validation.parameters import as_array, as_float64, as_mixing_weights, check_box, check_shape
 from fastem.validation.settings import check_noise
 
@@ -46,8 +47,11 @@ class BackgroundParams(GaussianParams):
     are perpendicular.  `noise` is the density per unit of volume; True stands for that of the uniform distribution in
     the box.  It is the same everywhere, outside of the box as well; rows are drawn inside.
 
-    The kernels know no background: in their tables it is a component without any precision, whose sums but for its
-    weight nobody reads.  Components that share a covariance are swept as if each had its own.
+    Some of the features have the density of the uniform distribution in a box along the features, which is that of
+    `noise_box` or, where `noise` is a number, one of the same proportions and of volume 1 / noise.
+
+    In the tables of the kernels it is a component without any precision, whose sums but for its weight nobody reads.
+    Components that share a covariance are swept as if each had its own.
     """
 
     noise_weight: Array = None  # type: ignore[assignment]  # ()
@@ -126,24 +130,43 @@ class BackgroundParams(GaussianParams):
     def has_marginals(self) -> bool:
         """Whether the density of some of the features is known: that of a box along the features is."""
         edges = self.noise_box[1:]
-        return self.is_uniform and not edges[~np.eye(len(edges), dtype=np.bool_)].any()
+        widths = edges.diagonal()
+        return bool((widths > 0).all()) and np.array_equal(edges, np.diag(widths))
+
+    @kept
+    def log_densities(self) -> Array:
+        """The logarithms (d,) of the density of each feature, of which log_density is the sum."""
+        rest = 0.0 if self.is_uniform else self.log_density + log_volume(self.noise_box)
+        return np.asarray(rest / self.n_features - np.log(self.noise_box[1:].diagonal()))
 
     def with_own_background(self, components: GaussianParams, features: NDArray[np.intp]) -> GaussianParams:
         """Return components in some of the features, with a background that is uniform about what the box is there."""
         values = {name: getattr(components, name) for name in ("weights", "means", "covariances", "covariance_type")}
-        if len(features) == self.n_features:
-            box, noise = self.noise_box[:, features], self.noise
-        else:
-            box, noise = projected(self.noise_box, features), True
+        box, noise = self.noise_box[:, features], self.noise
+        if len(features) < self.n_features:
+            box = projected(self.noise_box, features)
+            noise = self.is_uniform or math.exp(self.log_densities[features].sum())
         return BackgroundParams(**values, noise_weight=self.noise_weight, noise_box=box, noise=noise)
 
     # ---- the sweep
 
     @property
     def kernel(self) -> SweepKernels:
-        """Return the kernels of rows without gaps: what has no precision has no marginal."""
-        kernel = UNIVARIATE if self.n_features == 1 else STRUCTURES["full" if self.is_matrix else "diag"].kernel
-        return kernel._replace(accumulate_missing="", posterior_missing="")
+        return UNIVARIATE if self.n_features == 1 else STRUCTURES["full" if self.is_matrix else "diag"].kernel
+
+    def one_by_one(self) -> Self:
+        """Return the same with the tables of rows with gaps, which have the density of each feature.
+
+        Sums are those of the parameters themselves: others may sweep complete rows with these.
+        """
+        check_marginal(self.has_marginals)
+        log_norm, means, factors = self.tables()
+        uniform = -np.exp(self.log_densities)
+        last = np.diag(uniform) if factors.ndim == 3 else uniform
+        tables = log_norm, means, as_table(np.append(factors[:-1], last[np.newaxis], axis=0))
+        found = replace(self)
+        found.__dict__.update(structure=self.structure, _tables=tables, stats=self.stats)
+        return found
 
     @kept
     def middle(self) -> Array | None:
@@ -285,5 +308,6 @@ class BackgroundStats(GaussianStats):
 
     def _rounded(self) -> tuple[float, float]:
         terms, whitening = super()._rounded()
-        log_weight = abs(math.log(max(float(self.params.noise_weight), SMALLEST_WEIGHT)))
-        return terms + self.noise_count * (log_weight + abs(self.params.log_density)), whitening
+        params, log_weight = self.params, abs(math.log(max(float(self.params.noise_weight), SMALLEST_WEIGHT)))
+        log_density = np.abs(params.log_densities).sum() if params.has_marginals else abs(params.log_density)
+        return terms + self.noise_count * (log_weight + float(log_density)), whitening
