@@ -281,6 +281,14 @@ def rechunk(chunks: Iterator[Arrays], length: int) -> Iterator[Arrays]:
         yield buffer.pop()
 
 
+def part_of(arrays: Arrays, mask: np.ndarray, row_kind: RowKind) -> Arrays:
+    """Return the rows that a mask (n,) of bools chooses; if it holds shares, all rows with these of their weights."""
+    if mask.dtype == np.bool_:
+        return tuple(array[mask] for array in arrays)
+    count = len(row_kind.arrays)
+    return *arrays[:count], mask * arrays[count] if len(arrays) > count else mask
+
+
 def rows_of(arrays: Arrays, begin: int, end: int) -> Arrays:
     """Return views of some rows."""
     return tuple(array[begin:end] for array in arrays)

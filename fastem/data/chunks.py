@@ -17,7 +17,7 @@ from fastem._errstate import own_methods
 from fastem._public import public
 from fastem._typing import Array, DType, RowKind, SweptParams, SweptStats
 from fastem.data.base import Posterior, Sums, as_row_kind, chosen_backend
-from fastem.data.chunk_source import Arrays, Chunkable, FirstPass, Form, Source, form_of, prefetch, rechunk
+from fastem.data.chunk_source import Arrays, Chunkable, FirstPass, Form, Source, form_of, part_of, prefetch, rechunk
 from fastem.data.distinct import CHUNK_ROWS, DistinctCounts
 from fastem.data.out_of_core import OutOfCoreRows
 from fastem.data.rows import DIGEST_ROWS, Rows
@@ -137,10 +137,15 @@ class Chunks(OutOfCoreRows):
 
     def where(self, chosen: NDArray[np.bool_]) -> Chunks:
         """Return the rows that are chosen, in chunks: all of them are read in each sweep."""
-        source = replace(
-            self.source, chunks=lambda: chosen_of(self._arrays(), chosen), fitting=False
-        )  # checked already
-        return Chunks(source, self.backend, self.dtype)
+        return self._masked(chosen)
+
+    def weighted(self, shares: Array) -> Chunks:
+        """Return these rows with shares (n,) of their weights."""
+        return self._masked(shares)
+
+    def _masked(self, mask: np.ndarray) -> Chunks:
+        chunks = functools.partial(parts_of, self._arrays, mask, self.row_kind)
+        return Chunks(replace(self.source, chunks=chunks, fitting=False), self.backend, self.dtype)  # checked already
 
     def fingerprint(self) -> str:
         """Return that of the same rows in memory."""
@@ -189,12 +194,12 @@ class Chunks(OutOfCoreRows):
         return Rows.of(arrays, self.row_kind, self.backend, self.dtype, self.has_missing)
 
 
-def chosen_of(chunks: Iterator[Arrays], chosen: NDArray[np.bool_]) -> Iterator[Arrays]:
-    """Yield the rows (n,) of chunks that are chosen."""
+def parts_of(chunks: Callable[[], Iterator[Arrays]], mask: np.ndarray, row_kind: RowKind) -> Iterator[Arrays]:
+    """Yield what a mask (n,) leaves of chunks: see `part_of`."""
     begin = 0
-    for arrays in chunks:
+    for arrays in chunks():
         end = begin + len(arrays[0])
-        yield tuple(array[chosen[begin:end]] for array in arrays)
+        yield part_of(arrays, mask[begin:end], row_kind)
         begin = end
 
 

@@ -151,6 +151,13 @@ class Partitions(OutOfCoreRows):
         found.have_only(pieces)
         return found
 
+    def weighted(self, shares: Array) -> Self:
+        """Return these rows with shares (n,) of their weights."""
+        found = copy(self)
+        found.have_only([piece.weighted(shares[piece.begin : piece.begin + piece.n]) for piece in self._pieces])
+        found.float32 = False
+        return found
+
     def have_only(self, pieces: list[Piece]) -> None:
         """Leave these pieces, whose masks are still to be sent, and forget what was known of all rows."""
         masks = self._runner.keep([task(np.asarray, piece.chosen) for piece in pieces])

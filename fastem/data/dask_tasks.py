@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastem._typing import Array, DType, SweptParams, SweptStats
 from fastem.data.base import total_of
-from fastem.data.chunk_source import Arrays, Chunk, Form, Source, digests, form_of, sampled
+from fastem.data.chunk_source import Arrays, Chunk, Form, Source, digests, form_of, part_of, sampled
 from fastem.data.dask_runner import Delayed
 from fastem.data.distinct import CHUNK_ROWS, DistinctCounts
 from fastem.data.rows import Rows
@@ -76,12 +76,12 @@ class Reader:
     def same(
         self,
         arrays: Arrays | Exception,
-        chosen: NDArray[np.bool_] | None,
+        mask: np.ndarray | None,
         *,
         call: Callable[[Arrays], T],
         known: Partition,
     ) -> T:
-        """Return what `call` makes of a partition, or of the rows (n,) that are chosen of it.
+        """Return what `call` makes of a partition, or of what a mask (n,) leaves of it: see `part_of`.
 
         It must be as before: Dask may have made it again.
         """
@@ -96,7 +96,7 @@ class Reader:
                 f"{known}: other rows than when it was first read; partitions must have the same rows each time, so"
                 " random numbers need a seed of their own for each partition"
             )
-        return call(arrays if chosen is None else tuple(array[chosen] for array in arrays))
+        return call(arrays if mask is None else part_of(arrays, mask, self.source.row_kind))
 
     def weight(self, arrays: Arrays) -> float:
         """Return the total weight of the rows that have values."""
@@ -148,13 +148,13 @@ class Partition(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """The rows of a partition that a fit has: all of them, or those that are chosen."""
+    """The rows of a partition that a fit has: all of them, those that are chosen, or all with shares of weight."""
 
     partition: Delayed
     known: Partition
     begin: int  # the first of them among all that the fit has
     n: int
-    chosen: NDArray[np.bool_] | None = None  # (known.n,)
+    chosen: np.ndarray | None = None  # (known.n,) see `part_of`
     mask: Delayed = None  # the same, where the partition is
 
     def where(self, chosen: NDArray[np.bool_], begin: int) -> Piece:
@@ -164,6 +164,11 @@ class Piece(NamedTuple):
             of_all = self.chosen.copy()
             of_all[self.chosen] = chosen
         return self._replace(begin=begin, n=int(chosen.sum()), chosen=of_all, mask=None)
+
+    def weighted(self, shares: Array) -> Piece:
+        """Return these rows, of which none has been chosen, with shares (n,) of their weights, still to be sent."""
+        assert self.chosen is None
+        return self._replace(chosen=shares, mask=None)
 
 
 class Survey(NamedTuple):

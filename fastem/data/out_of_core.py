@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastem._errstate import own_methods
-from fastem._typing import MStep, SweptParams, SweptStats
+from fastem._typing import Array, MStep, SweptParams, SweptStats
 from fastem.data.base import Iterations, P, Position, StopRule, SweptRows
 from fastem.data.chunk_source import Arrays, Form, check_same_weight
 from fastem.data.distinct import MOST_DISTINCT, DistinctCounts, pays, tested_step
@@ -63,6 +63,10 @@ class OutOfCoreRows(SweptRows):
 
     def where(self, chosen: NDArray[np.bool_]) -> Self:
         """Return the rows (n,) that are chosen, in their order."""
+        raise NotImplementedError
+
+    def weighted(self, shares: Array) -> Self:
+        """Return these rows with shares (n,) of their weights."""
         raise NotImplementedError
 
     def collapsed(self, most: float = MOST_DISTINCT) -> Self | Rows:

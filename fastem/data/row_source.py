@@ -8,7 +8,7 @@ from typing import Protocol, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fastem._typing import MStep, RowKind, SweptParams, SweptStats
+from fastem._typing import Array, MStep, RowKind, SweptParams, SweptStats
 from fastem.data.base import Iterations, P, Position, StopRule
 from fastem.data.rows import Rows
 
@@ -113,6 +113,9 @@ class RowSource(Protocol):
 
     def where(self, chosen: NDArray[np.bool_]) -> RowSource:
         """Return the rows (n,) that are chosen, in their order."""
+
+    def weighted(self, shares: Array) -> RowSource:
+        """Return these rows with shares (n,) of their weights."""
 
     def first_weighted(self, size: int) -> np.ndarray:
         """Return the positions of the first `size` rows that have weight."""

@@ -8,7 +8,6 @@ import numpy as np
 
 from fastem._typing import ArrayLike
 from fastem.data.row_source import RowSource
-from fastem.data.rows import Rows
 from fastem.estimators.state import MixtureState
 from fastem.families.base import Family
 from fastem.families.known import KnownRows, Parts, parts_of, sums_of_parts
@@ -21,6 +20,10 @@ from fastem.validation.labels import (
     check_all_have_rows,
     check_numbered,
 )
+
+ROUNDS_OF_GAPS = 5
+"""M-steps on labels of rows with gaps: what is missing is first expected by a start that knows no labels, and a share m
+of missing values leaves m^5 of that."""
 
 
 def known_rows(mixture: MixtureState, rows: RowSource, labels: ArrayLike, k: int) -> KnownRows:
@@ -52,9 +55,12 @@ def start_at_labels(plain: Starts[Any], settings: FitSettings, rows: RowSource, 
     parts = given_parts(rows, values, k, name)
 
     def draw(_: RowSource, family: Family[Any, Any], rng: np.random.Generator, number: int) -> Any:
-        stats = sums_of_parts(parts, plain.draw(rows, family, rng, 0))
-        check_all_have_rows(stats.counts, name)
-        return family.begun(family.maximize(stats, settings.fixed))
+        params = plain.draw(rows, family, rng, 0)
+        for _round in range(ROUNDS_OF_GAPS if rows.has_missing else 1):
+            stats = sums_of_parts(parts, params)
+            check_all_have_rows(stats.counts, name)
+            params = family.maximize(stats, settings.fixed)
+        return family.begun(params)
 
     return Starts(k, 1, draw, given=True)
 
@@ -64,6 +70,5 @@ def given_parts(rows: RowSource, values: ArrayLike, k: int, name: str) -> Parts:
     if np.ndim(values) < 2:
         return parts_of(rows, as_labels(values, name, len(rows), k))
     shares = as_responsibilities(values, name, len(rows), k)
-    if not isinstance(rows, Rows):
-        raise TypeError(f"{name} of shape (n, k) is for rows in memory; pass numbers of components (n,)")
+    check_all_have_rows(shares.sum(axis=0), name)
     return {c: rows.weighted(shares[:, c]) for c in range(k)}

@@ -51,7 +51,7 @@ class LikelihoodMixture(OneArrayMixture):
             they are, and bits depend on where they are cut.
         labels_init : array-like of shape (n,) or (n, k), default=None
             Where the fit begins: at the M-step on these components of the rows, which have no other part in the fit.
-            Numbers as in labels (rows of -1 are left out); of X in memory also responsibilities, each row of sum 1.
+            Numbers as in labels (rows of -1 are left out); also responsibilities, each row of sum 1.
 
         Returns
         -------

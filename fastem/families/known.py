@@ -10,7 +10,7 @@ from typing import Any, NoReturn, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fastem._typing import MStep, RowKind
+from fastem._typing import Array, MStep, RowKind
 from fastem.data.base import Position, StopRule
 from fastem.data.row_source import RowSource
 from fastem.data.rows import Rows
@@ -130,6 +130,10 @@ class KnownRows:
     def where(self, chosen: NDArray[np.bool_]) -> KnownRows:
         """Return the rows that are chosen."""
         return KnownRows(self.rows.where(chosen), self.labels[chosen])
+
+    def weighted(self, shares: Array) -> KnownRows:
+        """Return these rows with shares (n,) of their weights."""
+        return KnownRows(self.rows.weighted(shares), self.labels)
 
     def first_weighted(self, size: int) -> np.ndarray:
         """Return the positions of the first `size` rows that have weight."""

@@ -292,11 +292,6 @@ def test_settings_that_renumber_components_are_refused(settings):
         fastem.GaussianMixture(3, **settings).fit(CLOUDS, labels=THREE)
 
 
-def test_responsibilities_are_for_rows_in_memory():
-    with pytest.raises(TypeError, match="labels_init of shape"):
-        fastem.GaussianMixture(3).fit(chunks=[CLOUDS], labels_init=np.eye(3)[THREE])
-
-
 # ---------------------------------------------------------------------------------------------------------------- Dask
 
 
