@@ -20,7 +20,7 @@ know of it; all else is written once.  Its sweeps are a file in kernels/ and an 
 """
 from cython cimport view
 from libc.math cimport INFINITY, NAN, exp, exp2, fabs, floor, log, log1p, log2, sqrt
-from libc.stdint cimport int8_t, uint64_t
+from libc.stdint cimport int8_t
 from libc.stdlib cimport malloc
 
 include "kernels/sweeps.pxi"
@@ -50,6 +50,8 @@ cdef extern from *:
     #define SEED 0x9e3779b97f4a7c15u /* of the draws of every group */
     #define KEPT_PATTERNS 1024       /* of missing values that are kept from slot to slot */
     #define KEPT_MARGINALS 0x80000   /* numbers in the tables of patterns that are: 4 MiB */
+    #define COMPLETED 0x8000         /* completed residuals of a tile at a time: 256 KiB */
+    #define FEW_ROWS 8               /* of a pattern that are completed one by one */
     #define SORTED_ROWS 4096         /* rows of a posterior whose missing values are looked at together */
     #define STARTS 3                 /* of a group of several columns */
     #define TRIAL_ITERATIONS 5       /* of each, before the best goes on */
@@ -64,6 +66,8 @@ cdef extern from *:
     enum: FEWEST_ISOTROPIC
     enum: KEPT_PATTERNS
     enum: KEPT_MARGINALS
+    enum: COMPLETED
+    enum: FEW_ROWS
     enum: SORTED_ROWS
     enum: STARTS
     enum: TRIAL_ITERATIONS
@@ -91,6 +95,8 @@ include "kernels/poisson_missing.pxi"
 include "kernels/patterns.pxi"
 include "kernels/marginals.pxi"
 include "kernels/mvnormal_full_missing.pxi"
+include "kernels/completion.pxi"
+include "kernels/mvnormal_completed.pxi"
 include "kernels/nearest.pxi"
 include "kernels/many_rows.pxi"
 include "kernels/many_rows_em.pxi"

@@ -14,6 +14,7 @@ cdef struct Patterns:
     int32_t *order           # (m,)        rows, run by run
     int32_t *begin           # (p,)        where the rows of a pattern begin in `order`
     int32_t *count           # (p,)        how many they are
+    int32_t *n_missing       # (p,)        values that each row of a pattern lacks
 
 
 cdef uint64_t *new_patterns(Patterns *p, Py_ssize_t m, Py_ssize_t d) except NULL:
@@ -24,7 +25,7 @@ cdef uint64_t *new_patterns(Patterns *p, Py_ssize_t m, Py_ssize_t d) except NULL
     while p.buckets < 2 * most:
         p.buckets *= 2
     block = <uint64_t *> malloc((most + 1) * p.words * sizeof(uint64_t)
-                                + (p.buckets + 3 * m + 2 * most) * sizeof(int32_t))
+                                + (p.buckets + 3 * m + 3 * most) * sizeof(int32_t))
     if block == NULL:
         raise MemoryError(f"no memory for the patterns of {m} rows")
     p.masks = block
@@ -35,20 +36,21 @@ cdef uint64_t *new_patterns(Patterns *p, Py_ssize_t m, Py_ssize_t d) except NULL
     p.order = p.runs + m
     p.begin = p.order + m
     p.count = p.begin + most
+    p.n_missing = p.count + most
     return block
 
 
 cdef inline void mark_missing(Patterns *p, const floating[:, :] X, Py_ssize_t row) noexcept nogil:
     """mask <- that of a row."""
-    cdef Py_ssize_t j, word
+    cdef Py_ssize_t word, count, step = X.strides[1] // <Py_ssize_t> sizeof(floating)
     cdef const floating *x = &X[row, 0]
-    cdef Py_ssize_t step = X.strides[1] // <Py_ssize_t> sizeof(floating)
-    cdef uint64_t bits
     for word in range(p.words):
-        bits = 0
-        for j in range(64 * word, min(p.d, 64 * word + 64)):
-            bits |= <uint64_t> (x[j * step] != x[j * step]) << (j & 63)
-        p.mask[word] = bits
+        count = min(p.d - 64 * word, 64)
+        if floating is double:
+            p.mask[word] = missing_doubles(x, step, count)
+        else:
+            p.mask[word] = missing_floats(x, step, count)
+        x += 64 * step
 
 
 cdef inline bint is_pattern(const Patterns *p, int32_t pattern) noexcept nogil:
@@ -73,15 +75,27 @@ cdef inline int32_t pattern_of_row(Patterns *p) noexcept nogil:
             return p.table[place]
         place = (place + 1) & (p.buckets - 1)
     p.table[place] = <int32_t> p.n_known
-    p.count[p.n_known] = 0
+    p.count[p.n_known] = p.n_missing[p.n_known] = 0
     for j in range(p.words):
         p.masks[p.n_known * p.words + j] = p.mask[j]
+    for j in range(p.d):
+        p.n_missing[p.n_known] += <int32_t> (p.mask[j >> 6] >> (j & 63) & 1)
     p.n_known += 1
     return p.table[place]
 
 
+cdef inline void exchange_runs(Patterns *p, Py_ssize_t n_missing, Py_ssize_t place) noexcept nogil:
+    """Put the run of rows that lack so many values, of which there is one at most, into this place."""
+    cdef Py_ssize_t i
+    for i in range(p.n_runs):
+        if p.n_missing[p.runs[i]] == n_missing:
+            p.runs[i], p.runs[place] = p.runs[place], p.runs[i]
+            return
+
+
 cdef bint order_by_pattern(Patterns *p, const floating[:, :] X, Py_ssize_t row, Py_ssize_t rows) noexcept nogil:
-    """Runs in the order in which their patterns are met, whatever was met before, and in each its rows in their order.
+    """Runs in the order in which their patterns are met, whatever was met before, and in each its rows in their order;
+    but first that of complete rows, and last that of rows without any value.
 
     -> are the patterns that were known forgotten?  They are where there may be too many.
     """
@@ -101,6 +115,8 @@ cdef bint order_by_pattern(Patterns *p, const floating[:, :] X, Py_ssize_t row, 
             p.runs[p.n_runs] = pattern
             p.n_runs += 1
         p.count[pattern] += 1
+    exchange_runs(p, 0, 0)
+    exchange_runs(p, p.d, p.n_runs - 1)
     for i in range(p.n_runs):
         p.begin[p.runs[i]] = place
         place += p.count[p.runs[i]]

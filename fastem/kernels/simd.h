@@ -83,6 +83,14 @@ typedef real unaligned_vec;
 static inline vec load(const real *from, ptrdiff_t i) { return ((const unaligned_vec *)(from + i * LANES))[0]; }
 static inline void store(real *to, ptrdiff_t i, vec v) { ((unaligned_vec *)(to + i * LANES))[0] = v; }
 
+/* Elements `step` apart. */
+static inline vec load_strided(const real *from, ptrdiff_t step)
+{
+    vec v = {0};
+    for (int i = 0; i < LANES; i++) LANE(v, i) = from[i * step];
+    return v;
+}
+
 /* Four rows of four features, step elements apart -> four columns of a tile; origin is taken from them in double. */
 #if defined(__GNUC__)
 typedef double double4 __attribute__((vector_size(32)));
@@ -119,6 +127,47 @@ typedef word mask4 __attribute__((vector_size(4 * sizeof(real))));
 #endif
 DEFINE_TRANSPOSE(transpose_doubles, double)
 DEFINE_TRANSPOSE(transpose_floats, float)
+
+/* A bit for each of n numbers, at most 64, step elements apart: is it a NaN? */
+#define DEFINE_MISSING(NAME, TYPE)                                                                                \
+    static inline uint64_t NAME(const TYPE *x, ptrdiff_t step, ptrdiff_t n)                                       \
+    {                                                                                                             \
+        uint64_t found = 0;                                                                                       \
+        ptrdiff_t j = 0;                                                                                          \
+        if (step == 1) found = NAME##_by_vectors(x, n, &j);                                                       \
+        for (; j < n; j++) found |= (uint64_t)(x[j * step] != x[j * step]) << j;                                  \
+        return found;                                                                                             \
+    }
+#if defined(__AVX512F__)
+#define DEFINE_BY_VECTORS(NAME, TYPE, LENGTH, LOAD, COMPARE)                                                      \
+    static inline uint64_t NAME##_by_vectors(const TYPE *x, ptrdiff_t n, ptrdiff_t *end)                          \
+    {                                                                                                             \
+        uint64_t found = 0;                                                                                       \
+        for (*end = 0; *end < n; *end += LENGTH)                                                                  \
+            found |= (uint64_t)COMPARE(LOAD(n - *end < LENGTH ? (1u << (n - *end)) - 1 : ~0u, x + *end)) << *end; \
+        return found;                                                                                             \
+    }
+#define NAN_DOUBLES(v) _mm512_cmp_pd_mask(v, v, _CMP_UNORD_Q)
+#define NAN_FLOATS(v) _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q)
+DEFINE_BY_VECTORS(missing_doubles, double, 8, _mm512_maskz_loadu_pd, NAN_DOUBLES)
+DEFINE_BY_VECTORS(missing_floats, float, 16, _mm512_maskz_loadu_ps, NAN_FLOATS)
+#elif defined(__AVX__)
+#define DEFINE_BY_VECTORS(NAME, TYPE, LENGTH, LOAD, MOVEMASK, COMPARE)                                            \
+    static inline uint64_t NAME##_by_vectors(const TYPE *x, ptrdiff_t n, ptrdiff_t *end)                          \
+    {                                                                                                             \
+        uint64_t found = 0;                                                                                       \
+        for (*end = 0; *end + LENGTH <= n; *end += LENGTH)                                                        \
+            found |= (uint64_t)MOVEMASK(COMPARE(LOAD(x + *end), LOAD(x + *end), _CMP_UNORD_Q)) << *end;           \
+        return found;                                                                                             \
+    }
+DEFINE_BY_VECTORS(missing_doubles, double, 4, _mm256_loadu_pd, _mm256_movemask_pd, _mm256_cmp_pd)
+DEFINE_BY_VECTORS(missing_floats, float, 8, _mm256_loadu_ps, _mm256_movemask_ps, _mm256_cmp_ps)
+#else
+#define missing_doubles_by_vectors(x, n, end) 0
+#define missing_floats_by_vectors(x, n, end) 0
+#endif
+DEFINE_MISSING(missing_doubles, double)
+DEFINE_MISSING(missing_floats, float)
 
 /* Sums by lane are doubles. */
 #if defined(FASTEM_SINGLE) && defined(__GNUC__)

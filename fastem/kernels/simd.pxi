@@ -1,6 +1,6 @@
 # What the Cython kernels have of C: vectors, and the types that counts come in.
 
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint64_t
 
 ctypedef fused number:  # what counts come in; whole numbers, exact as doubles
     float
@@ -24,6 +24,9 @@ cdef extern from "kernels/simd.h" nogil:
     const double NOTHING
     void transpose_doubles(const double *, Py_ssize_t, const double *, real *) noexcept
     void transpose_floats(const float *, Py_ssize_t, const double *, real *) noexcept
+    uint64_t missing_doubles(const double *, Py_ssize_t, Py_ssize_t) noexcept
+    uint64_t missing_floats(const float *, Py_ssize_t, Py_ssize_t) noexcept
+    vec load_strided(const real *, Py_ssize_t) noexcept
     vec load(const real *, Py_ssize_t) noexcept
     void store(real *, Py_ssize_t, vec) noexcept
     void add_to(double *, Py_ssize_t, vec) noexcept

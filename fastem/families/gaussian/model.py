@@ -115,12 +115,17 @@ class GaussianParams(Params):
 
     @property
     def kernel(self) -> SweepKernels:
-        return sweep_tables.kernel_of(self.structure, self.middle)
+        return sweep_tables.kernel_of(self.structure, self.middle, self.completing)
 
     @kept
     def middle(self) -> Array | None:
         """The middle (d,) of the means if a sweep takes rows from it, once for all components."""
         return sweep_tables.middle_of(self.means, self.structure)
+
+    @kept
+    def completing(self) -> Array | None:
+        """The precisions by which a sweep completes rows with gaps, if it does."""
+        return None
 
     @property
     def sums_length(self) -> int:
@@ -133,8 +138,14 @@ class GaussianParams(Params):
         return 1 if self.structure.is_shared and self.n_features > 1 else len(self.weights)
 
     def one_by_one(self) -> GaussianParams:
-        found = replace(self)
-        found.__dict__.update(structure=self.structure, middle=None, n_moments=len(self.weights))
+        return self._one_by_one
+
+    @kept
+    def _one_by_one(self) -> GaussianParams:
+        """The same with what is kept for sweeps that share nothing between components."""
+        found, completing = replace(self), sweep_tables.completing_precisions(self.structure)
+        own = {"structure": self.structure, "middle": None, "n_moments": len(self.weights), "completing": completing}
+        found.__dict__.update(own)
         return found
 
     def stats(self, sums: Array, single: bool = False) -> GaussianStats:
@@ -150,7 +161,8 @@ class GaussianParams(Params):
     @kept
     def _tables(self) -> tuple[Array, ...]:
         """The tables of the kernels, kept: whoever predicts row by row needs the same each time."""
-        return sweep_tables.tables_about(self._log2_weights(), self.means, self.structure, self.middle)
+        tables = sweep_tables.tables_about(self._log2_weights(), self.means, self.structure, self.middle)
+        return tables if self.completing is None else (*tables, self.completing)
 
     def tables_of_component(self, c: int) -> tuple[Array, ...]:
         return super().tables_of_component(c) if self.middle is None else sweep_tables.table_of(self.tables(), c)

@@ -12,23 +12,54 @@ from fastem.families.gaussian.covariance import Covariance
 from fastem.families.gaussian.diagonal import UNIVARIATE
 from fastem.families.gaussian.matrices import LOG2E, diagonal
 from fastem.families.gaussian.rounding import sums_are_sufficient
-from fastem.kernels.linear import times
+from fastem.kernels.linear import product, times
 
 WORTHWHILE = 16
 """The least k d for which components are faster together: with less, blocks of four are half empty."""
 NEAR = 32.0
 """How many variances, on the average over the directions, a mean may be from the middle of the means where rows are
 taken from it, once for all components: more would take over 5 bits from densities and from the covariance."""
+LARGEST_INFLATION = 1024.0
+"""Of the variance of a feature over what is left of it given the others, where rows with gaps are completed: what is
+expected of a missing value, and log densities, lose as many bits, 10 of 52, at most."""
+LONGEST_VECTOR = 8
+"""Doubles of a register."""
 NEAR_IN_FLOAT32 = 256.0
 """The square of such a distance where tiles are summed in float32: of two components there that are half a standard
 deviation apart the counts were off by 2e-6 of the rows, in 128 features, and by 6e-7 in 32."""
 
 
-def kernel_of(structure: Covariance, middle: Array | None) -> SweepKernels:
-    """Return the kernels of components with these covariances, and with the middle of their means if there is one."""
+COMPLETING = SweepKernels("", "", "", "accumulate_mvnormal_completed", "posterior_mvnormal_completed")
+"""Those of rows with gaps, of precisions by which these may be completed."""
+
+
+def kernel_of(structure: Covariance, middle: Array | None, completing: Array | None) -> SweepKernels:
+    """Return the kernels of components with these covariances, and with the middle of their means if there is one.
+
+    completing are precisions by which rows with gaps are completed, if they may be.
+    """
     if middle is not None and structure.kernel_about_middle is not None:
         return structure.kernel_about_middle
+    if completing is not None:
+        return COMPLETING
     return UNIVARIATE if structure.d == 1 else structure.kernel
+
+
+def completing_precisions(structure: Covariance) -> Array | None:
+    """Return L^T L of the factors L in the tables, if rows with gaps may be completed by them, else None.
+
+    (k, d, p): its rows are raised by zeros to a multiple of LONGEST_VECTOR.
+    """
+    factors = structure.precision_factors()
+    if factors.ndim == 2:
+        return None
+    with np.errstate(over="ignore", invalid="ignore"):
+        inflation = structure.variances() * (factors**2).sum(axis=1)  # S_jj (S^-1)_jj
+        if not inflation.max() <= LARGEST_INFLATION:
+            return None
+    factors = factors * math.sqrt(LOG2E / 2)
+    precisions = product(factors.swapaxes(-1, -2), factors)
+    return as_table(np.pad(precisions, ((0, 0), (0, 0), (0, -structure.d % LONGEST_VECTOR))))
 
 
 def table_of(tables: tuple[Array, ...], c: int) -> tuple[Array, ...]:
