@@ -18,7 +18,11 @@ cdef void all_squares_densities(Tile *t) noexcept nogil:
         square_columns(t, first, count, t.residual)
         for i in range(0, t.vectors, 2):
             compare_rows(t, t.x + first * COLUMN, i, first, count, panel == 0, False, False)
-            compare_rows(t, t.residual, i, t.d + first, count, False, panel == panels - 1, False)
+            compare_rows(t, t.residual, i, t.d + first, count, False,
+                         panel == panels - 1 and not t.family.has_gaps, False)
+    if t.family.has_gaps:
+        for i in range(0, t.vectors, 2):
+            compare_rows(t, t.observed, i, 2 * t.d, t.d, False, True, False)
 
 
 cdef inline void square_columns(Tile *t, Py_ssize_t first, Py_ssize_t count, real *squares) noexcept nogil:
@@ -60,6 +64,8 @@ cdef void all_squares_moments(Tile *t) noexcept nogil:
         square_columns(t, first, count, t.residual)
         clear_columns(t.residual, count, padded_rows(count))
         add_products(t, t.residual, t.d + first, count)
+    if t.family.has_gaps:
+        add_products(t, t.observed, 2 * t.d, t.d)
 
 
 cdef void sum_of_squares_moments(Tile *t) noexcept nogil:

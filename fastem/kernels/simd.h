@@ -264,6 +264,16 @@ static inline vec where_less(vec a, vec b, vec chosen, vec other)
 #endif
 }
 
+/* Lane by lane: chosen where x is a number, else 0. */
+static inline vec where_number(vec x, vec chosen)
+{
+#if defined(__GNUC__)
+    return as_vec(as_bits(chosen) & (bits)(x == x));
+#else
+    return x == x ? chosen : R(0.0);
+#endif
+}
+
 /* out[0..3] += the lane sums of s0..s3, next[0..3] += those of s4..s7.  Where vectors are long, pairs are interleaved
  * and added, and then pairs of those: three instructions for a sum, not LANES. */
 #if defined(FASTEM_SINGLE) && defined(__AVX512F__)

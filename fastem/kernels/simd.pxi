@@ -32,6 +32,7 @@ cdef extern from "kernels/simd.h" nogil:
     void add_to(double *, Py_ssize_t, vec) noexcept
     vec broadcast(double) noexcept
     vec larger(vec, vec) noexcept
+    vec where_number(vec, vec) noexcept
     vec where_less(vec, vec, vec, vec) noexcept
     vec exp2_(vec) noexcept
     vec log2_(vec) noexcept

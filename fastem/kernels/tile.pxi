@@ -24,7 +24,7 @@ cdef struct Tile:
     const Family *family
     Py_ssize_t k
     Py_ssize_t d
-    Py_ssize_t terms         # of a density: features, and squares if it has these
+    Py_ssize_t terms         # of a density: features, and squares if it has these, and then what is observed
     Py_ssize_t vectors       # of a column that hold rows, raised to an even number
     Py_ssize_t begin         # the component that comes first: 0, or the last one
     real *log_norm           # (k,)      tables of the family, as its kernel names them
@@ -34,9 +34,9 @@ cdef struct Tile:
     double *shift            # (k, d)    means less what moments are taken about: what location has lost in float32.
                              #           Tied and squares: means - origin
     real *x                  # (terms, TILE) columns of the rows at hand; tied and squares: and of zeros to a multiple
-                             #           of four
+                             #           of four; with gaps, of four more
     real *trials             # (d, TILE) binomial only, else NULL
-    real *observed           # (d, TILE) 1, or 0 of what is missing; where nothing can be, NULL
+    real *observed           # (d, TILE) 1, or 0 of what is missing; where nothing can be, NULL.  Squares: terms of x
     double *part             # (k, d)    of each feature in log_norm, where values may be missing; else NULL
     real *weight             # (TILE,)   sample weights, 0 behind the last row
     real *top                # (TILE,)   largest log2 density over the components
@@ -67,8 +67,9 @@ cdef real *new_tile(Tile *t, const Family *family, const double *log_norm, const
     """
     cdef Py_ssize_t k = location.shape[0], d = location.shape[1], rows = padded_rows(d)
     cdef Py_ssize_t by_feature = (family.has_trials + family.has_gaps) * d, doubles
-    cdef Py_ssize_t terms = d + (d if family.squares == ALL_SQUARES else family.squares), width = padded_rows(terms)
-    cdef bint raised = family.tied or family.squares
+    cdef Py_ssize_t squares = d if family.squares == ALL_SQUARES else family.squares
+    cdef bint raised = family.tied or family.squares, natural_gaps = family.squares and family.has_gaps
+    cdef Py_ssize_t terms = d + squares + natural_gaps * d, width = padded_rows(terms) + 4 * natural_gaps
     cdef Py_ssize_t height = padded_rows(k) if raised else k
     cdef Py_ssize_t scaling_length = (1 if family.tied else k) * d * (d if family.full else 1)
     cdef Py_ssize_t columns = 8 + height + (width if raised else d) + by_feature + rows
@@ -94,6 +95,8 @@ cdef real *new_tile(Tile *t, const Family *family, const double *log_norm, const
     t.weighted = t.residual + rows * COLUMN
     t.trials = t.weighted + 4 * COLUMN if family.has_trials else NULL
     t.observed = t.weighted + 4 * COLUMN if family.has_gaps else NULL
+    if natural_gaps:
+        t.observed = t.x + (d + squares) * COLUMN
     t.counts = <double *> aligned(t.weighted + (4 + by_feature) * COLUMN)
     t.first = t.counts + k * LANES
     t.second = t.first + first_length
@@ -235,12 +238,16 @@ cdef inline void put_density_after(Tile *t, Py_ssize_t first, Py_ssize_t c, Py_s
 cdef inline void mark_observed(Tile *t) noexcept nogil:
     """1 where there is a value; 0, and in the place of the value too, where it is missing (NaN)."""
     cdef Py_ssize_t i, j
-    cdef vec x, zero = broadcast(0.0), one = broadcast(1.0)
+    cdef real *column = t.x
+    cdef real *observed = t.observed
+    cdef vec x
     for j in range(t.d):
         for i in range(t.vectors):
-            x = load(t.x + j * COLUMN, i)
-            store(t.observed + j * COLUMN, i, where_less(x, one, one, where_less(zero, x, one, zero)))
-            store(t.x + j * COLUMN, i, where_less(x, one, x, where_less(zero, x, x, zero)))
+            x = load(column, i)
+            store(observed, i, where_number(x, broadcast(1.0)))
+            store(column, i, where_number(x, x))
+        column += COLUMN
+        observed += COLUMN
 
 
 cdef inline void drop_rows_without_values(Tile *t) noexcept nogil:

@@ -27,7 +27,11 @@ class Diagonal(Covariance):
         "posterior_mvnormal_diag_missing",
     )
     kernel_about_middle = SweepKernels(
-        "accumulate_mvnormal_natural", "posterior_mvnormal_natural", "iterate_mvnormal_diag"
+        "accumulate_mvnormal_natural",
+        "posterior_mvnormal_natural",
+        "iterate_mvnormal_diag",
+        "accumulate_mvnormal_natural_missing",
+        "posterior_mvnormal_natural_missing",
     )
     fewest_about_middle = 8
     residuals_in_float32 = True

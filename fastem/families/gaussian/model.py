@@ -142,10 +142,14 @@ class GaussianParams(Params):
 
     @kept
     def _one_by_one(self) -> GaussianParams:
-        """The same with what is kept for sweeps that share nothing between components."""
-        found, completing = replace(self), sweep_tables.completing_precisions(self.structure)
-        own = {"structure": self.structure, "middle": None, "n_moments": len(self.weights), "completing": completing}
-        found.__dict__.update(own)
+        """The same, kept for sweeps of rows with gaps."""
+        middle = sweep_tables.middle_with_gaps(self.structure, self.middle)
+        return self._swept_by(middle, sweep_tables.completing_precisions(self.structure))
+
+    def _swept_by(self, middle: Array | None, completing: Array | None = None) -> GaussianParams:
+        """Return equal parameters, of which a sweep has second moments of each component."""
+        found, kept_values = replace(self), {"structure": self.structure, "n_moments": len(self.weights)}
+        found.__dict__.update(kept_values, middle=middle, completing=completing)
         return found
 
     def stats(self, sums: Array, single: bool = False) -> GaussianStats:
@@ -184,7 +188,7 @@ class GaussianParams(Params):
         return sweep_tables.float32_is_sufficient(tables, self.structure, self.middle)
 
     def in_float32(self) -> GaussianParams:
-        return self.one_by_one() if sweep_tables.takes_residuals(self.means, self.structure, self.middle) else self
+        return self._swept_by(None) if sweep_tables.takes_residuals(self.means, self.structure, self.middle) else self
 
     def rounded_to_float32(self) -> GaussianParams:
         found = rounded(self.weights, self.means, self.covariances)

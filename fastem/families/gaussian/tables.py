@@ -45,6 +45,12 @@ def kernel_of(structure: Covariance, middle: Array | None, completing: Array | N
     return UNIVARIATE if structure.d == 1 else structure.kernel
 
 
+def middle_with_gaps(structure: Covariance, middle: Array | None) -> Array | None:
+    """Return the middle if there are kernels that take rows with gaps from it."""
+    about = structure.kernel_about_middle
+    return middle if about is not None and about.accumulate_missing else None
+
+
 def completing_precisions(structure: Covariance) -> Array | None:
     """Return L^T L of the factors L in the tables, if rows with gaps may be completed by them, else None.
 
