@@ -179,7 +179,7 @@ def test_twins_have_equal_kernels_and_arguments():
     ahead = {stem: kernels for stem, kernels in ahead.items() if kernels}
     of_a_family = 4 * len(NAMES)  # sums, posterior, iterations, many small fits
     of_the_gaussian = 10  # the first three of diagonal and of full covariances, two of tied ones, of natural parameters
-    of_missing = 6  # sums and posteriors of diagonal and full covariances, and of Poisson counts
+    of_missing = 10  # sums and posteriors of diagonal and full covariances, twice, and of Poisson counts
     of_all = 2  # nearest, and many small fits of rows of several columns
     assert sum(map(len, ahead.values())) == of_a_family + of_the_gaussian + of_missing + of_all
     for stem, kernels in ahead.items():

@@ -17,8 +17,10 @@ FLAGS = "-fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=
 KERNELS = (
     "tests/kernels/test_kernels.py",
     "tests/kernels/test_linear.py",
+    "tests/kernels/test_completed.py",
     "tests/kernels/test_missing_kernels.py",
     "tests/kernels/test_natural.py",
+    "tests/kernels/test_natural_missing.py",
     "tests/kernels/test_tied.py",
     "tests/families/test_statistics.py",
     "tests/estimators/test_many.py",

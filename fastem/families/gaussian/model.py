@@ -52,6 +52,7 @@ class GaussianParams(Params):
 
     parameter_names: ClassVar = ("weights", "means", "covariances")
     row_kind = RowKind.REAL
+    completing: ClassVar[Array | None] = None  # or the precisions by which a sweep completes rows with gaps
 
     @classmethod
     def from_precisions(cls, weights: Array, means: Array, precisions: Array, covariance_type: str) -> GaussianParams:
@@ -122,11 +123,6 @@ class GaussianParams(Params):
         """The middle (d,) of the means if a sweep takes rows from it, once for all components."""
         return sweep_tables.middle_of(self.means, self.structure)
 
-    @kept
-    def completing(self) -> Array | None:
-        """The precisions by which a sweep completes rows with gaps, if it does."""
-        return None
-
     @property
     def sums_length(self) -> int:
         k, d = self.means.shape
@@ -138,19 +134,11 @@ class GaussianParams(Params):
         return 1 if self.structure.is_shared and self.n_features > 1 else len(self.weights)
 
     def one_by_one(self) -> GaussianParams:
-        return self._one_by_one
+        return self._about(sweep_tables.middle_with_gaps(self.structure, self.middle))
 
-    @kept
-    def _one_by_one(self) -> GaussianParams:
-        """The same, kept for sweeps of rows with gaps."""
-        middle = sweep_tables.middle_with_gaps(self.structure, self.middle)
-        return self._swept_by(middle, sweep_tables.completing_precisions(self.structure))
-
-    def _swept_by(self, middle: Array | None, completing: Array | None = None) -> GaussianParams:
-        """Return equal parameters, of which a sweep has second moments of each component."""
-        found, kept_values = replace(self), {"structure": self.structure, "n_moments": len(self.weights)}
-        found.__dict__.update(kept_values, middle=middle, completing=completing)
-        return found
+    def _about(self, middle: Array | None) -> GaussianParams:
+        """Return equal parameters that are swept about this middle, and share nothing between components."""
+        return sweep_tables.prepared(replace(self), self.structure, middle, len(self.weights))
 
     def stats(self, sums: Array, single: bool = False) -> GaussianStats:
         k, d = self.means.shape
@@ -188,7 +176,7 @@ class GaussianParams(Params):
         return sweep_tables.float32_is_sufficient(tables, self.structure, self.middle)
 
     def in_float32(self) -> GaussianParams:
-        return self._swept_by(None) if sweep_tables.takes_residuals(self.means, self.structure, self.middle) else self
+        return self._about(None) if sweep_tables.takes_residuals(self.means, self.structure, self.middle) else self
 
     def rounded_to_float32(self) -> GaussianParams:
         found = rounded(self.weights, self.means, self.covariances)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import TypeVar
 
 import numpy as np
 
@@ -13,6 +14,8 @@ from fastem.families.gaussian.diagonal import UNIVARIATE
 from fastem.families.gaussian.matrices import LOG2E, diagonal
 from fastem.families.gaussian.rounding import sums_are_sufficient
 from fastem.kernels.linear import product, times
+
+T = TypeVar("T")
 
 WORTHWHILE = 16
 """The least k d for which components are faster together: with less, blocks of four are half empty."""
@@ -49,6 +52,13 @@ def middle_with_gaps(structure: Covariance, middle: Array | None) -> Array | Non
     """Return the middle if there are kernels that take rows with gaps from it."""
     about = structure.kernel_about_middle
     return middle if about is not None and about.accumulate_missing else None
+
+
+def prepared(params: T, structure: Covariance, middle: Array | None, n_moments: int) -> T:
+    """Make parameters keep what their sweeps shall take; they have this structure."""
+    completing = completing_precisions(structure)
+    params.__dict__.update(structure=structure, middle=middle, n_moments=n_moments, completing=completing)
+    return params
 
 
 def completing_precisions(structure: Covariance) -> Array | None:
