@@ -327,8 +327,16 @@ def posterior_mvnormal_completed(const floating[:, :] X,              # IN   (n,
                                  int32_t[:] labels):                  # OUT  (n,)    or (0,)
     # -> log density of what is observed, responsibilities and most probable component of each row
     cdef Completion g
+    cdef Marginals by_pattern
     cdef Py_ssize_t rows = min(X.shape[0], SORTED_ROWS)
-    cdef real *block = new_completion(&g, rows, log_norm, means, factor, precision, 0)
+    cdef real *block
+    if means.shape[1] <= LOW_DENSITIES:  # patterns are few, and densities alone are then faster pattern by pattern
+        block = new_marginals(&by_pattern, rows, log_norm, means, factor)
+        with nogil:
+            posterior_marginals(&by_pattern, X, rows, log_prob, resp, labels)
+            free_marginals(&by_pattern, block)
+        return
+    block = new_completion(&g, rows, log_norm, means, factor, precision, 0)
     with nogil:
         posterior_completed(&g, X, rows, log_prob, resp, labels)
         free_completion(&g, block)

@@ -28,7 +28,7 @@ def world(n, d, k, share, kind="full", offset=0.0):
     return GaussianParams(weights, means, covariances, kind), with_gaps(X, share, rng)
 
 
-def inflated(inflation, d=5):
+def inflated(inflation, d=9):
     """Two components, in which the variance of a feature is so many times what is left of it given the others."""
     covariance = np.eye(d)
     covariance[0, 1] = covariance[1, 0] = np.sqrt(1 - 1 / inflation)
@@ -76,7 +76,7 @@ def test_what_is_left_of_a_feature_decides(share, completes, twin):
     params = inflated(share * LARGEST_INFLATION)
     assert (params.one_by_one().completing is not None) == completes
     rng = np.random.default_rng(0)
-    z = rng.standard_normal((60, 5)) @ np.linalg.cholesky(params.covariances[0]).T
+    z = rng.standard_normal((60, 9)) @ np.linalg.cholesky(params.covariances[0]).T
     X = with_gaps(params.means[rng.integers(2, size=60)] + z, 0.3, rng)[1:]
     found = posterior(params, X, missing="marginalize", backend=twin).log_prob
     for x, log_prob in zip(X, found, strict=True):
@@ -90,7 +90,7 @@ def test_what_is_left_of_a_feature_decides(share, completes, twin):
 
 def test_nearly_equal_features_are_swept_by_pattern(twin):
     """With a condition of 1e12 log densities are still those of what is observed, to 1e-12."""
-    params = inflated(1e12)
+    params = inflated(1e12, d=5)
     x = np.array([[0.3, np.nan, 0.1, 0.2, -1.0], [np.nan, 0.3, 0.1, np.nan, -1.0]])
     found = posterior(params, x, missing="marginalize", backend=twin).log_prob
     for row, log_prob in zip(x, found, strict=True):
