@@ -368,3 +368,8 @@ cdef inline void rotate(double *a, double *b, double s, double c, Py_ssize_t n) 
     for j in range(n):
         x, y = a[j], b[j]
         a[j], b[j] = c * x - s * y, s * x + c * y
+
+
+# -------------------------------------------------------------------------------------------------- scores of rows
+
+include "kernels/scores.pxi"

@@ -17,7 +17,7 @@ from fastem.data.rows import Rows
 from fastem.families.fixed import FixedLike
 from fastem.families.params import Chart, Params
 from fastem.inference.standard_errors import Coordinates, weights_scores
-from fastem.kernels.linear import dot, inverse_lower, product, times, weighted_sum
+from fastem.kernels.linear import dot, inverse_lower, product, scores_times, times, weighted_sum
 
 NUMBERS = 1 << 22
 """Scores at the most, some tens of megabytes."""
@@ -133,26 +133,6 @@ def half_decrement(times: Callable[[Array], Array], slopes: Array) -> float | No
     return sum(added)
 
 
-class Told(NamedTuple):
-    """What some rows tell of one component: those that may belong to it."""
-
-    columns: NDArray[np.intp]  #  (q,)    its coordinates: those of the weights, then its own
-    slopes: Array  #              (k,)    of its log weight, the same for every row
-    own: Array  #                 (m, p)  slopes of its log density
-    rows: NDArray[np.intp]  #     (m,)    which these are
-    resp: Array  #                (m,)
-    shares: Array  #              (m,)    responsibilities times weights
-
-    def along(self, x: Array) -> Array:
-        """Return (m,) the slopes of the rows along x, in all coordinates."""
-        of_weights, of_own = np.split(x[self.columns], [len(self.slopes)])
-        return times(self.own, of_own) + dot(self.slopes, of_weights)
-
-    def add(self, found: Array, shares: Array) -> None:
-        """Add the slopes of the rows, each times its share."""
-        found[self.columns] += np.concatenate([self.slopes * shares.sum(), weighted_sum(shares, self.own)])
-
-
 @dataclass
 class Scores:
     """Scores of rows for the components to which they may belong: most have one or two.
@@ -161,48 +141,60 @@ class Scores:
     """
 
     n_rows: int
-    roots: Array  #      (k,)  of the weights
-    complete: Array  #   (p,)  the information of complete rows, a diagonal
-    components: list[Told]
+    roots: Array  #      (k,)    of the weights
+    complete: Array  #   (p,)    the information of complete rows, a diagonal
+    slopes: Array  #     (c, k)  of the log weight of each component that has any, the same for every row
+    columns: NDArray[np.intp]  #  (c, q)  which coordinates are its own
+    offsets: NDArray[np.int64]  # (c + 1,)  of its rows among these, some of which are there twice:
+    rows: NDArray[np.int64]  #    (m,)
+    resp: Array  #       (m,)
+    shares: Array  #     (m,)    responsibilities times weights
+    own: Array  #        (m, q)  slopes of the log density of the component
 
     @classmethod
     def of(cls, rows: Rows, params: Params, at: Coordinates) -> Scores:
         """Return the scores of some rows."""
-        resp, w = rows.posterior(params, "resp").resp, rows.sample_weight
-        columns, slopes = at.of_components(), weights_scores(at.weights)
-        found = cls(len(rows), np.sqrt(at.weights), np.zeros(len(at)), [])
-        for c in np.flatnonzero(params.all_weights).tolist():
-            mine = np.flatnonzero(resp[:, c] > NEGLIGIBLE)
-            own, told = params.scores(c, *(array[mine] for array in rows.data))
-            shares = w[mine] * resp[mine, c]
-            found.complete[columns[c]] += np.append(np.full(len(slopes), shares.sum()), weighted_sum(shares, told))
-            found.components.append(Told(columns[c], slopes[c], own, mine, resp[mine, c], shares))
+        resp, w, k = rows.posterior(params, "resp").resp, rows.sample_weight, len(at.weights)
+        live = np.flatnonzero(params.all_weights)
+        by_component = np.ascontiguousarray(resp[:, live].T)
+        places = np.flatnonzero(by_component > NEGLIGIBLE)
+        offsets, mine = np.searchsorted(places, len(rows) * np.arange(len(live) + 1)), places % len(rows)
+        its_resp = by_component.ravel()[places]
+        columns = [each[k:] for each in at.of_components()]
+        q = max(map(len, columns))
+        found = cls(
+            len(rows), np.sqrt(at.weights), np.zeros(len(at)), weights_scores(at.weights)[live],
+            np.zeros((len(live), q), np.intp), offsets, mine, its_resp,
+            w[mine] * its_resp, np.zeros((len(mine), q)),
+        )  # fmt: skip
+        for i, c in enumerate(live.tolist()):
+            here = slice(offsets[i], offsets[i + 1])
+            own, told = params.scores(c, *(array[mine[here]] for array in rows.data))
+            found.complete[:k] += found.shares[here].sum()
+            if len(columns[c]):  # those of a background are none
+                found.complete[columns[c]] += weighted_sum(found.shares[here], told)
+                found.columns[i], found.own[here] = columns[c], own
         return found
 
     def louis(self, x: Array) -> Array:
         """Return Louis's information times x: that of complete rows without what the responsibilities leave open."""
-        found = self.complete * x
-        slopes = [each.along(x) for each in self.components]
-        means = self._means(slopes)
-        for each, along in zip(self.components, slopes, strict=True):
-            each.add(found, each.shares * (means[each.rows] - along))
-        return found
+        return np.asarray(self.complete * x + self._times(x, about_means=True))
 
     def opg(self, x: Array) -> Array:
         """Return the sum of outer products of the rows' scores, times x."""
-        found, k = np.zeros(len(x)), len(self.roots)
-        means = self._means([each.along(x) for each in self.components])
-        for each in self.components:
-            each.add(found, each.shares * means[each.rows])
+        found, k = self._times(x, about_means=False), len(self.roots)
         found[:k] += self.complete[0] * dot(self.roots, x[:k]) * self.roots  # see weights_scores
         return found
 
-    def _means(self, slopes: list[Array]) -> Array:
-        """Return (n,) the mean of the components' slopes by their responsibilities for each row."""
-        means = np.zeros(self.n_rows)
-        for each, along in zip(self.components, slopes, strict=True):
-            means[each.rows] += each.resp * along
-        return means
+    def _times(self, x: Array, *, about_means: bool) -> Array:
+        """Return the sum over rows of the mean of their slopes along x, or of what is above it, times their slopes."""
+        k, found = len(self.roots), np.zeros(len(x))
+        of_rows = self.own, self.rows, self.resp, self.shares, self.offsets
+        along = x[self.columns], times(self.slopes, x[:k])
+        own, totals = scores_times(*of_rows, *along, self.n_rows, about_means)
+        found[:k] = weighted_sum(totals, self.slopes)
+        np.add.at(found, self.columns, own)
+        return found
 
 
 def displacement(params: Params, reached: Params, at: Coordinates) -> Array:

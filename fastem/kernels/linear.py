@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastem.kernels.twins import linear_kernels
 
@@ -102,6 +103,36 @@ def eigen(matrices: Array, *, vectors: bool) -> tuple[Array, Array]:
         raise np.linalg.LinAlgError("Eigenvalues did not converge")
     found = np.ldexp(values.reshape(*stack, d), exponents[..., 0])
     return found, rows.reshape(*stack, *rows.shape[1:])
+
+
+def hermite_slopes(z: Array) -> Array:
+    """Return (n, m) z, and (z_i z_j - [i = j]) / sqrt(1 + [i = j]) for j <= i, of rows z (n, d)."""
+    n, d = z.shape
+    slopes = np.empty((n, d + d * (d + 1) // 2))
+    linear_kernels().hermite_slopes(np.ascontiguousarray(z), slopes)
+    return slopes
+
+
+def scores_times(
+    own: Array,
+    rows: NDArray[np.int64],
+    resp: Array,
+    shares: Array,
+    offsets: NDArray[np.int64],
+    x: Array,
+    common: Array,
+    n_rows: int,
+    about_means: bool,
+) -> tuple[Array, Array]:
+    """Return (c, q) and (c,) what sums of scores of each component are, times a vector: see `inference/remaining.py`.
+
+    own (m, q) are slopes of rows (m,), those of component c from offsets[c] on; x (c, q) and common (c,) what a vector
+    makes of them, and of what they have in common.
+    """
+    found, totals = np.empty(x.shape), np.empty(len(x))
+    workspace = np.empty(len(own)), np.empty(n_rows)
+    linear_kernels().scores_times(own, rows, resp, shares, offsets, x, common, about_means, *workspace, found, totals)
+    return found, totals
 
 
 def stacked(matrices: Array, stack: tuple[int, ...]) -> Array:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from fastem._typing import Array
 from fastem.data.missing import Places, by_pattern
 from fastem.families.gaussian.matrices import inverse_factors, triangle
-from fastem.kernels.linear import eigh, outer_sums, product
+from fastem.kernels.linear import eigh, hermite_slopes, outer_sums, product
 
 
 class Whitened(NamedTuple):
@@ -44,11 +44,9 @@ def places(d: int) -> NDArray[np.intp]:
 
 def slopes(precision_factor: Array, residuals: Array) -> Array:
     """Return Hermite's polynomials (n, m) of rows about the mean (n, d), NaN where they lack a value."""
-    d = residuals.shape[1]
-    i, j, scale = triangle(d)
     if not np.isnan(residuals).any():
-        z = product(residuals, precision_factor.T)
-        return np.hstack([z, (z[:, i] * z[:, j] - (i == j)) * scale])
+        return hermite_slopes(product(residuals, precision_factor.T))
+    i, j, scale = triangle(d := residuals.shape[1])
     found = np.empty((len(residuals), d + len(i)))
     for rows, a, U in whitened(precision_factor, residuals):
         found[rows] = np.hstack([a, (a[:, i] * a[:, j] + ((U[i] * U[j]).sum(axis=1) - (i == j))) * scale])
