@@ -9,7 +9,8 @@ cdef struct Component:       # the rows of one, and its moments
     double *weights          # (n,)
     double *z                # (n, d)    rows, whitened
     double *key              # (n,)      what is sorted
-    int64_t *order           # (n,)
+    int64_t *order           # (n,)      a heap of rows, the smallest key first
+    Py_ssize_t left          # of them
     int64_t *side            # (n,)      0 or 1
     double *mean             # (d,)
     double *covariance       # (d, d)    regularised
@@ -149,24 +150,42 @@ cdef double loglik_of_one(const Component *g) noexcept nogil:
     return total
 
 
-cdef void sort_keys(double *key, int64_t *order, Py_ssize_t n) noexcept nogil:
-    """Ascending, equal ones by their rows: Shell's sort with the gaps of Tokuda (1992)."""
-    cdef Py_ssize_t i, j, gap = 1
-    cdef double smallest
-    cdef int64_t its_row
-    for i in range(n):
-        order[i] = i
-    while gap < n:
-        gap = (9 * gap) // 4 + 1
-    while gap > 1:
-        gap = (4 * (gap - 1) + 8) // 9
-        for i in range(gap, n):
-            smallest, its_row = key[i], order[i]
-            j = i
-            while j >= gap and (key[j - gap] > smallest or (key[j - gap] == smallest and order[j - gap] > its_row)):
-                key[j], order[j] = key[j - gap], order[j - gap]
-                j -= gap
-            key[j], order[j] = smallest, its_row
+cdef inline bint comes_before(const Component *g, int64_t a, int64_t b) noexcept nogil:
+    """Has a row the smaller key, or of equal ones the smaller number?"""
+    return g.key[a] < g.key[b] or (g.key[a] == g.key[b] and a < b)
+
+
+cdef void sift(Component *g, Py_ssize_t place) noexcept nogil:
+    """Move the row at this place of the heap down to where it belongs."""
+    cdef int64_t row = g.order[place]
+    cdef Py_ssize_t child = 2 * place + 1
+    while child < g.left:
+        if child + 1 < g.left and comes_before(g, g.order[child + 1], g.order[child]):
+            child += 1
+        if not comes_before(g, g.order[child], row):
+            break
+        g.order[place] = g.order[child]
+        place, child = child, 2 * child + 1
+    g.order[place] = row
+
+
+cdef void make_heap(Component *g) noexcept nogil:
+    """order <- all rows, the one with the smallest key first: only few of them are wanted in their order."""
+    cdef Py_ssize_t i
+    g.left = g.n
+    for i in range(g.n):
+        g.order[i] = i
+    for i in range(g.n // 2 - 1, -1, -1):
+        sift(g, i)
+
+
+cdef int64_t pop_heap(Component *g) noexcept nogil:
+    """The row that comes first of those left."""
+    cdef int64_t row = g.order[0]
+    g.left -= 1
+    g.order[0] = g.order[g.left]
+    sift(g, 0)
+    return row
 
 
 cdef inline double distance(const Component *g, Py_ssize_t a, Py_ssize_t b) noexcept nogil:

@@ -88,25 +88,31 @@ cdef void fields_of(Tile *t, const floating[:, :] X, const double[:] sample_weig
     """fields (count, n): the squared distance of each row to its nearest center, with each of the candidates as one
     more; potentials: their weighted sums."""
     cdef Py_ssize_t n = X.shape[0], row = 0, rows, c, i, j
-    cdef double *field
-    cdef real z, center
+    cdef real *center = t.residual
+    cdef vec z, square, potential
     for c in range(count):
         potentials[c] = 0.0
     while row < n:
         rows = min(TILE, n - row)
         load_columns(X, row, rows, TILE, t.origin, t.x)
+        load_weights(t, sample_weight, False, row, rows)
+        for i in range(TILE):
+            t.top[i] = <real> nearest_so_far[row + i] if i < rows else 0.0
         for c in range(count):
-            field = fields + c * n + row
-            for i in range(TILE):
-                t.density[i] = 0.0
             for j in range(t.d):
-                center = <real> (X[candidates[c], j] - t.origin[j])
-                for i in range(TILE):
-                    z = (t.x[j * COLUMN + i] - center) * <real> scale[j]
-                    t.density[i] += z * z
+                center[j] = <real> (X[candidates[c], j] - t.origin[j])
+            potential = broadcast(0.0)
+            for i in range(VECTORS):
+                square = broadcast(0.0)
+                for j in range(t.d):
+                    z = (load(t.x + j * COLUMN, i) - center[j]) * <real> scale[j]
+                    square = square + z * z
+                square = where_less(square, load(t.top, i), square, load(t.top, i))
+                store(t.density, i, square)
+                potential = potential + load(t.weight, i) * square
+            potentials[c] += lane_sum(potential)
             for i in range(rows):
-                field[i] = min(nearest_so_far[row + i], <double> t.density[i])
-                potentials[c] += sample_weight[row + i] * field[i]
+                fields[c * n + row + i] = t.density[i]
         row += rows
 
 

@@ -34,19 +34,21 @@ cdef bint sides_of_far_row(Component *g, double uniform) noexcept nogil:
     cdef Py_ssize_t row, far
     cdef double outside = 0.0, inside = 0.0
     for row in range(g.n):
-        g.key[row] = distance(g, row, -1)
-    sort_keys(g.key, g.order, g.n)
-    far = g.n - 1
-    while far > 0 and outside + g.weights[g.order[far]] <= FAR_SHARE * uniform * g.total:
-        outside += g.weights[g.order[far]]
-        far -= 1
-    far = g.order[far]
+        g.key[row] = -distance(g, row, -1)
+    make_heap(g)
+    far = pop_heap(g)
+    while g.left and outside + g.weights[far] <= FAR_SHARE * uniform * g.total:
+        outside += g.weights[far]
+        far = pop_heap(g)
     for row in range(g.n):
         g.key[row] = distance(g, row, far)
-    sort_keys(g.key, g.order, g.n)
-    for row in range(g.n):
-        inside += g.weights[g.order[row]]
-        g.side[g.order[row]] = inside <= max(g.d + 2.0, NEAR_SHARE * g.total)
+        g.side[row] = 0
+    make_heap(g)
+    row = pop_heap(g)
+    while g.left and inside + g.weights[row] <= max(g.d + 2.0, NEAR_SHARE * g.total):
+        inside += g.weights[row]
+        g.side[row] = 1
+        row = pop_heap(g)
     return enough_on_both(g)
 
 
