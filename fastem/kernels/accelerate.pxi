@@ -113,16 +113,18 @@ cdef void newton_step(const Run *run, double *memory, Py_ssize_t p) noexcept nog
     cdef double *rest = memory + 6 * p
     cdef double *direction = rest + p
     cdef double shares[PAIRS]
+    cdef double curvatures[PAIRS]
     memcpy(rest, memory + 5 * p, p * sizeof(double))
     memcpy(direction, memory + 4 * p, p * sizeof(double))
     for i in range(pairs - 1, -1, -1):
         s = pair(run, memory, p, i)
-        shares[i] = inner(s, rest, p) / inner(s, s + p, p)
+        curvatures[i] = inner(s, s + p, p)
+        shares[i] = inner(s, rest, p) / curvatures[i]
         add_multiple(-shares[i], s + p, rest, p)
         add_multiple(-shares[i], s + 2 * p, direction, p)
     for i in range(pairs):
         s = pair(run, memory, p, i)
-        add_multiple(shares[i] - inner(s + p, direction, p) / inner(s, s + p, p), s, direction, p)
+        add_multiple(shares[i] - inner(s + p, direction, p) / curvatures[i], s, direction, p)
 
 
 cdef inline void add_multiple(double factor, const double *a, double *b, Py_ssize_t n) noexcept nogil:
@@ -132,17 +134,16 @@ cdef inline void add_multiple(double factor, const double *a, double *b, Py_ssiz
 
 
 cdef inline double inner(const double *a, const double *b, Py_ssize_t n) noexcept nogil:
-    """In four sums, so that an addition need not wait for the last."""
-    cdef Py_ssize_t i, whole = n - n % 4
-    cdef double sum_0 = 0.0, sum_1 = 0.0, sum_2 = 0.0, sum_3 = 0.0
-    for i in range(0, whole, 4):
-        sum_0 += a[i] * b[i]
-        sum_1 += a[i + 1] * b[i + 1]
-        sum_2 += a[i + 2] * b[i + 2]
-        sum_3 += a[i + 3] * b[i + 3]
-    for i in range(whole, n):
-        sum_0 += a[i] * b[i]
-    return (sum_0 + sum_1) + (sum_2 + sum_3)
+    """In two vectors of sums, so that an addition need not wait for the last."""
+    cdef Py_ssize_t i, whole = n // (2 * LANES)
+    cdef vec even = broadcast(0.0), odd = broadcast(0.0)
+    cdef double rest = 0.0
+    for i in range(whole):
+        even = even + load(a, 2 * i) * load(b, 2 * i)
+        odd = odd + load(a, 2 * i + 1) * load(b, 2 * i + 1)
+    for i in range(2 * LANES * whole, n):
+        rest += a[i] * b[i]
+    return rest + lane_sum(even + odd) if whole else rest
 
 
 # ---------------------------------------------------------------------------------------- coordinates of the weights

@@ -113,19 +113,21 @@ def remember(run, memory):
 def newton_step(run, memory):
     """The direction, in row 2 of memory.  Nocedal's two loops (1980), of which QuasiNewton has the compact form: f = H
     g and z = H y give H times what is left of g."""
-    pairs, rest, direction, shares = int(run[PAIRS]), memory[2, 0], memory[2, 1], np.empty(MOST_PAIRS)
+    pairs, rest, direction = int(run[PAIRS]), memory[2, 0], memory[2, 1]
+    shares, curvatures = np.empty(MOST_PAIRS), np.empty(MOST_PAIRS)
     copy(memory[1, 2], rest)
     copy(memory[1, 1], direction)
     for i in range(pairs - 1, -1, -1):
         at = place_of(run, i)
         s, y, z = memory[at, 0], memory[at, 1], memory[at, 2]
-        shares[i] = inner(s, rest) / inner(s, y)
+        curvatures[i] = inner(s, y)
+        shares[i] = inner(s, rest) / curvatures[i]
         add_multiple(-shares[i], y, rest)
         add_multiple(-shares[i], z, direction)
     for i in range(pairs):
         at = place_of(run, i)
         s, y = memory[at, 0], memory[at, 1]
-        add_multiple(shares[i] - inner(y, direction) / inner(s, y), s, direction)
+        add_multiple(shares[i] - inner(y, direction) / curvatures[i], s, direction)
 
 
 @once
