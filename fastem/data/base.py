@@ -47,8 +47,9 @@ TRUST_RADIUS = 5.0
 PAIRS = 30
 """Differences that the quasi-Newton method keeps."""
 
-Vectors = tuple[Array, Array, Array]
-"""Vectors (p,) of the quasi-Newton method: x, f and gradient of an iteration, or differences of them."""
+Vectors = tuple[Array, Array, Array] | Array
+"""Vectors (p,) of the quasi-Newton method: x, f and gradient of an iteration, or differences of them: rows (3, p)
+of an array, or one by one."""
 
 
 class StopRule(NamedTuple):

@@ -78,7 +78,7 @@ def iterations(
         size=found["size"],
         limited=bool(found["limited"]),
         gains=gains[3 - int(found["gains"]) :],
-        last=[vectors(memory[0])] if found["seen"] else [],
+        last=[memory[0]] if found["seen"] else [],
         pairs=pairs_of(memory, int(found["oldest"]), int(found["pairs"])),
     )
     return Iterations(
@@ -92,11 +92,6 @@ def iterations(
     )
 
 
-def vectors(row: Array) -> Vectors:
-    """Return the three vectors of a row of the memory."""
-    return row[0], row[1], row[2]
-
-
 def pairs_of(memory: Array, oldest: int, count: int) -> list[Vectors]:
     """Return the pairs of a kernel, the oldest first, from its ring."""
-    return [vectors(memory[FIRST_PAIR + (oldest + i) % (PAIRS + 1)]) for i in range(count)]
+    return [memory[FIRST_PAIR + (oldest + i) % (PAIRS + 1)] for i in range(count)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from itertools import combinations
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -148,6 +148,10 @@ class Params(ABC):
     def to_vector(self, at: Self, fixed: FixedLike = ()) -> Array:
         """Return what is free as a vector without constraints, in the units of `at`."""
 
+    def n_coordinates(self, fixed: Fixed) -> int:
+        """Count the elements of `to_vector`."""
+        return int(fixed.free("weights").sum()) + self._n_free(fixed)
+
     @abstractmethod
     def from_vector(self, vector: Array, fixed: FixedLike = ()) -> Self:
         """Return the parameters of which to_vector(self, fixed) is `vector`; what is fixed is that of self."""
@@ -229,7 +233,7 @@ class Params(ABC):
     def without(self, component: int) -> Self:
         """Return the other components; their weights are scaled up."""
         rest = self.select(np.delete(np.arange(len(self.weights)), component))
-        return replace(rest, weights=rest.weights / rest.weights.sum())
+        return rest.with_weights(rest.weights / rest.weights.sum())
 
     def split(self, donor: int, place: int | None = None) -> Self:
         """Return a mixture in which two halves of the donor take its place and that of another component.
@@ -240,7 +244,7 @@ class Params(ABC):
             return self._split(donor, place)
         k = len(self.weights)
         longer = self.select(np.append(np.arange(k), donor))
-        return replace(longer, weights=np.append(self.weights, 0.0)).split(donor, k)
+        return longer.with_weights(np.append(self.weights, 0.0)).split(donor, k)
 
     @abstractmethod
     def _split(self, donor: int, place: int) -> Self:
@@ -256,7 +260,7 @@ class Params(ABC):
         values = {name: getattr(self, name).copy() for name in self.own_parameters}
         for name, value in values.items():
             value[i] = getattr(one, name)[0]
-        merged = replace(self, weights=weights, **values)
+        merged = self._with(weights=weights, **values)
         return merged.select(np.delete(np.arange(len(weights)), j))
 
     def merge_loss(self, i: int, j: int) -> float:
@@ -278,7 +282,7 @@ class Params(ABC):
         """
         k = len(self.weights)
         longer = self.select(np.append(np.arange(k), donor))
-        return replace(longer, weights=np.append(self.weights, 0.0)).with_components([donor, k], pair)
+        return longer.with_weights(np.append(self.weights, 0.0)).with_components([donor, k], pair)
 
     def with_components(self, places: list[int], others: Params) -> Self:
         """Return a mixture in which others take these places, and share the weight that is there.
@@ -302,6 +306,10 @@ class Params(ABC):
         }
         return self._with(weights=weights, **values)
 
+    def with_weights(self, weights: Array) -> Self:
+        """Return the same components with other weights (k,)."""
+        return self._with(weights=weights)
+
     def _with(self, **values: Array) -> Self:
         """Return the same with other values, which are parts of parameters and need no check."""
         return self.unchecked(**({each.name: getattr(self, each.name) for each in fields(self)} | values))
@@ -309,7 +317,7 @@ class Params(ABC):
     def _pair(self, i: int, j: int) -> Self:
         """Return the mixture of two of the components."""
         pair = self.select(np.array([i, j]))
-        return replace(pair, weights=pair.weights / pair.weights.sum())
+        return pair.with_weights(pair.weights / pair.weights.sum())
 
     @abstractmethod
     def pooled(self) -> Params:

@@ -158,7 +158,7 @@ def iterate_of(rows: RowSource, family: Family[P, S], settings: FitSettings) -> 
     def settings_at(start: P) -> tuple[P, MStep, StopRule]:
         fixed = start.as_fixed(settings.fixed)
         needed = accelerated or stopping == "gradient"
-        n_coordinates = start.to_vector(start, fixed).size if needed else 0
+        n_coordinates = start.n_coordinates(fixed) if needed else 0
         m_step = family.m_step(start, fixed, prior)
         return start, m_step, StopRule(stopping, 0.0, accelerated, n_coordinates)
 

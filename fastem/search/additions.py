@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from fastem.data.row_source import RowSource
@@ -53,7 +51,7 @@ def additions(
 
 def with_component(params: P, others: P, c: int, share: float) -> P:
     """Return a mixture with a component of another one, which has this share of the weight."""
-    one = replace(others.select(np.array([c])), weights=np.ones(1))
+    one = others.select(np.array([c])).with_weights(np.ones(1))
     return params.joined(one, share)
 
 

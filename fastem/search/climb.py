@@ -109,7 +109,7 @@ class Climb(Generic[P, S]):
         """Return the settings of a run in a kernel: one to a maximum takes quasi-Newton steps."""
         fixed = params.as_fixed(self.fixed) if self.fixed else Fixed(len(params.weights))
         accelerated = tol > 0
-        n_coordinates = params.to_vector(params, fixed).size if accelerated else 0
+        n_coordinates = params.n_coordinates(fixed) if accelerated else 0
         return self.family.m_step(params, fixed, self.prior), StopRule("aitken", tol, accelerated, n_coordinates)
 
     def _iterations(

@@ -164,7 +164,11 @@ def test_vectors_are_parameters_and_gradients_are_slopes(kind, fixed):
         fixed = {"weights": np.arange(k) == 1, "means": np.arange(k) == 0}
     fixed = params.as_fixed(fixed)
     x = params.to_vector(params, fixed)
-    assert len(x) == params.n_free(fixed) + (1 if params.free_weights(fixed).sum() > 0 else 0)
+    assert (
+        len(x)
+        == params.n_coordinates(fixed)
+        == params.n_free(fixed) + (1 if params.free_weights(fixed).sum() > 0 else 0)
+    )
     back = params.from_vector(x, fixed)
     for name in ("weights", "noise_weight", "means", "covariances"):
         np.testing.assert_allclose(getattr(back, name), getattr(params, name), rtol=1e-12, err_msg=name)

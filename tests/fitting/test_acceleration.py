@@ -54,6 +54,15 @@ def test_what_is_fixed_is_no_part_of_a_vector(kind, fixed):
     assert len(at.to_vector(at, ("weights", "means", "covariances"))) == 0
 
 
+@every
+def test_coordinates_are_counted_without_a_vector(world, kind):
+    params, coins = normal_params(world, kind), binomial_params(datasets.three_coins)
+    assert coins.n_coordinates(coins.as_fixed(())) == len(coins.to_vector(coins))
+    first = np.arange(len(params.weights)) == 0
+    for fixed in ((), ("weights",), ("means", "covariances"), {"weights": first, "means": first}):
+        assert params.n_coordinates(params.as_fixed(fixed)) == len(params.to_vector(params, fixed))
+
+
 # ---------------------------------------------------------------------------------------------------------------- fits
 
 

@@ -246,14 +246,16 @@ class GaussianParams(Params):
 
     def select(self, components: NDArray[np.intp]) -> GaussianParams:
         covariances = self.structure.select(components)
-        return replace(self, weights=self.weights[components], means=self.means[components], covariances=covariances)
+        return self._with(weights=self.weights[components], means=self.means[components], covariances=covariances)
 
     def pooled(self) -> GaussianParams:
         """Return one component that has the moments of the mixture; of a tied covariance it is full."""
         mean = weighted_sum(self.weights, self.means)
         values = self.structure.pooled(self.weights, self.means - mean).values
         kind = "full" if self.structure.is_shared else self.covariance_type
-        return GaussianParams(np.ones(1), mean[np.newaxis], values, kind)
+        return GaussianParams.unchecked(
+            weights=np.ones(1), means=mean[np.newaxis], covariances=values, covariance_type=kind
+        )
 
     def _split(self, donor: int, place: int) -> GaussianParams:
         """Split along the longest axis, each feature in units of its own spread."""

@@ -255,6 +255,9 @@ class BackgroundParams(GaussianParams):
         logs = log_weights(self.all_weights, self.free_weights(fixed))
         return np.append(logs, super().to_vector(at, self.beside_weights(fixed)))
 
+    def n_coordinates(self, fixed: Fixed) -> int:
+        return int(self.free_weights(fixed).sum()) + self._n_free(fixed)
+
     def from_vector(self, vector: Array, fixed: FixedLike = ()) -> Self:
         fixed = self.as_fixed(fixed)
         free = self.free_weights(fixed)
