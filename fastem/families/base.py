@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastem._typing import Array, MStep, RowKind
+from fastem.data.base import Posterior
 from fastem.data.row_source import RowSource
 from fastem.data.rows import Rows
 from fastem.families.fixed import Fixed
@@ -159,6 +160,24 @@ class Family(ABC, Generic[P, S]):
         labels (n,) are the components of the rows.  One with less than `least` rows has gain -inf; at most `most` rows
         of each are looked at.  EM runs for `trial` iterations from each beginning, and so many in all from the best.
         None where no kernel does it: then try `pairs`.
+        """
+        return None
+
+    def partial_runs(
+        self,
+        rows: Rows,
+        known: Posterior,
+        mixture: P,
+        starts: list[tuple[list[int], P]],
+        *,
+        foreign: float,
+        iterations: int,
+    ) -> list[tuple[float, P]] | None:
+        """Run EM of a few components from each start, on the rows with what the rest of a mixture leaves of them.
+
+        A start has the places of these components in the mixture, of which `known` are resp and log_prob of the rows.
+        Returns what the log likelihood gains, and where EM leads.  A row of which the components have no more than
+        `foreign` is not looked at.  None where no kernel does it.
         """
         return None
 

@@ -82,3 +82,33 @@ def split_components(
         X, sample_weight, labels, components, uniforms, added, units, *rules, *workspace, *found
     )
     return found
+
+
+def partial_em(
+    X: Array,
+    sample_weight: Array,
+    resp: Array,
+    log_prob: Array,
+    places: NDArray[np.int32],
+    shares: Array,
+    starts: tuple[Array, Array, Array],
+    added: Array,
+    structure: str,
+    *,
+    foreign: float,
+    iterations: int,
+) -> Array:
+    """Run EM of c components from each of m starts, on the rows of which these components have a share.
+
+    Returns (m,) what the log likelihood gains; starts, the weights (m, c), means (m, c, d) and spread (m, .), become
+    where EM leads.
+
+    places (m, c) are the components in the mixture of which resp (n, .) and log_prob (n,) are, and shares (m,) their
+    weight there.  A row of which they have no more than `foreign` is not looked at.
+    """
+    gains, workspace = np.empty(len(places)), (np.empty(X.shape), np.empty(len(X)))
+    rules = STRUCTURES[structure], foreign, iterations
+    cython_twin().partial_em(
+        X, sample_weight, resp, log_prob, places, shares, added, *rules, *workspace, gains, *starts
+    )
+    return gains

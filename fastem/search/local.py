@@ -7,7 +7,8 @@ tenth for three of ten: so it tells which moves are worth an EM of all.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import math
+from dataclasses import dataclass
 from typing import Generic
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy as np
 from fastem.data.base import Posterior
 from fastem.families.base import P, S
 from fastem.kernels.linear import dot
-from fastem.search.climb import Climb
+from fastem.search.climb import CALL_WORK, Climb
 from fastem.search.splits import Split
 
 ITERATIONS = 10
@@ -47,16 +48,21 @@ class Move(Generic[P]):
         merged = np.array(self.merged)
         weight = params.weights[merged].sum()
         few = params.select(merged)
-        one = replace(few, weights=few.weights / weight).pooled()
+        one = few.with_weights(few.weights / weight).pooled()
         return pair.joined(one, weight / (weight + params.weights[self.split.component]))
 
 
 @dataclass(frozen=True)
 class Tried(Generic[P]):
-    """The mixture that a move leads to, and what EM of the components that it touches has gained (a total)."""
+    """Where EM of the components that a move touches has led, and what it has gained (a total)."""
 
-    params: P
-    gain: float
+    places: list[int]
+    components: P
+    gain: float = -math.inf
+
+    def of(self, params: P) -> P:
+        """Return the mixture after the move."""
+        return params.with_components(self.places, self.components)
 
 
 @dataclass(frozen=True)
@@ -68,18 +74,46 @@ class Trials(Generic[P, S]):
     known: Posterior  # resp and log_prob of these rows
 
     @classmethod
-    def of(cls, climb: Climb[P, S], params: P) -> Trials[P, S]:
-        """Take fewer rows, where there are many: these only say which moves are tried on all."""
+    def of(cls, climb: Climb[P, S], params: P, known: Posterior) -> Trials[P, S]:
+        """Take fewer rows, where there are many: these only say which moves are tried on all, of which `known` is."""
         rows = climb.coarse(len(params.weights)).rows
-        on_part = climb.on(rows, climb.family.of_one_component())
-        return cls(on_part, params, rows.posterior(params, "resp", "log_prob"))
+        if rows is not climb.rows:
+            known = rows.posterior(params, "resp", "log_prob")
+        return cls(climb.on(rows, climb.family.of_one_component()), params, known)
 
-    def __call__(self, move: Move[P]) -> Tried[P]:
-        """Run EM of the components that a move touches."""
-        resp = self.known.resp[:, move.places].sum(axis=1)
+    def __call__(self, moves: list[Move[P]], most: int) -> list[Tried[P]]:
+        """Run EM of the components that each move touches, while there is time; return the best, at the most so many.
+
+        It runs in a kernel if it can, in calls of some tenths of a second.
+        """
+        begun, found = [Tried(move.places, move.begin(self.params)) for move in moves], list[Tried[P]]()
+        work = ITERATIONS * len(self.climb.rows) * 3 * self.params.sums_length // len(self.params.weights)
+        at_once = max(1, CALL_WORK // work)
+        for begin in range(0, len(begun), at_once):
+            if self.climb.is_over:
+                break
+            some = begun[begin : begin + at_once]
+            runs = self._in_kernel(some) if work <= CALL_WORK else None
+            found += map(self._one_by_one, some) if runs is None else runs
+        return sorted(found, key=lambda each: -each.gain)[:most]
+
+    def _in_kernel(self, begun: list[Tried[P]]) -> list[Tried[P]] | None:
+        """Go on with all in one call of a kernel; None where there is none."""
+        starts = [(each.places, each.components) for each in begun]
+        found = self.climb.family.partial_runs(
+            self.climb.rows, self.known, self.params, starts, foreign=FOREIGN, iterations=ITERATIONS
+        )
+        if found is None:
+            return None
+        self.climb.budget.spend(len(begun) * ITERATIONS * len(self.climb.rows) * begun[0].components.sums_length)
+        return [Tried(each.places, reached, gain) for each, (gain, reached) in zip(begun, found, strict=True)]
+
+    def _one_by_one(self, begun: Tried[P]) -> Tried[P]:
+        """Go on with one in a call of its own."""
+        resp = self.known.resp[:, begun.places].sum(axis=1)
         mine = np.flatnonzero(resp > FOREIGN)
         rows = self.climb.rows.weighted(resp).take(mine)
-        found = self.climb.on(rows, self.climb.family)(move.begin(self.params), ITERATIONS)
-        share = self.params.weights[move.places].sum()  # as a mixture of their own their weights sum to 1
+        found = self.climb.on(rows, self.climb.family)(begun.components, ITERATIONS)
+        share = self.params.weights[begun.places].sum()  # as a mixture of their own their weights sum to 1
         before = dot(rows.sample_weight, self.known.log_prob[mine] + np.log(resp[mine] / share))
-        return Tried(self.params.with_components(move.places, found.params), found.loglik - before)
+        return Tried(begun.places, found.params, found.loglik - before)

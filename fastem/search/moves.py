@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from fastem._typing import Array
+from fastem.data.base import Posterior
 from fastem.data.rows import Rows
 from fastem.families.base import P, S
 from fastem.families.diagnosis import is_suspect
@@ -93,20 +94,23 @@ def successes(climb: Climb[P, S], at: Reached[P], found: Iterable[P]) -> Iterato
         if run.loglik < at.loglik - HOPELESS * total or run.highest < least:
             continue
         run = to_maximum(climb, run.params, least)
-        if run.loglik > least and n_suspects(climb, run.params) <= n_suspects(climb, at.params):
+        if run.loglik > least and not more_suspects(climb, run.params, at.params):
             yield run
 
 
-def best_moves(climb: Climb[P, S], params: P, rng: np.random.Generator) -> list[P]:
-    """Return where moves lead, on the components that they touch: the best of those of the largest estimated gains."""
-    found = list(map(Trials.of(climb, params), moves(climb, params, rng)[:TRIED]))
-    return [each.params for each in sorted(found, key=lambda each: -each.gain)[:FULLY]]
+def best_moves(climb: Climb[P, S], params: P, rng: np.random.Generator) -> Iterator[P]:
+    """Yield where moves lead, on the components that they touch: the best of those of the largest estimated gains."""
+    known = climb.rows.posterior(params, "resp", "labels", "log_prob")
+    found = Trials.of(climb, params, known)(moves(climb, params, known, rng)[:TRIED], FULLY)
+    return (each.of(params) for each in found)
 
 
-def moves(climb: Climb[P, S], params: P, rng: np.random.Generator) -> list[Move[P]]:
-    """Return moves in the order of their estimated gains, but none that is estimated to lose much."""
+def moves(climb: Climb[P, S], params: P, known: Posterior, rng: np.random.Generator) -> list[Move[P]]:
+    """Return moves in the order of their estimated gains, but none that is estimated to lose much.
+
+    `known` are resp and labels of the rows.
+    """
     k, total, weights = len(params.weights), climb.total, climb.rows.sample_weight
-    known = climb.rows.posterior(params, "resp", "labels")
     resp, splits = known.resp[:, :k], best_splits(climb, params, range(k), known.labels, rng)
     losses, removals = params.merge_losses(), removal_losses(resp, weights, params.weights)
     pairs = [divmod(int(place), k) for place in np.argsort(losses, axis=None)[: k * (k - 1) // 2][: 3 * k]]
@@ -136,6 +140,12 @@ def removal_losses(resp: Array, sample_weight: Array, weights: Array) -> Array:
     rest = 1 - 1e-12
     lost = np.einsum("n,nk->k", sample_weight, -np.log1p(-np.minimum(resp, rest))) / sample_weight.sum()
     return np.asarray(lost + np.log1p(-np.minimum(weights, rest)))
+
+
+def more_suspects(climb: Climb[P, S], params: P, before: P) -> bool:
+    """Return whether more components may be of a spurious maximum than were before."""
+    found = n_suspects(climb, params)
+    return found > 0 and found > n_suspects(climb, before)
 
 
 def n_suspects(climb: Climb[P, S], params: P) -> int:

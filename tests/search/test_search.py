@@ -255,18 +255,59 @@ def test_a_move_gains_at_least_what_the_components_that_it_touches_do(name, monk
     with rows:
         climb = Climb(rows, family, Fixed(4))
         at = to_maximum(climb, next(family.beginnings(rows, 4, np.random.default_rng(1)))).params
-        before, trials = rows.sweep(at).loglik, Trials.of(climb, at)
-        found = moves.moves(climb, at, np.random.default_rng(2))
+        known = rows.posterior(at, "resp", "labels", "log_prob")
+        before, trials = rows.sweep(at).loglik, Trials.of(climb, at, known)
+        found = moves.moves(climb, at, known, np.random.default_rng(2))
         assert any(len(move.merged) == 2 for move in found)
         for move in found:
-            tried = trials(move)
-            tried.params.check()
-            assert rows.sweep(tried.params).loglik - before >= tried.gain - 1e-3 * len(rows)
+            (tried,) = trials([move], 1)
+            params = tried.of(at)
+            params.check()
+            assert rows.sweep(params).loglik - before >= tried.gain - 1e-3 * len(rows)
             touched = np.isin(np.arange(4), move.places)
-            assert tried.params.weights.sum() == pytest.approx(1.0)
+            assert params.weights.sum() == pytest.approx(1.0)
             for parameter in ("weights", *at.own_parameters):
-                before_it, after = getattr(at, parameter), getattr(tried.params, parameter)
+                before_it, after = getattr(at, parameter), getattr(params, parameter)
                 np.testing.assert_array_equal(after[~touched], before_it[~touched])
+
+
+@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("d", [1, 2])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_moves_in_a_kernel_lead_where_calls_of_their_own_do(name, d, weighted, monkeypatch):
+    monkeypatch.setattr(moves, "NEEDED", -np.inf)
+    weights = np.random.default_rng(5).uniform(0.5, 2.0, len(CLOUDS)) if weighted else None
+    family = GaussianFamily(name)
+    with fastem.open_rows(CLOUDS[:, :d], None, weights, fitting=True) as rows:
+        climb = Climb(rows, family, Fixed(4))
+        at = climb(next(family.beginnings(rows, 4, np.random.default_rng(1))), 20).params
+        known = rows.posterior(at, "resp", "labels", "log_prob")
+        found = moves.moves(climb, at, known, np.random.default_rng(2))
+        assert {len(move.places) for move in found} == {2, 3}
+        trials = Trials.of(climb, at, known)
+        in_kernel = trials(found, len(found))
+        monkeypatch.setattr(GaussianFamily, "partial_runs", lambda *args, **rules: None)
+        one_by_one = trials(found, len(found))
+    for each, other in zip(in_kernel, one_by_one, strict=True):
+        assert each.places == other.places
+        assert each.gain == pytest.approx(other.gain, rel=1e-6, abs=1e-6)
+        for parameter in each.components.parameter_names:
+            np.testing.assert_allclose(
+                getattr(each.components, parameter), getattr(other.components, parameter), rtol=1e-6, atol=1e-8
+            )
+
+
+def test_the_best_of_the_moves_that_are_tried_come_first(monkeypatch):
+    monkeypatch.setattr(moves, "NEEDED", -np.inf)
+    rows, family = rows_of("full")
+    with rows:
+        climb = Climb(rows, family, Fixed(4))
+        at = climb(next(family.beginnings(rows, 4, np.random.default_rng(1))), 20).params
+        known = rows.posterior(at, "resp", "labels", "log_prob")
+        found, trials = moves.moves(climb, at, known, np.random.default_rng(2)), Trials.of(climb, at, known)
+        gains = [each.gain for each in trials(found, 3)]
+    assert len(found) > len(gains) == 3
+    assert gains == sorted(gains, reverse=True)
 
 
 def test_a_path_ends_where_another_has_ended():

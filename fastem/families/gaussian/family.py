@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastem._typing import Array, MStep, RowKind
+from fastem.data.base import Posterior
 from fastem.data.kmeans import halves
 from fastem.data.row_source import RowSource
 from fastem.data.rows import Rows
@@ -17,7 +18,7 @@ from fastem.families.base import Family, Prior
 from fastem.families.fixed import Fixed
 from fastem.families.gaussian.matrices import LARGEST_VARIANCE, SMALLEST_VARIANCE
 from fastem.families.gaussian.model import GaussianParams, GaussianStats
-from fastem.families.gaussian.parts import beginnings, of_parts, quick_clusters, splits
+from fastem.families.gaussian.parts import beginnings, of_parts, partial_runs, quick_clusters, splits
 from fastem.families.gaussian.prior import GaussianPrior
 from fastem.families.gaussian.starts import START_METHODS, automatic_reg_covar, feature_scale, start_from
 from fastem.families.gaussian.structures import COVARIANCE_TYPES, STRUCTURES
@@ -125,6 +126,18 @@ class GaussianFamily(Family[GaussianParams, GaussianStats]):
         **limits: int,
     ) -> list[tuple[float, GaussianParams]] | None:
         return splits(rows, labels, components, params.units, self.covariance_type, self._added, rng, **limits)
+
+    def partial_runs(
+        self,
+        rows: Rows,
+        known: Posterior,
+        mixture: GaussianParams,
+        starts: list[tuple[list[int], GaussianParams]],
+        *,
+        foreign: float,
+        iterations: int,
+    ) -> list[tuple[float, GaussianParams]]:
+        return partial_runs(rows, known, mixture.weights, starts, self._added, foreign=foreign, iterations=iterations)
 
     def pairs(self, rows: Rows, one: GaussianParams, rng: np.random.Generator) -> Iterator[GaussianParams]:
         yield from super().pairs(rows, one, rng)

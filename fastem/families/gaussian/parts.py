@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastem._typing import Array
+from fastem.data.base import Posterior
 from fastem.data.kmeans import spread_centers
 from fastem.data.rows import Rows
 from fastem.families.gaussian.matrices import SMALLEST_VARIANCE
@@ -16,7 +17,7 @@ from fastem.families.gaussian.starts import COLLAPSED, feature_scale, relative_e
 from fastem.families.gaussian.structures import STRUCTURES
 from fastem.families.weights import EMPTY
 from fastem.kernels.linear import weighted_sum
-from fastem.kernels.parts import Parts, merge_clusters, part_moments, split_components
+from fastem.kernels.parts import Parts, merge_clusters, part_moments, partial_em, split_components
 from fastem.validation.parameters import check_well_defined
 
 QUICK_STEPS, QUICK_TOL = 10, 1e-2
@@ -127,3 +128,32 @@ def splits(
         )
         for gain, w, m, s in zip(found.gains.tolist(), *found[1:], strict=True)
     ]
+
+
+def partial_runs(
+    rows: Rows,
+    known: Posterior,
+    weights: Array,
+    starts: list[tuple[list[int], GaussianParams]],
+    reg_covar: float | Array,
+    *,
+    foreign: float,
+    iterations: int,
+) -> list[tuple[float, GaussianParams]]:
+    """Return what EM of a few components gains from each start, and where it leads.
+
+    weights (k,) are those of the mixture of which `known` are resp and log_prob of the rows.
+    """
+    X, d = np.ascontiguousarray(rows.data[0], np.float64), rows.n_features
+    found: dict[int, tuple[float, GaussianParams]] = {}
+    for c in {len(places) for places, _ in starts}:
+        of_size = [i for i, (places, _) in enumerate(starts) if len(places) == c]
+        places, params = np.array([starts[i][0] for i in of_size], np.int32), [starts[i][1] for i in of_size]
+        w, means, spread = (np.stack(each) for each in zip(*(one.state() for one in params), strict=True))
+        gains = partial_em(
+            X, rows.sample_weight, known.resp, known.log_prob, places, weights[places].sum(axis=1), (w, means, spread),
+            np.full(d, reg_covar), params[0].covariance_type, foreign=foreign, iterations=iterations,
+        )  # fmt: skip
+        for i, one, gain, *state in zip(of_size, params, gains.tolist(), w, means, spread, strict=True):
+            found[i] = gain, one.with_state(*state)
+    return [found[i] for i in range(len(starts))]
