@@ -26,7 +26,7 @@ from fastem.selection.data import Data, as_arrays, as_data, fit, open_float64, w
 from fastem.selection.doubtful import add_doubts, blocks_of_arrays, blocks_of_rows, n_distinct, rounding_step
 from fastem.selection.folder import open_folder
 from fastem.selection.held_out import fit_one_component, held_out_deviance
-from fastem.selection.split_merge import fit_neighbour
+from fastem.selection.split_merge import fit_improved, fit_neighbour
 from fastem.selection.table import APART, VERY_STRONG, Candidate, Selection, covariance_type_of, is_screened_out
 from fastem.validation.arrays import as_sizes
 from fastem.validation.settings import (
@@ -88,7 +88,8 @@ def select(
         Whether each size is also fitted from the mixtures next to it in the list, if their sizes differ by one: from
         the smaller one with a component split, or with a small one added where all rows are denser than it says, and
         from the larger one with a pair merged.  Several of them run for some iterations on all rows, and the best goes
-        on.  The result replaces the mixture that the starts of the estimator led to, if it is a higher maximum.
+        on.  The largest size, for which there is no larger one, is fitted from where splits and merges at the same size
+        lead.  The result replaces the mixture that the starts of the estimator led to, if it is a higher maximum.
         Nothing is split, added or merged if parameters are `fixed`, nor within folds.
     checkpoint : path, default=None
         A folder that keeps each fitted mixture; it is made if need be.  Mixtures that are in it are not fitted again.
@@ -237,15 +238,22 @@ class Fits:
     one_component: Mixture | None  # fitted to all rows, if there are folds
 
     def fit_all(self, settings: list[Setting], split_merge: bool, report: Callable[[Mixture], object]) -> list[Mixture]:
-        """Fit the mixtures in their order, each also from the one before; then, in reverse, from the one behind."""
+        """Fit the mixtures in their order, each also from the one before; then, in reverse, from the one behind.
+
+        Of the largest size no larger mixture is merged: there, splits and merges at the same size are tried.
+        """
         mixtures: list[Mixture] = []
         for setting in settings:
             mixtures.append(self.fit_from_starts(setting))
             if split_merge and len(mixtures) > 1:
                 mixtures[-1] = self.fit_from_neighbour(setting, mixtures[-1], mixtures[-2])
             report(mixtures[-1])
-        for i in reversed(range(len(mixtures) - 1 if split_merge else 0)):
-            before, mixtures[i] = mixtures[i], self.fit_from_neighbour(settings[i], mixtures[i], mixtures[i + 1])
+        for i in reversed(range(len(mixtures) if split_merge else 0)):
+            before = mixtures[i]
+            for neighbour in mixtures[i + 1 : i + 2]:
+                mixtures[i] = self.fit_from_neighbour(settings[i], before, neighbour)
+            if is_largest(mixtures, i):
+                mixtures[i] = self.fit_improved(settings[i], mixtures[i])
             if mixtures[i] is not before:
                 report(mixtures[i])
         return mixtures
@@ -270,12 +278,26 @@ class Fits:
         if size in sizes_before or not are_neighbours(mixture, neighbour):
             return mixture
         other = fit_neighbour(with_settings(self.estimator, setting), neighbour.params_, self.data)
-        other.suspect_, other.doubtful_ = [], 0.0
-        if is_higher(other, mixture):  # doubts only take from its log posterior
-            self._add_doubts(other)
-        best, worse = (other, mixture) if is_higher(other, mixture) else (mixture, other)
-        best.starts_ = sort_starts([*best.starts_, *worse.starts_])
-        best.neighbours_ = [*sizes_before, size]
+        return self._higher(setting, mixture, other, [*sizes_before, size])
+
+    def fit_improved(self, setting: Setting, mixture: Mixture) -> Mixture:
+        """Fit from where splits and merges lead at the same size; return this fit if it is a higher maximum."""
+        size, sizes_before = mixture.n_components, getattr(mixture, "neighbours_", [])
+        if size in sizes_before:
+            return mixture
+        other = fit_improved(with_settings(self.estimator, setting), mixture.params_, self.data)
+        return self._higher(setting, mixture, other, [*sizes_before, size])
+
+    def _higher(self, setting: Setting, mixture: Mixture, other: Mixture | None, sizes: list[int]) -> Mixture:
+        """Return the higher maximum of two fits, and keep it; sizes are those that it was split or merged from."""
+        best = mixture
+        if other is not None:
+            other.suspect_, other.doubtful_ = [], 0.0
+            if is_higher(other, mixture):  # doubts only take from its log posterior
+                self._add_doubts(other)
+            best, worse = (other, mixture) if is_higher(other, mixture) else (mixture, other)
+            best.starts_ = sort_starts([*best.starts_, *worse.starts_])
+        best.neighbours_ = sizes
         if hasattr(mixture, "held_out_"):
             best.held_out_ = mixture.held_out_
         self._save(setting, best)
@@ -311,6 +333,12 @@ def are_neighbours(mixture: Mixture, neighbour: Mixture) -> bool:
         return False
     one_apart = abs(mixture.n_components - len(neighbour.weights_)) == 1
     return one_apart and covariance_type_of(mixture) == covariance_type_of(neighbour)
+
+
+def is_largest(mixtures: list[Mixture], i: int) -> bool:
+    """Return whether a mixture has neighbours in the list, and none that is larger."""
+    beside = [each for each in (*mixtures[:i][-1:], *mixtures[i + 1 :][:1]) if are_neighbours(mixtures[i], each)]
+    return bool(beside) and all(each.n_components < mixtures[i].n_components for each in beside)
 
 
 def is_higher(other: Mixture, mixture: Mixture) -> bool:

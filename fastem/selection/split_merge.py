@@ -14,7 +14,7 @@ from fastem.fitting.driver import run_em
 from fastem.fitting.mixture import Starts, steps_of
 from fastem.fitting.settings import FitSettings
 from fastem.fitting.steps import Steps
-from fastem.search.search import with_one_more
+from fastem.search.search import polished, with_one_more
 from fastem.selection.data import Data, open_rows_of
 from fastem.validation.settings import as_generator
 
@@ -26,7 +26,19 @@ TRIAL_ITERATIONS = 8
 
 def fit_neighbour(mixture: Mixture, params: Params, data: Data) -> Mixture:
     """Fit a mixture from the parameters of one with a component more or less, and return a fitted copy."""
-    start = neighbour(mixture, params, data)
+    return fit_at(mixture, neighbour(mixture, params, data), data)
+
+
+def fit_improved(mixture: Mixture, params: Params, data: Data) -> Mixture | None:
+    """Fit a mixture from where splits and merges lead from its parameters; None where none gains."""
+    rng = as_generator(mixture.random_state)
+    with open_rows_of(mixture, data) as rows:
+        found = polished(rows, mixture.family.for_rows(rows, rng), params, rng, prior=mixture.prior)
+    return None if found is params else fit_at(mixture, found, data)
+
+
+def fit_at(mixture: Mixture, start: Params, data: Data) -> Mixture:
+    """Fit a mixture from these parameters, and return a fitted copy."""
     rows = data.X, data.trials, data.sample_weight
     return fit_data(mixture, *rows, chunks=data.chunks, starts=Starts.at(start))
 

@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
+from support.real_data import read
 
 import fastem
 from fastem.estimators import model
@@ -211,6 +212,16 @@ def test_nothing_is_split_where_something_is_held_or_of_another_type():
         fastem.select(PAIRS, [3, 2], estimator=POOR, split_merge=False),
     ):
         assert [len(each.starts_) for each in found.mixtures] == [1, 1]
+
+
+def test_the_largest_size_is_fitted_from_where_splits_and_merges_lead():
+    """Its starts, and splits of the mixture of three, end at -1106."""
+    eruptions = read("old_faithful.csv")
+    found = fastem.select(eruptions, range(1, 5))
+    assert found.candidates[3].loglik == pytest.approx(-1103.39, abs=0.01)
+    assert found.mixtures[3].neighbours_ == [3, 4]
+    assert found.mixtures[2].neighbours_ == [2, 4]
+    assert fastem.select(eruptions, [4, 3]).mixtures[0].neighbours_ == [3, 4]
 
 
 def test_a_candidate_that_is_bettered_is_told_again():
