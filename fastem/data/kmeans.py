@@ -86,7 +86,7 @@ def sorting(columns: list[np.ndarray]) -> np.ndarray:
 
     As few columns are sorted as tell all rows apart: of float64 rows one, of float32 two, in a tenth of the time.
     """
-    for few in (columns[-1:], columns[-2:])[: len(columns) - 1]:
+    for few in (columns[-1:], columns[-2:])[: max(1, len(columns) - 1)]:
         order = np.lexsort(few) if len(few) > 1 else np.argsort(few[0])
         if np.any([column[order[1:]] != column[order[:-1]] for column in few], axis=0).all():
             return order
