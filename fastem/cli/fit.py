@@ -188,7 +188,8 @@ class Reporter:
 
     def __call__(self, candidate: Candidate) -> None:
         k, value = candidate.n_components, getattr(candidate, self.criterion)
-        again = f" again, better from k = {k + 1} with two components merged" if k in self._sizes else ""
+        how = f"from k = {k + 1} with two components merged" if k + 1 in self._sizes else "by splits and merges"
+        again = f" again, better {how}" if k in self._sizes else ""
         write_message(f"k = {k}{again}: {self.criterion} {value:.2f}, {candidate.n_sweeps} sweeps")
         self._sizes.add(k)
 

@@ -74,7 +74,7 @@ class MixtureState(MixtureSettings):
         suspect_: list[int]  # components that are thinner than their rows prove
         doubtful_: float  # the part of loglik_ that these owe to it
         held_out_: float  # -2 log likelihood of rows that were held out
-        neighbours_: list[int]  # numbers of components of the mixtures that were split or merged for a start
+        neighbours_: list[int]  # sizes of the mixtures that were split or merged for a start, its own among them
 
     @property
     def family(self) -> Family[Any, Any]:

@@ -283,6 +283,8 @@ def test_rows_are_an_integer_where_weights_are_whole(folder, ran):
 def test_a_candidate_that_is_fitted_again_says_why(folder, ran):
     _, _, err = ran("fit", str(Path(__file__).parents[2] / "examples" / "data" / "galaxies.csv"))
     assert any(": k = 7 again, better from k = 8 with two components merged: bic 1588.52" in line for line in err)
+    _, _, err = ran("fit", "rows.csv", *POINTS, "-k", "1..3")
+    assert any(": k = 3 again, better by splits and merges: bic" in line for line in err)
 
 
 def test_the_largest_number_of_components_is_no_sure_choice(folder, ran):

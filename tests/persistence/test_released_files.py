@@ -42,5 +42,11 @@ def test_a_selection_takes_the_mixtures_of_its_folder(tmp_path):
     folder = shutil.copytree(FOLDER / "selection", tmp_path / "selection")
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     estimator = fastem.GaussianMixture(**(THOROUGH | {"n_init": 5}), reg_covar="auto", random_state=0)  # as it was then
+    kept = fastem.load(folder / "3.npz")
     fastem.select(X, range(1, 4), estimator=estimator, checkpoint=folder)
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    after = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert after | {"3.npz": before["3.npz"]} == before
+    largest = fastem.load(folder / "3.npz")  # from where splits and merges lead, it is fitted for the first time
+    assert largest.loglik_ > kept.loglik_
+    assert set(largest.starts_) > set(kept.starts_)
+    assert (kept.neighbours_, largest.neighbours_) == ([2], [2, 3])

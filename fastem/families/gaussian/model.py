@@ -251,11 +251,10 @@ class GaussianParams(Params):
     def pooled(self) -> GaussianParams:
         """Return one component that has the moments of the mixture; of a tied covariance it is full."""
         mean = weighted_sum(self.weights, self.means)
-        values = self.structure.pooled(self.weights, self.means - mean).values
+        covariances = self.structure.pooled(self.weights, self.means - mean).values
         kind = "full" if self.structure.is_shared else self.covariance_type
-        return GaussianParams.unchecked(
-            weights=np.ones(1), means=mean[np.newaxis], covariances=values, covariance_type=kind
-        )
+        values = {"weights": np.ones(1), "means": mean[np.newaxis], "covariances": covariances}
+        return GaussianParams.unchecked(**values, covariance_type=kind)
 
     def _split(self, donor: int, place: int) -> GaussianParams:
         """Split along the longest axis, each feature in units of its own spread."""
@@ -371,9 +370,8 @@ class GaussianStats(Stats[GaussianParams]):
     def maximize(self, *, fixed: FixedLike = (), reg_covar: float | Array = 1e-6) -> GaussianParams:
         """Return the parameters after the M-step.
 
-        An empty component keeps its means and covariances, with weight 0, and so does what is fixed.
-        delta = first / counts;  mean = origin + delta;  covariance = second / counts - delta delta^T + reg_covar I,
-        with reg_covar a number or one for each feature (d,).
+        What is empty, then with weight 0, or fixed keeps its means and covariances.  reg_covar is a number or (d,).
+        delta = first / counts;  mean = origin + delta;  covariance = second / counts - delta delta^T + diag(reg_covar)
         """
         at, structure = self.params, self.params.structure
         reg_covar = as_reg_covar(reg_covar, "reg_covar", structure.d)
