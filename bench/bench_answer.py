@@ -20,6 +20,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from answer import worlds
@@ -46,6 +47,8 @@ PUBLISHED = (
     ("diabetes", 1.0, "full", 3, -2303.496),
 )
 """Data, what its numbers are multiplied by, covariance type, k, and the log likelihood that is published of mclust."""
+LEAST_TOLD = 1e-6
+"""A mean log likelihood that is left to gain, below which nobody asks how well it was told."""
 LARGE = 50_000, 15, 20
 """n, d, k"""
 COSTS = ((2, 5, 2000), (8, 10, 2000), (2, 5, 20_000), (8, 10, 20_000), (2, 5, 1_000_000), (8, 10, 1_000_000))
@@ -101,8 +104,18 @@ def mclust(world: worlds.World) -> tuple[float, fastem.GaussianParams | None]:
     return took, fastem.GaussianParams(*arrays, world.covariance_type)
 
 
-def fits_of(world: worlds.World, seed: int, others: Iterable[str]) -> dict[str, tuple[float, float, float]]:
-    """-> by program: mean log likelihood, that at its maximum, seconds; -inf where a program gives up."""
+class End(NamedTuple):
+    """Where a fit ended: mean log likelihoods, as its stop rule leaves it and at its maximum; -inf where it gave up."""
+
+    stopped: float
+    maximum: float
+    seconds: float
+    converged: bool = False  # as it says itself
+    remaining_gain: float = np.nan  # that it tells; NaN of other programs
+
+
+def fits_of(world: worlds.World, seed: int, others: Iterable[str]) -> dict[str, End]:
+    """-> where each program ends."""
     settings = {"covariance_type": world.covariance_type, "random_state": seed}
     mixtures = {
         "fastem": fastem.GaussianMixture(world.k, n_threads=1, **settings),
@@ -114,19 +127,21 @@ def fits_of(world: worlds.World, seed: int, others: Iterable[str]) -> dict[str, 
     for name in ("fastem", "fastem, k-means", "scikit-learn", *others):
         if name == "mclust":
             took, params = mclust(world)
+            if params is None:
+                found[name] = End(-np.inf, -np.inf, took)
+                continue
+            told = False, np.nan
         else:
             took, mixture = seconds(lambda: mixtures[name].fit(world.X))  # noqa: B023 - called at once
-            params = params_of(mixture)
-        if params is None:
-            found[name] = -np.inf, -np.inf, took
-        else:
-            found[name] = fastem.accumulate(params, world.X).loglik / len(world.X), gone_on(world.X, params), took
+            params, told = params_of(mixture), (mixture.converged_, getattr(mixture, "remaining_gain_", np.nan))
+        stopped = fastem.accumulate(params, world.X).loglik / len(world.X)
+        found[name] = End(stopped, gone_on(world.X, params), took, *told)
     return found
 
 
-def best_of(world: worlds.World, seed: int, known: float | None, found: dict[str, tuple[float, float, float]]) -> float:
+def best_of(world: worlds.World, seed: int, known: float | None, found: dict[str, End]) -> float:
     """The best known mean log likelihood: what is kept or, of a new data set, the best of these fits and of more."""
-    candidates = [maximum for _, maximum, _ in found.values()]
+    candidates = [end.maximum for end in found.values()]
     if known is not None:
         return known
     if world.truth is not None:
@@ -140,25 +155,39 @@ def best_of(world: worlds.World, seed: int, known: float | None, found: dict[str
 def judge(names: list[str], seed: int, others: list[str]) -> None:
     """A line for each data set, and the shares that reach the best known maximum."""
     known = json.loads((FOLDER / "best_known.json").read_text()) if seed == 0 else {}
-    gaps: dict[str, list[tuple[float, float, float]]] = {}
+    ends: dict[str, list[End]] = {}
+    best: list[float] = []
     for name in names:
         world = worlds.make(name, seed)
         found = fits_of(world, seed + 1, others)
-        best = best_of(world, seed, known.get(name), found)
-        for program, (stopped, maximum, took) in found.items():
-            gaps.setdefault(program, []).append((best - stopped, best - maximum, took))
-        line = "  ".join(f"{each} {maximum - best:+.5f} {took:.3f} s" for each, (_, maximum, took) in found.items())
+        best.append(best_of(world, seed, known.get(name), found))
+        for program, end in found.items():
+            ends.setdefault(program, []).append(end)
+        line = "  ".join(f"{each} {end.maximum - best[-1]:+.5f} {end.seconds:.3f} s" for each, end in found.items())
         print(f"{name:15s} n {len(world.X):6d} d {world.X.shape[1]:2d} k {world.k:2d}  {line}", flush=True)
-    print_shares(gaps)
+    for program, its in ends.items():
+        print_shares(program, its, np.array(best))
 
 
-def print_shares(gaps: dict[str, list[tuple[float, float, float]]]) -> None:
-    for program, rows in gaps.items():
-        stopped, maximum, took = np.array(rows).T
-        shares = [f"{np.mean(gap < within):.1%}" for gap in (stopped, maximum) for within in SHARES]
+def print_shares(program: str, ends: list[End], best: np.ndarray) -> None:
+    """Of the best known maximum, and of what fits say of their own."""
+    stopped, maximum, took, converged, remaining = np.array(ends).T
+    shares = [f"{np.mean(best - reached < within):.1%}" for reached in (stopped, maximum) for within in SHARES]
+    print(
+        f"{program:25s} {len(ends)} data sets; as it stops within 1e-3 {shares[0]}, 1e-4 {shares[1]}; at its"
+        f" maximum {shares[2]}, {shares[3]}; {took.sum():.1f} s"
+    )
+    if not converged.any():
+        return
+    gained, said = maximum - stopped, converged == 1
+    print(f"    {said.sum()} say that they have converged: {np.mean(gained[said] < SHARES[0]):.1%} gain less than 1e-3")
+    known = np.isfinite(remaining)
+    if known.any():
+        much = known & (np.maximum(gained, remaining) > LEAST_TOLD)
+        near = (remaining[much] < 3 * gained[much]) & (gained[much] < 3 * remaining[much])
         print(
-            f"{program:25s} {len(rows)} data sets; as it stops within 1e-3 {shares[0]}, 1e-4 {shares[1]}; at its"
-            f" maximum {shares[2]}, {shares[3]}; {took.sum():.1f} s"
+            f"    remaining_gain_ is told in {known.sum()}; it is within a factor of 3 in {near.sum()} of {much.sum()}"
+            f" where it or the truth is over {LEAST_TOLD}"
         )
 
 
