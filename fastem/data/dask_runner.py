@@ -68,11 +68,10 @@ class Runner:
             name_partition(error, [future.status == "error" for future in futures])
             with suppress(OSError, ValueError):  # of a client that is closed
                 self.client.cancel(futures)
-            if isinstance(error, importlib.import_module("concurrent.futures").CancelledError):
-                reason = getattr(error, "reason", "unknown")
-                message = f"the cluster has cancelled the tasks of a fit, for reason: {reason}"
-                raise RuntimeError(message + GO_ON) from error
-            raise
+            if (reason := why_cancelled(error)) is None:
+                raise
+            message = f"the cluster has cancelled the tasks of a fit, for reason: {reason}"
+            raise RuntimeError(message + GO_ON) from error
 
     def _here(self, tasks: list[Delayed]) -> list[Any]:
         """Compute the tasks in this process, and return their results."""
@@ -132,6 +131,17 @@ class Runner:
         if any(each["status"] == "running" for each in workers):
             return ""
         return f"running workers ({len(workers)} are closing, or paused for want of memory)"
+
+
+def why_cancelled(error: BaseException) -> str | None:
+    """Return why a cluster gives no results, if that is what an error of its client says.
+
+    Where the scheduler is lost while the client asks it, the client has not cancelled anything yet.
+    """
+    if isinstance(error, importlib.import_module("concurrent.futures").CancelledError):
+        return getattr(error, "reason", "unknown")
+    lost = isinstance(error, importlib.import_module("distributed.comm").CommClosedError)
+    return "scheduler-connection-lost" if lost else None
 
 
 def name_partition(error: BaseException, failed: list[bool]) -> None:

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from contextlib import ExitStack, contextmanager
+from types import SimpleNamespace
 
 import dask
 import dask.array as da
@@ -15,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from distributed import Client, KilledWorker
+from distributed.comm import CommClosedError
 from support.changing import Changing
 from support.chunks import assert_same_bits, cut, rows
 from support.clusters import LAZY, N, mixture, started
@@ -183,6 +185,23 @@ def test_without_a_scheduler_a_fit_ends_and_its_checkpoint_goes_on(fault, tmp_pa
             mixture().fit(LAZY)
     assert vars(kept) == before
     assert_same_bits(kept.fit(LAZY), mixture().fit(rows(N)))
+
+
+def test_a_scheduler_that_is_lost_while_it_is_asked_for_results_is_told():
+    class Client:
+        def compute(self, tasks):
+            return [SimpleNamespace(status="pending")]
+
+        def gather(self, futures):
+            raise CommClosedError("Stream is closed")
+
+        def cancel(self, futures):
+            raise OSError("there is no scheduler")
+
+    runner = dask_runner.Runner()
+    runner.client = Client()
+    with pytest.raises(RuntimeError, match="for reason: scheduler-connection-lost; a fit with `checkpoint` goes on"):
+        runner.all([None])
 
 
 def deadly(X, block_id=None):
