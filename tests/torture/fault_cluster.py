@@ -10,6 +10,8 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import dask.array as da
@@ -19,11 +21,14 @@ from distributed import Client, LocalCluster
 
 import fastem
 from fastem.data import base
+from fastem.data.dask_partitions import Partitions
 from fastem.data.slots import SLOT_ROWS
 
 FITS = 3 if SMALL else 20
 BLOCKS = 12
 MOST_SECONDS = 60.0
+SWEEPS = 3
+"""Of the fit that loses all workers, until it does."""
 
 
 def rows() -> np.ndarray:
@@ -81,18 +86,43 @@ def lost(X: np.ndarray, undisturbed: fastem.GaussianMixture) -> None:
     lazy = da.from_array(X, chunks=(SLOT_ROWS, 2))
     with tempfile.TemporaryDirectory() as folder:
         kept = mixture(checkpoint=Path(folder) / "fit.npz", checkpoint_every=0.0)
-        with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as two, Client(two):
-            threading.Timer(1.0, two.scale, (0,)).start()
+        with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as two, Client(two) as client:
             begun = time.monotonic()
             try:
-                kept.fit(lazy.map_blocks(slowly, name="slow"))
-                sys.exit("it ended before its workers were gone")
+                with at_sweep(SWEEPS, lambda: dismiss(two, client)):
+                    kept.fit(lazy)
+                sys.exit("it ended without workers")
             except RuntimeError as error:
                 sys.stdout.write(f"after {time.monotonic() - begun:.0f} s: {error}\n")
             if time.monotonic() - begun > MOST_SECONDS:
                 sys.exit("too late")
         if not same(kept.fit(lazy), undisturbed):
             sys.exit("other bits from the checkpoint")
+
+
+@contextmanager
+def at_sweep(number: int, call: Callable[[], None]) -> Iterator[None]:
+    """Have something happen before this sweep."""
+    sweep, seen = Partitions.sweep, []
+
+    def watched(self: Partitions, params: fastem.GaussianParams) -> fastem.GaussianStats:
+        seen.append(params)
+        if len(seen) == number:
+            call()
+        return sweep(self, params)
+
+    Partitions.sweep = watched
+    try:
+        yield
+    finally:
+        Partitions.sweep = sweep
+
+
+def dismiss(cluster: LocalCluster, client: Client) -> None:
+    """All workers, until none is left."""
+    cluster.scale(0)
+    while client.scheduler_info(n_workers=-1)["workers"]:
+        time.sleep(0.05)
 
 
 def main() -> None:
