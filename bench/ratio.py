@@ -99,7 +99,7 @@ def call(module: ModuleType, case: Case) -> tuple[Callable[[], None], np.ndarray
     The frozen kernels know none that take rows from the middle of the means.
     """
     problem = make(case)
-    params = problem.start if hasattr(module, problem.start.kernel.accumulate) else problem.start.one_by_one()
+    params = problem.start if hasattr(module, problem.start.kernel.accumulate) else problem.start.swept_about(None)
     with open_rows(problem.X, problem.trials, row_kind=case.row_kind) as rows:
         data, weights = rows.data, rows.sample_weight
     kernel, tables = getattr(module, params.kernel.accumulate), params.tables()

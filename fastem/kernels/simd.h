@@ -24,6 +24,7 @@
 #endif
 
 #define LINE 64 /* bytes of a cache line */
+#define MOST_ASKED (1 << 19) /* bytes of rows that are asked for ahead: half of a second cache */
 
 #ifdef FASTEM_SINGLE
 typedef float real;

@@ -39,7 +39,7 @@ cdef extern from "kernels/simd.h" nogil:
     double lane_sum(vec) noexcept
     double fold(const double *) noexcept
     real *aligned(real *) noexcept
-    const Py_ssize_t LINE
+    const Py_ssize_t LINE, MOST_ASKED
     void ask_for(const void *, Py_ssize_t) noexcept
     void guard(const real *, Py_ssize_t, Py_ssize_t) noexcept
     bint SINGLE

@@ -172,13 +172,17 @@ cdef inline void load_columns(const number[:, :] X, Py_ssize_t row, Py_ssize_t r
 
 
 cdef inline void ask_for_rows(const number[:, :] X, Py_ssize_t row, Py_ssize_t rows) noexcept nogil:
-    """The next rows come from memory while a tile is at hand.  By itself a processor asks for few lines ahead, which is
-    enough for one column."""
+    """The next rows come from memory while a tile is at hand.
+
+    By itself a processor reads ahead well where lines are read one after the other: one column, or rows of several that
+    are no longer than a line.  Asked for as well, these come later.  Nor does it help to ask for more than a cache holds.
+    """
     cdef Py_ssize_t i, d = X.shape[1], row_bytes = X.strides[0], column_bytes = X.strides[1]
-    if rows <= 0:
+    if rows * row_bytes > MOST_ASKED:
         return
     if row_bytes < d * column_bytes + LINE and column_bytes <= LINE:
-        ask_for(&X[row, 0], rows * row_bytes)
+        if d == 2 or row_bytes > LINE:
+            ask_for(&X[row, 0], rows * row_bytes)
     elif column_bytes > row_bytes:
         for i in range(d):
             ask_for(&X[row, i], rows * row_bytes)

@@ -134,9 +134,9 @@ class GaussianParams(Params):
         return 1 if self.structure.is_shared and self.n_features > 1 else len(self.weights)
 
     def one_by_one(self) -> GaussianParams:
-        return self._about(sweep_tables.middle_with_gaps(self.structure, self.middle))
+        return self.swept_about(sweep_tables.middle_with_gaps(self.structure, self.middle))
 
-    def _about(self, middle: Array | None) -> GaussianParams:
+    def swept_about(self, middle: Array | None) -> GaussianParams:
         """Return equal parameters that are swept about this middle, and share nothing between components."""
         return sweep_tables.prepared(replace(self), self.structure, middle, len(self.weights))
 
@@ -176,7 +176,7 @@ class GaussianParams(Params):
         return sweep_tables.float32_is_sufficient(tables, self.structure, self.middle)
 
     def in_float32(self) -> GaussianParams:
-        return self._about(None) if sweep_tables.takes_residuals(self.means, self.structure, self.middle) else self
+        return self.swept_about(None) if sweep_tables.takes_residuals(self.means, self.structure, self.middle) else self
 
     def rounded_to_float32(self) -> GaussianParams:
         found = rounded(self.weights, self.means, self.covariances)
