@@ -19,10 +19,10 @@ from distributed import Client, KilledWorker
 from distributed.comm import CommClosedError
 from support.changing import Changing
 from support.chunks import assert_same_bits, cut, rows
-from support.clusters import LAZY, N, mixture, started
+from support.clusters import LAZY, N, at_sweep, dismiss, mixture, started
 
 import fastem
-from fastem.data import dask_partitions, dask_runner
+from fastem.data import dask_runner
 from fastem.data.slots import SLOT_ROWS
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
@@ -100,19 +100,6 @@ def test_blocks_that_change_are_noticed(late, message, swept_in_python):
         mixture().fit(LAZY.map_blocks(Changing(4, late), dtype=np.float64))
 
 
-def at_sweep(number, call, monkeypatch):
-    """Have something happen while this sweep is under way."""
-    sweep, seen = dask_partitions.Partitions.sweep, []
-
-    def watched(self, params):
-        seen.append(params)
-        if len(seen) == number:
-            threading.Timer(0.02, call).start()
-        return sweep(self, params)
-
-    monkeypatch.setattr(dask_partitions.Partitions, "sweep", watched)
-
-
 def slowly(X):
     """A tenth of a second for each block, so that a fault meets it at work."""
     threading.Event().wait(0.1)
@@ -120,13 +107,13 @@ def slowly(X):
 
 
 @pytest.mark.filterwarnings("ignore")  # of Dask, about the worker
-def test_a_worker_that_is_killed_does_not_show(monkeypatch, swept_in_python):
+def test_a_worker_that_is_killed_does_not_show(swept_in_python):
     X = rows(N)
     memory = mixture().fit(X)
     with started(2) as two, Client(two) as client:
         first = next(iter(client.run(os.getpid).values()))
-        at_sweep(3, lambda: os.kill(first, signal.SIGKILL), monkeypatch)
-        assert_same_bits(mixture().fit(da.from_array(X, chunks=(SLOT_ROWS, 2)).map_blocks(slowly)), memory)
+        with at_sweep(3, lambda: os.kill(first, signal.SIGKILL)):
+            assert_same_bits(mixture().fit(da.from_array(X, chunks=(SLOT_ROWS, 2)).map_blocks(slowly)), memory)
         client.wait_for_workers(2, timeout=60)
         assert first not in client.run(os.getpid).values()
 
@@ -136,9 +123,9 @@ def test_without_workers_a_fit_ends_and_its_checkpoint_goes_on(tmp_path, monkeyp
     """As long as a fit really waits, make torture does."""
     monkeypatch.setattr(dask_runner, "WORKERLESS_SECONDS", 2.0)
     kept = mixture(checkpoint=tmp_path / "fit.npz", checkpoint_every=0.0)
-    with started(2) as two, Client(two):
-        at_sweep(4, lambda: two.scale(0), monkeypatch)
-        with pytest.raises(RuntimeError, match="for 2 s the cluster has had no running workers"):
+    with started(2) as two, Client(two) as client:
+        lost = pytest.raises(RuntimeError, match="for 2 s the cluster has had no running workers")
+        with at_sweep(4, lambda: dismiss(two, client)), lost:
             kept.fit(LAZY.map_blocks(slowly))
     assert not hasattr(kept, "weights_")
     assert_same_bits(kept.fit(LAZY), mixture().fit(rows(N)))
@@ -178,8 +165,8 @@ def test_without_a_scheduler_a_fit_ends_and_its_checkpoint_goes_on(fault, tmp_pa
     kept = mixture(checkpoint=tmp_path / "fit.npz", checkpoint_every=0.0)
     before, lost = dict(vars(kept)), "for reason: scheduler-connection-lost|for 2 s .* had no scheduler that answers"
     with served(tmp_path) as scheduler:
-        at_sweep(4, lambda: scheduler.send_signal(fault), monkeypatch)
-        with pytest.raises(RuntimeError, match=f"({lost}); a fit with `checkpoint` goes on from its file"):
+        told = pytest.raises(RuntimeError, match=f"({lost}); a fit with `checkpoint` goes on from its file")
+        with at_sweep(4, lambda: scheduler.send_signal(fault)), told:
             kept.fit(LAZY.map_blocks(slowly))
         with pytest.raises(RuntimeError, match=lost):
             mixture().fit(LAZY)

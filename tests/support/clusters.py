@@ -1,9 +1,13 @@
 """A cluster of this machine, and fits on it."""
 
+import time
+from contextlib import contextmanager
+
 import dask.array as da
 from distributed import LocalCluster
 
 import fastem
+from fastem.data.dask_partitions import Partitions
 from fastem.data.slots import SLOT_ROWS
 from support.chunks import rows
 
@@ -17,6 +21,31 @@ def started(n_workers, **options):
 
 def mixture(**settings):
     return fastem.GaussianMixture(3, **({"random_state": 0, "tol": 1e-5, "max_iter": 500} | settings))
+
+
+@contextmanager
+def at_sweep(number, call):
+    """Have something happen when this sweep begins."""
+    sweep, seen = Partitions.sweep, []
+
+    def watched(self, params):
+        seen.append(params)
+        if len(seen) == number:
+            call()
+        return sweep(self, params)
+
+    Partitions.sweep = watched
+    try:
+        yield
+    finally:
+        Partitions.sweep = sweep
+
+
+def dismiss(cluster, client):
+    """All workers, until none is left."""
+    cluster.scale(0)
+    while client.scheduler_info(n_workers=-1)["workers"]:
+        time.sleep(0.05)
 
 
 LAZY = da.from_array(rows(N), chunks=(SLOT_ROWS, 2))

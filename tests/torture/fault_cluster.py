@@ -10,19 +10,19 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import dask.array as da
 import numpy as np
-from builds import SMALL
+from builds import ROOT, SMALL
 from distributed import Client, LocalCluster
 
 import fastem
 from fastem.data import base
-from fastem.data.dask_partitions import Partitions
 from fastem.data.slots import SLOT_ROWS
+
+sys.path.append(str(ROOT / "tests"))
+from support.clusters import at_sweep, dismiss
 
 FITS = 3 if SMALL else 20
 BLOCKS = 12
@@ -98,31 +98,6 @@ def lost(X: np.ndarray, undisturbed: fastem.GaussianMixture) -> None:
                 sys.exit("too late")
         if not same(kept.fit(lazy), undisturbed):
             sys.exit("other bits from the checkpoint")
-
-
-@contextmanager
-def at_sweep(number: int, call: Callable[[], None]) -> Iterator[None]:
-    """Have something happen before this sweep."""
-    sweep, seen = Partitions.sweep, []
-
-    def watched(self: Partitions, params: fastem.GaussianParams) -> fastem.GaussianStats:
-        seen.append(params)
-        if len(seen) == number:
-            call()
-        return sweep(self, params)
-
-    Partitions.sweep = watched
-    try:
-        yield
-    finally:
-        Partitions.sweep = sweep
-
-
-def dismiss(cluster: LocalCluster, client: Client) -> None:
-    """All workers, until none is left."""
-    cluster.scale(0)
-    while client.scheduler_info(n_workers=-1)["workers"]:
-        time.sleep(0.05)
 
 
 def main() -> None:
