@@ -175,7 +175,8 @@ cdef inline void ask_for_rows(const number[:, :] X, Py_ssize_t row, Py_ssize_t r
     """The next rows come from memory while a tile is at hand.
 
     By itself a processor reads ahead well where lines are read one after the other: one column, or rows of several that
-    are no longer than a line.  Asked for as well, these come later.  Nor does it help to ask for more than a cache holds.
+    are no longer than a line.  Asked for as well, these come later.  Nor does it help to ask for more than a cache
+    holds.
     """
     cdef Py_ssize_t i, d = X.shape[1], row_bytes = X.strides[0], column_bytes = X.strides[1]
     if rows * row_bytes > MOST_ASKED:
