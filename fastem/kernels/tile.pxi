@@ -179,7 +179,7 @@ cdef inline void ask_for_rows(const number[:, :] X, Py_ssize_t row, Py_ssize_t r
     holds.
     """
     cdef Py_ssize_t i, d = X.shape[1], row_bytes = X.strides[0], column_bytes = X.strides[1]
-    if rows * row_bytes > MOST_ASKED:
+    if rows == 0 or rows * row_bytes > MOST_ASKED:
         return
     if row_bytes < d * column_bytes + LINE and column_bytes <= LINE:
         if d == 2 or row_bytes > LINE:
