@@ -40,9 +40,10 @@ def search(
 ) -> P:
     """Return the best maximum of k components that a search finds on some of the rows.
 
-    Several beginnings run for some iterations, the best of them to their maxima, and from the highest one splits and
-    merges go on; then, on more rows, what is added where these are denser than the mixture says.  Where anything is
-    fixed there are none of these: components are then not alike.
+    Several beginnings run for some iterations, the best of them to their maxima, from which splits and merges go on.
+    Where these paths end at different maxima, others follow until the highest has been met twice.  Then, on more rows,
+    components are added where these are denser than the mixture says.  Where anything is fixed there are none of
+    these: components are then not alike.
     """
     found = search_on(rows, family, k, rng, fixed, prior, deadline)
     if not rows.has_missing:
@@ -69,9 +70,24 @@ def search_on(
     if climb.fixed:
         return maxima[0].params
     ends: list[float] = []
-    best = max((improved(climb, each, rng, ends) for each in maxima[:PATHS]), key=lambda run: run.loglik)
+    found = distinct([improved(climb, each, rng, ends) for each in maxima[:PATHS]], GAIN * climb.total)
+    best = found[0] if len(found) == 1 else met_again(climb, found[0], rng, ends)
     params = on_more_rows(climb, many, best.params, rng)
     return params.select(params.order(params.parameter_names[1]))  # in an order of their own, not that of the moves
+
+
+def met_again(climb: Climb[P, S], best: Reached[P], rng: np.random.Generator, ends: list[float]) -> Reached[P]:
+    """Return the highest end of further paths, whose beginnings are drawn anew, until one ends where the best does."""
+    k = len(best.params.weights)
+    for run in beginnings(climb.coarse(k), k, rng):
+        if climb.is_over:
+            break
+        end = improved(climb, to_maximum(climb, run.params), rng, ends)
+        met = abs(end.loglik - best.loglik) < GAIN * climb.total
+        best = max(best, end, key=lambda run: run.loglik)
+        if met:
+            break
+    return best
 
 
 def polished(
