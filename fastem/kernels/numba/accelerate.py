@@ -3,12 +3,11 @@ import math
 
 import numpy as np
 
+from fastem.kernels.numba.constants import NO_CHANGE
 from fastem.kernels.numba.jit import once, pointwise
 
-EMPTY = 2.0**-850         # as weights.EMPTY
 SMALLEST_WEIGHT = 1e-300  # as weights.SMALLEST_WEIGHT
 UNIT = 2.0**-53           # as stats.UNIT
-NO_CHANGE = 1e-12         # as aitken.ROUNDING
 MOST_PAIRS = 30           # as base.PAIRS
 CURVATURE = 1e-12         # as those of acceleration.py
 WIDER, SHORTER = 4.0, 0.25

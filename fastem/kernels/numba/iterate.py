@@ -16,14 +16,12 @@ from fastem.kernels.numba.accelerate import (
     CODE,
     CRITERION,
     DISTANCE,
-    EMPTY,
     FALL,
     FELL_AT,
     GRADIENT,
     IS_ACCELERATED,
     KNOWN,
     MADE,
-    NO_CHANGE,
     NOT_FINITE,
     PENDING,
     PLAIN,
@@ -45,6 +43,7 @@ from fastem.kernels.numba.accelerate import (
     propose,
     weights_left,
 )
+from fastem.kernels.numba.constants import EMPTY, NO_CHANGE
 from fastem.kernels.numba.jit import doubles, once, pointwise, serial_kernel, tile_rows
 from fastem.kernels.numba.tile import natural_rows, tied_rows
 from fastem.kernels.numba.vectors import ROW, borrowed

@@ -3,7 +3,6 @@ import numpy as np
 from numba import int64
 
 from fastem.kernels.numba.accelerate import (
-    EMPTY,
     MADE,
     NOT_FINITE,
     SMALLEST_WEIGHT,
@@ -17,6 +16,7 @@ from fastem.kernels.numba.accelerate import (
     weights_to_vector,
 )
 from fastem.kernels.numba.binomial import binomial_share
+from fastem.kernels.numba.constants import EMPTY, LOG2E
 from fastem.kernels.numba.iterate import (
     advance_of,
     fixed_in,
@@ -39,7 +39,6 @@ from fastem.kernels.numba.jit import (
     vector,
     weights,
 )
-from fastem.kernels.numba.many_em import LOG2E
 from fastem.kernels.numba.many_group import LOG_ZERO
 
 

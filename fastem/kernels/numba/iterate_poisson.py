@@ -3,7 +3,6 @@ import numpy as np
 from numba import int64
 
 from fastem.kernels.numba.accelerate import (
-    EMPTY,
     MADE,
     NOT_FINITE,
     SMALLEST_WEIGHT,
@@ -15,6 +14,7 @@ from fastem.kernels.numba.accelerate import (
     weights_from_vector,
     weights_to_vector,
 )
+from fastem.kernels.numba.constants import EMPTY, LOG2E
 from fastem.kernels.numba.iterate import (
     advance_of,
     fixed_in,
@@ -37,7 +37,6 @@ from fastem.kernels.numba.jit import (
     vector,
     weights,
 )
-from fastem.kernels.numba.many_em import LOG2E
 from fastem.kernels.numba.many_group import LARGEST_COUNT, LOG_ZERO
 from fastem.kernels.numba.poisson import poisson_share
 

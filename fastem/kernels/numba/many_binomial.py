@@ -4,12 +4,12 @@ import math
 import numpy as np
 from numba import float64, int64, prange
 
+from fastem.kernels.numba.constants import EMPTY, LOG2E
 from fastem.kernels.numba.elementary import log2_
 from fastem.kernels.numba.jit import pointwise, rows, tiles_scratch, vector, weights
-from fastem.kernels.numba.many_em import LOG2E, LOWEST_LOGLIK, maximize_weights, sweep_of
+from fastem.kernels.numba.many_em import LOWEST_LOGLIK, maximize_weights, sweep_of
 from fastem.kernels.numba.many_group import (
     CONVERGED,
-    EMPTY,
     LARGEST_COUNT,
     LOG_ZERO,
     NOT_COUNTS,

@@ -1,11 +1,11 @@
 """A sweep of one group, whatever the family, and the weights of its M-step."""
+from fastem.kernels.numba.constants import EMPTY, LN2
 from fastem.kernels.numba.elementary import exp2_, log2_
 from fastem.kernels.numba.jit import pointwise
-from fastem.kernels.numba.many_group import EMPTY, padded
-from fastem.kernels.numba.slots import FAR_OUT, LN2, LOWEST
+from fastem.kernels.numba.many_group import padded
+from fastem.kernels.numba.slots import FAR_OUT, LOWEST
 from fastem.kernels.numba.vectors import LANES, add_lane_sums, broadcast, larger, load, store
 
-LOG2E = 1.4426950408889634
 LOWEST_LOGLIK = -1e307  # as slots.LOWEST_LOGLIK
 
 

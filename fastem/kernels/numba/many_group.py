@@ -4,12 +4,11 @@ import math
 import numpy as np
 from numba import types
 
+from fastem.kernels.numba.constants import LOG_2PI
 from fastem.kernels.numba.jit import kernel, pointwise
 from fastem.kernels.numba.vectors import LANES, ROW
 
-EMPTY = 2.0**-850  # as weights.EMPTY
 LOG_ZERO = -1e290  # as counts.LOG_ZERO
-LOG_2PI = 1.8378770664093453
 LARGEST_COUNT = 2.0**53  # as arrays.LARGEST_COUNT
 TIE = 1e-9         # share of the range by which means of blocks differ, or they are one
 COLUMNS = 9                     # of a group: x, failures, ..., gain

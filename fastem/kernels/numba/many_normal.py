@@ -4,9 +4,10 @@ import math
 import numpy as np
 from numba import float64, int64, prange
 
+from fastem.kernels.numba.constants import LOG2_2PI, LOG2E
 from fastem.kernels.numba.elementary import log2_
 from fastem.kernels.numba.jit import pointwise, rows, tiles_scratch, weights
-from fastem.kernels.numba.many_em import LOG2E, maximize_weights, sweep_of
+from fastem.kernels.numba.many_em import maximize_weights, sweep_of
 from fastem.kernels.numba.many_group import (
     CONVERGED,
     NOT_FINITE,
@@ -44,7 +45,6 @@ from fastem.kernels.numba.many_start import (
 from fastem.kernels.numba.tile import edge
 from fastem.kernels.numba.vectors import borrowed, larger
 
-LOG2_2PI = 2.651496129472319
 LARGEST = 1e140             # as arrays.LARGEST_MAGNITUDE
 LARGEST_SUM = 1e305         # as arrays.LARGEST_SUM
 RESOLUTION = 2.0**-50       # as gaussian.RESOLUTION

@@ -4,7 +4,8 @@ import math
 import numpy as np
 from numba import float64, int64
 
-from fastem.kernels.numba.accelerate import NO_CHANGE, all_finite, copy
+from fastem.kernels.numba.accelerate import all_finite, copy
+from fastem.kernels.numba.constants import NO_CHANGE
 from fastem.kernels.numba.iterate_binomial import binomial_tables, maximize_binomial
 from fastem.kernels.numba.iterate_poisson import maximize_poisson, poisson_tables
 from fastem.kernels.numba.jit import doubles, once, pointwise, serial_kernel, spliced, tiles_scratch, weights

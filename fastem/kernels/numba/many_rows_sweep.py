@@ -2,11 +2,12 @@
 
 Groups are short: a tile of 256 rows, as sweeps of one mixture have it, would hold more copies than rows of most.
 """
+from fastem.kernels.numba.constants import LN2
 from fastem.kernels.numba.elementary import exp2_, log2_
 from fastem.kernels.numba.jit import once, pointwise
 from fastem.kernels.numba.many_rows import BINOMIAL, DIAGONAL, FULL, PAIR, pairs_of
 from fastem.kernels.numba.mvnormal_full import mirror
-from fastem.kernels.numba.slots import FAR_OUT, LN2, LOWEST
+from fastem.kernels.numba.slots import FAR_OUT, LOWEST
 from fastem.kernels.numba.tables_gaussian import SHARED
 from fastem.kernels.numba.vectors import LANES, add_lane_sums, broadcast_pair, larger, load, load_pair, store
 

@@ -1,6 +1,7 @@
 """Where EM on a group begins: several starts are tried for a few iterations each, and the best goes on."""
 import math
 
+from fastem.kernels.numba.constants import NO_CHANGE
 from fastem.kernels.numba.jit import once, pointwise
 from fastem.kernels.numba.many_em import LOWEST_LOGLIK
 from fastem.kernels.numba.many_group import CONVERGED, MAX_ITER, padded, sort_pairs
@@ -9,7 +10,6 @@ from fastem.kernels.numba.vectors import LANES, broadcast, load, store
 TRIAL = 3           # iterations from each start, before the best goes on
 FEWEST_ROWS = 3.0   # of a part of the values; of so few the variance is drawn to that of all
 UNSEEN = 1e-12      # a rate or p (1 - p) below it has that precision
-NO_CHANGE = 1e-12   # as aitken.ROUNDING
 BY_GAIN = 1         # what tol is of: what is left to gain, a total; else of the last change of the mean
 
 MIDDLE, ALL_MASS, VARIANCE, EXCESS, FEWEST, PER_ROW, LOWEST, HIGHEST, ADDED = range(9)  # facts, as in the Group of

@@ -5,6 +5,7 @@ part of the precision is made each time: a tile keeps no tables.
 """
 from numba import int64, prange
 
+from fastem.kernels.numba.constants import LOG2_2PI, ROOT_OF_HALF_LOG2E
 from fastem.kernels.numba.elementary import log2_
 from fastem.kernels.numba.jit import (
     kernel,
@@ -24,8 +25,6 @@ from fastem.kernels.numba.jit import (
 )
 from fastem.kernels.numba.mvnormal_full import full_densities, full_moments, mirror
 from fastem.kernels.numba.mvnormal_full_missing import (
-    LOG2_2PI,
-    ROOT_OF_HALF_LOG2E,
     SORTED_ROWS,
     gather_weights,
     put_row,

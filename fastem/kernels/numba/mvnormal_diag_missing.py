@@ -4,6 +4,7 @@ A component may be uniform, as a background is: its scales are then the densitie
 """
 from numba import int64, prange
 
+from fastem.kernels.numba.constants import LOG2_2PI, ROOT_OF_HALF_LOG2E
 from fastem.kernels.numba.elementary import log2_
 from fastem.kernels.numba.jit import (
     gap_kernel,
@@ -21,9 +22,6 @@ from fastem.kernels.numba.jit import (
 from fastem.kernels.numba.slots import family
 from fastem.kernels.numba.vectors import PAIRS, add_lane_sums, broadcast_pair, load_pair, store
 
-ROOT_OF_HALF_LOG2E = 0.8493218002880191
-HALF_LOG2_2PI = 1.3257480647361595
-
 
 @pointwise
 def diag_missing_densities(x, observed, log_norm, means, scale, part, density, pairs):
@@ -38,7 +36,7 @@ def diag_missing_densities(x, observed, log_norm, means, scale, part, density, p
             if scale[c, j] < 0:
                 part[j, 0] = log2_(-scale[c, j])
             else:
-                part[j, 0] = log2_(scale[c, j] / ROOT_OF_HALF_LOG2E) - HALF_LOG2_2PI  # log2 of 1 / (sd sqrt(2 pi))
+                part[j, 0] = log2_(scale[c, j] / ROOT_OF_HALF_LOG2E) - 0.5 * LOG2_2PI  # log2 of 1 / (sd sqrt(2 pi))
             log_weight -= part[j, 0]
         if scale[c, 0] < 0:
             uniform_missing_densities(c, observed, log_weight, part, density, pairs)

@@ -6,6 +6,7 @@ import math
 
 from numba import int64, prange
 
+from fastem.kernels.numba.constants import LN2, LOG2_2PI, ROOT_OF_HALF_LOG2E
 from fastem.kernels.numba.elementary import log2_
 from fastem.kernels.numba.jit import (
     kernel,
@@ -25,12 +26,10 @@ from fastem.kernels.numba.jit import (
 )
 from fastem.kernels.numba.mvnormal_full import full_densities, full_moments, mirror
 from fastem.kernels.numba.patterns import cut_patterns, length_of_patterns, order_by_pattern, split_features
-from fastem.kernels.numba.slots import LARGEST_PRODUCT_K, LN2, add_logs, normalise, responsibilities
+from fastem.kernels.numba.slots import LARGEST_PRODUCT_K, add_logs, normalise, responsibilities
 from fastem.kernels.numba.tile import all_unit, cut_tile, edge
 from fastem.kernels.numba.vectors import PAIRS, ROW, TILE, borrowed
 
-ROOT_OF_HALF_LOG2E = 0.8493218002880191
-LOG2_2PI = 2.651496129472319
 SORTED_ROWS = 4096  # rows of a posterior whose missing values are looked at together
 
 

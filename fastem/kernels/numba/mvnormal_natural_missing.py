@@ -1,6 +1,7 @@
 """Multivariate normal without correlations, by natural parameters, values missing: see mvnormal_natural_missing.pxi."""
 from numba import int64, prange
 
+from fastem.kernels.numba.constants import LOG2_2PI, ROOT_OF_HALF_LOG2E
 from fastem.kernels.numba.elementary import log2_
 from fastem.kernels.numba.jit import (
     kernel,
@@ -15,7 +16,6 @@ from fastem.kernels.numba.jit import (
     vector,
     weights,
 )
-from fastem.kernels.numba.mvnormal_diag_missing import HALF_LOG2_2PI, ROOT_OF_HALF_LOG2E
 from fastem.kernels.numba.mvnormal_natural import add_squares, cut_natural
 from fastem.kernels.numba.mvnormal_tied import compare_all, moments_of_terms, padded, take_middle
 from fastem.kernels.numba.slots import add_logs, normalise, put_posterior, responsibilities
@@ -60,7 +60,7 @@ def part_log_norm(log_norm, natural, d, to_log_norm, to_natural):
             to_natural[c, j] = natural[c, j]
         for j in range(d):
             square = -natural[c, d + j] if given == 2 * d else -natural[c, d]
-            part = 0.5 * log2_(square) - log2_(ROOT_OF_HALF_LOG2E) - HALF_LOG2_2PI
+            part = 0.5 * log2_(square) - log2_(ROOT_OF_HALF_LOG2E) - 0.5 * LOG2_2PI
             part -= 0.25 * natural[c, j] * natural[c, j] / square
             to_natural[c, given + j] = part
             to_log_norm[c] -= part

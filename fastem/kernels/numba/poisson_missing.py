@@ -3,6 +3,7 @@ import math
 
 from numba import int64, prange
 
+from fastem.kernels.numba.constants import LN2, LOG2E
 from fastem.kernels.numba.jit import (
     gap_kernel,
     labels_out,
@@ -18,9 +19,6 @@ from fastem.kernels.numba.jit import (
 )
 from fastem.kernels.numba.slots import family
 from fastem.kernels.numba.vectors import PAIRS, add_lane_sums, broadcast_pair, load_pair, store
-
-LOG2E = 1.4426950408889634
-LN2 = 0.6931471805599453
 
 
 @pointwise

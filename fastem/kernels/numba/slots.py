@@ -1,4 +1,5 @@
 """The E-step of every family, and the loops over the slots of a share."""
+from fastem.kernels.numba.constants import LN2
 from fastem.kernels.numba.elementary import exp2_, log2_
 from fastem.kernels.numba.jit import pointwise
 from fastem.kernels.numba.tile import (
@@ -26,7 +27,6 @@ from fastem.kernels.numba.vectors import (
 LARGEST_PRODUCT_K = 128  # 128^VECTORS is finite, whatever LANES is
 LOWEST = -900.0          # a density below 2^-900 of the largest counts as 2^-900 of it, far from subnormal
 FAR_OUT = -1e300         # log density of a point out of reach of every component: finite
-LN2 = 0.6931471805599453
 
 
 @pointwise

@@ -1,11 +1,9 @@
 """Tables of one Gaussian mixture on few rows, as GaussianParams has them."""
 import numpy as np
 
+from fastem.kernels.numba.constants import LOG2_2PI, LOG2E, ROOT_OF_HALF_LOG2E
 from fastem.kernels.numba.jit import once, pointwise
-from fastem.kernels.numba.many_normal import LOG2_2PI
 
-ROOT_OF_HALF_LOG2E = 0.8493218002880191
-LOG2E = 1.4426950408889634
 WORTHWHILE, NEAR = 16, 32.0  # as in tables
 FEWEST_DIAGONAL, FEWEST_ISOTROPIC = 8, 3  # as the covariances' fewest_about_middle
 SHARED, ISOTROPIC = 1, 2  # structures
