@@ -68,14 +68,17 @@ class Chunks(OutOfCoreRows):
             self.float32 = rows.float32
             if self.source.missing:
                 self.n_empty_rows += rows.n_empty_rows
-                seen, lacks = seen | with_values(*rows.data), lacks or has_missing(rows.data[0])
+                seen, lacks = (
+                    seen | with_values(*rows.data, weights=rows.sample_weight),
+                    lacks or has_missing(rows.data[0]),
+                )
         if form is None:
             raise ValueError("chunks: found 0 rows, a minimum of 1 is required")
         self._form, self.n_features = form, form.n_features
         self.has_missing = lacks
+        check_total_weight(self._total_weight)
         if self.source.missing and self.source.fitting:
             check_columns(seen)
-        check_total_weight(self._total_weight)
         self._first_pass.complete()
         self._buffer_rows = max(1, BUFFER_BYTES // (row_bytes * SLOT_ROWS)) * SLOT_ROWS
 

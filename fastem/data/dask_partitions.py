@@ -93,8 +93,8 @@ class Partitions(OutOfCoreRows):
             surveys.append(survey)
         if form is None:
             raise ValueError("X: found 0 rows in all partitions, a minimum of 1 is required")
-        check_columns(np.any([survey.seen for survey in surveys if survey.n], axis=0))
         check_total_weight(weight)
+        check_columns(np.any([survey.seen for survey in surveys if survey.n], axis=0))
         return surveys
 
     def check_values(self) -> None:

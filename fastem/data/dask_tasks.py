@@ -69,7 +69,9 @@ class Reader:
             np.abs(np.stack(extremes(rows.data[0], self.source.missing))).max(keepdims=True),
             digest_of(arrays),
             self.source.missing and has_missing(rows.data[0]),
-            with_values(*rows.data) if self.source.missing else np.ones(rows.n_features, np.bool_),
+            with_values(*rows.data, weights=rows.sample_weight)
+            if self.source.missing
+            else np.ones(rows.n_features, np.bool_),
             rows.n_empty_rows if self.source.missing else 0,
         )
 

@@ -249,13 +249,12 @@ def open_rows(
         check_squares(data[0], total_weight(weights))
     if missing == "raise":
         return Rows(data, weights, kernels, dtype, kind)
-    if fitting:
-        check_columns(with_values(*data))
     if kind is RowKind.COUNTS_WITH_TRIALS and without_values(*data).any():
         weights = weight_of_values(weights, *data)
     rows = Rows(data, weights, kernels, dtype, kind, has_missing(data[0]))
     if fitting:
         check_total_weight(total_weight(rows.weight_of_values))
+        check_columns(with_values(*data, weights=weights))
     return rows
 
 

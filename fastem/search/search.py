@@ -15,7 +15,7 @@ from fastem.families.fixed import Fixed
 from fastem.search.additions import additions
 from fastem.search.begin import beginnings, one_more
 from fastem.search.climb import Budget, Climb, Reached
-from fastem.search.moves import GAIN, improved, to_maximum, with_rare
+from fastem.search.moves import GAIN, improved, more_suspects, to_maximum, with_rare
 
 FINALISTS = 2
 """Beginnings that climb to a maximum."""
@@ -77,14 +77,18 @@ def search_on(
 
 
 def met_again(climb: Climb[P, S], best: Reached[P], rng: np.random.Generator, ends: list[float]) -> Reached[P]:
-    """Return the highest end of further paths, whose beginnings are drawn anew, until one ends where the best does."""
+    """Return the highest end of further paths, whose beginnings are drawn anew, until one ends where the best does.
+
+    One that has more components that are suspect is not taken.
+    """
     k = len(best.params.weights)
     for run in beginnings(climb.coarse(k), k, rng):
         if climb.is_over:
             break
         end = improved(climb, to_maximum(climb, run.params), rng, ends)
         met = abs(end.loglik - best.loglik) < GAIN * climb.total
-        best = max(best, end, key=lambda run: run.loglik)
+        if end.loglik > best.loglik and not more_suspects(climb, end.params, best.params):
+            best = end
         if met:
             break
     return best

@@ -26,13 +26,16 @@ def weight_of_values(weights: np.ndarray, *data: np.ndarray) -> np.ndarray:
     return np.where(without_values(*data), 0.0, weights)
 
 
-def with_values(X: np.ndarray, *trials: np.ndarray) -> NDArray[np.bool_]:
-    """Return (d,) whether a column has any value."""
-    return np.asarray(trials[0].any(axis=0) if trials else ~np.isnan(np.fmax.reduce(X, axis=0)))
+def with_values(X: np.ndarray, *trials: np.ndarray, weights: np.ndarray | None = None) -> NDArray[np.bool_]:
+    """Return (d,) whether a column has any value, of rows with a weight."""
+    told = True if weights is None or weights.all() else (weights > 0)[:, np.newaxis]
+    if trials:
+        return np.asarray(trials[0].any(axis=0, where=told))
+    return np.asarray(~np.isnan(np.fmax.reduce(X, axis=0, where=told, initial=np.nan)))
 
 
 def check_columns(seen: NDArray[np.bool_]) -> None:
-    """Raise ValueError for the first column of X of which every value is missing; seen (d,) says which have one."""
+    """Raise ValueError for the first column of X that has no value in a row with weight; seen (d,) says which do."""
     if not seen.all():
         raise ValueError(f"X: column {int(seen.argmin())} has no value; a fit needs some of every column")
 

@@ -278,7 +278,7 @@ def test_other_uses_of_a_fit(tmp_path):
 
 def test_selection_compares_mixtures_of_rows_with_gaps():
     assert fastem.select(GAPS, range(1, 5), estimator=gaussian()).best.n_components == 3
-    found = fastem.bootstrap_test(GAPS[:200], 1, estimator=gaussian(), n_bootstrap=4)
+    found = fastem.bootstrap_test(GAPS[:400], 1, estimator=gaussian(), n_bootstrap=4)
     assert found.p_value == 0.2
 
 
@@ -305,6 +305,20 @@ def test_a_column_without_values_is_named_in_a_fit_and_welcome_in_predictions(es
     for data in ({"X": rows}, {"chunks": [rows[:20], rows[20:]]}):
         with pytest.raises(ValueError, match="column 1 has no value"):
             estimator.fit(**data)
+
+
+@pytest.mark.parametrize("estimator", [GaussianMixture(1, noise=True), PoissonMixture(1), BinomialMixture(1)])
+def test_a_column_whose_values_have_no_weight_has_none(estimator):
+    rows, weights = RNG.integers(0, 9, size=(200, 3)).astype(float), np.ones(200)
+    rows[60:, 1], weights[:60] = np.nan, 0.0
+    estimator.set_params(missing="marginalize", random_state=0, tol=1.0)
+    trials = (np.full((200, 3), 9),) if isinstance(estimator, BinomialMixture) else ()
+    chunks = [tuple(each[part] for each in (rows, *trials, weights)) for part in (slice(30), slice(30, None))]
+    for data in ({"X": rows, "sample_weight": weights} | ({"trials": 9} if trials else {}), {"chunks": chunks}):
+        with pytest.raises(ValueError, match="column 1 has no value"):
+            estimator.fit(**data)
+    weights[:60] = 1.0
+    assert estimator.fit(chunks=chunks).n_empty_rows_ == 0
 
 
 def test_weight_on_rows_without_values_alone_is_none():
