@@ -29,6 +29,7 @@ from fastem.families.counts import LOG_ZERO
 from fastem.families.gaussian.matrices import RESOLUTION, SMALLEST_VARIANCE
 from fastem.families.gaussian.model import GaussianParams, GaussianStats
 from fastem.families.weights import EMPTY
+from fastem.inference.aitken import ROUNDING
 from fastem.kernels import backend as backend_module
 from fastem.validation.arrays import COUNT_TYPES, LARGEST_COUNT, LARGEST_MAGNITUDE, LARGEST_SUM
 from fastem.validation.groups import as_column, as_count_columns
@@ -173,9 +174,10 @@ def test_binomial_coefficients_are_exact_about_the_end_of_the_table(trials, twin
 
 def test_kernels_have_the_constants_of_the_families():
     """That of the Cython twin cannot be read; what both do with them, the tests of extremes tell."""
-    from fastem.kernels.numba import many_binomial, many_em, many_group, many_normal
+    from fastem.kernels.numba import constants, many_binomial, many_em, many_group, many_normal
 
-    assert (many_group.EMPTY, many_em.LOWEST_LOGLIK) == (EMPTY, LOWEST_LOGLIK)
+    assert (constants.EMPTY, constants.NO_CHANGE) == (EMPTY, ROUNDING)
+    assert many_em.LOWEST_LOGLIK == LOWEST_LOGLIK
     assert (many_normal.RESOLUTION, many_normal.SMALLEST_VARIANCE) == (RESOLUTION, SMALLEST_VARIANCE)
     assert LARGEST_MAGNITUDE[np.dtype(np.float64)] == many_normal.LARGEST
     assert (many_normal.LARGEST_SUM, many_binomial.LARGEST_COUNT) == (LARGEST_SUM, LARGEST_COUNT)
