@@ -68,10 +68,8 @@ class Chunks(OutOfCoreRows):
             self.float32 = rows.float32
             if self.source.missing:
                 self.n_empty_rows += rows.n_empty_rows
-                seen, lacks = (
-                    seen | with_values(*rows.data, weights=rows.sample_weight),
-                    lacks or has_missing(rows.data[0]),
-                )
+                seen = seen | with_values(*rows.data, weights=rows.sample_weight)
+                lacks = lacks or has_missing(rows.data[0])
         if form is None:
             raise ValueError("chunks: found 0 rows, a minimum of 1 is required")
         self._form, self.n_features = form, form.n_features
