@@ -2,6 +2,7 @@
 
 import inspect
 import warnings
+from types import FunctionType
 
 import numpy as np
 import pytest
@@ -56,3 +57,9 @@ def test_warnings_can_be_filtered_by_the_module_that_calls():
         warnings.simplefilter("error")
         warnings.filterwarnings("ignore", module=__name__)
         mixture().fit(X)
+
+
+def test_code_without_a_module_is_warned_too():
+    without_name = FunctionType(CALLS["a binomial fit"].__code__, {"fastem": fastem})  # as exec(code, {}) makes them
+    with pytest.warns(fastem.IdentifiabilityWarning):
+        without_name()
