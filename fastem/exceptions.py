@@ -32,7 +32,7 @@ class EmptyComponentWarning(UserWarning):
 
 @public
 class EqualComponentWarning(UserWarning):
-    """A component equals another one: EM cannot part them, and a mixture of different ones may be far more likely."""
+    """A component equals an earlier one: EM never separates them, although different ones may be far more likely."""
 
 
 @public

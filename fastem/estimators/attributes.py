@@ -193,8 +193,8 @@ def warn_of(mixture: MixtureState, fit: Fit[P, S], equal: np.ndarray) -> None:
         )
     if len(equal):
         warn(
-            f"components {equal.tolist()} equal others before them, and EM cannot part them: a mixture of "
-            "different ones may be far more likely. Another start would tell, or fewer components would do",
+            f"components {equal.tolist()} equal others before them. EM never separates equal components, although a "
+            "mixture of different ones may be far more likely: use another start or fewer components",
             EqualComponentWarning,
         )
     warn_of_collapsed(mixture)
