@@ -52,14 +52,14 @@ class CollapsedComponentError(ValueError):
 
 @public
 class BadValueError(ValueError):
-    """A value is wrong: `sentence` says what is wrong, and `index` where the value is."""
+    """A value is wrong: `sentence` says what is wrong, `index` where the value is, and `advice` what may help."""
 
-    def __init__(self, sentence: str, index: tuple[int, ...]) -> None:
-        super().__init__(sentence, index)
-        self.sentence, self.index = sentence, index
+    def __init__(self, sentence: str, index: tuple[int, ...], advice: str = "") -> None:
+        super().__init__(sentence, index, advice)
+        self.sentence, self.index, self.advice = sentence, index, advice
 
     def __str__(self) -> str:
-        return f"{self.sentence} at {place(self.index)}"
+        return f"{self.sentence} at {place(self.index)}{self.advice and '; '}{self.advice}"
 
 
 def place(index: tuple[int, ...]) -> str:

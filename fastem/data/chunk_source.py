@@ -117,7 +117,7 @@ class Source:
                     raise ValueError(f"{found}; the chunks {when.format(form)}")
             except BadValueError as error:
                 row, *column = error.index
-                raise BadValueError(f"chunk {index}: {error.sentence}", (begin + row, *column)) from None
+                raise BadValueError(f"chunk {index}: {error.sentence}", (begin + row, *column), error.advice) from None
             except (ValueError, TypeError) as error:
                 raise type(error)(f"chunk {index}, from row {begin}: {error}") from None
             if len(arrays[0]):

@@ -80,7 +80,7 @@ class Partitions(OutOfCoreRows):
         for index, survey in enumerate(self._runner.all([task(self.reader.surveyed, each) for each in self._checked])):
             if isinstance(survey, BadValueError):
                 row, *column = survey.index
-                raise BadValueError(f"partition {index}: {survey.sentence}", (begin + row, *column))
+                raise BadValueError(f"partition {index}: {survey.sentence}", (begin + row, *column), survey.advice)
             if isinstance(survey, Exception):
                 raise type(survey)(f"partition {index}, from row {begin}: {survey}")
             if survey.n and form not in (None, survey.form):

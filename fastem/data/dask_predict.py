@@ -160,7 +160,8 @@ def predict_partition(
             return rows.predict(params, wanted, precision)
     except BadValueError as error:
         number = block_id[0]
-        raise BadValueError(f"partition {number}: {error.sentence}, in the partition", error.index) from None
+        sentence = f"partition {number}: {error.sentence}, in the partition"
+        raise BadValueError(sentence, error.index, error.advice) from None
 
 
 def having_values(X: DaskCollection, row_kind: RowKind) -> DaskArray:

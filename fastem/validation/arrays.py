@@ -40,6 +40,9 @@ TOTAL_WEIGHTS = 1e-100, 1e100
 LARGEST_SUM = 1e305
 """The largest sum of squares: far enough from overflow for sums of such sums."""
 
+MISSING_ADVICE = "a mixture with missing='marginalize' takes it as a missing value"
+"""What may help where a value of X is NaN or null."""
+
 BLOCK = 1 << 16
 """Number of elements that are searched at a time for the first bad one."""
 
@@ -101,12 +104,12 @@ def first_where(bad: Callable[[np.ndarray], np.ndarray], array: np.ndarray) -> t
     return None
 
 
-def check_not(bad: Callable[[np.ndarray], np.ndarray], array: np.ndarray, sentence: str) -> None:
-    """Raise BadValueError, with this sentence and the place, at the first element for which bad(elements) is true."""
+def check_not(bad: Callable[[np.ndarray], np.ndarray], array: np.ndarray, sentence: str, of_nan: str = "") -> None:
+    """Raise BadValueError at the first element for which bad(elements) is true; of_nan is advice where that is NaN."""
     array = np.atleast_1d(array)
     index = first_where(bad, array)
     if index is not None:
-        raise BadValueError(f"{sentence}, got {array[index]}", index)
+        raise BadValueError(f"{sentence}, got {array[index]}", index, of_nan if np.isnan(array[index]) else "")
 
 
 def check_finite(array: np.ndarray, name: str, largest: float = np.inf, *, missing: bool = False) -> None:
@@ -117,7 +120,9 @@ def check_finite(array: np.ndarray, name: str, largest: float = np.inf, *, missi
     low, high = map(float, extremes(array, missing)) if array.size else (0.0, 0.0)
     if not (np.isfinite(low) and np.isfinite(high)):
         bad, without = (np.isinf, "") if missing else (lambda block: ~np.isfinite(block), "NaN or ")
-        check_not(bad, array, f"{name} must be finite, without {without}infinity")
+        check_not(
+            bad, array, f"{name} must be finite, without {without}infinity", MISSING_ADVICE if name == "X" else ""
+        )
     if max(high, -low) > largest:
         check_not(
             lambda block: np.abs(block) > largest, array, f"{name} must be below {largest} in magnitude; rescale it"
@@ -353,7 +358,8 @@ def number_type(schema: Any, name: str, where: str) -> str:
 
 def raise_null(nulls: np.ndarray, name: str, begin: int) -> NoReturn:
     """Raise BadValueError at the first null of a column; `begin` is the number of its first row."""
-    raise BadValueError(f"column {name!r} must be finite, without null", (begin + int(nulls.argmax()),))
+    row = begin + int(nulls.argmax())
+    raise BadValueError(f"column {name!r} must be finite, without null", (row,), MISSING_ADVICE)
 
 
 def check_enough_rows(n: int, n_components: int) -> None:
