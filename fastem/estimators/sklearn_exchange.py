@@ -6,6 +6,8 @@ import inspect
 from copy import deepcopy
 from typing import Any, Self
 
+import numpy as np
+
 from fastem.estimators import fitted_settings
 from fastem.estimators.attributes import set_attributes
 from fastem.estimators.model import check_model, check_settings
@@ -18,6 +20,9 @@ from fastem.validation.settings import SEEDS, check_kind, check_no_background
 OF_A_FIT = ("converged_", "n_iter_", "lower_bound_", "lower_bounds_", "n_features_in_", "feature_names_in_")
 """Attributes that tell of a fit, in both packages."""
 
+STARTS = ("weights_init", "means_init", "precisions_init")
+"""Settings in which NaN is a value that the start finds."""
+
 
 class SklearnExchange(MixtureState, metaclass=Counterpart):
     """A mixture that scikit-learn has, too."""
@@ -26,7 +31,7 @@ class SklearnExchange(MixtureState, metaclass=Counterpart):
         """Return a fitted mixture of scikit-learn with the same parameters.
 
         Its predictions are the same to rounding.  Settings that scikit-learn does not have are left out, and those
-        whose value it does not know ("auto", generators of NumPy) are its defaults.
+        whose value it does not know ("auto", starting values with NaN, generators of NumPy) are its defaults.
 
         Returns
         -------
@@ -106,4 +111,11 @@ def settings_for(theirs: type, mixture: MixtureState) -> dict[str, object]:
     found = {name: getattr(mixture, name) for name in inspect.signature(theirs).parameters}
     if isinstance(mixture.random_state, SEEDS):
         found["random_state"] = None
-    return {name: value for name, value in found.items() if not (isinstance(value, str) and value == AUTO)}
+    return {name: value for name, value in found.items() if not is_ours(name, value)}
+
+
+def is_ours(name: str, value: object) -> bool:
+    """Return whether scikit-learn does not know a value: "auto", or starting values of which some are NaN."""
+    if isinstance(value, str):
+        return value == AUTO
+    return name in STARTS and value is not None and bool(np.isnan(np.asarray(value, np.float64)).any())

@@ -75,6 +75,10 @@ def test_settings_that_scikit_learn_does_not_know_are_its_defaults():
     there = ours.to_sklearn()
     assert (there.init_params, there.reg_covar, there.random_state) == ("kmeans", 1e-6, None)
     there.fit(X)
+    starts = {"weights_init": [0.2, 0.3, 0.5], "means_init": [[0.0, 0.0, 0.0], [np.nan] * 3, [5.0, 5.0, 5.0]]}
+    there = fastem.GaussianMixture(3, **starts).fit(X).to_sklearn()
+    assert (there.weights_init, there.means_init) == ([0.2, 0.3, 0.5], None)
+    there.fit(X)
 
 
 def test_names_of_features_go_along():
