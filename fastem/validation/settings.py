@@ -17,6 +17,9 @@ from fastem.exceptions import CollapsedComponentError
 from fastem.validation.arrays import LARGEST_COUNT, check_not
 from fastem.validation.parameters import as_array
 
+LONGEST_SHOWN = 1 << 63
+"""Of larger integers a message has no digits: they can be thousands."""
+
 
 def check_integer(value: object, name: str, least: int, most: float = math.inf) -> None:
     """Raise an error as `as_integer` does."""
@@ -30,7 +33,8 @@ def as_integer(value: object, name: str, least: int, most: float = math.inf) -> 
     if value < least:
         raise ValueError(f"{name} must be at least {least}, got {value}")
     if int(value) > most:
-        raise ValueError(f"{name} must be at most {most}")
+        got = f", got {value}" if value < LONGEST_SHOWN else ""
+        raise ValueError(f"{name} must be at most {most}{got}")
     return int(value)
 
 

@@ -133,7 +133,7 @@ def test_it_is_a_fitted_mixture(tmp_path):
     [
         (lambda m: m.marginal([]), "features must not be empty"),
         (lambda m: m.marginal([0, 0]), "features must be at most 5 different columns"),
-        (lambda m: m.marginal([5]), "features must be at most 4"),
+        (lambda m: m.marginal([5]), "features must be at most 4, got 5"),
         (lambda m: m.marginal("z"), "features must be one of 'x0'"),
         (lambda m: m.conditional(range(5), np.zeros(5)), "features must be at most 4 different columns"),
         (lambda m: m.conditional([0, 1], [1.0]), r"'values' should have the shape of \(2,\), but got \(1,\)"),
