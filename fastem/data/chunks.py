@@ -74,7 +74,7 @@ class Chunks(OutOfCoreRows):
             raise ValueError("chunks: found 0 rows, a minimum of 1 is required")
         self._form, self.n_features = form, form.n_features
         self.has_missing = lacks
-        check_total_weight(self._total_weight)
+        check_total_weight(self._total_weight, missing=self.source.missing)
         if self.source.missing and self.source.fitting:
             check_columns(seen)
         self._first_pass.complete()

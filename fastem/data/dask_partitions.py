@@ -93,7 +93,7 @@ class Partitions(OutOfCoreRows):
             surveys.append(survey)
         if form is None:
             raise ValueError("X: found 0 rows in all partitions, a minimum of 1 is required")
-        check_total_weight(weight)
+        check_total_weight(weight, missing=self.reader.source.missing)
         check_columns(np.any([survey.seen for survey in surveys if survey.n], axis=0))
         return surveys
 

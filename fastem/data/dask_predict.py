@@ -194,7 +194,7 @@ def mean_of(log_prob: DaskArray, sample_weight: object, present: DaskArray | Non
     if present is not None:
         weights = weights * present
     total, weighted = importlib.import_module("dask").compute(weights.sum(), (weights * log_prob).sum())
-    check_total_weight(float(total))
+    check_total_weight(float(total), missing=present is not None)
     return float(weighted / total), float(total)
 
 

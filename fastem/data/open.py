@@ -253,7 +253,7 @@ def open_rows(
         weights = weight_of_values(weights, *data)
     rows = Rows(data, weights, kernels, dtype, kind, has_missing(data[0]))
     if fitting:
-        check_total_weight(total_weight(rows.weight_of_values))
+        check_total_weight(total_weight(rows.weight_of_values), missing=True)
         check_columns(with_values(*data, weights=weights))
     return rows
 

@@ -325,7 +325,7 @@ class Mixture(DensityMixin, BaseEstimator, GivenParams):
         with self._opened(X, trials, sample_weight) as rows:
             weights = rows.weight_of_values
         total = float(weights.sum())
-        check_total_weight(total)
+        check_total_weight(total, missing=self.missing == "marginalize")
         return dot(weights / total, log_prob), total
 
     def _criterion(self, score: tuple[float, float], penalty: Callable[[float], float]) -> float:

@@ -66,7 +66,7 @@ def mean_of_chunks(mixture: MixtureState, trials: ArrayLike | None, chunks: Chun
         sums.append(dot(own, rows.predict(params, "log_prob", np.float64)))
         weights.append(float(own.sum()))
     total = math.fsum(weights)
-    check_total_weight(total)
+    check_total_weight(total, missing=mixture.missing == "marginalize")
     return math.fsum(sums) / total, total
 
 

@@ -299,8 +299,13 @@ def total_weight(weights: np.ndarray) -> float:
         return float(weights[0]) * len(weights) if weights.strides == (0,) else float(weights.sum())
 
 
-def check_total_weight(total: float) -> None:
-    """Raise ValueError if mixing weights would underflow, or sums overflow, with this total weight."""
+def check_total_weight(total: float, *, missing: bool = False) -> None:
+    """Raise ValueError if mixing weights would underflow, or sums overflow, with this total weight.
+
+    missing : whether values may be missing, and the total is that of the rows that have any
+    """
+    if total == 0 and missing:
+        raise ValueError("sample_weight must hold a positive weight for a row of X that has a value, but none does")
     if total == 0:
         raise ValueError("sample_weight must hold a positive weight, but all are zero")
     if not TOTAL_WEIGHTS[0] <= total <= TOTAL_WEIGHTS[1]:

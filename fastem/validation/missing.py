@@ -31,7 +31,8 @@ def with_values(X: np.ndarray, *trials: np.ndarray, weights: np.ndarray | None =
     told = True if weights is None or weights.all() else (weights > 0)[:, np.newaxis]
     if trials:
         return np.asarray(trials[0].any(axis=0, where=told))
-    return np.asarray(~np.isnan(np.fmax.reduce(X, axis=0, where=told, initial=np.nan)))
+    highest = np.fmax.reduce(X, axis=0, where=told, initial=np.nan, dtype=np.float64)  # no integer can be NaN
+    return np.asarray(~np.isnan(highest))
 
 
 def check_columns(seen: NDArray[np.bool_]) -> None:

@@ -63,6 +63,30 @@ def test_one_component_of_counts_has_the_mean_of_what_is_observed():
     np.testing.assert_allclose(found.rates_[0], np.nanmean(counts, axis=0), rtol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.int64, np.uint64, np.float32])
+def test_counts_may_have_gaps_and_need_none_whatever_their_type(dtype):
+    counts = RNG.poisson(np.repeat([[0.2], [6.0]], 150, axis=0), size=(300, 2)).astype(dtype)
+    mixture = PoissonMixture(2, missing="marginalize", random_state=0)
+    expected = PoissonMixture(2, random_state=0).fit(counts)
+    for data in ({"X": counts}, {"X": counts, "sample_weight": np.ones(300)}, {"chunks": [counts[:99], counts[99:]]}):
+        np.testing.assert_array_equal(mixture.fit(**data).rates_, expected.rates_)
+    weights = np.r_[np.zeros(50), np.ones(250)]
+    found, without = mixture.fit(counts, sample_weight=weights).loglik_, mixture.fit(counts[50:]).loglik_
+    assert found == pytest.approx(without, rel=1e-6)
+
+
+def test_rows_without_a_value_are_named_not_only_their_weights():
+    rows = np.full((5, GAPS.shape[1]), np.nan)
+    mixture = gaussian(1, **EXACT).fit(GAPS)
+    calls = [
+        lambda: mixture.fit(rows), lambda: mixture.fit(chunks=[rows]), lambda: mixture.score(rows),
+        lambda: mixture.score(chunks=[rows]), lambda: mixture.bic(rows),
+    ]  # fmt: skip
+    for call in calls:
+        with pytest.raises(ValueError, match="for a row of X that has a value, but none does"):
+            call()
+
+
 def test_a_missing_count_of_successes_is_one_of_no_trials():
     successes = RNG.binomial(10, [[0.2, 0.5, 0.9]], size=(400, 3)).astype(float)
     successes[::2] = RNG.binomial(10, [[0.7, 0.4, 0.3]], size=(200, 3))
