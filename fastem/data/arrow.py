@@ -8,17 +8,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from copy import copy
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, cast
 
 import numpy as np
 from numpy.lib import format as npy
 
 from fastem._public import public
-from fastem._typing import DType, PathLike
+from fastem._typing import DType, PathLike, RowKind
+from fastem.data.base import check_has_trials
 from fastem.exceptions import warn
 from fastem.kernels.mapped import BYTES_AT_A_TIME, check_mapped
 from fastem.validation.arrays import ARROW_NUMBERS, number_type, raise_null
-from fastem.validation.settings import as_float_dtype
+from fastem.validation.settings import as_float_dtype, as_integer, as_name, as_path
 
 BATCH_ROWS = 1 << 17
 """The largest number of rows in a batch of Arrow's."""
@@ -206,16 +207,19 @@ class ArrowRows:
         self.dtype = dtype
         self.cache = None if cache is None else Path(cache)
         self.nulls = False  # whether X may have nulls
+        self.place_of_trials = trials is not None  # whether weights are third in a chunk
         self._cached: np.ndarray | None = None
 
     def __getstate__(self) -> dict[str, object]:
         """Return the state without the open cache: another process has one of its own."""
         return self.__dict__ | {"_cached": None}
 
-    def with_nulls(self) -> ArrowRows:
-        """Return the same rows, with NaN where X has null."""
+    def for_rows(self, row_kind: RowKind, nulls: bool) -> ArrowRows:
+        """Return the same rows as chunks of this kind; if nulls may be, with NaN where X has one."""
+        if self.trials is not None:
+            check_has_trials(row_kind)
         other = copy(self)
-        other.nulls = True
+        other.nulls, other.place_of_trials = nulls, row_kind is RowKind.COUNTS_WITH_TRIALS
         return other
 
     def __repr__(self) -> str:
@@ -226,7 +230,7 @@ class ArrowRows:
         arrow = importlib.import_module("pyarrow")
         return arrow.schema([(name, arrow.from_numpy_dtype(self.dtype)) for name in self.columns]).empty_table()
 
-    def __iter__(self) -> Iterator[tuple[np.ndarray | int, ...]]:
+    def __iter__(self) -> Iterator[tuple[np.ndarray | int | None, ...]]:
         return map(self._split, self._rows())
 
     def _rows(self) -> Iterator[np.ndarray]:
@@ -241,11 +245,11 @@ class ArrowRows:
         length = max(1, BYTES_AT_A_TIME // (self.dtype.itemsize * len(self.names)))
         yield from (rows[begin : begin + length] for begin in range(0, len(rows), length))
 
-    def _split(self, rows: np.ndarray) -> tuple[np.ndarray | int, ...]:
-        """Return (X,), then trials and sample_weight where there are any."""
+    def _split(self, rows: np.ndarray) -> tuple[np.ndarray | int | None, ...]:
+        """Return (X,), then trials (None where they are known otherwise) and sample_weight where there are any."""
         end = len(self.columns)
-        parts: list[np.ndarray | int] = [rows[:, :end]]
-        if self.trials is not None:
+        parts: list[np.ndarray | int | None] = [rows[:, :end]]
+        if self.place_of_trials:
             parts.append(rows[:, end : end + len(self.trials)] if isinstance(self.trials, list) else self.trials)
         return (*parts, rows[:, -1]) if self.weight else tuple(parts)
 
@@ -354,8 +358,12 @@ def from_arrow(
     """
     found = opened(source)
     names = named(columns, "columns")
-    trials_columns = trials if trials is None or isinstance(trials, int) else named(trials, "trials")
-    weight = [] if sample_weight is None else named(sample_weight, "sample_weight")
+    trials_columns: list[str] | int | None = None
+    if trials is not None:
+        of_all = isinstance(trials, (int, float, np.number))
+        trials_columns = as_integer(trials, "trials", 0) if of_all else named(cast(str, trials), "trials")
+    weight = [] if sample_weight is None else [as_name(sample_weight, "sample_weight")]
+    cache = None if cache is None else as_path(cache, "cache")
     types = found.types(names + (trials_columns if isinstance(trials_columns, list) else []) + weight)
     if dtype is None:
         dtype = np.float32 if types == {"float"} else np.float64
@@ -369,7 +377,7 @@ def opened(source: object) -> Source:
     except ImportError as error:
         raise ImportError("from_arrow needs pyarrow: pip install pyarrow") from error
     if isinstance(source, (str, os.PathLike)):
-        return Files(source)
+        return Files(as_path(source, "source"))
     if isinstance(source, arrow.Table):
         return Table(source)
     if isinstance(source, dataset.Dataset):
@@ -379,7 +387,10 @@ def opened(source: object) -> Source:
 
 def named(columns: str | Sequence[str], name: str) -> list[str]:
     """Return the names of columns as a list; one may be given alone."""
-    found = [columns] if isinstance(columns, str) else list(columns)
+    try:
+        found = [columns] if isinstance(columns, str) else list(columns)
+    except TypeError:  # a number, say
+        found = []
     if not found or not all(isinstance(each, str) for each in found):
         raise TypeError(f"{name} must be a name or names of columns, got {columns!r}")
     return found

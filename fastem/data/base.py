@@ -16,6 +16,7 @@ from fastem._typing import Array, DType, MStep, RowKind, SweptParams, SweptStats
 from fastem.data.slots import LOWEST_LOGLIK, all_finite
 from fastem.kernels.backend import PARALLEL_WORK, Backend
 from fastem.kernels.twins import BACKENDS
+from fastem.validation.parameters import check_params
 from fastem.validation.settings import as_integer, check_bool, check_choice, check_dtype
 
 S = TypeVar("S", bound=SweptStats)
@@ -192,7 +193,8 @@ class SweptRows:
         return params.one_by_one()
 
     def check_params(self, params: SweptParams[SweptStats]) -> None:
-        """Raise ValueError for parameters of other rows: the kernels trust that both have the same features."""
+        """Raise an error for other values, and for parameters of other rows: kernels trust that features agree."""
+        check_params(params)
         if params.row_kind is not self.row_kind:
             raise ValueError(f"params are for {params.row_kind.value}, but the rows are {self.row_kind.value}")
         if params.n_features != self.n_features:
@@ -220,6 +222,12 @@ def as_row_kind(row_kind: object, has_trials: object) -> RowKind:
         return row_kind
     check_choice(row_kind, "row_kind", [kind.value for kind in RowKind])
     return RowKind(row_kind)
+
+
+def check_has_trials(kind: RowKind) -> None:
+    """Raise TypeError for trials of rows that have none."""
+    if kind is not RowKind.COUNTS_WITH_TRIALS:
+        raise TypeError(f"trials must be None for {kind.value}: they belong to binomial mixtures")
 
 
 def chosen_backend(dtype: DType, backend: str, n_threads: int | None) -> Backend:

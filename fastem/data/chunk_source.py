@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import count
 from queue import SimpleQueue
 from threading import Thread
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -100,8 +100,7 @@ class Source:
                 f"chunks are read more than once here, but a {type(chunks).__name__} is used up by the first pass: pass"
                 " a list, or a function that returns a new iterator"
             )
-        if self.missing and isinstance(chunks, ArrowRows):
-            object.__setattr__(self, "chunks", chunks.with_nulls())
+        object.__setattr__(self, "chunks", self._as_rows(chunks))
 
     def read(self, expected: Form | None = None) -> Iterator[tuple[int, Arrays]]:
         """Yield the number and the arrays of each chunk.
@@ -149,7 +148,11 @@ class Source:
         if isinstance(chunks, (str, bytes, Mapping)) or not isinstance(chunks, Iterable):
             raise TypeError(f"chunks must be a function that returns an iterator, got one that returned {chunks!r:.60}")
         check_chunks(chunks)
-        return iter(chunks)
+        return iter(cast(Iterable[Chunk], self._as_rows(chunks)))
+
+    def _as_rows(self, chunks: Chunkable) -> Chunkable:
+        """Return what Arrow reads as chunks of this kind of rows; any others as they are."""
+        return chunks.for_rows(self.row_kind, self.missing) if isinstance(chunks, ArrowRows) else chunks
 
     def arrays(self, chunk: Chunk, *, check_values: bool) -> Arrays:
         """Return a chunk as arrays that kernels read."""

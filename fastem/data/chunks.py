@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from fastem._errstate import own_methods
 from fastem._public import public
 from fastem._typing import Array, DType, RowKind, SweptParams, SweptStats
-from fastem.data.base import Posterior, Sums, as_row_kind, chosen_backend
+from fastem.data.base import Posterior, Sums, as_row_kind, check_has_trials, chosen_backend
 from fastem.data.chunk_source import Arrays, Chunkable, FirstPass, Form, Source, form_of, part_of, prefetch, rechunk
 from fastem.data.distinct import CHUNK_ROWS, DistinctCounts
 from fastem.data.out_of_core import OutOfCoreRows
@@ -25,7 +25,7 @@ from fastem.data.slots import SLOT_ROWS
 from fastem.kernels.backend import Backend
 from fastem.validation.arrays import check_squares, check_total_weight, total_weight
 from fastem.validation.missing import MISSING, check_columns, has_missing, with_values
-from fastem.validation.settings import as_integer, check_choice
+from fastem.validation.settings import as_integer, check_bool, check_choice
 
 T = TypeVar("T")
 
@@ -262,9 +262,11 @@ def open_chunks(
     array([0.5, 4.5])
     """
     kernels = chosen_backend(dtype, backend, n_threads)
-    if trials is not None:
-        trials = as_integer(trials, "trials", 0)
+    check_bool(fitting, "fitting")
     check_choice(missing, "missing", MISSING)
     kind = as_row_kind(row_kind, has_trials)
+    if trials is not None:
+        check_has_trials(kind)
+        trials = as_integer(trials, "trials", 0)
     source = Source(chunks, kind, trials, fitting, missing=missing == "marginalize")
     return Chunks(source, kernels, dtype)

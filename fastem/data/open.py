@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from fastem._errstate import own
 from fastem._typing import DType, RowKind, SweptParams, SweptStats
-from fastem.data.base import Posterior, as_row_kind, chosen_backend
+from fastem.data.base import Posterior, as_row_kind, check_has_trials, chosen_backend
 from fastem.data.distinct import DistinctCounts, distinct_rows
 from fastem.data.rows import Rows
 from fastem.validation.arrays import (
@@ -230,6 +230,8 @@ def open_rows(
     """
     kernels = chosen_backend(dtype, backend, n_threads)
     kind = as_row_kind(row_kind, has_trials)
+    if trials is not None:
+        check_has_trials(kind)
     check_bool(fitting, "fitting")
     if n_features is not None:
         check_integer(n_features, "n_features", 1)
@@ -238,8 +240,6 @@ def open_rows(
     data: tuple[np.ndarray, ...]
     if kind is RowKind.COUNTS_WITH_TRIALS:
         data = as_counts(X, trials, **form)
-    elif trials is not None:
-        raise TypeError(f"trials must be None for {kind.value}: they belong to binomial mixtures")
     elif kind is RowKind.COUNTS:
         data = (as_count_matrix(X, **form),)
     else:

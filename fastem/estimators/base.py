@@ -42,11 +42,11 @@ from fastem.families.diagnosis import Diagnosis
 from fastem.families.fixed import Fixed
 from fastem.families.params import Params
 from fastem.fitting.checkpoint import arrays_of
-from fastem.inference.standard_errors import StandardErrors, Summed, standard_errors
+from fastem.inference.standard_errors import METHODS, StandardErrors, Summed, standard_errors
 from fastem.kernels.linear import dot
 from fastem.validation.arrays import check_only_chunks, check_total_weight
 from fastem.validation.parameters import check_n_features_in
-from fastem.validation.settings import as_path, check_can_be_saved, check_n_samples, check_no_prior
+from fastem.validation.settings import as_path, check_can_be_saved, check_choice, check_n_samples, check_no_prior
 
 MODEL, MODEL_LAYOUT = "fastem model", 1
 NOT_FITTED = "This {} instance is not fitted yet. Call 'fit' with appropriate arguments before using this estimator."
@@ -342,6 +342,7 @@ class Mixture(DensityMixin, BaseEstimator, GivenParams):
         chunks: Chunkable | None = None,
     ) -> StandardErrors:
         """Return the standard errors of the fitted parameters; equal rows count as one where that is exact."""
+        check_choice(method, "method", METHODS)
         params, fixed = self.params_, self._fixed_in_fit()
         X, chunks = self._named(X, chunks)
         check_no_prior(self.prior)

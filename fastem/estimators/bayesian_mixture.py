@@ -261,7 +261,7 @@ class BayesianGaussianMixture(SklearnExchange, SklearnNames, OneArrayMixture):
             self.covariance_type,
             self.reg_covar,
             weights=self.weight_concentration_prior_type,
-            concentration=1.0 / self.n_components if concentration is None else float(concentration),
+            concentration=1 / self.n_components if concentration is None else float(concentration),
             mean=self.mean_prior,
             mean_precision=1.0 if self.mean_precision_prior is None else float(self.mean_precision_prior),
             scale=self.covariance_prior,

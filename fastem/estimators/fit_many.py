@@ -167,6 +167,7 @@ def fit_many(
     """
     check_choice(family, "family", NAMES)
     check_choice(criterion, "criterion", CRITERIA)
+    check_choice(covariance_type, "covariance_type", COVARIANCE_TYPES)
     columns = has_columns(values, offsets, groups)
     kind = class_of_many(family, columns)
     given = {name: inits.pop(f"{name}_init", None) for name in kind.parameter_names}
@@ -239,7 +240,6 @@ def added_variance(reg_covar: Any) -> tuple[float, float]:
 
 def check_covariance_type(covariance_type: str, family: str) -> str:
     """Check the structure of covariances, which counts have not."""
-    check_choice(covariance_type, "covariance_type", COVARIANCE_TYPES)
     if family != "gaussian" and covariance_type != "full":
         raise TypeError(f"covariance_type must be left out for family={family!r}")
     return covariance_type

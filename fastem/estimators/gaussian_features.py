@@ -19,7 +19,7 @@ from fastem.families.gaussian.imputation import impute
 from fastem.families.gaussian.model import GaussianParams
 from fastem.families.gaussian.regression import check_marginals, conditional, marginal
 from fastem.validation.arrays import as_matrix
-from fastem.validation.parameters import as_array
+from fastem.validation.parameters import as_float64, as_means
 from fastem.validation.settings import as_features, as_generator, check_bool
 
 KEPT = ("random_state", "backend", "n_threads", "missing")
@@ -111,7 +111,8 @@ class GaussianFeatures(Mixture):
         """
         params, names = self._params_for("conditional"), feature_names(self)
         given = as_features(features, "features", names, most=len(names) - 1)
-        found = conditional(params, np.array(given), as_array(np.atleast_1d(values), "values", (len(given),)))
+        numbers = as_means(np.atleast_1d(as_float64(values, "values")), "values", (len(given),))
+        found = conditional(params, np.array(given), numbers)
         return self._of_features(found, [place for place in range(len(names)) if place not in given])
 
     def impute(self, X: ArrayLike, *, draw: bool = False) -> Any:

@@ -16,7 +16,14 @@ from fastem._public import public
 from fastem._table import Table, data_frame
 from fastem._typing import Array, ArrayLike
 from fastem.families.params import Params
-from fastem.validation.groups import Grouping, as_row_weights, numbers_of_groups, one_behind_the_other
+from fastem.validation.groups import (
+    Grouping,
+    as_group,
+    as_row_weights,
+    dimensions,
+    numbers_of_groups,
+    one_behind_the_other,
+)
 
 ROWS_AT_A_TIME = 1 << 16
 """Rows whose densities under all components are in memory together."""
@@ -108,8 +115,8 @@ class ManyFits:
     def _number(self, group: Any) -> int:
         """Return the number of a group; KeyError for a label, IndexError for a number that there is not."""
         if self.names is None:
-            return int(range(len(self))[group])
-        found = np.flatnonzero(self.names == group)
+            return as_group(group, len(self))
+        found = np.flatnonzero(self.names == group if dimensions(group) == 0 else labels_equal(self.names, group))
         if not found.size:
             raise KeyError(f"no group has the label {group!r}")
         return int(found[0])
@@ -337,6 +344,11 @@ class RowsOfGroups(NamedTuple):
     rows: tuple[np.ndarray, ...]  # each (n,) or (n, d)
     groups: np.ndarray  # (n,)
     shape: tuple[int, ...]  # of a result with a number for each row
+
+
+def labels_equal(names: np.ndarray, label: object) -> list[bool]:
+    """Return which names equal a label that NumPy would compare element by element, such as a tuple."""
+    return [isinstance(name, type(label)) and name == label for name in names]
 
 
 def log2_sum(joint: Array) -> Array:

@@ -37,6 +37,7 @@ from fastem.fitting.stepwise import step
 from fastem.fitting.stop import PROPOSAL
 from fastem.search.search import polished
 from fastem.validation.arrays import (
+    as_numeric,
     check_enough_rows,
     check_n_features,
     check_only_chunks,
@@ -270,8 +271,8 @@ def beginning_of(
     """Return where a fit begins: at labels, at the last fit, or where starts are drawn."""
     drawn = starts_of(mixture)
     if labels_init is not None:
-        told = {"labels_init": described(np.asarray(labels_init))}
-        return Beginning(start_at_labels(drawn, settings, rows, labels_init), told=told)
+        values = as_numeric(labels_init, "labels_init", whole=True)
+        return Beginning(start_at_labels(drawn, settings, rows, values), told={"labels_init": described(values)})
     if mixture.warm_start and is_fitted(mixture):
         told = {"start": described(arrays_of(mixture.params_))}
         return Beginning(Starts.at(last_params(mixture)), last_criterion(mixture), told)

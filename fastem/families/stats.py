@@ -196,9 +196,10 @@ def merge(*stats: S) -> S:
     if not stats:
         raise ValueError("merge needs statistics, got none")
     given: tuple[object, ...] = stats
+    merged = type(stats[0]).__name__ if isinstance(given[0], Stats) else "statistics"
     for number, each in enumerate(given):
         if not isinstance(each, Stats) or type(each) is not type(stats[0]):
-            raise TypeError(f"merge: {number} is {type(each).__name__}, where {type(stats[0]).__name__} are merged")
+            raise TypeError(f"merge: {number} is {type(each).__name__}, where {merged} are merged")
         if not same(each.params, stats[0].params):
             raise ValueError(f"merge: statistics {number} were not taken at the parameters of statistics 0")
         if not all(np.isfinite(getattr(each, name)).all() for name in each.sum_names()):

@@ -14,6 +14,7 @@ from fastem._errstate import own
 from fastem.data.slots import refuse_nan
 from fastem.families.base import P, S
 from fastem.families.fixed import FixedLike
+from fastem.families.params import Params
 from fastem.fitting.acceleration import Extrapolation, Floor
 from fastem.fitting.result import STEPS, Ascent, Collapse, Fit, History, objective_of
 from fastem.fitting.settings import Callback, FitSettings, check_each
@@ -22,6 +23,7 @@ from fastem.fitting.stop import Stop
 from fastem.inference.aitken import ROUNDING, still_to_gain
 from fastem.inference.remaining import Remaining
 from fastem.kernels.linear import norm
+from fastem.validation.settings import check_callable, check_function
 
 NEGLIGIBLE = 1e-4
 """A bound of rounding above this share of the log likelihood, or of the weight if that is more, certifies nothing.
@@ -278,7 +280,8 @@ def em(
     Raises
     ------
     ValueError, TypeError
-        If stopping, acceleration or on_interrupt is unknown, or tol, max_iter or max_time no number of its range.
+        If stopping, acceleration or on_interrupt is unknown, or tol, max_iter or max_time no number of its range; if
+        what should be a function is none, or fixed names no parameters of params.
 
     References
     ----------
@@ -301,6 +304,12 @@ def em(
         max_time=max_time, on_interrupt=on_interrupt,
     )  # fmt: skip
     check_each(settings)
+    check_function(sweep, "sweep")
+    check_function(maximize, "maximize")
+    check_callable(floor, "floor")
+    check_callable(on_iteration, "on_iteration")
+    if isinstance(params, Params):
+        params.as_fixed(fixed)
     deadline = math.inf if max_time is None else time.monotonic() + float(max_time)
     observers = Observers[P, S](on_iteration=on_iteration)
     return run_em(Steps(sweep, maximize, floor), params, settings, observers=observers, deadline=deadline)

@@ -54,7 +54,7 @@ def as_numeric(values: object, name: str, whole: bool = False) -> np.ndarray:
     """
     try:
         array = np.asarray(values)
-    except (ValueError, TypeError, OverflowError) as error:
+    except (ValueError, TypeError, OverflowError, RuntimeError) as error:  # the last of a tensor with a gradient
         raise ValueError(f"{name} is not an array: {error}") from None
     if "numpy.ma" in sys.modules and isinstance(values, np.ma.MaskedArray) and values.mask.any():
         array = np.ma.filled(values.astype(object), np.nan)  # a masked value is a missing one
@@ -82,7 +82,7 @@ def objects_as_float64(array: np.ndarray, name: str) -> np.ndarray:
     for index, value in np.ndenumerate(array):
         if value is None or type(value).__name__ == "NAType":  # pandas.NA, without pandas
             array[index] = np.nan
-        elif not isinstance(value, numbers.Real):
+        elif isinstance(value, np.timedelta64) or not isinstance(value, numbers.Real):  # an integer for NumPy
             where = f" at {place(index)}" if index else ""
             raise TypeError(  # the words that scikit-learn asks for: argument, string, number
                 f"{name} must hold real numbers, got {value!r}{where}; the argument must be converted from strings or"

@@ -5,6 +5,7 @@ Values of rows are not checked here: the kernels report the groups that cannot b
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -172,7 +173,12 @@ def as_labelled_groups(labels: object, n: int) -> tuple[np.ndarray, np.ndarray, 
     offsets : (m + 1,) array
         Group g is rows order[offsets[g] : offsets[g + 1]].
     """
-    array = np.asarray(labels)
+    try:
+        array = np.asarray(labels)
+    except (ValueError, RuntimeError) as error:  # ragged, or no array
+        raise ValueError(f"groups is not an array: {error}") from None
+    if array.dtype.kind == "V":
+        raise TypeError(f"groups must have labels that can be keys of a dict, got records of dtype {array.dtype}")
     if array.shape != (n,):
         raise ValueError(f"groups must have one label for each of the {n} values, got shape {array.shape}")
     check_no_missing_label(array)
@@ -214,6 +220,14 @@ def as_sizes(n_components: Any, edges: np.ndarray) -> tuple[int, ...]:
     if not sizes:
         raise ValueError("n_components must have a number of components to try, got none")
     return sizes
+
+
+def as_group(group: object, m: int) -> int:
+    """Convert the number of one of m groups, from the end where it is negative; IndexError where there is none."""
+    number = as_integer(group, "group", -sys.maxsize)
+    if not -m <= number < m:
+        raise IndexError(f"group must be a number from 0 to {m - 1}, or from {-m}, got {number}")
+    return number % m
 
 
 def as_starts(values: object, name: str, shape: tuple[int, int], low: float, high: float) -> np.ndarray:

@@ -20,6 +20,9 @@ from fastem.validation.parameters import as_array
 LONGEST_SHOWN = 1 << 63
 """Of larger integers a message has no digits: they can be thousands."""
 
+NO_NUMBERS = (bool, np.timedelta64)
+"""Types that Python and NumPy count among the integers, and that are not meant where a number is asked for."""
+
 
 def check_integer(value: object, name: str, least: int, most: float = math.inf) -> None:
     """Raise an error as `as_integer` does."""
@@ -28,7 +31,7 @@ def check_integer(value: object, name: str, least: int, most: float = math.inf) 
 
 def as_integer(value: object, name: str, least: int, most: float = math.inf) -> int:
     """Convert an integer of any type to int; TypeError for any other value, ValueError outside the limits."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+    if isinstance(value, NO_NUMBERS) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name} must be an int, got {value!r}")
     if value < least:
         raise ValueError(f"{name} must be at least {least}, got {value}")
@@ -61,7 +64,7 @@ def check_positive(value: object, name: str) -> None:
 
 def as_non_negative(value: object, name: str) -> float:
     """Convert a number to float; TypeError for any other value, ValueError if it is negative or not finite."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+    if isinstance(value, NO_NUMBERS) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be a number, got {value!r}")
     try:
         number = float(value)
@@ -244,12 +247,19 @@ def as_choices(values: object, name: str, options: Collection[str]) -> list[str]
 
 def as_list(values: object, name: str) -> list[object]:
     """Convert an iterable to a list, which must not be empty; TypeError for a single value, and for text."""
-    if isinstance(values, str) or not isinstance(values, Iterable):
+    if isinstance(values, str) or not isinstance(values, Iterable) or getattr(values, "ndim", 1) == 0:
         raise TypeError(f"{name} must be a list or another iterable, for instance [{values!r}], got {values!r}")
     result = list(values)
     if not result:
         raise ValueError(f"{name} must not be empty")
     return result
+
+
+def as_name(value: object, name: str) -> str:
+    """Return the name of a column; TypeError for any other value."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be the name of a column, got {value!r}")
+    return value
 
 
 def as_places(values: object, name: str, names: Sequence[str], most: int) -> list[int]:
@@ -272,6 +282,12 @@ def as_place(value: object, name: str, names: Sequence[str]) -> int:
         check_choice(value, name, names)
         return names.index(value)
     return as_integer(value, name, 0, len(names) - 1)
+
+
+def check_function(value: object, name: str) -> None:
+    """Raise TypeError unless the value can be called."""
+    if not callable(value):
+        raise TypeError(f"{name} must be a function, got {value!r}")
 
 
 def check_callable(value: object, name: str) -> None:
@@ -316,9 +332,11 @@ def check_dtype(dtype: object) -> None:
 
 def as_float_dtype(dtype: DTypeLike) -> np.dtype[np.floating]:
     """Convert the name or class of a type of floating point numbers to a NumPy dtype."""
-    if dtype not in (np.float32, np.float64):
-        raise ValueError(f"dtype must be None, float32 or float64, got {dtype!r}")
-    return np.dtype(dtype)
+    named = isinstance(dtype, (type, str, np.dtype))
+    for kind in (np.float32, np.float64):
+        if named and dtype in (kind, kind.__name__):
+            return np.dtype(kind)
+    raise ValueError(f"dtype must be None, float32 or float64, got {dtype!r}")
 
 
 SEEDS = (np.random.Generator, np.random.BitGenerator, np.random.SeedSequence)

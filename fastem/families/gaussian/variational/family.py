@@ -99,7 +99,7 @@ class VariationalFamily(GaussianFamily):
         if self.degrees_of_freedom is not None and not self.degrees_of_freedom > n_features - 1:
             raise ValueError(  # scikit-learn's sentence
                 "The parameter 'degrees_of_freedom_prior' should be greater than"
-                f" {n_features - 1}, but got {self.degrees_of_freedom:.3f}."
+                f" {n_features - 1}, but got {float(self.degrees_of_freedom):.3f}."
             )
         if self.scale is not None:
             self._check_scale(n_features)
