@@ -392,5 +392,5 @@ def named(columns: str | Sequence[str], name: str) -> list[str]:
     except TypeError:  # a number, say
         found = []
     if not found or not all(isinstance(each, str) for each in found):
-        raise TypeError(f"{name} must be a name or names of columns, got {columns!r}")
+        raise TypeError(f"{name} must be a name or names of columns, got {columns!r:.200}")
     return found

@@ -26,7 +26,7 @@ from fastem.families.gaussian.prior import GaussianPrior
 from fastem.families.gaussian.structures import COVARIANCE_TYPES, STRUCTURES
 from fastem.fitting.acceleration import ACCELERATORS
 from fastem.fitting.settings import STOPPING, anything, documented, one_of, optional, redeclared, setting
-from fastem.validation.parameters import as_float64
+from fastem.validation.parameters import as_float64, check_matrix, check_shape
 from fastem.validation.settings import check_noise, check_non_negative
 
 
@@ -39,7 +39,10 @@ def read_point(arrays: Mapping[str, np.ndarray], changed: set[str], family: Gaus
     found = {name: as_float64(array, name) for name, array in arrays.items()}
     factors_alone = "precisions_cholesky_" in changed and "covariances_" not in changed
     if "precisions_cholesky_" in found and (factors_alone or "covariances_" not in found):
-        covariances = STRUCTURES[family.covariance_type].of_precisions_cholesky(found["precisions_cholesky_"])
+        structure, factors = STRUCTURES[family.covariance_type], found["precisions_cholesky_"]
+        check_matrix(found["means_"], "means")
+        check_shape(factors, "precisions_cholesky_", structure.shape(*found["means_"].shape))
+        covariances = structure.of_precisions_cholesky(factors)
     else:
         covariances = found["covariances_"]
     return GaussianParams(found["weights_"], found["means_"], covariances, family.covariance_type)

@@ -35,7 +35,7 @@ class Fixed:
         if not isinstance(value, (Mapping, tuple, list, set, frozenset)):
             raise TypeError(
                 f"fixed must be a tuple of parameter names out of {', '.join(map(repr, parameter_names))}, or a dict of"
-                f" masks, got {value!r}"
+                f" masks, got {value!r:.200}"
             )
         for name in value:
             check_choice(name, "fixed", parameter_names)
@@ -73,5 +73,7 @@ def _mask(value: ArrayLike, name: str, k: int) -> Mask:
     except ValueError:  # ragged
         array = np.empty(0)
     if array.dtype != bool or array.shape != (k,):
-        raise ValueError(f"fixed[{name!r}] must be a mask of shape ({k},), one bool for each component, got {value!r}")
+        raise ValueError(
+            f"fixed[{name!r}] must be a mask of shape ({k},), one bool for each component, got {value!r:.200}"
+        )
     return array

@@ -309,6 +309,7 @@ def em(
     check_callable(floor, "floor")
     check_callable(on_iteration, "on_iteration")
     if isinstance(params, Params):
+        params.check()
         params.as_fixed(fixed)
     deadline = math.inf if max_time is None else time.monotonic() + float(max_time)
     observers = Observers[P, S](on_iteration=on_iteration)

@@ -85,8 +85,8 @@ def objects_as_float64(array: np.ndarray, name: str) -> np.ndarray:
         elif isinstance(value, np.timedelta64) or not isinstance(value, numbers.Real):  # an integer for NumPy
             where = f" at {place(index)}" if index else ""
             raise TypeError(  # the words that scikit-learn asks for: argument, string, number
-                f"{name} must hold real numbers, got {value!r}{where}; the argument must be converted from strings or"
-                " other objects to numbers"
+                f"{name} must hold real numbers, got {value!r:.200}{where}; the argument must be converted from"
+                " strings or other objects to numbers"
             )
     try:
         return array.astype(np.float64)

@@ -108,6 +108,12 @@ def as_mixing_weights(values: object, name: str, k: int) -> np.ndarray:
     return np.asarray(array / array.sum())
 
 
+def check_some_weight(weights: np.ndarray, name: str) -> None:
+    """Raise ValueError where no component has a weight, which leaves all rows to a background."""
+    if not weights.any():
+        raise ValueError(f"{name} must have a weight above 0, got {weights}")
+
+
 def as_probabilities(values: object, name: str, shape: tuple[int, ...], gaps: bool = False) -> np.ndarray:
     """Convert probabilities to an array of this shape; a vector becomes one column."""
     array = as_numeric(values, name)

@@ -32,7 +32,7 @@ def check_integer(value: object, name: str, least: int, most: float = math.inf) 
 def as_integer(value: object, name: str, least: int, most: float = math.inf) -> int:
     """Convert an integer of any type to int; TypeError for any other value, ValueError outside the limits."""
     if isinstance(value, NO_NUMBERS) or not isinstance(value, numbers.Integral):
-        raise TypeError(f"{name} must be an int, got {value!r}")
+        raise TypeError(f"{name} must be an int, got {value!r:.200}")
     if value < least:
         raise ValueError(f"{name} must be at least {least}, got {value}")
     if int(value) > most:
@@ -65,7 +65,7 @@ def check_positive(value: object, name: str) -> None:
 def as_non_negative(value: object, name: str) -> float:
     """Convert a number to float; TypeError for any other value, ValueError if it is negative or not finite."""
     if isinstance(value, NO_NUMBERS) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{name} must be a number, got {value!r}")
+        raise TypeError(f"{name} must be a number, got {value!r:.200}")
     try:
         number = float(value)
     except OverflowError:  # an int that is too long for float
@@ -78,7 +78,7 @@ def as_non_negative(value: object, name: str) -> float:
 def check_bool(value: object, name: str) -> None:
     """Raise TypeError unless the value is True or False."""
     if not isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{name} must be True or False, got {value!r}")
+        raise TypeError(f"{name} must be True or False, got {value!r:.200}")
 
 
 def check_noise(value: object, name: str) -> None:
@@ -86,7 +86,7 @@ def check_noise(value: object, name: str) -> None:
     if value is None or isinstance(value, (bool, np.bool_)):
         return
     if not as_non_negative(value, name) > 0:
-        raise ValueError(f"{name} must be True or a density above 0, got {value!r}")
+        raise ValueError(f"{name} must be True or a density above 0, got {value!r:.200}")
 
 
 def as_reg_covar(value: object, name: str, d: int) -> float | np.ndarray:
@@ -118,7 +118,7 @@ def check_one_feature(n_features: int, use: str) -> None:
 def check_instance(value: object, name: str, expected: type) -> None:
     """Raise TypeError unless the value is of the expected class."""
     if not isinstance(value, expected):
-        raise TypeError(f"{name} must be None or a {expected.__name__}, got {value!r}")
+        raise TypeError(f"{name} must be None or a {expected.__name__}, got {value!r:.200}")
 
 
 def check_kind(value: object, name: str, expected: type) -> None:
@@ -130,7 +130,7 @@ def check_kind(value: object, name: str, expected: type) -> None:
 def check_told(value: object, name: str, told: object) -> None:
     """Raise ValueError if a setting is another than parameters that are given tell."""
     if value != told:
-        raise ValueError(f"{name} is {told!r} by the parameters: leave it out, got {value!r}")
+        raise ValueError(f"{name} is {told!r} by the parameters: leave it out, got {value!r:.200}")
 
 
 def check_no_prior(prior: object) -> None:
@@ -232,7 +232,7 @@ def check_choice(value: object, name: str, options: Collection[str]) -> None:
 
 def as_choice(value: object, name: str, options: Collection[str]) -> str:
     """Return one of the options; TypeError for what is no text, ValueError for any other text."""
-    message = f"{name} must be one of {', '.join(map(repr, options))}, got {value!r}"
+    message = f"{name} must be one of {', '.join(map(repr, options))}, got {value!r:.200}"
     if not isinstance(value, str):
         raise TypeError(message)
     if value not in options:
@@ -248,7 +248,9 @@ def as_choices(values: object, name: str, options: Collection[str]) -> list[str]
 def as_list(values: object, name: str) -> list[object]:
     """Convert an iterable to a list, which must not be empty; TypeError for a single value, and for text."""
     if isinstance(values, str) or not isinstance(values, Iterable) or getattr(values, "ndim", 1) == 0:
-        raise TypeError(f"{name} must be a list or another iterable, for instance [{values!r}], got {values!r}")
+        raise TypeError(
+            f"{name} must be a list or another iterable, for instance [{values!r:.200}], got {values!r:.200}"
+        )
     result = list(values)
     if not result:
         raise ValueError(f"{name} must not be empty")
@@ -258,7 +260,7 @@ def as_list(values: object, name: str) -> list[object]:
 def as_name(value: object, name: str) -> str:
     """Return the name of a column; TypeError for any other value."""
     if not isinstance(value, str):
-        raise TypeError(f"{name} must be the name of a column, got {value!r}")
+        raise TypeError(f"{name} must be the name of a column, got {value!r:.200}")
     return value
 
 
@@ -266,7 +268,7 @@ def as_places(values: object, name: str, names: Sequence[str], most: int) -> lis
     """Convert numbers or names of columns, at most so many and each once, to numbers."""
     places = [as_place(value, name, names) for value in as_list(values, name)]
     if len(places) > most or len(set(places)) < len(places):
-        raise ValueError(f"{name} must be at most {most} different columns, got {values!r}")
+        raise ValueError(f"{name} must be at most {most} different columns, got {values!r:.200}")
     return places
 
 
@@ -287,13 +289,13 @@ def as_place(value: object, name: str, names: Sequence[str]) -> int:
 def check_function(value: object, name: str) -> None:
     """Raise TypeError unless the value can be called."""
     if not callable(value):
-        raise TypeError(f"{name} must be a function, got {value!r}")
+        raise TypeError(f"{name} must be a function, got {value!r:.200}")
 
 
 def check_callable(value: object, name: str) -> None:
     """Raise TypeError unless the value is None or can be called."""
     if value is not None and not callable(value):
-        raise TypeError(f"{name} must be None or a function, got {value!r}")
+        raise TypeError(f"{name} must be None or a function, got {value!r:.200}")
 
 
 def check_no_trials(trials: object, owner: str) -> None:
@@ -310,10 +312,10 @@ def check_path(value: object, name: str) -> None:
 def as_path(value: object, name: str) -> str:
     """Convert the name of a file to text; TypeError for any other value, ValueError if it can be no name."""
     if not isinstance(value, (str, os.PathLike)):
-        raise TypeError(f"{name} must be a path, got {value!r}")
+        raise TypeError(f"{name} must be a path, got {value!r:.200}")
     path = os.fsdecode(os.fspath(value))
     if not path or "\0" in path:
-        raise ValueError(f"{name} must be the name of a file, got {value!r}")
+        raise ValueError(f"{name} must be the name of a file, got {value!r:.200}")
     return path
 
 
@@ -327,7 +329,7 @@ def check_dtype(dtype: object) -> None:
     """Raise ValueError unless the type of the arithmetic is None or float64."""
     named = isinstance(dtype, (type, str, np.dtype)) and dtype in (np.float64, float, "float64")
     if not (named or dtype is None):
-        raise ValueError(f"dtype must be None or float64, got {dtype!r}")
+        raise ValueError(f"dtype must be None or float64, got {dtype!r:.200}")
 
 
 def as_float_dtype(dtype: DTypeLike) -> np.dtype[np.floating]:
@@ -336,7 +338,7 @@ def as_float_dtype(dtype: DTypeLike) -> np.dtype[np.floating]:
     for kind in (np.float32, np.float64):
         if named and dtype in (kind, kind.__name__):
             return np.dtype(kind)
-    raise ValueError(f"dtype must be None, float32 or float64, got {dtype!r}")
+    raise ValueError(f"dtype must be None, float32 or float64, got {dtype!r:.200}")
 
 
 SEEDS = (np.random.Generator, np.random.BitGenerator, np.random.SeedSequence)

@@ -69,6 +69,28 @@ def test_few_degrees_of_freedom_that_are_a_fraction():
         BayesianGaussianMixture(2, degrees_of_freedom_prior=fractions.Fraction(1, 2)).fit(X)
 
 
+def test_weights_that_leave_all_rows_to_the_background():
+    with pytest.raises(ValueError, match="weights_init must have a weight above 0"):
+        GaussianMixture(2, noise=True, weights_init=[0.0, 0.0]).fit(X)
+
+
+@pytest.mark.parametrize("name", ["n_components", "tol", "covariance_type", "fixed", "checkpoint", "random_state"])
+def test_a_message_is_no_copy_of_what_was_passed(name):
+    for value in (X.tolist() * 100, np.ones(900)):
+        with pytest.raises((TypeError, ValueError), match=name) as raised:
+            GaussianMixture(2, **{name: value}).fit(X)
+        assert len(str(raised.value)) < 400
+
+
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])
+@pytest.mark.parametrize("value", [3.0, np.ones(7), np.ones((2, 2, 2, 2))], ids=["number", "vector", "four axes"])
+def test_factors_of_another_shape(covariance_type, value):
+    mixture = GaussianMixture(2, covariance_type=covariance_type, random_state=0).fit(X)
+    mixture.precisions_cholesky_ = value
+    with pytest.raises(ValueError, match="'precisions_cholesky_' should have the shape of"):
+        mixture.predict(X)
+
+
 # ------------------------------------------------------------------------------------------------- what a fit is asked
 
 
@@ -117,6 +139,18 @@ def test_em_is_given_functions(name, value):
 def test_em_knows_what_may_be_fixed(fixed, error):
     with pytest.raises(error, match="fixed"):
         fastem.em(ROWS.sweep, lambda stats: stats.maximize(), PARAMS, fixed=fixed)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"weights": [0.5, 0.6]}, {"weights": [np.nan, 1.0]}, {"means": np.full((2, 2), np.nan)},
+     {"covariances": -np.tile(np.eye(2), (2, 1, 1))}, {"covariances": np.tile([[1.0, 0.5], [0.0, 1.0]], (2, 1, 1))}],
+    ids=["sum", "nan", "means", "negative", "asymmetric"],
+)  # fmt: skip
+def test_em_begins_at_a_mixture(wrong):
+    given = {"weights": PARAMS.weights, "means": PARAMS.means, "covariances": PARAMS.covariances} | wrong
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        fastem.em(ROWS.sweep, lambda stats: stats.maximize(), GaussianParams(**given))
 
 
 def test_settings_of_chunks():

@@ -17,7 +17,7 @@ from fastem.families.gaussian.background.model import BackgroundParams, Backgrou
 from fastem.families.gaussian.family import GaussianFamily
 from fastem.families.gaussian.model import GaussianParams
 from fastem.families.kept import kept
-from fastem.validation.parameters import SUM_TOL, as_array, as_mixing_weights, check_box
+from fastem.validation.parameters import SUM_TOL, as_array, as_mixing_weights, check_box, check_some_weight
 
 START_SHARE = 0.05
 """The weight that a background begins with."""
@@ -64,6 +64,7 @@ class BackgroundFamily(GaussianFamily):
     def check_init(self, init: Mapping[str, ArrayLike], k: int, n_features: int) -> None:
         if "weights" in init:
             weights = as_array(init["weights"], "weights", (k,))
+            check_some_weight(weights, "weights_init")
             as_mixing_weights(np.append(weights, max(0.0, 1.0 - weights.sum())), "weights", k + 1)
         super().check_init({name: value for name, value in init.items() if name != "weights"}, k, n_features)
 
