@@ -29,6 +29,7 @@ from fastem.validation.groups import (
     as_sizes,
     as_starting_weights,
     as_starts,
+    beside,
     check_family_arguments,
     has_columns,
     one_behind_the_other,
@@ -167,15 +168,14 @@ def fit_many(
     """
     check_choice(family, "family", NAMES)
     check_choice(criterion, "criterion", CRITERIA)
-    check_choice(covariance_type, "covariance_type", COVARIANCE_TYPES)
     columns = has_columns(values, offsets, groups)
     kind = class_of_many(family, columns)
     given = {name: inits.pop(f"{name}_init", None) for name in kind.parameter_names}
     check_family_arguments(inits, family)
-    flat, tosses = one_behind_the_other(values, columns), one_behind_the_other(trials, columns)
+    flat, tosses = one_behind_the_other(values, columns), beside(trials, "trials", values, columns, columns)
     rows, settings = kind.read(flat, tosses, added_variance(reg_covar), columns)
     grouping = as_grouping(values, len(rows[0]), offsets, groups)
-    weights = as_row_weights(one_behind_the_other(sample_weight, columns=False), len(rows[0]))
+    weights = as_row_weights(beside(sample_weight, "sample_weight", values, columns, False), len(rows[0]))
     if grouping.order is not None:
         rows, weights = tuple(array[grouping.order] for array in rows), weights[grouping.order]
     rules = as_rules(tol, max_iter, stopping, acceleration, init_params)
@@ -191,7 +191,7 @@ def fit_many(
         model = ColumnModel(family, check_covariance_type(covariance_type, family))
         if family == "gaussian":
             build["covariance_type"] = model.covariance_type
-    elif covariance_type != "full":
+    elif str(covariance_type) != "full":  # an array would be compared element by element
         raise TypeError("covariance_type must be left out where rows have one column")
     told = as_integer(verbose, "verbose", 0)
     with chosen_backend(None, backend, n_threads) as runner, ManyProgress(len(sizes), told) as progress:
@@ -240,6 +240,7 @@ def added_variance(reg_covar: Any) -> tuple[float, float]:
 
 def check_covariance_type(covariance_type: str, family: str) -> str:
     """Check the structure of covariances, which counts have not."""
+    check_choice(covariance_type, "covariance_type", COVARIANCE_TYPES)
     if family != "gaussian" and covariance_type != "full":
         raise TypeError(f"covariance_type must be left out for family={family!r}")
     return covariance_type

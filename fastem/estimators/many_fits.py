@@ -20,6 +20,7 @@ from fastem.validation.groups import (
     Grouping,
     as_group,
     as_row_weights,
+    beside,
     dimensions,
     numbers_of_groups,
     one_behind_the_other,
@@ -194,7 +195,9 @@ class ManyFits:
         ICL is BIC plus twice as much.
         """
         some = self._open(values, trials)
-        weights = as_row_weights(one_behind_the_other(sample_weight, columns=False), len(some.groups))
+        weights = as_row_weights(
+            beside(sample_weight, "sample_weight", values, self.has_columns, False), len(some.groups)
+        )
         found = np.zeros(len(self))
         for rows, joint in self._pieces(some):
             shares = np.exp2(joint - log2_sum(joint)[:, np.newaxis])
@@ -300,7 +303,9 @@ class ManyFits:
     ) -> RowsOfGroups:
         """Read rows, those of the fit or others, each with the number of its group."""
         columns = self.has_columns
-        flat, tosses = one_behind_the_other(values, columns), one_behind_the_other(trials, columns)
+        flat, tosses = values, beside(trials, "trials", values, columns, columns)
+        if offsets is None and groups is None:
+            flat = one_behind_the_other(values, columns)
         rows, _ = self.read(flat, tosses, (0.0, 0.0), columns)
         self._check_columns(rows[0])
         fitted = Grouping(self.offsets, self.names, self.order)

@@ -104,6 +104,16 @@ def one_behind_the_other(values: Any, columns: bool) -> Any:
     return array.reshape(-1, array.shape[-1]) if columns else array.reshape(-1)
 
 
+def beside(other: Any, name: str, values: Any, columns: bool, own_columns: bool) -> Any:
+    """Return trials or weights one behind the other, as rows are that come as an array with a group in each row."""
+    if dimensions(values) != 2 + columns or dimensions(other) != 2 + own_columns:
+        return other
+    shape = np.shape(values)[: 2 + own_columns]
+    if np.shape(other) != shape:
+        raise ValueError(f"{name} must have shape {shape}, as values have, got {np.shape(other)}")
+    return one_behind_the_other(other, own_columns)
+
+
 def as_grouping(values: Any, n: int, offsets: object, groups: object) -> Grouping:
     """Convert what says how n values are grouped: offsets, labels or, of a matrix, its rows."""
     if offsets is not None and groups is not None:

@@ -178,7 +178,7 @@ def test_what_are_no_statistics():
 @pytest.mark.parametrize("family", ["gaussian", "binomial", "poisson"])
 def test_settings_of_many_fits(family):
     trials = {"trials": 9} if family == "binomial" else {}
-    with pytest.raises(TypeError, match="covariance_type must be one of 'full'"):
+    with pytest.raises(TypeError, match="covariance_type must be left out"):
         fastem.fit_many([1, 2, 3], [0, 3], family=family, covariance_type=np.array(["full", "diag"]), **trials)
     fits = fastem.fit_many([1, 2, 3, 4], groups=list("aabb"), family=family, **trials)
     for groups, error, message in (
@@ -189,6 +189,25 @@ def test_settings_of_many_fits(family):
             fastem.fit_many([1, 2, 3, 4], groups=groups, family=family, **trials)
         with pytest.raises(error, match=message):
             fits.labels([1, 2, 3, 4], groups=groups, **trials)
+
+
+def test_trials_and_weights_of_many_fits_are_shaped_as_values():
+    values, n = np.arange(12).reshape(3, 4), 20
+    flat = {"values": values.ravel(), "offsets": [0, 4, 8, 12], "family": "binomial"}
+    fits = fastem.fit_many(values, trials=np.full((3, 4), n), family="binomial")
+    np.testing.assert_array_equal(fits.probs, fastem.fit_many(**flat, trials=np.full(12, n)).probs)
+    for given in ({"values": values, "family": "binomial"}, flat):
+        for wrong in ((4, 3), (2, 6), (12, 1)):
+            with pytest.raises(ValueError, match=r"trials must .*shape"):
+                fastem.fit_many(**given, trials=np.full(wrong, n))
+            with pytest.raises(ValueError, match="sample_weight must have shape"):
+                fastem.fit_many(**given, trials=n, sample_weight=np.ones(wrong))
+    with pytest.raises(ValueError, match="trials must have shape"):
+        fits.labels(values, np.full((4, 3), n))
+    with pytest.raises(ValueError, match="sample_weight must have shape"):
+        fits.entropies(values, n, np.ones((4, 3)))
+    with pytest.raises(ValueError, match="values must have one dimension"):
+        fits.labels(values, n, offsets=[0, 4, 8, 12])
 
 
 @pytest.mark.parametrize(
