@@ -300,14 +300,10 @@ def total_weight(weights: np.ndarray) -> float:
 
 
 def check_total_weight(total: float, *, missing: bool = False) -> None:
-    """Raise ValueError if mixing weights would underflow, or sums overflow, with this total weight.
-
-    missing : whether values may be missing, and the total is that of the rows that have any
-    """
-    if total == 0 and missing:
-        raise ValueError("sample_weight must hold a positive weight for a row of X that has a value, but none does")
+    """Raise ValueError if sums would overflow, or mixing weights underflow; `missing`: the total is of rows with values."""
     if total == 0:
-        raise ValueError("sample_weight must hold a positive weight, but all are zero")
+        none = " for a row of X that has a value, but none does" if missing else ", but all are zero"
+        raise ValueError(f"sample_weight must hold a positive weight{none}")
     if not TOTAL_WEIGHTS[0] <= total <= TOTAL_WEIGHTS[1]:
         raise ValueError(
             f"sample_weight must have a sum from {TOTAL_WEIGHTS[0]} to {TOTAL_WEIGHTS[1]}; rescale it, got {total}"
