@@ -300,7 +300,7 @@ def total_weight(weights: np.ndarray) -> float:
 
 
 def check_total_weight(total: float, *, missing: bool = False) -> None:
-    """Raise ValueError if sums would overflow, or mixing weights underflow; `missing`: the total is of rows with values."""
+    """Raise ValueError if sums would overflow or weights underflow; missing: the total is that of rows with values."""
     if total == 0:
         none = " for a row of X that has a value, but none does" if missing else ", but all are zero"
         raise ValueError(f"sample_weight must hold a positive weight{none}")
