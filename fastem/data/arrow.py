@@ -216,8 +216,7 @@ class ArrowRows:
 
     def for_rows(self, row_kind: RowKind, nulls: bool) -> ArrowRows:
         """Return the same rows as chunks of this kind; if nulls may be, with NaN where X has one."""
-        if self.trials is not None:
-            check_has_trials(row_kind)
+        check_has_trials(row_kind, self.trials)
         other = copy(self)
         other.nulls, other.place_of_trials = nulls, row_kind is RowKind.COUNTS_WITH_TRIALS
         return other

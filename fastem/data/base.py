@@ -224,9 +224,9 @@ def as_row_kind(row_kind: object, has_trials: object) -> RowKind:
     return RowKind(row_kind)
 
 
-def check_has_trials(kind: RowKind) -> None:
-    """Raise TypeError for trials of rows that have none."""
-    if kind is not RowKind.COUNTS_WITH_TRIALS:
+def check_has_trials(kind: RowKind, trials: object) -> None:
+    """Raise TypeError for trials, unless they are None, of rows that have none."""
+    if trials is not None and kind is not RowKind.COUNTS_WITH_TRIALS:
         raise TypeError(f"trials must be None for {kind.value}: they belong to binomial mixtures")
 
 

@@ -265,8 +265,8 @@ def open_chunks(
     check_bool(fitting, "fitting")
     check_choice(missing, "missing", MISSING)
     kind = as_row_kind(row_kind, has_trials)
+    check_has_trials(kind, trials)
     if trials is not None:
-        check_has_trials(kind)
         trials = as_integer(trials, "trials", 0)
     source = Source(chunks, kind, trials, fitting, missing=missing == "marginalize")
     return Chunks(source, kernels, dtype)

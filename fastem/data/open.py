@@ -230,8 +230,7 @@ def open_rows(
     """
     kernels = chosen_backend(dtype, backend, n_threads)
     kind = as_row_kind(row_kind, has_trials)
-    if trials is not None:
-        check_has_trials(kind)
+    check_has_trials(kind, trials)
     check_bool(fitting, "fitting")
     if n_features is not None:
         check_integer(n_features, "n_features", 1)

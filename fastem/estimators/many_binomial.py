@@ -12,7 +12,7 @@ from fastem.estimators.many_fits import LogDensity, ManyFits, ManyRows
 from fastem.families.binomial.model import BinomialParams
 from fastem.families.counts import LOG_FACTORIALS, log_factorial
 from fastem.validation.arrays import LARGEST_COUNT
-from fastem.validation.groups import as_count_columns, as_group
+from fastem.validation.groups import as_count_columns
 
 
 @public
@@ -35,8 +35,7 @@ class ManyBinomialFits(ManyFits):
 
     def params(self, group: int) -> BinomialParams:
         """Return the mixture of one group, for `posterior` and the other building blocks."""
-        group = as_group(group, len(self))
-        k = self.n_components[group] or self.weights.shape[1]
+        group, k = self._sized(group)
         return BinomialParams(self.weights[group, :k], self.probs[group, :k].reshape(k, -1))
 
     @staticmethod

@@ -113,6 +113,11 @@ class ManyFits:
     def __iter__(self) -> Iterator[Params]:
         return (self.params(group) for group in range(len(self)))
 
+    def _sized(self, group: int) -> tuple[int, int]:
+        """Return the number of a group, counted from the first, and of its components."""
+        number = as_group(group, len(self))
+        return number, int(self.n_components[number] or self.weights.shape[1])
+
     def _number(self, group: Any) -> int:
         """Return the number of a group; KeyError for a label, IndexError for a number that there is not."""
         if self.names is None:

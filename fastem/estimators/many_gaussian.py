@@ -14,7 +14,7 @@ from fastem.families.gaussian.matrices import LOG2E, SMALLEST_VARIANCE
 from fastem.families.gaussian.model import GaussianParams
 from fastem.families.gaussian.structures import STRUCTURES
 from fastem.validation.arrays import LARGEST_MAGNITUDE
-from fastem.validation.groups import as_column, as_group, check_family_arguments
+from fastem.validation.groups import as_column, check_family_arguments
 
 LARGEST_MEAN = LARGEST_MAGNITUDE[np.dtype(np.float64)]
 
@@ -41,8 +41,7 @@ class ManyGaussianFits(ManyFits):
 
     def params(self, group: int) -> GaussianParams:
         """Return the mixture of one group, for `posterior` and the other building blocks."""
-        group = as_group(group, len(self))
-        k = self.n_components[group] or self.weights.shape[1]
+        group, k = self._sized(group)
         columns = self.means[group, :k, np.newaxis], self.variances[group, :k, np.newaxis]
         return GaussianParams(self.weights[group, :k], *columns, "diag")
 
@@ -83,8 +82,7 @@ class ManyMultivariateFits(ManyFits):
 
     def params(self, group: int) -> GaussianParams:
         """Return the mixture of one group, for `posterior` and the other building blocks."""
-        group = as_group(group, len(self))
-        k = self.n_components[group] or self.weights.shape[1]
+        group, k = self._sized(group)
         covariances = self.covariances[group] if self.covariance_type == "tied" else self.covariances[group, :k]
         return GaussianParams(self.weights[group, :k], self.means[group, :k], covariances, self.covariance_type)
 

@@ -12,7 +12,7 @@ from fastem.estimators.many_fits import LogDensity, ManyFits, ManyRows
 from fastem.families.counts import LOG_FACTORIALS, log_factorial
 from fastem.families.poisson.model import PoissonParams
 from fastem.validation.arrays import LARGEST_COUNT
-from fastem.validation.groups import as_column, as_group, check_family_arguments
+from fastem.validation.groups import as_column, check_family_arguments
 
 
 @public
@@ -36,8 +36,7 @@ class ManyPoissonFits(ManyFits):
 
     def params(self, group: int) -> PoissonParams:
         """Return the mixture of one group, for `posterior` and the other building blocks."""
-        group = as_group(group, len(self))
-        k = self.n_components[group] or self.weights.shape[1]
+        group, k = self._sized(group)
         return PoissonParams(self.weights[group, :k], self.rates[group, :k].reshape(k, -1))
 
     @staticmethod

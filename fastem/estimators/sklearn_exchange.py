@@ -20,9 +20,6 @@ from fastem.validation.settings import SEEDS, check_kind, check_no_background
 OF_A_FIT = ("converged_", "n_iter_", "lower_bound_", "lower_bounds_", "n_features_in_", "feature_names_in_")
 """Attributes that tell of a fit, in both packages."""
 
-STARTS = ("weights_init", "means_init", "precisions_init")
-"""Settings in which NaN is a value that the start finds."""
-
 
 class SklearnExchange(MixtureState, metaclass=Counterpart):
     """A mixture that scikit-learn has, too."""
@@ -111,11 +108,12 @@ def settings_for(theirs: type, mixture: MixtureState) -> dict[str, object]:
     found = {name: getattr(mixture, name) for name in inspect.signature(theirs).parameters}
     if isinstance(mixture.random_state, SEEDS):
         found["random_state"] = None
-    return {name: value for name, value in found.items() if not is_ours(name, value)}
+    starts = {f"{name}_init" for name in mixture.family.init_names}
+    return {name: value for name, value in found.items() if not is_ours(value, is_start=name in starts)}
 
 
-def is_ours(name: str, value: object) -> bool:
+def is_ours(value: object, *, is_start: bool) -> bool:
     """Return whether scikit-learn does not know a value: "auto", or starting values of which some are NaN."""
     if isinstance(value, str):
         return value == AUTO
-    return name in STARTS and value is not None and bool(np.isnan(np.asarray(value, np.float64)).any())
+    return is_start and value is not None and bool(np.isnan(np.asarray(value, np.float64)).any())

@@ -79,7 +79,7 @@ def search_on(
 def met_again(climb: Climb[P, S], best: Reached[P], rng: np.random.Generator, ends: list[float]) -> Reached[P]:
     """Return the highest end of further paths, whose beginnings are drawn anew, until one ends where the best does.
 
-    One that has more components that are suspect is not taken.
+    An end with more components that are suspect is not taken.
     """
     k = len(best.params.weights)
     for run in beginnings(climb.coarse(k), k, rng):

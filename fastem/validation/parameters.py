@@ -38,7 +38,7 @@ def check_shape(values: np.ndarray, name: str, shape: tuple[int, ...]) -> None:
 def check_params(params: object) -> None:
     """Raise TypeError unless these are the parameters of a mixture."""
     if isinstance(params, type) or not hasattr(params, "kernel"):
-        raise TypeError(f"params must be parameters of a mixture, such as GaussianParams, got {params!r}")
+        raise TypeError(f"params must be parameters of a mixture, such as GaussianParams, got {params!r:.200}")
 
 
 def check_n_features_in(n_features_in: object, n_features: int) -> None:

@@ -327,16 +327,19 @@ def check_can_be_saved(kind: type) -> None:
 
 def check_dtype(dtype: object) -> None:
     """Raise ValueError unless the type of the arithmetic is None or float64."""
-    named = isinstance(dtype, (type, str, np.dtype)) and dtype in (np.float64, float, "float64")
-    if not (named or dtype is None):
+    if dtype is not None and not is_one_of(dtype, np.float64, float, "float64"):
         raise ValueError(f"dtype must be None or float64, got {dtype!r:.200}")
+
+
+def is_one_of(dtype: object, *types: type | str) -> bool:
+    """Return whether a type is one of these; an array, which would be compared element by element, is none."""
+    return isinstance(dtype, (type, str, np.dtype)) and dtype in types
 
 
 def as_float_dtype(dtype: DTypeLike) -> np.dtype[np.floating]:
     """Convert the name or class of a type of floating point numbers to a NumPy dtype."""
-    named = isinstance(dtype, (type, str, np.dtype))
     for kind in (np.float32, np.float64):
-        if named and dtype in (kind, kind.__name__):
+        if is_one_of(dtype, kind, kind.__name__):
             return np.dtype(kind)
     raise ValueError(f"dtype must be None, float32 or float64, got {dtype!r:.200}")
 

@@ -21,7 +21,7 @@ def of_table(**options):
 def test_weights_of_counts_are_no_trials(way):
     mixture = fastem.BinomialMixture(2, random_state=0, n_trials=50 if way == "n_trials" else None)
     memory = {} if way == "n_trials" else {"trials": 50}
-    expected = mixture.fit(SUCCESSES, sample_weight=WEIGHTS, **{"trials": 50}).probs_
+    expected = mixture.fit(SUCCESSES, sample_weight=WEIGHTS, trials=50).probs_
     for rows in (of_table(sample_weight="w"), lambda: of_table(sample_weight="w")):
         np.testing.assert_array_equal(mixture.fit(chunks=rows, **memory).probs_, expected)
     score = mixture.score(SUCCESSES, trials=50, sample_weight=WEIGHTS)
